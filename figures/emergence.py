@@ -23,6 +23,8 @@ ALONE = ("C", "D")
 LABELS = {
     "sink": "log lift on [SOS] (0: uniform attention)",
     "reversal": "reversal index, true minus absent text",
+    "index": "reversal index of the true text",
+    "gain": "IoU, LiteLVLM minus random",
 }
 INTERVALS = "95 % t intervals over trainings"
 
@@ -136,21 +138,34 @@ def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The summary's table "outcomes".
         ax: Where to draw; one marker per stage.
     """
-    known = _learned(table)
+    return _scatter(_learned(table), "sink", "reversal", ax)
+
+
+def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
+    """What LiteLVLM gains over random tokens against the reversal index, trainings as points.
+
+    Args:
+        table: The summary's table "gains".
+        ax: Where to draw; one marker per stage, those that count in the claims.
+    """
+    return _scatter(counted_gains(table), "index", "gain", ax)
+
+
+def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of the table "gains" whose tower has learned and whose reader finds objects."""
+    return table[table["learned"] & table["works"]]
+
+
+def _scatter(table: pd.DataFrame, x: str, y: str, ax: Axes) -> Axes:
+    """Two columns of trainings, one marker per stage, with lines at 0."""
     for stage, (name, method) in STAGES.items():
-        part = known[known["stage"] == stage]
+        part = table[table["stage"] == stage]
         if not part.empty:
-            ax.scatter(
-                part["sink"],
-                part["reversal"],
-                color=style.colour(method),
-                marker=style.mark(method),
-                s=18,
-                label=name,
-            )
+            colour, marker = style.colour(method), style.mark(method)
+            ax.scatter(part[x], part[y], color=colour, marker=marker, s=18, label=name)
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set(xlabel=LABELS["sink"], ylabel=LABELS["reversal"])
+    ax.set(xlabel=LABELS[x], ylabel=LABELS[y])
     ax.legend(loc="best")
     return ax
 
@@ -259,7 +274,7 @@ def _alone(run: Saved) -> list[str]:
 def _cells(run: Saved) -> RenderedFigure:
     table = run.table("outcomes")
     table = table[table["stage"] == _alone(run)[0]]
-    lines = max(len(changes_from_base(table, name)["cell"].unique()) for name in LABELS)
+    lines = max(len(changes_from_base(table, name)["cell"].unique()) for name in COLOURS)
     figure, _ = style.new_figure(9.6, 1.6 + 0.2 * lines)
     figure.clear()
     for ax, outcome in zip(figure.subplots(1, 2), ("sink", "reversal"), strict=True):
@@ -275,6 +290,14 @@ def _link(run: Saved) -> RenderedFigure:
     draw_link(table, ax).set_title(run.title("Do sink and reversal go together?"))
     what = "those that learned to find categories"
     return RenderedFigure(figure, _counted(len(_learned(table)), what))
+
+
+def _gain(run: Saved) -> RenderedFigure:
+    table = run.table("gains")
+    figure, ax = style.new_figure(5.4, 3.8)
+    draw_gain(table, ax).set_title(run.title("Does the reversal tell what LiteLVLM gains?"))
+    note = "those that learned and whose reader finds objects; mean of the budgets"
+    return RenderedFigure(figure, _counted(len(counted_gains(table)), note))
 
 
 DRAWINGS = {
@@ -316,5 +339,12 @@ DRAWINGS = {
         _link,
         ("outcomes",),
         drawable=lambda run: not _learned(run.table("outcomes")).empty,
+    ),
+    "emergence_gain": Drawing(
+        "emergence",
+        "Gain of LiteLVLM over random tokens against the reversal index across trainings.",
+        _gain,
+        ("gains",),
+        drawable=lambda run: len(counted_gains(run.table("gains"))) > 0,
     ),
 }

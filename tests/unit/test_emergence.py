@@ -11,7 +11,7 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.signals.text_sinks import effective_rank
 from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.studies.emergence.claims import make_claims, training_claim
+from litelvlm.analysis.studies.emergence.claims import make_claims
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
 from litelvlm.analysis.studies.emergence.measure import reversal_rows
@@ -19,6 +19,7 @@ from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajecto
 from litelvlm.analysis.studies.emergence.rows import Config, training_rows
 from litelvlm.analysis.studies.emergence.scenes import Referent, Texts
 from litelvlm.analysis.studies.emergence.tables import make_tables
+from litelvlm.analysis.studies.emergence.training_claims import training_claim
 from litelvlm.embedded.family.design import members
 
 CONFIG = Config()

@@ -120,3 +120,20 @@ def test_the_link_leaves_out_what_did_not_learn(outcomes):
     points = np.concatenate([c.get_offsets() for c in ax.collections])
     assert len(points) == 5
     assert [0.4, 0.5] in np.round(points, 6).tolist()
+
+
+def test_the_gain_is_drawn_of_trainings_that_count():
+    table = pd.DataFrame(
+        {
+            "stage": ["B", "B", "C", "C"],
+            "index": [0.5, -0.5, 0.2, 0.3],
+            "gain": [0.1, -0.2, 0.05, 0.9],
+            "learned": [True, True, True, False],
+            "works": [True, True, False, True],
+        }
+    )
+    ax = emergence.draw_gain(table, axes())
+    (points,) = (c.get_offsets().tolist() for c in ax.collections)
+    assert points == [[0.5, 0.1], [-0.5, -0.2]]
+    assert list(ax.lines[0].get_ydata()) == [0, 0]
+    assert ax.get_ylabel() == "IoU, LiteLVLM minus random"

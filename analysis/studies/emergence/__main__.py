@@ -1,7 +1,8 @@
-"""Measure the family: ``python -m litelvlm.analysis.studies.emergence FAMILY [--bundle]``.
+"""Measure the family: ``python -m litelvlm.analysis.studies.emergence FAMILY``, with options.
 
-Every finished training that has no rows yet is measured; ``--bundle`` then writes all rows into the
-package, one file for each stage.
+Every finished training that has no rows yet is measured. ``--readers`` also trains a small
+grounding model on each that has patches, and measures what pruning costs it. ``--bundle`` then
+writes all rows into the package, one file for each stage.
 """
 
 import argparse
@@ -22,11 +23,14 @@ def main() -> None:
     )
     parser.add_argument("family", type=Path, help="folder of the trainings")
     parser.add_argument("--scenes", type=Path, help="rendered scenes (default: FAMILY/scenes)")
+    parser.add_argument(
+        "--readers", action="store_true", help="train a reader on each and prune what it reads"
+    )
     parser.add_argument("--bundle", action="store_true", help="write all rows into the package")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    files = measure_family(arguments.family, arguments.scenes)
+    files = measure_family(arguments.family, arguments.scenes, arguments.readers)
     if arguments.bundle:
         bundle(files)
 

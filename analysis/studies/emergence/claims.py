@@ -1,24 +1,26 @@
 """Claims of the emergence study: which conditions move reversal and sink, and whether they link."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.runs.claims import ALPHA, Claim, Direction, Verdict
+from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.stats.significance import equivalence_test
-from litelvlm.analysis.stats.trainings import association, t_estimate, t_p_value
+from litelvlm.analysis.stats.trainings import association
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
+from litelvlm.analysis.studies.emergence.gain_claims import gain_claims, interpret_gains
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.arrays import Array
+from litelvlm.analysis.studies.emergence.training_claims import (
+    MIN_TRAININGS,
+    mean_claim,
+    training_claim,
+)
 from litelvlm.embedded.family.design import FRACTIONS
 from litelvlm.embedded.family.factors import Factors
 
-MIN_TRAININGS = 5
-"""Trainings below which a claim about their mean is undetermined."""
 _WORDS = {"sink": "The sink of the text tower", "reversal": "The reversal that follows the text"}
 _FACTORS = {
     "uninformative": "captions of which half say nothing",
@@ -37,7 +39,8 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     """All claims that the measured trainings allow.
 
     Ids: "STAGE.OUTCOME.FACTOR" for the effects that were settled before any training, "base.*" for
-    the means of a stage's trainings, "together" and "sink.causes" for the link of both phenomena.
+    the means of a stage's trainings, "together" and "sink.causes" for the link of both phenomena,
+    "gain.*" for what LiteLVLM gains over random tokens.
 
     Args:
         rows: Of the study.
@@ -46,7 +49,12 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     if rows.empty:
         return []
     table = outcome_table(rows, config.gate)
-    return [*effect_claims(table, config), *base_claims(table, config), *link_claims(table, config)]
+    return [
+        *effect_claims(table, config),
+        *base_claims(table, config),
+        *link_claims(table, config),
+        *gain_claims(rows, table, config),
+    ]
 
 
 def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
@@ -93,7 +101,7 @@ def base_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
         reversal = learned["reversal"].dropna().to_numpy(dtype=np.float64)
         if len(reversal):
             found.append(
-                _mean_claim(
+                mean_claim(
                     f"base.reversal.{stage}",
                     f"Stage {stage}: the true text is reversed more than absent categories are.",
                     reversal,
@@ -105,7 +113,7 @@ def base_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
         sink = part["sink"].dropna().to_numpy(dtype=np.float64)
         if len(sink):
             found.append(
-                _mean_claim(
+                mean_claim(
                     f"base.sink.{stage}",
                     f"Stage {stage}: [EOS] attends to [SOS] more than uniform attention does.",
                     sink,
@@ -144,7 +152,7 @@ def link_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
     if len(both) > 1:
         change = (both["reversal"] - both["reversal_no_sos"]).to_numpy(dtype=np.float64)
         found.append(
-            _mean_claim(
+            mean_claim(
                 "sink.causes",
                 "Hiding [SOS] from [EOS] weakens the reversal that follows the text.",
                 change,
@@ -154,91 +162,6 @@ def link_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
             )
         )
     return found
-
-
-def _mean_claim(
-    id: str,
-    statement: str,
-    values: Array,
-    null_description: str,
-    margin: float,
-    excluded: Mapping[str, int],
-) -> Claim:
-    estimate = t_estimate(values)
-    return training_claim(
-        id,
-        statement,
-        estimate,
-        null_description,
-        p_value=t_p_value(values),
-        margin=margin,
-        p_equivalent=equivalence_test(values, margin).p_value if len(values) > 1 else np.nan,
-        excluded=excluded,
-    )
-
-
-def training_claim(
-    id: str,
-    statement: str,
-    estimate: Estimate,
-    null_description: str,
-    p_value: float,
-    margin: float = float("nan"),
-    p_equivalent: float = float("nan"),
-    two_sided: bool = False,
-    direction: Direction = "greater",
-    excluded: Mapping[str, int] | None = None,
-) -> Claim:
-    """A claim whose unit is the training; its interval is Student's t, so few trainings suffice.
-
-    Args:
-        id: Short name.
-        statement: As a full sentence.
-        estimate: Over trainings.
-        null_description: What 0 stands for.
-        p_value: Adjusted where several claims were settled together.
-        margin: Values below it count as none.
-        p_equivalent: Of two one-sided tests against the margin.
-        two_sided: Whether a value on either side of 0 supports the claim.
-        direction: The claimed side otherwise.
-        excluded: Trainings left out, by reason.
-    """
-    return Claim(
-        id=id,
-        statement=statement,
-        estimate=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        n_images=estimate.n_images,
-        n=estimate.n,
-        null=0.0,
-        null_description=null_description,
-        verdict=_verdict(estimate, p_value, margin, two_sided, direction),
-        method=estimate.method,
-        p_value=p_value,
-        excluded={reason: count for reason, count in (excluded or {}).items() if count},
-        margin=margin,
-        p_equivalent=p_equivalent,
-        unit="trainings",
-    )
-
-
-def _verdict(
-    estimate: Estimate, p_value: float, margin: float, two_sided: bool, direction: Direction
-) -> Verdict:
-    """Supported if the interval clears 0 and p is small; refuted beyond 0 or in the margin."""
-    if not estimate.defined or estimate.n < MIN_TRAININGS:
-        return "undetermined"
-    low, high = estimate.low, estimate.high
-    if direction == "less":
-        low, high = -high, -low
-    clear = low > 0 or (two_sided and high < 0)
-    if clear and p_value <= ALPHA:
-        return "supported"
-    within = np.isfinite(margin) and -margin < low and high < margin
-    if within or (high <= 0 and not two_sided):
-        return "not supported"
-    return "undetermined"
 
 
 def interpret(claims: Sequence[Claim]) -> str:
@@ -260,6 +183,5 @@ def interpret(claims: Sequence[Claim]) -> str:
         }[linked["sink.causes"]]
     return (
         f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is no evidence "
-        "about published CLIP. Whether the sign at the used layer predicts what LiteLVLM gains is "
-        "not asked here; it needs a grounding model on each training."
+        f"about published CLIP. {interpret_gains(claims)}"
     )

@@ -52,6 +52,7 @@ def trajectory_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
 
 def _lines(rows: pd.DataFrame, gate: float, keys: list[str]) -> pd.DataFrame:
     measured = ["measure", "text", "layer", "head", "category", "value", "sd", "n", "final"]
+    measured += ["budget"]
     factors = [name for name in rows.columns if name not in (*measured, *TAGS, "step")]
     lines = []
     for _, part in rows.groupby(keys, sort=True):

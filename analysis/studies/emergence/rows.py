@@ -10,6 +10,7 @@ from pydantic import Field
 
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.studies.emergence.gains import READER_GATE
 from litelvlm.analysis.studies.emergence.store import bundled_files, measure_family
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
@@ -30,12 +31,17 @@ class Config(StudyConfig):
         sink_margin: The same for the logarithm of the lift.
         gate: Least share of pairs of a present and an absent category that a training must tell
             apart; the others do not count in claims about reversal.
+        reader_gate: Least mean IoU by which a reader with all tokens must beat the best mask
+            without tokens; the others do not count in claims about gains.
+        gain_margin: Differences of IoU below it count as none.
     """
 
     family: Path | None = None
     margin: float = Field(default=0.05, gt=0)
     sink_margin: float = Field(default=0.1, gt=0)
     gate: float = Field(default=0.8, ge=0.5, le=1)
+    reader_gate: float = Field(default=READER_GATE, ge=0, le=1)
+    gain_margin: float = Field(default=0.02, gt=0)
 
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.emergence.measure import member_rows
+from litelvlm.analysis.studies.emergence.readers import reader_rows
 from litelvlm.analysis.studies.emergence.scenes import held_out
 from litelvlm.data.files import atomic_write
+from litelvlm.embedded.family.factors import Member
 from litelvlm.embedded.family.training import DONE, load_tower, read_member, snapshots
 
 log = logging.getLogger(__name__)
 BUNDLE = Path(__file__).parent / "measured"
 ROWS = "rows.parquet"
+READER_ROWS = "reader.parquet"
 
 
 def measured_rows(folder: Path, scenes: Path) -> pd.DataFrame:
@@ -30,23 +34,54 @@ def measured_rows(folder: Path, scenes: Path) -> pd.DataFrame:
     Raises:
         FileNotFoundError: If the folder holds no finished training.
     """
+    member, kept = _finished(folder)
+    table = held_out(member.factors, scenes)
+    last = max(kept)
+    rows = [
+        {**_tags(member), "step": step, "final": step == last, **row, **asdict(member.factors)}
+        for step, path in kept.items()
+        for row in member_rows(load_tower(member.factors, path), table, final=step == last)
+    ]
+    return pd.DataFrame(rows)
+
+
+def read_by_reader(folder: Path, scenes: Path) -> pd.DataFrame:
+    """Train a reader on one finished training and measure what pruning costs it.
+
+    Args:
+        folder: Of the training.
+        scenes: Where rendered scenes are kept.
+
+    Returns:
+        One row per value; columns as in the study's table.
+
+    Raises:
+        FileNotFoundError: If the folder holds no finished training.
+    """
+    member, kept = _finished(folder)
+    last = max(kept)
+    tower = load_tower(member.factors, kept[last])
+    rows = [
+        {**_tags(member), "step": last, "final": True, **row, **asdict(member.factors)}
+        for row in reader_rows(tower, member, scenes)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _finished(folder: Path) -> tuple[Member, dict[int, Path]]:
     member, kept = read_member(folder), snapshots(folder)
     if not (folder / DONE).exists() or not kept:
         raise FileNotFoundError(f"{folder} holds no finished training; train it to its end first")
-    table = held_out(member.factors, scenes)
-    last = max(kept)
-    tags = {
+    return member, kept
+
+
+def _tags(member: Member) -> Row:
+    return {
         "training": member.name,
         "stage": member.stage,
         "cell": member.cell,
         "seed": member.seed,
     }
-    rows = [
-        {**tags, "step": step, "final": step == last, **row, **asdict(member.factors)}
-        for step, path in kept.items()
-        for row in member_rows(load_tower(member.factors, path), table, final=step == last)
-    ]
-    return pd.DataFrame(rows)
 
 
 def write_rows(frame: pd.DataFrame, path: Path) -> None:
@@ -71,17 +106,33 @@ def members_in(family: Path) -> list[Path]:
     return found
 
 
-def measure_family(family: Path, scenes: Path | None = None) -> list[Path]:
-    """Measure what is finished and not measured yet; returns the files of all rows."""
+def measure_family(family: Path, scenes: Path | None = None, readers: bool = False) -> list[Path]:
+    """Measure what is finished and not measured yet.
+
+    Args:
+        family: Folder of the trainings.
+        scenes: Where rendered scenes are kept; ``family / "scenes"`` if left out.
+        readers: Whether to train a reader on each training with patches too.
+
+    Returns:
+        The files of all rows, those of readers that were measured before among them.
+    """
     files = []
+    place = scenes or family / "scenes"
     for folder in members_in(family):
         path = folder / ROWS
         if not path.exists():
             if not (folder / DONE).exists():
                 continue
             log.info("measuring %s", folder.name)
-            write_rows(measured_rows(folder, scenes or family / "scenes"), path)
+            write_rows(measured_rows(folder, place), path)
         files.append(path)
+        path = folder / READER_ROWS
+        if readers and not path.exists() and read_member(folder).factors.image != "bag":
+            log.info("reading %s", folder.name)
+            write_rows(read_by_reader(folder, place), path)
+        if path.exists():
+            files.append(path)
     return files
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
 from litelvlm.analysis.studies.emergence.effects import effects_table
+from litelvlm.analysis.studies.emergence.gains import READER_GATE, gains_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
     TAGS,
@@ -21,19 +22,23 @@ FOLLOWED = ("found", "sink", "sink_captions", "reversal", "reversal_true", "reve
 _FEWEST_IMAGES = 3
 
 
-def make_tables(rows: pd.DataFrame, gate: float) -> dict[str, pd.DataFrame]:
+def make_tables(
+    rows: pd.DataFrame, gate: float, reader_gate: float = READER_GATE
+) -> dict[str, pd.DataFrame]:
     """Tables for figures and pages.
 
     Args:
         rows: Of the study.
         gate: Least "found" of a training that has learned.
+        reader_gate: Least IoU that tokens must add in a reader that works.
 
     Returns:
         "outcomes": one line per training; "effects": every effect of the fractional stages;
         "cells": mean of each outcome in each cell, and its difference from the base where there is
         one; "trajectories": outcomes at the kept steps of each training; "layers": reversal index
         by image layer; "sink_layers": lift by text layer; "components": variance of the reversal
-        index by training, category and image. A table without lines is left out.
+        index by training, category and image; "gains": IoU of the reader of each training that has
+        one, by rule and budget (see ``gains_table``). A table without lines is left out.
     """
     if rows.empty:
         return {}
@@ -46,6 +51,7 @@ def make_tables(rows: pd.DataFrame, gate: float) -> dict[str, pd.DataFrame]:
         "layers": layers_table(rows, outcomes),
         "sink_layers": sink_layers_table(rows),
         "components": components_table(rows, outcomes),
+        "gains": gains_table(rows, outcomes, reader_gate),
     }
     return {name: table for name, table in found.items() if len(table)}
 

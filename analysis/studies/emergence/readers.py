@@ -1,0 +1,154 @@
+"""What pruning costs a small grounding model on one training: IoU by rule and budget.
+
+The reader is trained with all tokens on the frozen tower, as GLaMM is, and then reads fewer.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.studies.emergence.measure import USED, row
+from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
+from litelvlm.arrays import Array
+from litelvlm.clip.probes.last_blocks import to_joint_space
+from litelvlm.embedded.family.factors import Member
+from litelvlm.embedded.family.pixels import PixelPool
+from litelvlm.embedded.family.reader import (
+    Objects,
+    Reader,
+    ReaderPlan,
+    cell_iou,
+    constant_mask,
+    mask_iou,
+    train_reader,
+)
+from litelvlm.embedded.family.scenes import SceneTable, draw_symbols
+from litelvlm.embedded.family.towers import FamilyTower
+from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.registry import get_pruner
+
+BUDGETS = (0.5, 0.25, 0.125)
+"""Shares of the tokens that are kept."""
+DRAWS = 5
+"""Random selections of each object."""
+SCENES = 4000
+"""Scenes that a reader is trained on."""
+PLAN = ReaderPlan()
+"""Size and training of every reader, settled on two trainings before the others were read."""
+RULES: dict[str, tuple[Pruner, ...]] = {
+    "lowest": (get_pruner("litelvlm"),),
+    "highest": (get_pruner("litelvlm", direction="highest"),),
+    "random": tuple(get_pruner("random", seed=seed) for seed in range(DRAWS)),
+    "oracle": (get_pruner("mask_oracle", share=1.0),),
+}
+"""What chooses the tokens; with a single text LiteLVLM has no room for context tokens."""
+_CHUNK = 250
+_STREAM = 3  # of scenes; the training of the towers has streams of its own
+
+
+def reader_rows(tower: FamilyTower, member: Member, scenes: Path) -> list[Row]:
+    """Train a reader on a finished tower and prune what it reads.
+
+    Measures, each the mean over objects: "iou" of the object's cells and "kept", the share of the
+    object's tokens that were kept. Texts name what chose the tokens: "all", those of ``RULES``, or
+    "none" for the best that can be done without tokens.
+
+    Args:
+        tower: With an image side that has patches.
+        member: Its conditions and seed.
+        scenes: Where rendered scenes are kept.
+    """
+    factors = member.factors
+    lessons, _ = objects_of(tower, training_scenes(member, scenes))
+    table = held_out(factors, scenes)
+    objects, found = objects_of(tower, table)
+    reader = train_reader(lessons, factors.categories, member.seed, PLAN)
+    every = torch.arange(objects.states.shape[1]).expand(len(objects), -1)
+    rows = [
+        _mean_row("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
+        _mean_row("iou", "all", 1.0, mask_iou(reader, objects, every)),
+    ]
+    rows += pruned_rows(reader, objects, object_cues(tower, objects, found))
+    return rows
+
+
+def training_scenes(member: Member, scenes: Path) -> SceneTable:
+    """Scenes that the reader of a member learns from, none of them held out."""
+    if member.factors.image == "pixels":
+        pool = PixelPool(scenes, member.factors)
+        return pool.table(pool.indices(member.seed, 0, min(SCENES, pool.count)))
+    rng = np.random.default_rng([member.seed, SCENES, _STREAM])
+    return draw_symbols(member.factors, SCENES, rng)
+
+
+@torch.inference_mode()
+def objects_of(tower: FamilyTower, table: SceneTable) -> tuple[Objects, list[Referent]]:
+    """Objects of some scenes that can be labelled, with the states of their scenes."""
+    found = referents(table, tower.factors)
+    states = [
+        tower.image(table.pixels[start : start + _CHUNK]).patch_tokens
+        for start in range(0, len(table), _CHUNK)
+    ]
+    inside = _stacked([referent.labels.inside for referent in found])
+    outside = _stacked([referent.labels.outside for referent in found])
+    return (
+        Objects(
+            torch.cat(states),
+            torch.tensor([referent.scene for referent in found]),
+            torch.tensor([referent.category for referent in found]),
+            inside,
+            inside | outside,
+        ),
+        found,
+    )
+
+
+def _stacked(labels: Sequence[Bool[Array, "n"]]) -> Bool[Tensor, "k n"]:
+    return torch.from_numpy(np.stack(labels))
+
+
+@torch.inference_mode()
+def object_cues(tower: FamilyTower, objects: Objects, found: Sequence[Referent]) -> list[Cues]:
+    """What methods may know of each object: its scene's patches, its text, and its cells."""
+    embeds = to_joint_space(tower, objects.states)
+    texts = embed_texts(tower).template
+    return [
+        Cues.from_tensors(
+            key=referent.scene,
+            patch_embeds=embeds[referent.scene],
+            text_embeds=texts[referent.category][None],
+            coverage=inside.float(),
+        )
+        for referent, inside in zip(found, objects.inside, strict=True)
+    ]
+
+
+def pruned_rows(reader: Reader, objects: Objects, cues: Sequence[Cues]) -> Iterator[Row]:
+    """IoU and share of the object's tokens by rule and budget; random draws are averaged."""
+    for budget in BUDGETS:
+        for rule, pruners in RULES.items():
+            ious, shares = [], []
+            for pruner in pruners:
+                kept = kept_tokens(pruner, cues, budget)
+                ious.append(mask_iou(reader, objects, kept))
+                own = objects.inside.gather(1, kept).sum(dim=1)
+                shares.append(own / objects.inside.sum(dim=1))
+            yield _mean_row("iou", rule, budget, torch.stack(ious).mean(dim=0))
+            yield _mean_row("kept", rule, budget, torch.stack(shares).mean(dim=0))
+
+
+def kept_tokens(pruner: Pruner, cues: Sequence[Cues], budget: float) -> Int[Tensor, "k r"]:
+    """Tokens that a method keeps for each object, a share of all."""
+    return torch.stack([pruner.select(each, budget).indices for each in cues])
+
+
+def _mean_row(measure: str, text: str, budget: float, values: Float[Tensor, " k"]) -> Row:
+    every = values.double()
+    found = row(measure, float(every.mean()), len(every), text, USED, sd=float(every.std()))
+    return found | {"budget": budget}

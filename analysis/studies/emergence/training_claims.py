@@ -1,0 +1,112 @@
+"""Claims whose unit is the training: their intervals are Student's t, their verdicts need five."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from litelvlm.analysis.runs.claims import ALPHA, Claim, Direction, Verdict
+from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.significance import equivalence_test
+from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
+from litelvlm.arrays import Array
+
+MIN_TRAININGS = 5
+"""Trainings below which a claim about their mean is undetermined."""
+
+
+def mean_claim(
+    id: str,
+    statement: str,
+    values: Array,
+    null_description: str,
+    margin: float,
+    excluded: Mapping[str, int],
+    direction: Direction = "greater",
+) -> Claim:
+    """A claim that the mean over trainings lies on one side of 0.
+
+    Args:
+        id: Short name.
+        statement: As a full sentence.
+        values: One for each training, at least one.
+        null_description: What 0 stands for.
+        margin: Means below it count as none.
+        excluded: Trainings left out, by reason.
+        direction: The claimed side.
+    """
+    estimate = t_estimate(values)
+    return training_claim(
+        id,
+        statement,
+        estimate,
+        null_description,
+        p_value=t_p_value(values),
+        margin=margin,
+        p_equivalent=equivalence_test(values, margin).p_value if len(values) > 1 else np.nan,
+        direction=direction,
+        excluded=excluded,
+    )
+
+
+def training_claim(
+    id: str,
+    statement: str,
+    estimate: Estimate,
+    null_description: str,
+    p_value: float,
+    margin: float = float("nan"),
+    p_equivalent: float = float("nan"),
+    two_sided: bool = False,
+    direction: Direction = "greater",
+    excluded: Mapping[str, int] | None = None,
+) -> Claim:
+    """A claim whose unit is the training; its interval is Student's t, so few trainings suffice.
+
+    Args:
+        id: Short name.
+        statement: As a full sentence.
+        estimate: Over trainings.
+        null_description: What 0 stands for.
+        p_value: Adjusted where several claims were settled together.
+        margin: Values below it count as none.
+        p_equivalent: Of two one-sided tests against the margin.
+        two_sided: Whether a value on either side of 0 supports the claim.
+        direction: The claimed side otherwise.
+        excluded: Trainings left out, by reason.
+    """
+    return Claim(
+        id=id,
+        statement=statement,
+        estimate=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        n_images=estimate.n_images,
+        n=estimate.n,
+        null=0.0,
+        null_description=null_description,
+        verdict=_verdict(estimate, p_value, margin, two_sided, direction),
+        method=estimate.method,
+        p_value=p_value,
+        excluded={reason: count for reason, count in (excluded or {}).items() if count},
+        margin=margin,
+        p_equivalent=p_equivalent,
+        unit="trainings",
+    )
+
+
+def _verdict(
+    estimate: Estimate, p_value: float, margin: float, two_sided: bool, direction: Direction
+) -> Verdict:
+    """Supported if the interval clears 0 and p is small; refuted beyond 0 or in the margin."""
+    if not estimate.defined or estimate.n < MIN_TRAININGS:
+        return "undetermined"
+    low, high = estimate.low, estimate.high
+    if direction == "less":
+        low, high = -high, -low
+    clear = low > 0 or (two_sided and high < 0)
+    if clear and p_value <= ALPHA:
+        return "supported"
+    within = np.isfinite(margin) and -margin < low and high < margin
+    if within or (high <= 0 and not two_sided):
+        return "not supported"
+    return "undetermined"
