@@ -152,8 +152,8 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of the table "gains" whose tower has learned and whose reader finds objects."""
-    return table[table["learned"] & table["works"]]
+    """Trainings whose tower has learned and whose reader finds objects, each once."""
+    return table[table["learned"] & table["works"]].drop_duplicates(["seed", "index", "gain"])
 
 
 def _scatter(table: pd.DataFrame, x: str, y: str, ax: Axes) -> Axes:

@@ -11,7 +11,7 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.signals.text_sinks import effective_rank
 from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.studies.emergence.claims import make_claims
+from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
 from litelvlm.analysis.studies.emergence.measure import reversal_rows
@@ -138,6 +138,20 @@ def test_a_sink_that_makes_the_reversal_is_seen():
     claims = {claim.id: claim for claim in make_claims(rows, CONFIG)}
     assert claims["sink.causes"].verdict == "supported"
     assert claims["base.sink.B"].verdict == "supported"
+    assert "so the sink has a part in it" in interpret(list(claims.values()))
+
+
+def test_a_sink_whose_part_is_less_than_the_margin_is_called_next_to_nothing():
+    rows = family(
+        sink=lambda m, rng: 1.0 + rng.normal(0, 0.2),
+        reversal=lambda m, rng: 0.3 + rng.normal(0, 0.1),
+        no_sos=lambda drawn: 0.93 * drawn,
+        stages=("B",),
+    )
+    claims = make_claims(rows, CONFIG)
+    (cause,) = [claim for claim in claims if claim.id == "sink.causes"]
+    assert (cause.verdict, cause.estimate) == ("supported", pytest.approx(0.021, abs=0.002))
+    assert "by less than 0.05: next to nothing" in interpret(claims)
 
 
 def test_trainings_that_did_not_learn_do_not_count_in_claims_about_reversal():

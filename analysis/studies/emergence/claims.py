@@ -173,15 +173,19 @@ def interpret(claims: Sequence[Claim]) -> str:
     if not claims:
         return "No training of the family is measured yet."
     parts = [f"{verdict}: {', '.join(ids)}" for verdict, ids in by_verdict.items() if ids]
-    linked = {claim.id: claim.verdict for claim in claims}
-    link = ""
-    if "sink.causes" in linked:
-        link = {
-            "supported": " Hiding [SOS] weakens the reversal, so the sink has a part in it.",
-            "not supported": " The reversal does not need the sink.",
-            "undetermined": " Whether the sink has a part in the reversal is open.",
-        }[linked["sink.causes"]]
+    link = "".join(f" {_sink_part(claim)}" for claim in claims if claim.id == "sink.causes")
     return (
         f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is no evidence "
         f"about published CLIP. {interpret_gains(claims)}"
     )
+
+
+def _sink_part(claim: Claim) -> str:
+    """Whether the reversal needs the sink, by the claim about hiding [SOS]."""
+    if claim.verdict == "supported" and claim.high < claim.margin:
+        return f"Hiding [SOS] weakens the reversal by less than {claim.margin:g}: next to nothing."
+    return {
+        "supported": "Hiding [SOS] weakens the reversal, so the sink has a part in it.",
+        "not supported": "The reversal does not need the sink.",
+        "undetermined": "Whether the sink has a part in the reversal is open.",
+    }[claim.verdict]
