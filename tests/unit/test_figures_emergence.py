@@ -125,14 +125,16 @@ def test_the_link_leaves_out_what_did_not_learn(outcomes):
 def test_the_gain_is_drawn_of_trainings_that_count():
     table = pd.DataFrame(
         {
-            "stage": ["B", "B", "C", "C"],
-            "index": [0.5, -0.5, 0.2, 0.3],
-            "gain": [0.1, -0.2, 0.05, 0.9],
-            "learned": [True, True, True, False],
-            "works": [True, True, False, True],
+            "stage": ["B", "B", "C", "C", "C"],
+            "seed": [0, 1, 0, 0, 0],
+            "index": [0.5, -0.5, 0.2, 0.3, 0.5],
+            "gain": [0.1, -0.2, 0.05, 0.9, 0.1],
+            "learned": [True, True, True, False, True],
+            "works": [True, True, False, True, True],
         }
     )
     ax = emergence.draw_gain(table, axes())
+    # The last line is the first training again, as a training of another stage.
     (points,) = (c.get_offsets().tolist() for c in ax.collections)
     assert points == [[0.5, 0.1], [-0.5, -0.2]]
     assert list(ax.lines[0].get_ydata()) == [0, 0]
