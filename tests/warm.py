@@ -54,7 +54,8 @@ def begin(
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     for module in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[module]  # the folder may hold a package of this name itself
-    sys.path[:] = [home, *filter(None, own), *(p for p in sys.path if p not in ("", str(ROOT)))]
+    others = (place for place in sys.path if place and not place.startswith(str(ROOT / "tests")))
+    sys.path[:] = [home, *filter(None, own), *others]
     if kind == "-m":
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
