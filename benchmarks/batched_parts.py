@@ -27,7 +27,7 @@ from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.metrics import TargetPixels
 from litelvlm.models.base import Request
-from litelvlm.models.glamm import model as whole
+from litelvlm.models.glamm import model as glamm
 from litelvlm.models.glamm.batched import grounder
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.batched.passes import LanguagePasses
@@ -39,7 +39,7 @@ LANGUAGE, MASKS, RESIZING, REST = "language model", "SAM's mask decoder", "masks
 PARTS = (
     (LANGUAGE, LanguagePasses, "begin"),
     (LANGUAGE, LanguagePasses, "seg_states"),
-    (LANGUAGE, whole, "read_given_answers"),
+    (LANGUAGE, glamm, "read_given_answers"),
     (MASKS, grounder, "masks_of_image"),
     (MASKS, decoder, "low_resolution_masks"),
     (RESIZING, grounder, "upscale"),

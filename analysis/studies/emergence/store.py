@@ -38,7 +38,7 @@ def measured_rows(folder: Path, scenes: Path) -> pd.DataFrame:
     table = held_out(member.factors, scenes)
     last = max(kept)
     rows = [
-        {**_tags(member), "step": step, "final": step == last, **row, **asdict(member.factors)}
+        _tagged(row, member, step, step == last)
         for step, path in kept.items()
         for row in member_rows(load_tower(member.factors, path), table, final=step == last)
     ]
@@ -61,11 +61,8 @@ def read_by_reader(folder: Path, scenes: Path) -> pd.DataFrame:
     member, kept = _finished(folder)
     last = max(kept)
     tower = load_tower(member.factors, kept[last])
-    rows = [
-        {**_tags(member), "step": last, "final": True, **row, **asdict(member.factors)}
-        for row in reader_rows(tower, member, scenes)
-    ]
-    return pd.DataFrame(rows)
+    rows = reader_rows(tower, member, scenes)
+    return pd.DataFrame([_tagged(row, member, last, final=True) for row in rows])
 
 
 def _finished(folder: Path) -> tuple[Member, dict[int, Path]]:
@@ -75,12 +72,17 @@ def _finished(folder: Path) -> tuple[Member, dict[int, Path]]:
     return member, kept
 
 
-def _tags(member: Member) -> Row:
+def _tagged(row: Row, member: Member, step: int, final: bool) -> Row:
+    """A measured value with what tells its training."""
     return {
         "training": member.name,
         "stage": member.stage,
         "cell": member.cell,
         "seed": member.seed,
+        "step": step,
+        "final": final,
+        **row,
+        **asdict(member.factors),
     }
 
 
