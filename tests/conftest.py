@@ -7,8 +7,11 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib import import_module
 
 from hypothesis import settings
+
+from tests.warm import LIBRARIES
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
@@ -17,6 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 if "LITELVLM_CACHE" not in os.environ:
     os.environ["LITELVLM_CACHE"] = tempfile.mkdtemp(prefix="litelvlm-test-")
     atexit.register(shutil.rmtree, os.environ["LITELVLM_CACHE"], ignore_errors=True)
+
+# Imported before the project, whose import hook would let Python compile them again from source.
+for library in LIBRARIES:
+    import_module(library)
 
 # The same cases in every run; `--hypothesis-profile default` draws others.
 settings.register_profile("fixed", derandomize=True)

@@ -1,11 +1,16 @@
 """The unit tier holds no model and makes no connection."""
 
+import json
+import os
+
 import pytest
 import pytest_socket
+from filelock import FileLock
 from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
 from litelvlm.analysis.api import complete_run
+from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 
 ABLATIONS = ablations.Config(
@@ -24,19 +29,44 @@ def _no_network():
     pytest_socket.enable_socket()
 
 
+def made_once(factory, name, make):
+    """A folder that all test processes share, filled by ``make(folder)`` in the first of them."""
+    root = factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def saved_runs(tmp_path_factory):
     """One small finished run of every study, of a model with a known signal; read-only."""
-    out, model, data = (
-        tmp_path_factory.mktemp("runs"),
-        PlantedModel("instance", noise=0.3, pull=0.4),
-        planted_data(8),
+    folder = made_once(tmp_path_factory, "saved", save_runs)
+    return {
+        study: folder / name for study, name in json.loads((folder / "names").read_text()).items()
+    }
+
+
+@pytest.fixture(scope="session")
+def report(saved_runs, tmp_path_factory):
+    """``index.html`` of a report of ``saved_runs`` with all their figures; read-only."""
+    runs = list(saved_runs.values())
+    return (
+        made_once(tmp_path_factory, "report", lambda folder: write_report(runs, folder))
+        / "index.html"
     )
+
+
+def save_runs(out):
+    """Make the runs, and write their folders' names by study."""
+    model, data = PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8)
     pairs = planted_data(8, categories=2)
     config = reversal.Config(shifts=20, blobs=3, pool=16, donors=3)
     reversed_run = complete_run(reversal.STUDY, model, pairs, config, out)
     reversal.STUDY.pictures(model, pairs, reversed_run, config)
-    return {
+    runs = {
         "reversal": reversed_run,
         "sink": complete_run(sink.STUDY, model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),
@@ -46,3 +76,5 @@ def saved_runs(tmp_path_factory):
             sweep.STUDY, model, data, sweep.Config(seeds=2, budgets=(48, 8)), out
         ),
     }
+    names = {study: str(run.relative_to(out)) for study, run in runs.items()}
+    (out / "names").write_text(json.dumps(names))

@@ -19,9 +19,8 @@ from scipy.ndimage import gaussian_filter
 
 from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.cli.text import run_text
-from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.pages.rendering import page_environment, template_source
-from litelvlm.analysis.pages.report.page import inside_page
+from litelvlm.analysis.pages.report.page import build_report, inside_page
 from litelvlm.analysis.pages.report.tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory
@@ -48,11 +47,6 @@ class Page(HTMLParser):
 
     def values(self, attribute):
         return [attrs[attribute] for _, attrs in self.tags if attribute in attrs]
-
-
-@pytest.fixture(scope="module")
-def report(saved_runs, tmp_path_factory):
-    return write_report(list(saved_runs.values()), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +79,7 @@ def test_every_claim_stands_there_with_verdict_interval_and_n(saved_runs, page):
 
 def test_a_claim_that_failed_stays_in_the_report(copied, tmp_path):
     change(copied, "summary.json", lambda text: text.replace('"undetermined"', '"not supported"'))
-    page = Page(write_report([copied], tmp_path / "out").read_text())
+    page = Page(build_report([copied], tmp_path / "out", {}).read_text())
     assert "verdict not-supported" in page.values("class")
     assert read_summary(copied).claims[0].statement in page.text
 
@@ -104,14 +98,14 @@ def test_the_eight_hypotheses_stand_there_adjusted_together(saved_runs, page):
 
 
 def test_two_runs_of_one_hypothesis_are_not_adjusted_together(saved_runs, copied, tmp_path):
-    page = Page(write_report([saved_runs["sink"], copied], tmp_path / "out").read_text())
+    page = Page(build_report([saved_runs["sink"], copied], tmp_path / "out", {}).read_text())
     assert "H4 occurs twice" in page.text
     assert "adjusted" not in {attrs.get("class", "").partition(" ")[0] for _, attrs in page.tags}
 
 
 def test_a_long_table_is_cut_on_the_page_and_whole_in_its_file(copied, tmp_path, monkeypatch):
     monkeypatch.setattr("litelvlm.analysis.pages.report.tables.LONGEST", 2)
-    report = write_report([copied], tmp_path / "out")
+    report = build_report([copied], tmp_path / "out", {})
     lines = len(read_summary(copied).table("grid"))
     assert lines > 2
     assert f"grid (the first 2 of {lines} lines)" in Page(report.read_text()).text
@@ -161,7 +155,7 @@ def test_runs_stand_in_the_order_of_the_studies_whatever_order_they_are_given_in
     saved_runs, tmp_path
 ):
     given = [saved_runs[name] for name in ("sweep", "sink", "reversal")]
-    text = write_report(given, tmp_path / "out").read_text()
+    text = build_report(given, tmp_path / "out", {}).read_text()
     places = [text.index(f'<section id="{run.name}') for run in reversed(given)]
     assert places == sorted(places)
 
@@ -187,7 +181,7 @@ def test_text_from_data_is_shown_and_not_run(copied, tmp_path):
         "summary.json",
         lambda text: text.replace("uniform attention over", f"{attack} over"),
     )
-    text = write_report([copied], tmp_path / "out").read_text()
+    text = build_report([copied], tmp_path / "out", {}).read_text()
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
 
@@ -201,7 +195,7 @@ def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
         "run.json",
         lambda text: text.replace('"family": "other"', '"family": "miniature"', 1),
     )
-    marked = Page(write_report([copied], tmp_path / "out").read_text())
+    marked = Page(build_report([copied], tmp_path / "out", {}).read_text())
     assert "It is no evidence about OpenAI's CLIP" in marked.text
     assert "sink (miniature)" in marked.text
 
@@ -209,7 +203,7 @@ def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
 def test_a_record_that_does_not_tell_is_refused(copied, tmp_path):
     change(copied, "run.json", lambda text: text.replace('"family": "other",', "", 1))
     with pytest.raises(ValueError, match="run its command again"):
-        write_report([copied], tmp_path / "out")
+        build_report([copied], tmp_path / "out", {})
 
 
 def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
@@ -217,7 +211,7 @@ def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
     parts = f'"parts_done": {record.parts_done}'
     change(copied, "run.json", lambda text: text.replace(parts, '"parts_done": 0'))
     (copied / "summary.json").unlink()
-    page = Page(write_report([copied], tmp_path / "out").read_text())
+    page = Page(build_report([copied], tmp_path / "out", {}).read_text())
     assert f"0 of {record.n_parts} parts are there" in page.text
     assert "there is no verdict" in page.text
 
@@ -229,7 +223,7 @@ def test_failed_samples_and_limits_are_named(copied, tmp_path):
         lambda text: text.replace('"failures": []', '"failures": ["image 3: broken"]'),
     )
     change(copied, "run.json", lambda text: text.replace('"limit": null', '"limit": 8'))
-    page = Page(write_report([copied], tmp_path / "out").read_text())
+    page = Page(build_report([copied], tmp_path / "out", {}).read_text())
     assert "limited to the first 8 images" in page.text
     assert "image 3: broken" in page.text
 
@@ -286,7 +280,7 @@ def test_what_a_record_notes_stands_on_the_page_and_in_the_terminal(saved_runs, 
     record = json.loads((folder / "run.json").read_text()) | changes
     (folder / "run.json").write_text(json.dumps(record))
     together = f"left out: fastv@16, fastv@8: {reason.format('16/8')}"
-    page = Page(write_report([folder], tmp_path / "out").read_text())
+    page = Page(build_report([folder], tmp_path / "out", {}).read_text())
     assert all(text in page.text for text in (together, "image 3: memory ran out", "fastv refused"))
     told = run_text(folder)
     assert f"  note: image 3: memory ran out\n  note: {together}\n" in told

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from litelvlm.analysis.api import read_record, read_summary
-from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.claims import adjusted_in, cards
 from litelvlm.analysis.pages.report.compare import run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, Term, glossary_page, terms
 from litelvlm.analysis.pages.report.intervals import WIDTH, interval_plot
 from litelvlm.analysis.pages.report.opening import lead_claim, what_would_change_it
+from litelvlm.analysis.pages.report.page import build_report
 
 ROOT = Path(__file__).parents[2]
 VOID = {"meta", "img", "br", "hr", "input", "link"}
@@ -66,12 +66,12 @@ def two(saved_runs, tmp_path_factory):
     """A report of one study of two models."""
     folder = tmp_path_factory.mktemp("two")
     other = altered(saved_runs["sink"], folder, "another", "not supported")
-    return write_report([saved_runs["sink"], other], folder / "out").read_text()
+    return build_report([saved_runs["sink"], other], folder / "out", {}).read_text()
 
 
-@pytest.fixture(scope="module")
-def whole(saved_runs, tmp_path_factory):
-    return write_report(list(saved_runs.values()), tmp_path_factory.mktemp("story")).read_text()
+@pytest.fixture
+def whole(report):
+    return report.read_text()
 
 
 def test_the_story_stands_first_and_gives_every_answer(saved_runs, whole):
@@ -121,20 +121,14 @@ def test_the_plot_beside_an_answer_is_of_the_claim_that_it_tells(saved_runs):
     assert lead_claim(swept.model_copy(update={"claims": ()})) is None
 
 
-def test_two_models_stand_side_by_side(saved_runs, two):
+def test_two_models_stand_side_by_side(saved_runs, two, tmp_path):
     claims = read_summary(saved_runs["sink"]).claims
     beside = text_of(two.partition('id="beside"')[2].partition('id="verdicts"')[0])
     assert f"planted beside another: 1 of {len(claims)} claims have different verdicts" in beside
     assert beside.count("Verdicts differ.") == 1
     assert all(claim.statement in beside.replace("&#39;", "'") for claim in claims)
-    assert 'id="beside"' not in write_report_of_one(saved_runs)
-
-
-def write_report_of_one(saved_runs):
-    folder = saved_runs["sink"].parent / "alone"
-    page = write_report([saved_runs["sink"]], folder).read_text()
-    shutil.rmtree(folder)
-    return page
+    alone = build_report([saved_runs["sink"]], tmp_path, {}).read_text()
+    assert 'id="beside"' not in alone
 
 
 def test_runs_are_told_apart_by_what_differs(saved_runs):
