@@ -231,7 +231,8 @@ def pretended(part, dtype):
             for name, weight in table.items():
                 if weight is not None:
                     kind = dtype if weight.is_floating_point() else weight.dtype
-                    table[name] = torch.empty_like(weight, device="cuda", dtype=kind)
+                    shape = weight.shape, weight.stride()
+                    table[name] = torch.empty_strided(*shape, device="cuda", dtype=kind)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
