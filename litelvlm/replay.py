@@ -94,7 +94,7 @@ class Recordings:
         self.n_recorded = self.n_replayed = self.n_plain = 0
         self._shapes: OrderedDict[Hashable, Recording | None] = OrderedDict()
         self._rests_on: Hashable = None
-        self._lock = Lock()
+        self._lock = Lock()  # two threads would overwrite each other's inputs
 
     def __len__(self) -> int:
         """Recordings that are held now."""
@@ -216,7 +216,7 @@ def foundation(module: nn.Module) -> Hashable:
 
     Returns:
         Equal values for equal foundations; None if the module must run as written, as a part of it
-        has hooks or another forward, or is in training mode.
+        has hooks of its forward or another forward, or is in training mode.
     """
     found: list[Hashable] = [attention_kernel(module)]
     waiting = [module]
@@ -226,8 +226,6 @@ def foundation(module: nn.Module) -> Hashable:
             part.training
             or part._forward_hooks
             or part._forward_pre_hooks
-            or part._backward_hooks
-            or part._backward_pre_hooks
             or "forward" in part.__dict__
         ):
             return None

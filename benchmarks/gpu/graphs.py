@@ -8,6 +8,7 @@ from copy import deepcopy
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import _disable_current_modes
 
 from litelvlm import load_model
 from litelvlm.models.glamm.graphs import record_parts, recorded_parts
@@ -18,9 +19,9 @@ from litelvlm.replay import Tensors, recordings_of
 class Traced:
     """Records the operators of a call on a processor, by torch's tracer.
 
-    As with a CUDA graph, a replay runs no Python of the model and no hook, reads weights where they
-    lay, and overwrites the outputs of the replay before. Outputs hold NaN until the first replay,
-    as a capture computes nothing.
+    As with a CUDA graph, a replay runs no Python of the model and no hook, shows its operators to
+    no mode, reads weights where they lay, and overwrites the outputs of the replay before. Outputs
+    hold NaN until the first replay, as a capture computes nothing.
     """
 
     device_type = "cpu"
@@ -37,8 +38,9 @@ class Traced:
         outputs = tuple(torch.full_like(made, float("nan")) for made in graph.forward())
 
         def replay() -> None:
-            for kept, made in zip(outputs, graph.forward(), strict=True):
-                kept.copy_(made)
+            with _disable_current_modes():
+                for kept, made in zip(outputs, graph.forward(), strict=True):
+                    kept.copy_(made)
 
         return outputs, replay
 

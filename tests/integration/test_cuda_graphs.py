@@ -126,6 +126,18 @@ def test_hooks_inside_recorded_blocks_are_called(model, other, data):
     assert replays(other)["clip_image"] == before + 1
 
 
+@torch.inference_mode()
+def test_hidden_states_can_be_asked_for_and_their_hooks_stay(model, data):
+    made, picture = recorded(), data[0].image()
+    crop, expected = model.tower.pixel_values(picture), model.encode_image(picture)
+    for _ in range(3):
+        made.encode_image(picture)
+    whole = made.tower.clip.vision_model(crop, output_hidden_states=True).hidden_states
+    assert all(map(torch.equal, whole[:-1], expected.clip.states))
+    assert all(map(torch.equal, tensors(made.encode_image(picture)), tensors(expected)))
+    assert replays(made) == {"clip_image": 2, "sam_encoder": 3, "llm": 0}
+
+
 def test_gradients_flow_and_attention_can_be_read(model, other, data):
     image, text = data[0].image(), data[0].expressions[0].sent
     flows = []
@@ -135,6 +147,25 @@ def test_gradients_flow_and_attention_can_be_read(model, other, data):
     for name in Flow._fields:
         assert torch.equal(getattr(flows[1], name), getattr(flows[0], name))
     assert flows[1].relevance.abs().sum() > 0
+
+
+def test_gradients_of_inputs_flow_through_recorded_parts(model, other, data):
+    picture = data[0].image()
+    state = other.encode_image(picture)
+    crop = model.tower.pixel_values(picture)
+    embeds = model.project(state.tokens.clone())[None]
+    places = torch.arange(embeds.shape[1])[None]
+    before, found = replays(other), []
+    for one in (model, other):
+        pixels, prompt = crop.clone().requires_grad_(), embeds.clone().requires_grad_()
+        for _ in range(3):
+            one.tower.image(pixels).patch_tokens.square().sum().backward()
+            decode(one.llama, prompt, places).square().sum().backward()
+        found.append((pixels.grad, prompt.grad))
+    for plain, own in zip(*found, strict=True):
+        assert torch.equal(plain, own)
+        assert plain.abs().sum() > 0
+    assert replays(other) == before
 
 
 def test_operations_are_counted_although_kernels_could_be_replayed(model, other, data):

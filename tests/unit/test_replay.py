@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu.graphs import Traced
@@ -163,7 +164,15 @@ def test_gradients_flow(part, own):
     assert own.n_replayed == 2
 
 
-class Watch(TorchFunctionMode):
+def test_hooks_of_the_backward_pass_are_called(part, own):
+    settled(part)
+    called = []
+    with part.second.register_full_backward_hook(lambda *_: called.append(1)):
+        run(part, value().requires_grad_(True))[1].sum().backward()
+    assert called == [1]
+
+
+class Calls(TorchFunctionMode):
     """Counts calls of torch's functions."""
 
     n = 0
@@ -173,14 +182,25 @@ class Watch(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+class Operators(TorchDispatchMode):
+    """Counts torch's operators."""
+
+    n = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.n += 1
+        return func(*args, **(kwargs or {}))
+
+
 @torch.no_grad()
 def test_modes_that_watch_operators_see_them(part, own):
     settled(part)
-    with Watch() as watch:
-        run(part, value())
+    for mode in (Calls(), Operators()):
+        with mode:
+            run(part, value())
+        assert mode.n > 3
     with FlopCounterMode(display=False) as counter:
         run(part, value())
-    assert watch.n > 3
     assert counter.get_total_flops() == 2 * 5 * (3 * 4 + 4 * 2)
     with torch.autocast("cpu", torch.bfloat16):
         assert run(part, value())[0].dtype == torch.bfloat16
@@ -273,6 +293,25 @@ def test_a_recording_serves_calls_with_and_without_inference_mode(part, own, fir
         assert all(torch.equal(a, b) for a, b in zip(found, part(value(seed=9)), strict=True))
         assert found[0].is_inference() == (later is torch.inference_mode)
     assert own.n_replayed == 3
+
+
+class Noting(Traced):
+    """Notes whether gradients and inference mode are on during a recording."""
+
+    modes = None
+
+    def record(self, call, device):
+        self.modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        return super().record(call, device)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_a_recording_is_made_without_gradients_and_outside_of_inference_mode(part, mode):
+    recorder = Noting()
+    record_calls(part, recorder)
+    with mode():
+        settled(part)
+    assert recorder.modes == (False, False)
 
 
 @pytest.mark.parametrize("odd", ["device", "type", "stream"])
