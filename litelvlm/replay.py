@@ -93,7 +93,7 @@ class Recordings:
         self.recorder, self.most = recorder, most
         self.n_recorded = self.n_replayed = self.n_plain = 0
         self._shapes: OrderedDict[Hashable, Recording | None] = OrderedDict()
-        self._rests_on: Hashable = None
+        self._rests_on: tuple[object, ...] | None = None
         self._lock = Lock()  # two threads would overwrite each other's inputs
 
     def __len__(self) -> int:
@@ -209,7 +209,7 @@ def runs_as_written(recorder: Recorder, inputs: Tensors) -> bool:
     )
 
 
-def foundation(module: nn.Module) -> Hashable:
+def foundation(module: nn.Module) -> tuple[object, ...] | None:
     """What recordings of a module rest on: where its weights lie, and which classes compute.
 
     Weights that change in place stay where they are, so recordings see the change.
@@ -218,7 +218,7 @@ def foundation(module: nn.Module) -> Hashable:
         Equal values for equal foundations; None if the module must run as written, as a part of it
         has hooks of its forward or another forward, or is in training mode.
     """
-    found: list[Hashable] = [attention_kernel(module)]
+    found: list[object] = [attention_kernel(module)]
     waiting = [module]
     while waiting:
         part = waiting.pop()
@@ -232,13 +232,13 @@ def foundation(module: nn.Module) -> Hashable:
         found.append(type(part))
         for weight in (*part._parameters.values(), *part._buffers.values()):
             if weight is not None:
-                found += (weight.data_ptr(), *layout(weight))
+                found += (weight.data_ptr(), weight.dtype, weight.shape)
         waiting += (child for child in part._modules.values() if child is not None)
     return tuple(found)
 
 
 def layout(value: Tensor) -> tuple[Hashable, ...]:
-    """What kernels depend on besides the numbers."""
+    """What kernels depend on besides an input's numbers."""
     return value.shape, value.stride(), value.dtype, value.device
 
 
@@ -252,8 +252,8 @@ def number_settings() -> tuple[Hashable, ...]:
     """Settings of torch that choose kernels."""
     cuda = torch.backends.cuda
     return (
-        cuda.matmul.fp32_precision,
-        torch.backends.cudnn.conv.fp32_precision,
+        torch._C._get_fp32_precision_getter("cuda", "matmul"),
+        torch._C._get_fp32_precision_getter("cuda", "conv"),
         torch.are_deterministic_algorithms_enabled(),
         cuda.flash_sdp_enabled(),
         cuda.mem_efficient_sdp_enabled(),

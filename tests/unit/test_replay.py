@@ -268,16 +268,24 @@ def test_inputs_of_another_layout_or_type_get_their_own_recording(part, own):
     assert (own.n_recorded, len(own)) == (3, 1)
 
 
+def flash(on):
+    torch.backends.cuda.enable_flash_sdp(not on)
+
+
+def tf32(on):
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if on else "none"
+
+
+@pytest.mark.parametrize("choose", [flash, tf32, torch.use_deterministic_algorithms])
 @torch.no_grad()
-def test_settings_that_choose_kernels_get_their_own_recording(part, own):
+def test_settings_that_choose_kernels_get_their_own_recording(part, own, choose):
     settled(part)
-    before = torch.backends.cuda.flash_sdp_enabled()
-    torch.backends.cuda.enable_flash_sdp(not before)
+    choose(True)
     try:
         assert agrees(part, value())
         assert own.n_replayed == 2
     finally:
-        torch.backends.cuda.enable_flash_sdp(before)
+        choose(False)
     assert agrees(part, value())
     assert own.n_replayed == 3
 

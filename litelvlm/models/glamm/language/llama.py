@@ -110,7 +110,8 @@ def decode(
         return _decode(llama, inputs_embeds, position_ids, attention_mask, before_layer, cache)
 
     def whole(inputs: Tensors) -> Tensors:
-        return (_decode(llama, *inputs, None, None, None),)
+        embeds, places = inputs
+        return (_decode(llama, embeds, places, None, None, None),)
 
     (states,) = replayed(llama.model, whole, (inputs_embeds, position_ids))
     return states
