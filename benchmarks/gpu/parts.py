@@ -68,6 +68,18 @@ PARTS: Sequence[Part] = (
         f"{_TINY_BENCH} --compile aot_eager",
     ),
     Part(
+        "graph-masks",
+        "Are the masks under CUDA graphs those of the plain model, and were recordings replayed?",
+        "benchmarks/gpu/graph_masks.py --device cuda",
+        "benchmarks/gpu/graph_masks.py --device cpu --images 1",
+    ),
+    Part(
+        "graph-times",
+        "What do CUDA graphs save when an image is encoded and in a whole call, at what memory?",
+        f"benchmarks/gpu/graph_times.py {_FULL} --budgets 192 128 64",
+        f"benchmarks/gpu/graph_times.py {_SMALL} --budgets 48",
+    ),
+    Part(
         "full-size",
         "What does one picture cost by stage, and what is the peak of memory?",
         "benchmarks/full_size.py --device cuda --repeats 20",

@@ -39,11 +39,18 @@ class Tower(TowerParts):
         Raises:
             ValueError: If a state is NaN or infinite.
         """
+        states = self.image_states(pixel_values)
+        require_finite(states[-1], "CLIP's state of the image")
+        return ClipImage(self, states, pixel_values)
+
+    def image_states(
+        self, pixel_values: Float[Tensor, "b c h w"]
+    ) -> tuple[Float[Tensor, "b s d"], ...]:
+        """States that enter each block of the image tower."""
         states = [self.embed(pixel_values)]
         for index in range(self.n_blocks - 1):
             states.append(self.block(index, states[-1]))
-        require_finite(states[-1], "CLIP's state of the image")
-        return ClipImage(self, tuple(states), pixel_values)
+        return tuple(states)
 
     def text(self, sentences: Sequence[str]) -> ClipText:
         """Run the text tower.

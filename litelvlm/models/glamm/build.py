@@ -77,11 +77,14 @@ def load_model(
             the way becomes part of the model's name. None keeps every bit.
         compile: Backend of ``torch.compile`` for the image towers and whole prompts of the language
             model: "inductor" on a GPU, or "aot_eager" or "eager", which build no kernels. The first
-            calls compile and are slow; the backend becomes part of the model's name.
+            calls compile and are slow. Or "cuda_graphs", which needs no compiler: on a GPU the same
+            parts are recorded when a shape comes a second time, and replayed from then on. The
+            choice becomes part of the model's name.
 
     Raises:
         ValueError: If the name, number type, kernel, backend or way to quantise is unknown, the
-            kernel, a compiler or what quantises is not installed, the checkpoint does not fit,
+            kernel, a compiler or what quantises is not installed, CUDA graphs are asked for without
+            a GPU or with another kernel than "sdpa", the checkpoint does not fit,
             ``compile`` and ``quantise`` are both given, or ``clip`` or ``revision`` is given for
             "glamm-7b".
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
@@ -100,7 +103,7 @@ def load_model(
         )
     kind = number_type(dtype, "float32" if name in EMBEDDED else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    check_compile(compile, place)
+    check_compile(compile, place, attn)
     chosen = options or GlammOptions()
     model = _load(name, kind, place, attn, random_init, chosen, clip, revision, quantise)
     if compile is not None:

@@ -52,7 +52,7 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
 
     Attributes:
         options: Open choices inside the model; ``with_options`` changes them.
-        compiled: Backend that compiles its repeated parts; None if they run as written.
+        compiled: What compiles or records its repeated parts; None if they run as written.
 
     Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation with given answers.
     """

@@ -46,7 +46,8 @@ def decode_selected(
         ValueError: As ``calibrated_masks``.
     """
     masks = calibrated_masks(llama, selections, spliced.image_start, spliced.position_ids)
-    drops = dropping if masks is None else None
+    planned = any(isinstance(selection, LayerPlan) for selection in selections)
+    drops = dropping if planned else None  # plans and masks never share a batch
     return decode(
         llama, spliced.embeds, spliced.position_ids, attention_mask=masks, before_layer=drops
     )

@@ -8,6 +8,8 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from litelvlm.replay import Tensors, replayed
+
 # Called before layer i with (i, hidden states, positions). Returns what the layer gets: the same
 # two tensors, or new ones with fewer tokens.
 BeforeLayer = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -83,7 +85,8 @@ def decode(
     """Run the decoder and return the states after the final norm.
 
     Rows of a batch are padded on the right. Under a causal mask padding cannot reach a real token,
-    so no padding mask is needed.
+    so no padding mask is needed. A whole prompt alone, without mask, hook and cache, is replayed
+    where the language model's calls are recorded.
 
     Args:
         llama: The language model; its head is not used.
@@ -103,6 +106,26 @@ def decode(
             "tokens cannot be dropped between layers under one explicit attention mask; "
             "give one of the two, or a mask for each layer"
         )
+    if attention_mask is not None or before_layer is not None or cache is not None:
+        return _decode(llama, inputs_embeds, position_ids, attention_mask, before_layer, cache)
+
+    def whole(inputs: Tensors) -> Tensors:
+        embeds, places = inputs
+        return (_decode(llama, embeds, places, None, None, None),)
+
+    (states,) = replayed(llama.model, whole, (inputs_embeds, position_ids))
+    return states
+
+
+def _decode(
+    llama: LlamaForCausalLM,
+    inputs_embeds: Float[Tensor, "b s d"],
+    position_ids: Real[Tensor, "b s"],
+    attention_mask: Tensor | LayerMask | None,
+    before_layer: BeforeLayer | None,
+    cache: KeyValueCache | None,
+) -> Float[Tensor, "b s2 d"]:
+    """What ``decode`` does once its arguments are checked."""
     model = llama.model
     hidden_states = inputs_embeds
     rotary = model.rotary_emb(hidden_states, position_ids=position_ids)

@@ -50,9 +50,21 @@ class RelativeAttention(SamVisionSdpaAttention):
         self, height: int, width: int
     ) -> tuple[Float[Tensor, "h h e"], Float[Tensor, "w w e"]]:
         """Embeddings of the distance of every query's row and column to every key's."""
-        rows: Tensor = self.get_rel_pos(height, height, self.rel_pos_h)
-        columns: Tensor = self.get_rel_pos(width, width, self.rel_pos_w)
-        return rows, columns
+        return by_distance(self.rel_pos_h, height), by_distance(self.rel_pos_w, width)
+
+
+def by_distance(table: Float[Tensor, "l e"], side: int) -> Float[Tensor, "side side e"]:
+    """Embedding of the distance of every query's place to every key's, along one axis.
+
+    The library makes the same from an index on the CPU, so that each block waits for its copy.
+
+    Args:
+        table: One embedding per distance, stretched if it is not as long as ``side`` needs.
+        side: Places.
+    """
+    stretched = F.interpolate(table.T[None], size=2 * side - 1, mode="linear")[0].T
+    places = torch.arange(side, device=table.device)
+    return stretched[places[:, None] - places + side - 1]
 
 
 def with_bias(
