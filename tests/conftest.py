@@ -4,6 +4,7 @@ No downloads, no windows, no progress bars, nothing left in the home folder.
 """
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -21,6 +22,8 @@ if "LITELVLM_CACHE" not in os.environ:
     os.environ["LITELVLM_CACHE"] = tempfile.mkdtemp(prefix="litelvlm-test-")
     atexit.register(shutil.rmtree, os.environ["LITELVLM_CACHE"], ignore_errors=True)
 
+gc.disable()  # until all tests are collected: nothing of that is garbage
+
 # Imported before the project, whose import hook would let Python compile them again from source.
 for library in LIBRARIES:
     import_module(library)
@@ -28,3 +31,10 @@ for library in LIBRARIES:
 # The same cases in every run; `--hypothesis-profile default` draws others.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
+
+
+def pytest_collection_finish():
+    """Leave modules and collected tests out of each search for garbage, which takes seconds."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
