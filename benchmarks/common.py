@@ -1,5 +1,6 @@
 """What every benchmark prints and stores: numbers, command, machine and versions."""
 
+import argparse
 import json
 import os
 import platform
@@ -42,6 +43,23 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+
+
+def timing_parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """A command line with a model, a device, budgets and rounds.
+
+    Args:
+        description: What the benchmark does.
+        rounds: Its timed rounds where none are named.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--model", default="glamm-7b")
+    parser.add_argument("--random-init", action="store_true")
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--budgets", type=int, nargs="+", default=[192, 128, 64])
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--warm-up", type=int, default=4)
+    return parser
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache, LlamaForCausalLM, StaticCache
 
-from benchmarks.common import spread, store
+from benchmarks.common import spread, store, timing_parser
 from litelvlm import load_model
 
 TEXT = 64
@@ -117,13 +117,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="glamm-7b")
-    parser.add_argument("--random-init", action="store_true")
-    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--budgets", type=int, nargs="+", default=[192, 128, 64])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--warm-up", type=int, default=4)
+    parser = timing_parser(__doc__, rounds=30)
     parser.add_argument("--tokens", type=int, default=16, help="decoded behind each prompt")
     parser.add_argument("--backend", default="inductor", help="of torch.compile")
     given = parser.parse_args()

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import spread, store
+from benchmarks.common import spread, store, timing_parser
 from benchmarks.gpu.compiled import timed
 from benchmarks.gpu.graphs import counts, never_replayed, pair
 from litelvlm import get_pruner
@@ -91,13 +91,7 @@ def pair_of(given: argparse.Namespace) -> tuple[Glamm, Glamm]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="glamm-7b")
-    parser.add_argument("--random-init", action="store_true")
-    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--budgets", type=int, nargs="+", default=[192, 128, 64])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--warm-up", type=int, default=4)
+    parser = timing_parser(__doc__, rounds=40)
     given = parser.parse_args()
     numbers = {"model": given.model, **measure(given)}
     store("graph_times", numbers)
