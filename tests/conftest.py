@@ -38,3 +38,8 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def pytest_unconfigure():
+    """Let the interpreter clear everything when it ends."""
+    gc.unfreeze()

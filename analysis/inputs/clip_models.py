@@ -25,7 +25,7 @@ class ClipModel(TowerModel):
     """A pair of towers alone.
 
     Attributes:
-        name: What it was loaded by.
+        name: Name or folder that it was loaded from.
         tower: The towers.
         digest: Fingerprint of their weights.
         studied: The studied model, whose questions these towers read too.

@@ -16,7 +16,7 @@ from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, bootstrap_mea
 from litelvlm.arrays import Array
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import decode_mask
-from litelvlm.metrics import THRESHOLDS, count_pixels
+from litelvlm.metrics import THRESHOLDS, count_pixels, iou
 
 RESAMPLES = 2000
 
@@ -112,9 +112,9 @@ def res_estimates(pixels: Sequence[Pixels]) -> dict[str, Estimate]:
     union = np.array([one["union"] for one in pixels], dtype=np.float64)
     images = np.array([one["image"] for one in pixels])
     whole = bootstrap(np.column_stack([inter, union]), images, ratios, RESAMPLES)
-    iou = np.divide(inter, union, out=np.ones_like(inter), where=union > 0)
-    hits = [iou >= threshold for threshold in THRESHOLDS]
+    ious = iou(inter, union, exact=True)
+    hits = [ious >= threshold for threshold in THRESHOLDS]
     lost = np.array([one["unreadable"] for one in pixels], dtype=np.float64)
-    each = bootstrap_means(np.column_stack([iou, *hits, lost]), images, RESAMPLES)
+    each = bootstrap_means(np.column_stack([ious, *hits, lost]), images, RESAMPLES)
     names = ["giou", *(f"p{round(100 * threshold)}" for threshold in THRESHOLDS), "unreadable"]
     return {"ciou": whole.estimates()[0], **dict(zip(names, each.estimates(), strict=True))}

@@ -46,13 +46,6 @@ def filled(page: str, verdicts: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ids_of(page: str) -> tuple[str, ...]:
-    """Ids of all claims that the table names."""
-    table = page[page.index("| request or claim |") :]
-    cells = [line.split("|")[2] for line in table.splitlines() if line.count("|") == 5]
-    return tuple(id for cell in cells for id in re.findall(r"`([^`]+)`", cell))
-
-
 def main(page: str, *runs: str) -> None:
     """Print the filled table of a page."""
     text = Path(page).read_text(encoding="utf-8")

@@ -3,10 +3,12 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from benchmarks.gpu import runner
 from benchmarks.gpu.__main__ import main
+from benchmarks.gpu.checks import judged
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.gpu.runner import run_part
 from tests.warm import Command
@@ -58,3 +60,26 @@ def test_without_a_gpu_the_full_size_is_refused(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit):
         main()
     assert "--tiny" in capsys.readouterr().err
+
+
+def test_the_check_of_methods_fails_where_a_device_is_wrong():
+    def judge(cpu, first, second):
+        return judged([[(kept, np.array(logits)) for kept, logits in (cpu, first, second)]])
+
+    plain = ([[1, 2]], [0.5, -1.0])
+    assert judge(plain, plain, plain) == {
+        "images": 1,
+        "same_tokens": 1,
+        "same_twice": 1,
+        "largest_logit_difference": 0.0,
+    }
+    assert judge(plain, plain, ([[1, 3]], [0.5, -1.0]))["failed"] == "two runs differ"
+    assert judge(plain, plain, ([[1, 2]], [0.5, -1.1]))["failed"] == "two runs differ"
+    far = ([[1, 2]], [0.5, -1.5])
+    assert judge(plain, far, far)["failed"] == "logits differ by 0.5"
+    lost = ([[1, 2]], [0.5, float("nan")])
+    assert "logits differ by nan" in judge(plain, lost, lost)["failed"]
+    other = ([[1, 3]], [0.5, -9.0])
+    found = judge(plain, other, other)
+    assert (found["same_tokens"], found["largest_logit_difference"]) == (0, None)
+    assert "failed" not in found

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from litelvlm.analysis.api import read_summary
-from litelvlm.analysis.pages.claims_table import filled, ids_of, verdicts_of
+from litelvlm.analysis.pages.claims_table import filled, verdicts_of
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.studies.ablations import claims as ablations
 from litelvlm.analysis.studies.ablations import official
@@ -13,11 +13,18 @@ from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES
 PAGE = (Path(__file__).parents[2] / "docs" / "ablations.md").read_text(encoding="utf-8")
 
 
+def ids_of(page):
+    """Ids of all claims that the table names."""
+    table = page[page.index("| request or claim |") :]
+    cells = [line.split("|")[2] for line in table.splitlines() if line.count("|") == 5]
+    return {id for cell in cells for id in re.findall(r"`([^`]+)`", cell)}
+
+
 def test_every_claim_that_a_study_can_make_stands_in_the_table(saved_runs):
     pairs = {pair.id for pair in (*ablations.PAIRS, *official.PAIRS)}
     made = {claim.id for run in saved_runs.values() for claim in read_summary(run).claims}
     of_studies = {re.sub(r"@\d+$", "@K", id) for id in made}
-    named = set(ids_of(PAGE))
+    named = ids_of(PAGE)
     assert {*HYPOTHESES, *pairs, *(set(PROBES) - {BASE})} <= named
     assert {id for id in of_studies if not id.startswith("E")} <= named
 

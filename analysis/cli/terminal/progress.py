@@ -25,7 +25,7 @@ SECONDS = {
 USUAL = 50
 """Of a study that is not in the table."""
 SOON = 2
-"""Seconds before which nothing is said of the time that is left."""
+"""The remaining time is shown after this many seconds."""
 
 
 class Progress:

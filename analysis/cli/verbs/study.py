@@ -29,8 +29,8 @@ class Study(RunOptions, Printing):
 
     It ends with one sentence per study; `litelvlm show -v` prints every claim with its numbers.
     Every finished part is kept; the same command goes on where the last one stopped. How large a
-    study is, and whatever else its configuration holds, is set with --set STUDY.FIELD=VALUE; a
-    wrong field is answered with those there are.
+    study is, and whatever else its configuration holds, is set with --set STUDY.FIELD=VALUE. An
+    unknown field is refused, and the message lists the fields that exist.
 
     Examples:
       litelvlm study reversal

@@ -25,6 +25,7 @@ from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
+from litelvlm.metrics import intersection_union, iou
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
@@ -204,9 +205,9 @@ def mask_ious(
         for number, (expression, result) in enumerate(
             zip(sample.expressions, results, strict=True)
         ):
-            true, mask = target_mask(sample, expression) > 0, result.mask[0].cpu().numpy()
-            union = int((true | mask).sum())
-            found[name, number] = float((true & mask).sum() / union) if union else 1.0
+            mask = result.mask[0].cpu().numpy()
+            counts = intersection_union(mask, target_mask(sample, expression))
+            found[name, number] = float(iou([counts.intersection], [counts.union], exact=True)[0])
     return found
 
 

@@ -54,7 +54,7 @@ class AskedVlm:
     """A model with its processor.
 
     Attributes:
-        name: What it was loaded as.
+        name: Name or folder that it was loaded from.
         digest: Of its files; "" where they are not known.
         model: The model.
         processor: Makes its inputs.

@@ -31,7 +31,7 @@ class Vlm(VisualLM, TimedModel):
     """A model without a text tower that could rank its visual tokens, such as Qwen2.5-VL.
 
     Attributes:
-        name: What it was loaded by.
+        name: Name or folder that it was loaded from.
         digest: sha256 over its files, or over its weights where it came as an object.
         network: The model.
         family: Its family.
