@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, help="rendered scenes (default: OUT/scenes)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument(
-        "--device", default="cpu", help="only on a CPU does a seed give the same rows everywhere"
+        "--device",
+        default="cpu",
+        help="on a CPU a seed gives the same weights again, with the same library versions",
     )
     parser.add_argument("--plan", action="store_true", help="list the trainings and stop")
     arguments = parser.parse_args()
