@@ -279,6 +279,7 @@ def tf32(on):
 @pytest.mark.parametrize("choose", [flash, tf32, torch.use_deterministic_algorithms])
 @torch.no_grad()
 def test_settings_that_choose_kernels_get_their_own_recording(part, own, choose):
+    choose(False)  # whatever another test left
     settled(part)
     choose(True)
     try:
