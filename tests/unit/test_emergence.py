@@ -14,6 +14,7 @@ from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
+from litelvlm.analysis.studies.emergence.interactions import interactions_table
 from litelvlm.analysis.studies.emergence.measure import reversal_rows
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajectory_table
 from litelvlm.analysis.studies.emergence.rows import Config, training_rows
@@ -116,6 +117,31 @@ def test_planted_effects_are_found_and_the_others_are_not(planted):
     assert claims["sink.causes"].estimate == pytest.approx(0.0)
     assert claims["together"].verdict == "undetermined"
     assert claims["A.sink.uninformative"].n == 64
+
+
+def test_a_planted_joint_effect_is_found_and_the_others_are_not():
+    rng = np.random.default_rng(5)
+    lines = [
+        {"stage": member.stage, "cell": member.cell, "seed": member.seed}
+        | asdict(member.factors)
+        | {
+            "sink": 0.5 * (member.factors.filler > 0)
+            + 0.4 * ((member.factors.rate > 2e-3) == (member.factors.text_depth > 4))
+            + 0.1 * rng.standard_normal(),
+            "reversal": float("nan"),
+        }
+        for member in members(("A",))
+    ]
+    joint = interactions_table(pd.DataFrame(lines)).set_index(["first", "second"])
+    assert len(joint) == 10
+    assert set(joint["n"]) == {64}
+    planted = joint.loc[("rate", "text_depth")]
+    assert planted["low"] < 0.4 < planted["high"]
+    assert planted["q"] < 0.01
+    others = joint.drop(index=("rate", "text_depth"))
+    assert others["effect"].abs().max() < 0.1
+    assert others["q"].min() > 0.05
+    assert interactions_table(pd.DataFrame(lines[:15])).empty  # no complete block
 
 
 def test_a_family_without_effects_supports_nothing():

@@ -9,6 +9,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
 from litelvlm.analysis.studies.emergence.effects import effects_table
 from litelvlm.analysis.studies.emergence.gains import READER_GATE, gains_table
+from litelvlm.analysis.studies.emergence.interactions import interactions_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
     TAGS,
@@ -34,11 +35,12 @@ def make_tables(
 
     Returns:
         "outcomes": one line per training; "effects": every effect of the fractional stages;
-        "cells": mean of each outcome in each cell, and its difference from the base where there is
-        one; "trajectories": outcomes at the kept steps of each training; "layers": reversal index
-        by image layer; "sink_layers": lift by text layer; "components": variance of the reversal
-        index by training, category and image; "gains": IoU of the reader of each training that has
-        one, by rule and budget (see ``gains_table``). A table without lines is left out.
+        "interactions": joint effects of two of their factors; "cells": mean of each outcome in each
+        cell, and its difference from the base where there is one; "trajectories": outcomes at the
+        kept steps of each training; "layers": reversal index by image layer; "sink_layers": lift by
+        text layer; "components": variance of the reversal index by training, category and image;
+        "gains": IoU of the reader of each training that has one, by rule and budget (see
+        ``gains_table``). A table without lines is left out.
     """
     if rows.empty:
         return {}
@@ -46,6 +48,7 @@ def make_tables(
     found = {
         "outcomes": outcomes,
         "effects": effects_table(outcomes),
+        "interactions": interactions_table(outcomes),
         "cells": cells_table(outcomes),
         "trajectories": trajectories_table(trajectory_table(rows, gate)),
         "layers": layers_table(rows, outcomes),
