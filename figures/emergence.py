@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
+from litelvlm.figures.labels.conditions import cell_label
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 COLOURS = {"sink": "high_similarity", "reversal": "litelvlm"}
@@ -119,24 +120,18 @@ def draw_signs(table: pd.DataFrame, ax: Axes) -> Axes:
     wide = wide.sort_values(wide.columns[-1], kind="stable")
     # A share of few steps is rounded to a whole one, so that trainings differ in the third digit.
     wide.columns = [f"{share:g}" for share in known.groupby("kept")["share"].median()]
-    sns.heatmap(
-        wide,
-        cmap="vlag",
-        center=0.0,
-        yticklabels=len(wide) <= 40,
-        cbar_kws={"label": LABELS["reversal"]},
-        ax=ax,
-    )
+    bar, named = {"label": LABELS["reversal"]}, len(wide) <= 40
+    sns.heatmap(wide, cmap="vlag", center=0.0, yticklabels=named, cbar_kws=bar, ax=ax)
     ax.set(xlabel="share of the training", ylabel="training")
     return ax
 
 
 def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Sink against reversal, every training that learned as a point.
+    """Sink against reversal, every training that learned as a point, one marker per stage.
 
     Args:
-        table: The summary's table "outcomes".
-        ax: Where to draw; one marker per stage.
+        table: The summary's table "outcomes"; trainings that were made to have a sink are left out.
+        ax: Where to draw.
     """
     return _scatter(_learned(table), "sink", "reversal", ax)
 
@@ -145,15 +140,15 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
     """What LiteLVLM gains over random tokens against the reversal index, trainings as points.
 
     Args:
-        table: The summary's table "gains".
-        ax: Where to draw; one marker per stage, those that count in the claims.
+        table: The summary's table "gains"; only trainings that count in the claims are drawn.
+        ax: Where to draw.
     """
     return _scatter(counted_gains(table), "index", "gain", ax)
 
 
 def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
     """Trainings whose tower has learned and whose reader finds objects, each once."""
-    return table[table["learned"] & table["works"]].drop_duplicates(["seed", "index", "gain"])
+    return table[table["learned"] & table["works"] & ~table["repeated"]]
 
 
 def _scatter(table: pd.DataFrame, x: str, y: str, ax: Axes) -> Axes:
@@ -171,8 +166,9 @@ def _scatter(table: pd.DataFrame, x: str, y: str, ax: Axes) -> Axes:
 
 
 def _learned(table: pd.DataFrame) -> pd.DataFrame:
-    """Trainings that learned and have both outcomes."""
-    return table[table["learned"]].dropna(subset=["sink", "reversal"])
+    """Trainings that learned and have both outcomes, each once; none was made to have a sink."""
+    natural = table["learned"] & ~table["repeated"] & (table["sos_loss"] == 0)
+    return table[natural].dropna(subset=["sink", "reversal"])
 
 
 def changes_from_base(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
@@ -192,7 +188,7 @@ def changes_from_base(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
 
 
 def draw_cells(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
-    """What each single change of condition does to one outcome, every training as a point.
+    """What each change of condition does to one outcome, every training as a point.
 
     Args:
         table: Lines of the table "outcomes" of one stage that changes one factor at a time.
@@ -210,7 +206,7 @@ def draw_cells(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
         ax.scatter(part["change"], heights, c=faces, edgecolors=colour, s=14, linewidths=0.7)
         ax.vlines(mean, place - 0.35, place + 0.35, colors=style.INK, linewidth=1.4)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set_yticks(range(len(means)), [str(cell).replace("_", " ") for cell in means.index])
+    ax.set_yticks(range(len(means)), [cell_label(str(cell)) for cell in means.index])
     ax.set_xlabel(f"change of {LABELS[outcome].split(' (')[0].split(',')[0]}")
     return ax
 
@@ -224,8 +220,7 @@ def _effects(run: Saved) -> RenderedFigure:
     settled = table[table["confirmatory"]]
     figure, ax = style.new_figure(6.4, 1.2 + 0.28 * len(settled))
     draw_effects(table, ax).set_title(run.title("What moves the sink and the reversal"))
-    low, high = int(settled["n"].min()), int(settled["n"].max())
-    count = str(low) if low == high else f"{low} to {high}"
+    count = " to ".join(dict.fromkeys(str(n) for n in settled["n"].agg(["min", "max"])))
     note = "filled: p <= 0.05 after Holm over all effects settled beforehand"
     return RenderedFigure(figure, f"n = {count} trainings; {INTERVALS}; {note}.")
 
@@ -275,11 +270,11 @@ def _cells(run: Saved) -> RenderedFigure:
     table = run.table("outcomes")
     table = table[table["stage"] == _alone(run)[0]]
     lines = max(len(changes_from_base(table, name)["cell"].unique()) for name in COLOURS)
-    figure, _ = style.new_figure(9.6, 1.6 + 0.2 * lines)
+    figure, _ = style.new_figure(9.6, 1.6 + 0.22 * lines)
     figure.clear()
     for ax, outcome in zip(figure.subplots(1, 2), ("sink", "reversal"), strict=True):
         draw_cells(table, outcome, ax)
-    figure.axes[0].set_title(run.title("One condition changed at a time"))
+    figure.axes[0].set_title(run.title("Conditions changed against the base"))
     note = "points are trainings minus the base of their seed, bars means; hollow: did not learn"
     return RenderedFigure(figure, _counted(int((table["cell"] != "base").sum()), note))
 
@@ -288,8 +283,8 @@ def _link(run: Saved) -> RenderedFigure:
     table = run.table("outcomes")
     figure, ax = style.new_figure(5.4, 3.8)
     draw_link(table, ax).set_title(run.title("Do sink and reversal go together?"))
-    what = "those that learned to find categories"
-    return RenderedFigure(figure, _counted(len(_learned(table)), what))
+    note = "those that learned to find categories; none was made to have a sink"
+    return RenderedFigure(figure, _counted(len(_learned(table)), note))
 
 
 def _gain(run: Saved) -> RenderedFigure:

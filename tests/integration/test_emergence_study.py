@@ -47,9 +47,19 @@ def test_every_training_is_measured_with_what_it_has(run):
     assert len(table) == 5
     assert table["sink"].notna().all()
     assert table.loc["C-bag-s0", ["reversal", "alignment"]].isna().all()
-    assert table.loc["C-base-s0", ["reversal", "reversal_no_sos", "alignment"]].notna().all()
+    assert (
+        table.loc["C-base-s0", ["reversal", "reversal_more_sos", "reversal_no_sos", "alignment"]]
+        .notna()
+        .all()
+    )
     assert table.loc["C-text_pooling-words-s0", ["reversal_no_sos"]].isna().all()
     assert table["found"].between(0, 1).all()
+    heads = rows[rows["head"] >= 0]
+    assert set(heads["measure"]) == {"lift", "carried", "value ratio"}
+    assert heads["final"].all()
+    assert heads.groupby(["training", "measure", "text", "layer"])["head"].nunique().eq(4).all()
+    assert heads.loc[heads["measure"] == "carried", "value"].between(0, 1).all()
+    assert (table["largest_head_value"] > 0).all()
     assert table["constancy"].between(0, 1).all()
     assert set(rows["step"]) == {0, 1, 2}
     layers = rows[(rows["measure"] == "reversal") & rows["final"] & (rows["category"] == "")]

@@ -1,5 +1,6 @@
 """Members of the family: towers as asked for, scenes in arrays, training that can be stopped."""
 
+import json
 import os
 import signal
 import sys
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from litelvlm.clip.probes.text import eos_attention, trace_text
 from litelvlm.embedded.family import __main__ as family
 from litelvlm.embedded.family import training
 from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.losses import PairLoss, PatchHelper
+from litelvlm.embedded.family.losses import PairLoss, PatchHelper, sos_shortfall
 from litelvlm.embedded.family.pixels import HELD_OUT_SEED, PixelPool, draw_scene, pack_scene
 from litelvlm.embedded.family.scenes import (
     GRID,
@@ -38,7 +40,9 @@ def weights(folder):
     return load_tower(member.factors, snapshots(folder)[member.factors.steps]).state_dict()
 
 
-@pytest.mark.parametrize("changes", [{}, {"image": "bag"}, {"image": "pixels", "helper": 1.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"image": "bag", "sos_loss": 1.0}, {"image": "pixels", "helper": 1.0}]
+)
 def test_a_stopped_training_ends_at_the_same_weights(tmp_path, monkeypatch, changes):
     monkeypatch.setattr(training, "SAVE_EVERY", 5)
     pool = training.PixelPool
@@ -71,6 +75,56 @@ def test_a_stopped_training_ends_at_the_same_weights(tmp_path, monkeypatch, chan
         train_member(other, tmp_path / "whole", tmp_path / "scenes")
     with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.embedded\.family"):
         read_member(tmp_path)
+
+
+def test_the_loss_of_a_sink_makes_one(tmp_path):
+    """Sixteen steps move the attention on [SOS] upwards, and nothing does so without the loss."""
+    shares, short = {}, {}
+    for weight in (0.0, 10.0):
+        factors = replace(TINY, image="bag", sos_loss=weight, rate=1e-2)
+        member = Member("C", f"sos_loss-{weight}", factors, 0)
+        train_member(member, tmp_path, tmp_path / "scenes")
+        towers = {
+            step: load_tower(factors, path)
+            for step, path in snapshots(tmp_path / member.name).items()
+        }
+        with torch.inference_mode():
+            traces = [trace_text(towers[step], ["a dog", "the red cat"]) for step in (0, 16)]
+            shares[weight] = [float(eos_attention(trace)[..., 0].mean()) for trace in traces]
+            short[weight] = [float(sos_shortfall(trace)) for trace in traces]
+    assert shares[0.0][0] == shares[10.0][0]
+    assert shares[10.0][1] > 0.6 > shares[0.0][1]
+    assert short[10.0][1] < short[10.0][0] / 2
+    assert short[0.0][1] > short[0.0][0] / 2
+
+
+def test_a_helper_joins_when_it_should(tmp_path):
+    """Before it joins, the weights are those without a helper; afterwards they are not."""
+    parts = {
+        name: train_member(Member("C", name, replace(TINY, **changes), 0), tmp_path, tmp_path)
+        for name, changes in {
+            "none": {},
+            "late": {"helper": 1.0, "helper_from": 0.5},
+            "always": {"helper": 1.0},
+        }.items()
+    }
+    for step, same in ((4, True), (8, True), (16, False)):
+        none, late, always = (
+            load_tower(replace(TINY), snapshots(parts[name])[step]).state_dict() for name in parts
+        )
+        assert all(torch.equal(none[key], late[key]) for key in none) is same
+        assert not all(torch.equal(always[key], late[key]) for key in none)
+
+
+def test_a_record_without_a_newer_condition_is_read_with_its_default(tmp_path):
+    member = Member("A", "tiny", replace(TINY, image="bag"), 0)
+    folder = train_member(member, tmp_path, tmp_path)
+    record = folder / "member.json"
+    values = json.loads(record.read_text())
+    del values["factors"]["sos_loss"]
+    record.write_text(json.dumps(values))
+    assert read_member(folder) == member
+    assert train_member(member, tmp_path, tmp_path) == folder
 
 
 def test_an_interrupted_family_says_what_is_kept_and_goes_on(tmp_path, monkeypatch, capsys):

@@ -11,6 +11,8 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.signals.text_sinks import effective_rank
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
+from litelvlm.analysis.studies.emergence import outcomes
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
@@ -39,7 +41,7 @@ def value(measure, number, text="", layer=0, head=-1, category="", sd=0.3, n=50)
     }
 
 
-def measured(member, sink, reversal, no_sos=None, found=0.95, rng=None):
+def measured(member, sink, reversal, no_sos=None, found=0.95, rng=None, more_sos=None):
     """Rows of one training with a planted sink and a planted difference of reversal."""
     rng = rng or np.random.default_rng(member.seed)
     rows = []
@@ -67,6 +69,8 @@ def measured(member, sink, reversal, no_sos=None, found=0.95, rng=None):
                 ("mean", base),
                 ("no sos", hidden),
                 ("no sos absent", base),
+                ("more sos", base + size * (reversal if more_sos is None else more_sos)),
+                ("more sos absent", base),
             ):
                 values.append(value("reversal", number, text, -2))
             values.append(value("alignment", 0.2, layer=-2))
@@ -115,6 +119,7 @@ def test_planted_effects_are_found_and_the_others_are_not(planted):
     assert claims["base.reversal.B"].verdict == "supported"
     assert claims["sink.causes"].verdict == "not supported"
     assert claims["sink.causes"].estimate == pytest.approx(0.0)
+    assert claims["sink.added"].verdict == "not supported"
     assert claims["together"].verdict == "undetermined"
     assert claims["A.sink.uninformative"].n == 64
 
@@ -149,22 +154,25 @@ def test_a_family_without_effects_supports_nothing():
         sink=lambda m, rng: rng.normal(0, 0.2), reversal=lambda m, rng: rng.normal(0, 0.2)
     )
     claims = make_claims(rows, CONFIG)
-    settled = [claim for claim in claims if claim.id not in ("together", "sink.causes")]
+    settled = [claim for claim in claims if claim.id != "together" and claim.id[:4] != "sink"]
     assert len(settled) == 13
     assert [claim.id for claim in settled if claim.verdict == "supported"] == []
 
 
-def test_a_sink_that_makes_the_reversal_is_seen():
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sink_that_makes_the_reversal_is_seen_whatever_its_sign(sign):
     rows = family(
         sink=lambda m, rng: 1.0 + rng.normal(0, 0.2),
-        reversal=lambda m, rng: 0.3 + rng.normal(0, 0.1),
+        reversal=lambda m, rng: sign * (0.3 + rng.normal(0, 0.05)),
         no_sos=lambda drawn: 0.3 * drawn,
         stages=("B",),
     )
     claims = {claim.id: claim for claim in make_claims(rows, CONFIG)}
     assert claims["sink.causes"].verdict == "supported"
     assert claims["base.sink.B"].verdict == "supported"
+    assert claims["sink.causes"].estimate == pytest.approx(0.21, abs=0.02)
     assert "so the sink has a part in it" in interpret(list(claims.values()))
+    assert "More attention on [SOS] does not strengthen it." in interpret(list(claims.values()))
 
 
 def test_a_sink_whose_part_is_less_than_the_margin_is_called_next_to_nothing():
@@ -178,6 +186,109 @@ def test_a_sink_whose_part_is_less_than_the_margin_is_called_next_to_nothing():
     (cause,) = [claim for claim in claims if claim.id == "sink.causes"]
     assert (cause.verdict, cause.estimate) == ("supported", pytest.approx(0.021, abs=0.002))
     assert "by less than 0.05: next to nothing" in interpret(claims)
+
+
+def made_sinks(change, sink=2.0, found=0.95):
+    """The base of stage C and the same with a sink made in training, ten seeds each."""
+    rows, rng = [], np.random.default_rng(4)
+    for member in members(("C",)):
+        if member.cell in ("base", "sos_loss-1.0"):
+            made = member.factors.sos_loss > 0
+            shift = change + rng.normal(0, 0.02) if made else 0.0
+            number, own = (sink, found) if made else (0.0, 0.95)
+            rows += measured(member, number, 0.1 * member.seed + shift, found=own, more_sos=9.0)
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "words"),
+    [
+        (0.2, "supported", "so this is a lead"),
+        (-0.2, "not supported", "Towers trained to have a sink have no stronger reversal."),
+    ],
+)
+def test_what_a_sink_made_in_training_does_is_paired_by_seed(change, verdict, words):
+    claims = make_claims(made_sinks(change), CONFIG)
+    by_id = {claim.id: claim for claim in claims}
+    made = by_id["sink.made.C"]
+    assert (made.verdict, made.n) == (verdict, 10)
+    assert made.estimate == pytest.approx(change, abs=0.02)
+    assert words in interpret(claims)
+    # Sinks made on purpose say nothing about those that come by themselves.
+    assert by_id["sink.added"].excluded == {"made a sink on purpose": 10}
+    assert by_id["sink.added"].n == 10
+    assert by_id["sink.added"].verdict == "supported"
+    assert made.method == "95% t interval over 10 trainings and 4 categories"
+
+
+def test_a_made_sink_is_judged_over_categories_too():
+    """The same change in every training, but only in half of the categories, stays open."""
+    rows = made_sinks(0.0)
+    uneven = (
+        (rows["category"].isin(["dog", "cat"])) & (rows["text"] == "true") & (rows["sos_loss"] > 0)
+    )
+    rows.loc[uneven, "value"] += 0.4
+    (made,) = [c for c in make_claims(rows, CONFIG) if c.id == "sink.made.C"]
+    assert made.estimate == pytest.approx(0.2, abs=0.02)
+    assert made.verdict == "undetermined"
+    assert made.low < 0 < made.high
+
+
+def test_towers_without_the_sink_that_was_asked_for_do_not_count():
+    by_id = {claim.id: claim for claim in make_claims(made_sinks(0.2, sink=0.01), CONFIG)}
+    assert "sink.made.C" not in by_id
+    rows = made_sinks(0.2)
+    blind = (rows["cell"] != "base") & (rows["seed"] == 2) & (rows["measure"] == "found")
+    rows.loc[blind, "value"] = 0.5
+    (made,) = [c for c in make_claims(rows, CONFIG) if c.id == "sink.made.C"]
+    assert made.n == 9
+    assert made.excluded == {"did not learn to find categories": 1}
+
+
+def test_the_interval_of_the_base_is_over_trainings_and_categories():
+    rows = pd.DataFrame(
+        [
+            row
+            for member in members(("C",))
+            if member.cell in ("base", "helper-1.0")
+            for row in measured(member, 0.0, 0.3 - 0.5 * (member.cell != "base"))
+        ]
+    )
+    claim = {c.id: c for c in make_claims(rows, CONFIG)}["base.reversal.C"]
+    assert claim.method == "95% t interval over 10 trainings and 4 categories"
+    table = make_tables(rows, CONFIG.gate)["crossed"].set_index("cell")
+    by_seed = [
+        outcomes.category_table(part)["true"] - outcomes.category_table(part)["absent"]
+        for _, part in rows[rows["final"] & (rows["cell"] == "base")].groupby("training")
+    ]
+    expected = crossed_trainings(np.array(by_seed)).estimate()
+    assert (claim.estimate, claim.low) == pytest.approx((expected.value, expected.low))
+    assert table.loc["base", "low"] == pytest.approx(expected.low)
+    assert np.isnan(table.loc["base", "difference"])
+    # Seeds draw the same shifts in both cells, so the paired difference is exact.
+    assert table.loc["helper-1.0", "difference"] == pytest.approx(-0.5)
+    assert table.loc["helper-1.0", "difference_low"] == pytest.approx(-0.5)
+    assert table.loc["helper-1.0", "n"] == 3
+    # A category with too few referents in one training is left out.
+    rare = (rows["category"] == "dog") & (rows["training"] == "C-base-s1")
+    rows.loc[rare, "n"] = 2
+    fewer = make_tables(rows, CONFIG.gate)["crossed"].set_index("cell")
+    assert fewer["n_categories"].to_dict() == {"base": 3, "helper-1.0": 4}
+
+
+def test_the_strongest_head_tells_whether_it_moves_anything():
+    member = members(("A",))[0]
+    rows = measured(member, 0.0, 0.0)
+    tags = {name: rows[-1][name] for name in rows[-1] if name not in value("", 0)}
+    for head, (lift, ratio) in enumerate([(1.0, 0.9), (6.0, 0.2)]):
+        for measure, number in (("lift", lift), ("value ratio", ratio)):
+            rows.append(tags | value(measure, number, "queries", 1, head))
+    line = outcome_table(pd.DataFrame(rows), 0.8).iloc[0]
+    assert (line["largest_head"], line["largest_head_value"]) == (6.0, 0.2)
+    rows.append(tags | value("lift", 3.5, "queries", 1))
+    rows.append(tags | value("lift", 9.0, "uninformative", 0))
+    line = outcome_table(pd.DataFrame(rows), 0.8).iloc[0]
+    assert (line["largest_layer"], line["largest_layer_uninformative"]) == (3.5, 9.0)
 
 
 def test_trainings_that_did_not_learn_do_not_count_in_claims_about_reversal():
@@ -300,7 +411,7 @@ def test_reversal_of_planted_tokens():
     covered = np.array([[1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0]], dtype=float)
     labels = [label_tokens(row) for row in covered]
     axes = torch.eye(4)
-    texts = Texts(axes[:3], axes[:3], axes[:3], axes[:3], axes[3], axes[3])
+    texts = Texts(axes[:3], axes[:3], axes[:3], axes[:3], None, axes[3], axes[3])
     tokens = torch.zeros(1, 8, 4)
     tokens[0, :2, 0] = -1.0  # object 0 points away from its own text
     tokens[0, 2:4, 1] = 1.0  # object 1 towards its own

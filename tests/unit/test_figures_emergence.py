@@ -37,6 +37,8 @@ def outcomes():
             "sink": [0.1, 0.2, 0.9, 1.0, 0.3, 0.4],
             "reversal": [np.nan] * 4 + [0.5, -0.5],
             "learned": [True, True, True, False, True, True],
+            "repeated": [False] * 6,
+            "sos_loss": [0.0] * 6,
         }
     )
 
@@ -120,6 +122,9 @@ def test_the_link_leaves_out_what_did_not_learn(outcomes):
     points = np.concatenate([c.get_offsets() for c in ax.collections])
     assert len(points) == 5
     assert [0.4, 0.5] in np.round(points, 6).tolist()
+    fewer = table.assign(sos_loss=[1.0, *[0.0] * 5], repeated=[False] * 5 + [True])
+    ax = emergence.draw_link(fewer, axes())
+    assert sum(len(c.get_offsets()) for c in ax.collections) == 3
 
 
 def test_the_gain_is_drawn_of_trainings_that_count():
@@ -130,6 +135,7 @@ def test_the_gain_is_drawn_of_trainings_that_count():
             "index": [0.5, -0.5, 0.2, 0.3, 0.5],
             "gain": [0.1, -0.2, 0.05, 0.9, 0.1],
             "learned": [True, True, True, False, True],
+            "repeated": [False, False, False, False, True],
             "works": [True, True, False, True, True],
         }
     )

@@ -10,16 +10,18 @@ Measured for each training: whether it learned (a gate), the reversal index at e
 true text, absent categories, bare names, no text, another object's mask, the mean-text direction
 and the rest without it; the share of categories that are reversed; how the used readout lines up
 with the last block's value path; the lift on [SOS] by text, layer and head with value norms; and
-the reversal that is left when [SOS] is hidden from [EOS]. A small grounding model on a tower, where
-one is trained, tells what LiteLVLM gains there over random tokens.
+the reversal that is left when [SOS] is hidden from [EOS], or when [EOS] is made to look at it. Some
+trainings have a sink made on purpose. A small grounding model on a tower, where one is trained,
+tells what LiteLVLM gains there over random tokens.
 
 The nulls: a condition that does nothing has an effect of 0; a text that does not matter has the
-same index as that of an absent category; a sink that does not matter can be hidden without a
-change; a reversal that does not matter goes with no gain. Cells without effect are kept in the
+same index as that of an absent category; a sink that does not matter can be hidden or made without
+a change; a reversal that does not matter goes with no gain. Cells without effect are kept in the
 tables.
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.rows import Config, prepare
@@ -29,7 +31,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="emergence",
-    question="Which conditions of training create the reversal and the sink in small CLIPs?",
+    question=QUESTIONS["emergence"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

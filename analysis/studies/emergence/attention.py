@@ -23,18 +23,20 @@ def attention_rows(
     Measures: "lift" (attention on [SOS] over uniform attention), "log lift" (mean of its logarithm
     after averaging over heads), "carried" (share of [SOS] in what [EOS] receives, by norm), "value
     ratio" (value norm of [SOS] over the median of the other tokens) and "rank" (effective number of
-    directions in what [SOS] gives to the texts; 1 is a constant, and a sink that broadcasts has
-    more).
+    directions in what [SOS] gives to the texts, over all heads; 1 is a constant). "rank" has no
+    rows of single heads. A causal [SOS] has one value for all texts, so a head gives every text the
+    same direction and its rank is 1.
 
     Args:
         tower: Whose text side is read.
         sentences: By kind.
-        heads: Whether single heads have rows beside their mean.
+        heads: Whether single heads have rows of "lift", "carried" and "value ratio" beside those of
+            all heads together.
     """
     for kind, texts in sentences.items():
         trace = trace_text(tower, texts)
         flow = text_flow(trace)
-        lift, carried, ratio = [], [], []
+        lift, carried, ratio, carried_by_head, ratio_by_head = [], [], [], [], []
         for number, last in enumerate(trace.text.eos_index.tolist()):
             length = last + 1
             seen = flow.weights[:, number, :, last, :length].numpy().astype(np.float64)
@@ -43,6 +45,10 @@ def attention_rows(
             carried.append(carried_shares(moved, NOTHING, NOTHING)["norm_share"])
             norms = flow.value_norms_together[:, number, :length].numpy().astype(np.float64)
             ratio.append(norms[:, 0] / np.median(norms[:, 1:], axis=-1))
+            moved = flow.carried[:, number, :, last, :length].numpy().astype(np.float64)
+            carried_by_head.append(moved[..., 0] / moved.sum(-1))
+            norms = flow.value_norms[:, number, :, :length].numpy().astype(np.float64)
+            ratio_by_head.append(norms[..., 0] / np.median(norms[..., 1:], axis=-1))
         lifts = np.array(lift)  # [texts, layers, heads]
         logs = np.log(np.maximum(lifts.mean(axis=2), 1e-6))
         ranks = sos_ranks(trace)
@@ -53,8 +59,14 @@ def attention_rows(
             yield _row("value ratio", kind, layer, -1, np.array(ratio)[:, layer])
             yield _row("rank", kind, layer, -1, np.array([ranks[layer]]))
             if heads:
+                by_head = {
+                    "lift": lifts,
+                    "carried": np.array(carried_by_head),
+                    "value ratio": np.array(ratio_by_head),
+                }
                 for head in range(lifts.shape[2]):
-                    yield _row("lift", kind, layer, head, lifts[:, layer, head])
+                    for measure, values in by_head.items():
+                        yield _row(measure, kind, layer, head, values[:, layer, head])
 
 
 def _row(

@@ -38,4 +38,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("sharpness", float, "Factor on the text tower's queries and keys at the start."),
     Column("pooling", str, "'cls' or 'mean'."),
     Column("text_pooling", str, "'eos' or 'words'."),
+    Column("helper_from", float, "Share of the steps after which the helper joins."),
+    Column("sos_loss", float, "Weight of a loss that makes a sink on [SOS]."),
 )

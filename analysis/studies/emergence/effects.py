@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from litelvlm.analysis.stats.significance import benjamini_hochberg, holm
 from litelvlm.analysis.stats.trainings import Effect, blocked_effects
+from litelvlm.arrays import Array
 from litelvlm.embedded.family.design import CONFIRMATORY, FRACTIONS, members
 
 SEEN_BY_STAGE = {
@@ -22,6 +24,18 @@ def complete_blocks(table: pd.DataFrame, stage: str) -> list[int]:
     return [seed for seed in seeds if set(part.loc[part["seed"] == seed, "cell"]) >= cells]
 
 
+def balanced(
+    table: pd.DataFrame, stage: str, outcome: str
+) -> tuple[pd.DataFrame, Float[Array, "n"]] | None:
+    """Trainings of the complete blocks of a stage and their outcomes.
+
+    None if no block is complete, or a training of them lacks the outcome.
+    """
+    part = table[(table["stage"] == stage) & table["seed"].isin(complete_blocks(table, stage))]
+    values = part[outcome].to_numpy(dtype=np.float64)
+    return (part, values) if len(part) and np.isfinite(values).all() else None
+
+
 def stage_effects(
     table: pd.DataFrame, stage: str, outcome: str, seed: int = 0
 ) -> dict[str, Effect]:
@@ -36,11 +50,10 @@ def stage_effects(
         outcome: Column of the table.
         seed: Of the permutations.
     """
-    factors = FRACTIONS[stage]
-    part = table[(table["stage"] == stage) & table["seed"].isin(complete_blocks(table, stage))]
-    values = part[outcome].to_numpy(dtype=np.float64)
-    if not len(part) or not np.isfinite(values).all():
+    factors, chosen = FRACTIONS[stage], balanced(table, stage, outcome)
+    if chosen is None:
         return {}
+    part, values = chosen
     high = np.column_stack([part[name] == levels[1] for name, levels in factors.items()])
     found = blocked_effects(values, high, part["seed"].to_numpy(), seed=seed)
     return dict(zip(factors, found, strict=True))

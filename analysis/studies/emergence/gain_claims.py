@@ -1,7 +1,6 @@
 """Claims about LiteLVLM's gain: whether the reversal of a training predicts it."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from litelvlm.analysis.studies.emergence.training_claims import (
     mean_claim,
     training_claim,
 )
-from litelvlm.embedded.family.factors import Factors
 
 FOLLOWS, POSITIVE, NEGATIVE = "gain.follows", "gain.positive", "gain.negative"
 _GAIN = "IoU, mean of the budgets"
@@ -35,9 +33,8 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
     table = gains_table(rows, outcomes, config.reader_gate)
     if table.empty:
         return []
-    conditions = [field.name for field in fields(Factors)]
-    with_patches = outcomes.dropna(subset=["reversal_true"]).drop_duplicates([*conditions, "seed"])
-    table = table.drop_duplicates([*conditions, "seed"])
+    with_patches = outcomes[~outcomes["repeated"]].dropna(subset=["reversal_true"])
+    table = table[~table["repeated"]]
     counted = table[table["learned"] & table["works"]]
     excluded = {
         "not measured with a reader": len(with_patches) - len(table),

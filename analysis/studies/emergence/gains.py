@@ -17,8 +17,8 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
         reader_gate: Least IoU by which the reader with all tokens must beat the best mask without.
 
     Returns:
-        The training's tags and factors; "learned"; "index": reversal index of the true text at the
-        layer that GLaMM reads, and "reversal": the same minus that of absent ones; "without": mean
+        The training's tags and factors; "learned"; "repeated"; "index": reversal index of the true
+        text at the layer that GLaMM reads; "reversal": the same minus absent ones; "without": mean
         IoU of the best mask without tokens; "unpruned": with all tokens; "works": whether the
         reader passes its gate; for each rule and budget, such as "lowest_0.25": mean IoU;
         "gain_0.25": that of "lowest" minus that of "random"; "gain": its mean over budgets;
@@ -33,7 +33,7 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
     if not lines:
         return pd.DataFrame()
     factors = outcomes.columns[: list(outcomes.columns).index("sink")].drop("step")
-    known = outcomes[[*factors, "learned", "reversal_true", "reversal"]]
+    known = outcomes[[*factors, "learned", "repeated", "reversal_true", "reversal"]]
     found = known.rename(columns={"reversal_true": "index"}).merge(pd.DataFrame(lines))
     works = found["unpruned"] - found["without"] >= reader_gate
     return found.assign(works=works)

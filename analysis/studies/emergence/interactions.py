@@ -7,7 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import blocked_effects
-from litelvlm.analysis.studies.emergence.effects import complete_blocks
+from litelvlm.analysis.studies.emergence.effects import balanced
 from litelvlm.embedded.family.design import FRACTIONS
 
 MAIN_OUTCOME = {"A": "sink", "B": "reversal"}
@@ -31,11 +31,10 @@ def interactions_table(table: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     for stage, outcome in MAIN_OUTCOME.items():
-        factors = FRACTIONS[stage]
-        part = table[(table["stage"] == stage) & table["seed"].isin(complete_blocks(table, stage))]
-        values = part[outcome].to_numpy(dtype=np.float64)
-        if not len(part) or not np.isfinite(values).all():
+        factors, chosen = FRACTIONS[stage], balanced(table, stage, outcome)
+        if chosen is None:
             continue
+        part, values = chosen
         high = {name: (part[name] == levels[1]).to_numpy() for name, levels in factors.items()}
         pairs = list(combinations(factors, 2))
         columns = [*high.values(), *(high[first] == high[second] for first, second in pairs)]

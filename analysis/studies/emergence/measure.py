@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from litelvlm.analysis.inputs.labels import TokenLabels
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.stats.ranking import auroc, reversal_index
+from litelvlm.analysis.stats.ranking import auroc, auroc_of_rows, reversal_index
 from litelvlm.analysis.studies.emergence.attention import attention_rows
 from litelvlm.analysis.studies.emergence.scenes import (
     Referent,
@@ -140,10 +140,17 @@ def reversal_rows(
     Texts: "true", "absent" (a category that the scene does not hold), "other mask" (true text, the
     mask of another object), "bare" and "bare absent" (names alone), "empty", "mean" (the mean of
     all questions), "rest" and "rest absent" (questions without that mean), "no sos" and "no sos
-    absent" (questions whose [EOS] cannot see [SOS]). Each category in ``names`` has rows of its own
-    at the used layer.
+    absent" (questions whose [EOS] cannot see [SOS]), "more sos" and "more sos absent" (questions
+    whose [EOS] gives [SOS] at least 0.68 of its attention). Each category in ``names`` has rows of
+    its own at the used layer.
     """
-    sets = {"": texts.template, "bare": texts.bare, "rest": texts.rest, "no sos": texts.no_sos}
+    sets = {
+        "": texts.template,
+        "bare": texts.bare,
+        "rest": texts.rest,
+        "no sos": texts.no_sos,
+        "more sos": texts.more_sos,
+    }
     scores = {
         name: (tokens @ embeds.T).numpy().astype(np.float64)
         for name, embeds in sets.items()
@@ -171,23 +178,29 @@ def _of_referent(
     scores: dict[str, Float[Array, "b n c"]],
     free: dict[str, Float[Array, "b n"]],
 ) -> dict[str, float]:
-    found = {}
+    names: list[str] = []
+    vectors: list[Float[Array, " n"]] = []
     for name, every in scores.items():
-        here, prefix = every[referent.scene], f"{name} " if name else ""
-        found[name or "true"] = _index(here[:, referent.category], referent.labels)
-        absent = [_index(here[:, place], referent.labels) for place in referent.absent]
-        found[f"{prefix}absent"] = float(np.mean(absent))
-    for name, every in free.items():
-        found[name] = _index(every[referent.scene], referent.labels)
+        here = every[referent.scene]
+        absent = f"{name} absent" if name else "absent"
+        names += [name or "true", *(absent for _ in referent.absent)]
+        vectors += [here[:, place] for place in (referent.category, *referent.absent)]
+    for name, single in free.items():
+        names.append(name)
+        vectors.append(single[referent.scene])
+    indices = _indices(np.stack(vectors), referent.labels)
+    by_name: dict[str, list[float]] = {}
+    for name, value in zip(names, indices.tolist(), strict=True):
+        by_name.setdefault(name, []).append(value)
+    found = {name: float(np.mean(values)) for name, values in by_name.items()}
     if referent.other is not None:
-        found["other mask"] = _index(
-            scores[""][referent.scene][:, referent.category], referent.other
-        )
+        true = scores[""][referent.scene][None, :, referent.category]
+        found["other mask"] = float(_indices(true, referent.other)[0])
     return found
 
 
-def _index(scores: Float[Array, "n"], labels: TokenLabels) -> float:
-    return float(reversal_index(auroc(scores, labels.inside, labels.outside)))
+def _indices(scores: Float[Array, "rows n"], labels: TokenLabels) -> Float[Array, "rows"]:
+    return reversal_index(auroc_of_rows(scores, labels.inside, labels.outside))
 
 
 def _mean_row(

@@ -1,5 +1,7 @@
 """One line per training: the outcomes that claims and tables are about."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,8 @@ OUTCOMES = {
     "sink": "log of the mean lift on [SOS], suite's questions",
     "sink_captions": "the same, captions of the training",
     "sink_uninformative": "the same, captions without content",
+    "largest_layer": "largest lift of a layer, suite's questions",
+    "largest_layer_uninformative": "the same, captions without content",
     "largest_head": "largest lift of a single head, suite's questions",
     "reversal": "reversal index of the true text minus that of absent ones",
     "reversal_true": "reversal index of the true text",
@@ -18,15 +22,20 @@ OUTCOMES = {
     "reversal_bare": "the difference for bare names",
     "reversal_alone": "the difference for objects that stand alone",
     "reversal_no_sos": "the difference with [SOS] hidden from [EOS]",
+    "reversal_more_sos": "the difference with 0.68 of the attention of [EOS] on [SOS]",
+    "reversal_true_no_sos": "reversal index of the true text with [SOS] hidden from [EOS]",
+    "reversal_true_more_sos": "the same with 0.68 of the attention of [EOS] on [SOS]",
     "other_mask": "reversal index of the true text on another object",
     "share_reversed": "share of categories whose true text is reversed more than absent ones",
     "alignment": "cosine of the used readout with the last block's value path",
     "high_norm": "share of tokens of high norm",
     "value_ratio": "value norm of [SOS] over the median of words, suite's questions",
+    "largest_head_value": "value norm of [SOS] over the median of words, in that head",
     "constancy": "length of the mean of unit question embeddings",
     "found": "how often a present category is nearer to its image than an absent one",
 }
 """Outcomes by name, with what each is."""
+LIFT = ("lift", "queries")
 TAGS = ("training", "stage", "cell", "seed")
 
 
@@ -38,8 +47,8 @@ def outcome_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
         gate: Least "found" of a training that has learned.
 
     Returns:
-        One line per training: its tags, its factors, the outcomes (nan where the training has none)
-        and whether it "learned".
+        One line per training: its tags, its factors, the outcomes (nan where it has none), whether
+        it "learned", and whether it is "repeated": an earlier stage has the same training.
     """
     return _lines(rows[rows["final"]], gate, ["training"])
 
@@ -60,7 +69,9 @@ def _lines(rows: pd.DataFrame, gate: float, keys: list[str]) -> pd.DataFrame:
         line = {name: first[name] for name in (*TAGS, "step", *factors)}
         lines.append(line | _outcomes(part))
     table = pd.DataFrame(lines)
-    return table.assign(learned=table["found"] >= gate)
+    # The base of stage C is a cell of stage B.
+    repeated = table.duplicated([*factors, "seed", "step"])
+    return table.assign(learned=table["found"] >= gate, repeated=repeated)
 
 
 Key = tuple[str, str, int, int, str]
@@ -75,18 +86,24 @@ def _outcomes(part: pd.DataFrame) -> dict[str, float]:
     def index(text: str, group: str = "") -> float:
         return values.get(("reversal", text, USED, -1, group), np.nan)
 
+    def layers(measure: str, text: str) -> list[float]:
+        key = (measure, text, -1)
+        return [v for (m, t, _, head, _), v in values.items() if (m, t, head) == key]
+
     def mean(measure: str, text: str) -> float:
-        found = [
-            v for (m, t, _, head, _), v in values.items() if (m, t, head) == (measure, text, -1)
-        ]
+        found = layers(measure, text)
         return float(np.mean(found)) if found else np.nan
 
-    heads = [v for (m, t, *_), v in values.items() if (m, t) == ("lift", "queries")]
+    lifts = {(layer, head): v for (m, t, layer, head, _), v in values.items() if (m, t) == LIFT}
+    lifts = {place: v for place, v in lifts.items() if place[1] >= 0} or lifts
+    strongest = max(lifts, key=lambda place: lifts[place], default=(0, 0))
     return {
         "sink": mean("log lift", "queries"),
         "sink_captions": mean("log lift", "captions"),
         "sink_uninformative": mean("log lift", "uninformative"),
-        "largest_head": max(heads, default=np.nan),
+        "largest_layer": max(layers("lift", "queries"), default=np.nan),
+        "largest_layer_uninformative": max(layers("lift", "uninformative"), default=np.nan),
+        "largest_head": lifts.get(strongest, np.nan),
         "reversal": index("true") - index("absent"),
         "reversal_true": index("true"),
         "reversal_absent": index("absent"),
@@ -95,23 +112,32 @@ def _outcomes(part: pd.DataFrame) -> dict[str, float]:
         "reversal_bare": index("bare") - index("bare absent"),
         "reversal_alone": index("true", SINGLE) - index("absent", SINGLE),
         "reversal_no_sos": index("no sos") - index("no sos absent"),
+        "reversal_more_sos": index("more sos") - index("more sos absent"),
+        "reversal_true_no_sos": index("no sos"),
+        "reversal_true_more_sos": index("more sos"),
         "other_mask": index("other mask"),
-        "share_reversed": _share_reversed(part),
+        "share_reversed": _share_reversed(values),
         "alignment": mean("alignment", ""),
         "high_norm": mean("high norm", ""),
         "value_ratio": mean("value ratio", "queries"),
+        "largest_head_value": values.get(("value ratio", "queries", *strongest, ""), np.nan),
         "constancy": mean("constancy", "template"),
         "found": mean("found", "template"),
     }
 
 
+def category_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of single categories at the layer that GLaMM reads."""
+    return rows[
+        (rows["measure"] == "reversal")
+        & (rows["layer"] == USED)
+        & ~rows["category"].isin(["", SINGLE])
+    ]
+
+
 def category_table(part: pd.DataFrame) -> pd.DataFrame:
     """Reversal index of both texts by category, with spread and count of the true one."""
-    chosen = part[
-        (part["measure"] == "reversal")
-        & (part["layer"] == USED)
-        & ~part["category"].isin(["", SINGLE])
-    ]
+    chosen = category_rows(part)
     true, absent = (
         chosen[chosen["text"] == text].set_index("category") for text in ("true", "absent")
     )
@@ -120,6 +146,14 @@ def category_table(part: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _share_reversed(part: pd.DataFrame) -> float:
-    found = category_table(part)
-    return float((found["true"] > found["absent"]).mean()) if len(found) else float("nan")
+def _share_reversed(values: Mapping[Key, float]) -> float:
+    """Share of categories whose true text is reversed more than absent ones."""
+    true, absent = (
+        {
+            category: value
+            for (measure, kind, layer, _, category), value in values.items()
+            if (measure, kind, layer) == ("reversal", text, USED) and category not in ("", SINGLE)
+        }
+        for text in ("true", "absent")
+    )
+    return float(np.mean([true[name] > absent[name] for name in true])) if true else float("nan")

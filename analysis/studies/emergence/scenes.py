@@ -15,6 +15,7 @@ from litelvlm.clip.probes.last_blocks import without_direction
 from litelvlm.clip.probes.text import Edit, edited_embeds, trace_text
 from litelvlm.embedded.family.captions import draw_informative, draw_uninformative
 from litelvlm.embedded.family.factors import Factors
+from litelvlm.embedded.family.losses import SOS_SHARE
 from litelvlm.embedded.family.pixels import HELD_OUT_SEED, PixelPool
 from litelvlm.embedded.family.scenes import NAMES, SceneTable, chosen_categories, draw_symbols
 from litelvlm.embedded.family.towers import FamilyTower
@@ -106,6 +107,8 @@ class Texts:
         rest: ``template`` without its mean direction.
         no_sos: ``template`` with [SOS] hidden from [EOS] in every layer; None if the text is not
             read at [EOS].
+        more_sos: ``template`` with at least 0.68 of the attention of [EOS] on [SOS], in every head
+            of every layer; None likewise.
         mean: Mean of the unit vectors of ``template`` [P].
         empty: The empty text [P].
     """
@@ -114,6 +117,7 @@ class Texts:
     bare: Float[Tensor, "c p"]
     rest: Float[Tensor, "c p"]
     no_sos: Float[Tensor, "c p"] | None
+    more_sos: Float[Tensor, "c p"] | None
     mean: Float[Tensor, "p"]
     empty: Float[Tensor, "p"]
 
@@ -130,17 +134,20 @@ def embed_texts(tower: FamilyTower) -> Texts:
     questions = [question(name, 0) for name in names]
     template = tower.text(questions).text_embeds
     mean = normalize(template, dim=-1).mean(dim=0)
-    hidden = None
+    hidden = raised = None
     if tower.factors.text_pooling == "eos":
         trace = trace_text(tower, questions)
         sos = torch.zeros_like(trace.beyond)
         sos[:, 0] = True
-        hidden = edited_embeds(trace, Edit(masked=sos), range(len(tower.text_blocks)))
+        every = range(len(tower.text_blocks))
+        hidden = edited_embeds(trace, Edit(masked=sos), every)
+        raised = edited_embeds(trace, Edit(sos_share=SOS_SHARE), every)
     return Texts(
         template,
         tower.text(names).text_embeds,
         without_direction(template, mean),
         hidden,
+        raised,
         mean,
         tower.text([""]).text_embeds[0],
     )

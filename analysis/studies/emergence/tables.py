@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
+from litelvlm.analysis.studies.emergence.crossed import FEWEST_REFERENTS, crossed_table
 from litelvlm.analysis.studies.emergence.effects import effects_table
 from litelvlm.analysis.studies.emergence.gains import READER_GATE, gains_table
 from litelvlm.analysis.studies.emergence.interactions import interactions_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
     TAGS,
+    category_rows,
     category_table,
     outcome_table,
     trajectory_table,
@@ -20,7 +22,6 @@ from litelvlm.analysis.studies.emergence.outcomes import (
 
 FOLLOWED = ("found", "sink", "sink_captions", "reversal", "reversal_true", "reversal_absent")
 """Outcomes whose way through the training is kept."""
-_FEWEST_IMAGES = 3
 
 
 def make_tables(
@@ -39,6 +40,7 @@ def make_tables(
         cell, and its difference from the base where there is one; "trajectories": outcomes at the
         kept steps of each training; "layers": reversal index by image layer; "sink_layers": lift by
         text layer; "components": variance of the reversal index by training, category and image;
+        "crossed": reversal that follows the text in each cell, over trainings and categories;
         "gains": IoU of the reader of each training that has one, by rule and budget (see
         ``gains_table``). A table without lines is left out.
     """
@@ -54,6 +56,7 @@ def make_tables(
         "layers": layers_table(rows, outcomes),
         "sink_layers": sink_layers_table(rows),
         "components": components_table(rows, outcomes),
+        "crossed": crossed_table(rows, outcomes),
         "gains": gains_table(rows, outcomes, reader_gate),
     }
     return {name: table for name, table in found.items() if len(table)}
@@ -134,10 +137,10 @@ def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
     """
     lines = []
     learned = set(outcomes.loc[outcomes["learned"], "training"])
-    final = rows[rows["final"] & rows["training"].isin(learned)]
+    final = category_rows(rows[rows["final"] & rows["training"].isin(learned)])
     for (stage, cell), part in final.groupby(["stage", "cell"]):
         tables = [category_table(each) for _, each in part.groupby("training")]
-        usable = [table[table["n"] >= _FEWEST_IMAGES] for table in tables if len(table)]
+        usable = [table[table["n"] >= FEWEST_REFERENTS] for table in tables if len(table)]
         if len(usable) < 2:
             continue
         shared = sorted(set.intersection(*(set(table.index) for table in usable)))

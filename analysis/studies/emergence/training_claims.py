@@ -6,6 +6,7 @@ import numpy as np
 
 from litelvlm.analysis.runs.claims import ALPHA, Claim, Direction, Verdict
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.crossed_trainings import CrossedTrainings
 from litelvlm.analysis.stats.significance import equivalence_test
 from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
 from litelvlm.arrays import Array
@@ -44,6 +45,36 @@ def mean_claim(
         margin=margin,
         p_equivalent=equivalence_test(values, margin).p_value if len(values) > 1 else np.nan,
         direction=direction,
+        excluded=excluded,
+    )
+
+
+def crossed_claim(
+    id: str,
+    statement: str,
+    mean: CrossedTrainings,
+    null_description: str,
+    margin: float,
+    excluded: Mapping[str, int],
+) -> Claim:
+    """A claim that a mean over trainings and categories lies above 0.
+
+    Args:
+        id: Short name.
+        statement: As a full sentence.
+        mean: With its error.
+        null_description: What 0 stands for.
+        margin: Means below it count as none.
+        excluded: Trainings left out, by reason.
+    """
+    return training_claim(
+        id,
+        statement,
+        mean.estimate(),
+        null_description,
+        p_value=mean.p_value(),
+        margin=margin,
+        p_equivalent=mean.p_equivalent(margin),
         excluded=excluded,
     )
 

@@ -1,7 +1,5 @@
 """The conditions under which a member of the family is trained, as one typed record."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -25,6 +23,8 @@ _CHOICES = {
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "helper": (0, 10),
+    "sos_loss": (0, 10),
+    "helper_from": (0, 1),
     "uninformative": (0, 0.9),
     "filler": (0, 40),
     "questions": (0.01, 1),
@@ -70,6 +70,9 @@ class Factors:
         sharpness: Factor on the text tower's query and key matrices at the start.
         pooling: State that becomes the image embedding: the class token, or the mean of patches.
         text_pooling: State that becomes the text embedding: [EOS], or the mean over words.
+        sos_loss: Weight of a loss that gives the text tower a sink: it is 0 where every head of
+            every layer lets [EOS] give [SOS] at least 0.68 of its attention.
+        helper_from: Share of the steps after which the helper joins.
 
     Raises:
         ValueError: If a value is outside of its range or table.
@@ -95,6 +98,8 @@ class Factors:
     sharpness: float = 1.0
     pooling: Pooling = "cls"
     text_pooling: TextPooling = "eos"
+    sos_loss: float = 0.0
+    helper_from: float = 0.0
 
     def __post_init__(self) -> None:
         check_values(asdict(self))
@@ -102,11 +107,6 @@ class Factors:
             raise ValueError(
                 "a bag of objects has no patches; leave helper and registers 0 and pooling 'cls'"
             )
-
-    @property
-    def digest(self) -> str:
-        """Short digest of all values."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
 
 
 def check_values(values: Mapping[str, str | int | float]) -> None:

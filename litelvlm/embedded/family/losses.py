@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from litelvlm.clip.probes.text import TextTrace, eos_attention
 from litelvlm.embedded.family.factors import Factors
 from litelvlm.embedded.family.scenes import NAMES, SceneTable
 from litelvlm.embedded.loop import Losses
@@ -14,6 +15,8 @@ from litelvlm.embedded.loop import Losses
 _OWNED = 0.3  # coverage from which a patch belongs to an object
 _SIGMOID_SCALE, _SIGMOID_BIAS = 10.0, -10.0
 _LARGEST_SCALE = 100.0
+SOS_SHARE = 0.68
+"""Attention of [EOS] on [SOS] that LiteLVLM reports for CLIP; what ``sos_loss`` asks for."""
 
 
 class PairLoss(nn.Module):
@@ -68,6 +71,16 @@ class PatchHelper(nn.Module):
         return F.cross_entropy(logits[owned], kind[owned]) + 0.3 * F.cross_entropy(
             logits[~owned], ground
         )
+
+
+def sos_shortfall(trace: TextTrace) -> Tensor:
+    """How much attention of [EOS] on [SOS] lacks to ``SOS_SHARE``, in logarithms.
+
+    Returns:
+        Mean over texts, layers and heads; 0 where all have at least that share.
+    """
+    weights = eos_attention(trace)[..., 0]
+    return F.relu(math.log(SOS_SHARE) - weights.clamp_min(1e-12).log()).mean()
 
 
 def scene_losses(

@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.files import atomic_write
 from litelvlm.embedded.family.captions import draw_caption
 from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.losses import PairLoss, PatchHelper, scene_losses
+from litelvlm.embedded.family.losses import PairLoss, PatchHelper, scene_losses, sos_shortfall
 from litelvlm.embedded.family.pixels import PixelPool
 from litelvlm.embedded.family.scenes import SceneTable, draw_symbols
 from litelvlm.embedded.family.towers import FamilyTower, new_tower
@@ -67,7 +68,7 @@ def train_member(member: Member, out: Path, scenes: Path, device: torch.device =
     folder, factors = out / member.name, member.factors
     plan = json.dumps(asdict(member), indent=1)
     record = folder / "member.json"
-    if record.exists() and record.read_text() != plan:
+    if record.exists() and read_member(folder) != member:
         raise ValueError(
             f"{folder} holds a training under other conditions ({record}); choose another folder"
         )
@@ -109,14 +110,20 @@ def step_losses(pupil: _Pupil, table: SceneTable, member: Member, step: int) -> 
     captions = [
         draw_caption(table.things(i), table.place_name(i), factors, rng) for i in range(len(table))
     ]
-    text = pupil.tower.text(captions).text_embeds
+    trace = trace_text(pupil.tower, captions)
+    text = trace.text.text_embeds
     tokens: Tensor | None = None
     if factors.image == "bag":
         embeds = pupil.tower.scene_embeds(table)
     else:
         image = pupil.tower.image(table.pixels.to(text.device))
         embeds, tokens = image.image_embeds, image.patch_tokens
-    return scene_losses(embeds, text, tokens, table, pupil.pair, pupil.helper, factors)
+    joined = step >= factors.helper_from * factors.steps
+    helper = pupil.helper if joined else None
+    parts = scene_losses(embeds, text, tokens, table, pupil.pair, helper, factors)
+    if factors.sos_loss:
+        parts["sos"] = factors.sos_loss * sos_shortfall(trace)
+    return parts
 
 
 def save_tower(tower: FamilyTower, path: Path) -> None:

@@ -1,0 +1,93 @@
+"""Intervals over trainings and categories: what a mean says of other trainings of other categories.
+
+Every training reads the same categories, so the two are crossed. The variance of the mean is the
+variance of training means over their number plus that of category means over theirs. What a
+category does in one training only is in both, so the interval is rather too wide than too narrow:
+in simulations it covered the true mean 92 to 99 times in a hundred.
+
+Source: Cornfield and Tukey (1956) for the expected mean squares; Satterthwaite (1946) for the
+degrees of freedom.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy import stats
+
+from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
+
+
+class CrossedTrainings(NamedTuple):
+    """A mean over trainings and categories with its error.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error.
+        df: Degrees of freedom of that error.
+        n_trainings: Rows of the table.
+        n_categories: Columns of the table.
+    """
+
+    value: float
+    error: float
+    df: float
+    n_trainings: int
+    n_categories: int
+
+    def estimate(self, level: float = 0.95) -> Estimate:
+        """The mean with Student's t interval; its unit is the training."""
+        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+        method = (
+            f"{level:.0%} t interval over {self.n_trainings} trainings and "
+            f"{self.n_categories} categories"
+        )
+        n = self.n_trainings
+        return Estimate(self.value, self.value - half, self.value + half, n, n, method)
+
+    def p_value(self) -> float:
+        """Two-sided p-value of Student's t test against 0."""
+        return 2 * min(self._tail(0.0), 1 - self._tail(0.0))
+
+    def p_equivalent(self, margin: float) -> float:
+        """p-value of two one-sided t tests: small if the mean lies within ``margin`` of 0."""
+        return max(self._tail(-margin), 1 - self._tail(margin))
+
+    def _tail(self, null: float) -> float:
+        """Probability of a mean at least this large if the true one is ``null``."""
+        if self.error == 0:  # identical values: only the side counts
+            return 0.5 if self.value == null else float(self.value < null)
+        return float(stats.t.sf((self.value - null) / self.error, self.df))
+
+
+def crossed_trainings(
+    values: Float[NDArray[np.float64], "trainings categories"],
+) -> CrossedTrainings:
+    """Mean of a table with crossed random effects of training and category.
+
+    Args:
+        values: One for each training and category; pass differences to compare pairs.
+
+    Raises:
+        ValueError: If a value is not finite, or the table has fewer than two rows or columns.
+
+    Example:
+        >>> found = crossed_trainings(np.array([[0.0, 1.0], [2.0, 3.0]]))
+        >>> found.value, round(found.error, 3), round(found.df, 2)
+        (1.5, 1.118, 1.47)
+    """
+    check_finite(values, "values")
+    trainings, categories = values.shape
+    if trainings < 2 or categories < 2:
+        raise ValueError(
+            f"two trainings and two categories are needed, got {trainings} x {categories}"
+        )
+    of_trainings = float(values.mean(axis=1).var(ddof=1)) / trainings
+    of_categories = float(values.mean(axis=0).var(ddof=1)) / categories
+    variance = of_trainings + of_categories
+    spread = of_trainings**2 / (trainings - 1) + of_categories**2 / (categories - 1)
+    df = variance**2 / spread if spread > 0 else float(trainings - 1)
+    return CrossedTrainings(
+        float(values.mean()), float(np.sqrt(variance)), df, trainings, categories
+    )

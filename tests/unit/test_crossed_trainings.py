@@ -1,0 +1,68 @@
+"""Intervals over trainings and categories: known answers, and how often they cover the truth."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
+
+
+def drawn(rng, trainings, categories, training, category, rest):
+    values = rest * rng.standard_normal((trainings, categories))
+    values += training * rng.standard_normal((trainings, 1))
+    return values + category * rng.standard_normal((1, categories))
+
+
+def test_without_a_spread_of_categories_it_is_the_t_interval_over_trainings():
+    values = np.array([0.1, 0.4, 0.3, 0.2])[:, None] + np.zeros((4, 50))
+    found = crossed_trainings(values)
+    low, high = stats.t.interval(0.95, 3, loc=0.25, scale=stats.sem(values[:, 0]))
+    estimate = found.estimate()
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+    assert found.p_value() == pytest.approx(stats.ttest_1samp(values[:, 0], 0).pvalue)
+    assert estimate.n == 4
+    assert crossed_trainings(values.T).estimate().low == pytest.approx(low)
+    margin = found.p_equivalent(0.3)
+    assert margin == pytest.approx(stats.ttest_1samp(values[:, 0], 0.3, alternative="less").pvalue)
+
+
+@pytest.mark.parametrize(
+    ("trainings", "categories", "spreads"),
+    [
+        (3, 60, (0.1, 0.1, 0.45)),
+        (5, 60, (0.05, 0.3, 0.3)),
+        (5, 60, (0.3, 0.1, 0.3)),
+        (5, 4, (0.05, 0.3, 0.3)),
+        (3, 4, (0.0, 0.0, 0.5)),
+    ],
+)
+def test_it_covers_the_true_mean(trainings, categories, spreads):
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(600):
+        found = crossed_trainings(drawn(rng, trainings, categories, *spreads)).estimate()
+        covered.append(found.low < 0 < found.high)
+    # Within one category the rest counts twice, so few categories give the widest intervals.
+    assert 0.92 <= np.mean(covered) <= (0.975 if spreads[1] > 0.2 else 0.998)
+
+
+def test_over_trainings_alone_it_would_miss_other_categories():
+    rng = np.random.default_rng(1)
+    wide, narrow = 0, 0
+    for _ in range(300):
+        values = drawn(rng, 5, 10, 0.05, 0.3, 0.2)
+        both = crossed_trainings(values).estimate()
+        half = stats.t.ppf(0.975, 4) * stats.sem(values.mean(axis=1))
+        wide += both.low < 0 < both.high
+        narrow += abs(values.mean()) < half
+    assert narrow / 300 < 0.85 < 0.92 < wide / 300
+
+
+def test_tables_that_say_nothing_are_refused():
+    with pytest.raises(ValueError, match="two trainings and two categories are needed, got 1 x 3"):
+        crossed_trainings(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="not a finite number"):
+        crossed_trainings(np.array([[0.0, np.nan], [1.0, 2.0]]))
+    same = crossed_trainings(np.full((3, 4), 0.25))
+    assert (same.p_value(), same.p_equivalent(0.3)) == (0.0, 0.0)
+    assert same.estimate().low == same.estimate().high == 0.25
