@@ -5,12 +5,14 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm import get_pruner
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.pages.audit.draws import DRAWS, Draws
 from litelvlm.analysis.pages.audit.measured import (
     bundled,
     conditions,
@@ -20,7 +22,7 @@ from litelvlm.analysis.pages.audit.measured import (
 )
 from litelvlm.analysis.pages.audit.page import audit_page
 from litelvlm.analysis.pages.audit.statements import READ, VERDICTS, audited, chosen, parse_table
-from litelvlm.analysis.pages.audit.text import audit_text, found_for
+from litelvlm.analysis.pages.audit.text import audit_text, draws_for, found_for
 from litelvlm.analysis.runs.parts import read_rows
 
 ENTRIES = [(table, statement) for table in audited() for statement in table.statement]
@@ -57,6 +59,15 @@ protocol = "conversation"
 first = "litelvlm"
 second = "litelvlm(order=raster)"
 """
+DRAWN = (
+    """protocol = "conversation"
+first = "litelvlm"
+second = "litelvlm(order=raster)"
+""",
+    """protocol = "official"
+drawn = "litelvlm"
+""",
+)
 
 
 def test_ten_methods_and_forty_statements_of_their_papers():
@@ -102,6 +113,9 @@ def test_the_own_disagreements_of_litelvlm_are_there():
         (('code = "So."', 'code = ""'), "statement.0.code"),
         (("direction=highest", "direction=higher"), "higher"),
         (('second = "litelvlm(direction=highest)"\n', ""), "compared, first and second"),
+        (('protocol = "conversation"', 'drawn = "litelvlm"'), "protocol 'official'"),
+        (('protocol = "conversation"', 'unmeasured = "No reading."'), "the reason why"),
+        ((SMALL[SMALL.index('compared = "n') :], ""), "the reason why there is none"),
         (("litelvlm(direction=highest)", "litelvlm"), "both readings"),
         (('lines = "3"', 'lines = "about 3"'), "about 3"),
         (('lines = "3", ', ""), "lines or a symbol"),
@@ -130,6 +144,8 @@ def test_every_reading_is_in_exactly_the_sweeps_that_need_it():
         for label, options in statement.readings:
             labels = [method.label for method in needed[(statement.protocol, options)]]
             assert labels.count(Method.parse(label).label) == 1
+        if statement.drawn:
+            assert statement.drawn in [m.label for m in needed[("official", ())]]
 
 
 def test_planted_differences_come_back(tmp_path):
@@ -203,19 +219,78 @@ def test_the_page_is_made_of_the_files_and_the_numbers():
     assert page == audit_page(audited(), read_measured(bundled()))
 
 
-def test_the_page_says_what_adjustment_leaves_and_what_was_not_compared():
+def test_the_page_says_what_adjustment_leaves():
     measured = read_measured(bundled())
     page = audit_page(audited(), measured)
-    (settled,) = [line for line in page.splitlines() if "left after the adjustment" in line]
+    blocks = [" ".join(block.split()) for block in page.split("\n\n")]
+    (settled,) = [block for block in blocks if "left after the adjustment" in block]
     left = [one for one in measured.differences if one.p_holm is not None and one.p_holm <= 0.05]
     tested = [one for one in measured.differences if one.p_holm is not None]
     assert settled.startswith(f"**{len(left)} of {len(tested)} differences")
     assert all(f"`{one.method}` {one.id} at {one.budget}" in settled for one in left)
     assert settled.count(" at ") == len(left) > 0
-    (missing,) = [line for line in page.splitlines() if line.startswith("Not compared")]
-    differing = [(t, s) for t, s in ENTRIES if s.verdict == "differ"]
-    for table, statement in differing:
-        assert (f"`{table.method}` {statement.id}" in missing) is not statement.measurable
+
+
+def test_every_entry_has_a_measurement_or_a_reason_on_the_page():
+    measured = read_measured(bundled())
+    page = audit_page(audited(), measured)
+    for table, statement in ENTRIES:
+        numbers = [one for one in found_for(measured, table, statement) if one.delta is not None]
+        drawn = draws_for(measured, table, statement)
+        line = f"| {table.method} | {statement.id} | {statement.verdict} | {statement.unmeasured} |"
+        if statement.unmeasured:
+            assert not numbers
+            assert not drawn
+            assert statement.unmeasured.endswith(".")
+            assert line in page.splitlines()
+        else:
+            assert numbers or drawn, f"{table.method} {statement.id}"
+
+
+def test_nearly_every_statement_of_a_paper_has_file_and_lines_at_a_commit():
+    placed = [
+        statement
+        for _, statement in ENTRIES
+        if statement.verdict != "code alone" and all(source.lines for source in statement.sources)
+    ]
+    assert len(placed) >= 40
+    whole = sum(all(source.lines for source in s.sources) for _, s in ENTRIES)
+    assert f"{whole} of {len(ENTRIES)} entries name file, lines" in audit_page(audited(), None)
+
+
+def test_repeated_draws_are_the_scores_of_single_runs(tmp_path):
+    table = parse_table("small.toml", SMALL.replace(*DRAWN))
+    data = planted_data(3)
+    measured = measure([table], lambda options: PlantedModel(), data, (8,), tmp_path)
+    own, whole = measured.draws
+    assert (own.reading, own.budget) == ("litelvlm", 8)
+    assert whole.reading == "none"
+    (folder,) = (
+        tmp_path / name
+        for name in measured.runs
+        if set(read_rows(tmp_path / name)["protocol"]) == {"official"}
+    )
+    rows = read_rows(folder)
+    for one in measured.draws:
+        cell = rows[(rows["method"] == one.reading) & (rows["budget"] == one.budget)]
+        for seed, ciou in enumerate(one.ciou):
+            run = cell[cell["seed"] == seed]
+            assert ciou == pytest.approx(run["inter_px"].sum() / run["union_px"].sum())
+    assert len(own.ciou) == DRAWS
+    assert {one.id for one in measured.differences} == {"direction"}
+    assert f"{DRAWS} runs from" in audit_text([table], measured)
+    page = audit_page([table], measured)
+    assert "### What unseeded draws move" in page
+    assert f"| {DRAWS} | {own.mean:.3f} |" in page
+
+
+def test_the_interval_of_a_deviation_holds_the_true_one_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    common = {"method": "m", "id": "i", "budget": 8, "reading": "m"}
+    several = [Draws(**common, ciou=tuple(draw.normal(0.5, 0.02, 16).tolist())) for _ in range(400)]
+    held = sum(one.interval[0] <= 0.02 <= one.interval[1] for one in several)
+    assert 0.92 <= held / 400 <= 0.98
+    assert several[0].deviation == pytest.approx(np.std(several[0].ciou, ddof=1))
 
 
 def test_a_source_is_a_link_to_its_lines_at_its_commit():

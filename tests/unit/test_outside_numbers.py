@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import tyro
-from planted import PlantedModel, planted_data
+from planted import NAMES, PlantedModel, PlantedTextBlock, PlantedTower, planted_data
 
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.cli import VERBS, main
@@ -18,7 +19,6 @@ from litelvlm.analysis.pages.audit.outside import (
     outside_page,
     outside_text,
 )
-from litelvlm.analysis.stats.dense import mean_iou
 from litelvlm.analysis.studies import reversal, sink, sweep
 from litelvlm.analysis.studies.sweep.tables import seed_table
 
@@ -41,17 +41,42 @@ def test_the_page_and_the_command_say_the_same(capsys):
     assert all(entry.published in outside_text() for entry in outside_numbers())
 
 
-def test_a_planted_sink_of_68_percent_is_read_back(tmp_path):
-    # Sentences of 12 tokens; one logit x among zeros gives e^x / (e^x + 11) = .68 to [SOS].
-    pull = float(np.log(11 * 0.68 / 0.32))
+class DrawnBlock(PlantedTextBlock):
+    """Logits: log 119 at [SOS], twice log 3.5 at referring words, log 3.5 at the nine others.
+
+    So the weights are 119, 2 x 12.25 and 9 x 3.5 of 175: .68, .14 and .18.
+    """
+
+    def qkv(self, states):
+        queries, _, values = super().qkv(states)
+        keys = states * (2**0.5 * torch.tensor([119.0, 3.5]).log()).repeat(3)
+        return queries, keys, values
+
+
+class DrawnTower(PlantedTower):
+    """[EOS] pays .68 to [SOS] and .14 to the referring words, as in the published drawing."""
+
+    text_blocks = (DrawnBlock(0.0), DrawnBlock(0.0))
+
+    def word_states(self, input_ids):
+        states = super().word_states(input_ids)
+        named = torch.isin(input_ids, torch.tensor([self.token(name) for name in NAMES]))
+        named[:, :-1] |= named[:, 1:].clone()  # the article too
+        states[named] *= 2
+        return states
+
+
+def test_a_planted_sink_of_68_and_14_percent_is_read_back(tmp_path):
+    model = PlantedModel()
+    model.tower = DrawnTower(model.tower.clip, None)
     config = sink.Config(random_seeds=0)
-    folder = complete_run(sink.STUDY, PlantedModel(pull=pull), planted_data(3), config, tmp_path)
+    folder = complete_run(sink.STUDY, model, planted_data(3), config, tmp_path)
     rows = read_rows(folder)
     asked = rows[(rows.text_mode == "template") & (rows["head"] == -1) & (rows["query"] == "eos")]
     assert (asked.n_tokens == 12).all()
     assert asked.a_sos.to_numpy() == pytest.approx(0.68, abs=1e-6)
-    # The other eleven tokens share .32 evenly; the expression is two of them.
-    assert asked.content_share.to_numpy() == pytest.approx(0.32 * 2 / 11, abs=1e-6)
+    assert asked.content_share.to_numpy() == pytest.approx(0.14, abs=1e-6)
+    assert asked.content_uniform.to_numpy() == pytest.approx(2 / 12, abs=1e-6)
 
 
 def test_the_published_attention_adds_up_by_group_only():
@@ -67,7 +92,7 @@ def test_a_planted_reversal_has_a_negative_msc(tmp_path):
     folder = complete_run(reversal.STUDY, PlantedModel(), data, config, tmp_path)
     rows = read_rows(folder)
     primary = rows[
-        (rows.probe == "P0") & (rows.layer == -2) & (rows.control == "none")
+        (rows.probe == "P0c") & (rows.layer == -2) & (rows.control == "none")
         & (rows.text_mode == "template") & (rows.labels == "primary")
     ]  # fmt: skip
     assert len(primary) == 8
@@ -92,23 +117,6 @@ def test_official_draws_alone_move_the_score(tmp_path, objects, moves):
     assert (seeds_spread(folder)["uniform"] > 0) == moves
     again = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path / "again")
     assert seeds_spread(again)["uniform"] == seeds_spread(folder)["uniform"]
-
-
-def test_planted_patch_maps_have_their_mean_iou():
-    # Every patch holds the direction of its class, and the texts are those directions.
-    rng = np.random.default_rng(0)
-    target = rng.integers(0, 3, 400)
-    classes = np.eye(3, 8)
-    predicted = (classes[target] @ classes.T).argmax(axis=1)
-    assert mean_iou(predicted, target, 3) == 1.0
-    # A third of class 0 called class 1: 2/3, n_1 / (n_1 + moved), and 1.
-    moved = np.flatnonzero(target == 0)[: int((target == 0).sum()) // 3]
-    predicted[moved] = 1
-    n = np.bincount(target)
-    expected = ((n[0] - len(moved)) / n[0] + n[1] / (n[1] + len(moved)) + 1) / 3
-    assert mean_iou(predicted, target, 3) == pytest.approx(expected)
-    with pytest.raises(ValueError, match="outside 0 to 1"):
-        mean_iou(predicted, target, 2)
 
 
 def test_the_formula_gives_the_published_operations_where_the_prompt_is_known():

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
+from litelvlm.analysis.pages.audit.draws import DRAWS, Draws, draws_of
 from litelvlm.analysis.pages.audit.statements import Audited, Statement
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.exclusions import reasons
@@ -32,7 +33,7 @@ Options = tuple[str, ...]
 LoadModel = Callable[[Options], GroundingModel]
 
 
-class Condition(NamedTuple):
+class SweepCondition(NamedTuple):
     """What one sweep has in common: its protocol, and the options of the model."""
 
     protocol: str
@@ -77,8 +78,8 @@ class Difference(Frozen):
     refused: str = ""
 
 
-class Measured(Frozen):
-    """All differences of an audit, and what they were measured on."""
+class AuditResults(Frozen):
+    """All differences of an audit, scores of repeated draws, and what both were measured on."""
 
     model: str
     miniature: bool
@@ -91,6 +92,7 @@ class Measured(Frozen):
     command: str
     runs: tuple[str, ...]
     differences: tuple[Difference, ...]
+    draws: tuple[Draws, ...] = ()
 
 
 def shown(label: str, options: Options) -> str:
@@ -104,14 +106,15 @@ def shown(label: str, options: Options) -> str:
     return f"{name} [{', '.join(options)}]" if options else name
 
 
-def conditions(tables: Sequence[Audited]) -> dict[Condition, tuple[Method, ...]]:
+def conditions(tables: Sequence[Audited]) -> dict[SweepCondition, tuple[Method, ...]]:
     """The sweeps that the statements need, each with its methods, none twice."""
-    found: dict[Condition, dict[str, Method]] = {}
+    found: dict[SweepCondition, dict[str, Method]] = {}
     for table in tables:
         for statement in table.statement:
-            for label, options in statement.readings:
+            drawn = ((statement.drawn, ()),) if statement.drawn else ()
+            for label, options in (*statement.readings, *drawn):
                 method = Method.parse(label)
-                place = Condition(statement.protocol, options)
+                place = SweepCondition(statement.protocol, options)
                 found.setdefault(place, {})[method.label] = method
     return {place: tuple(methods.values()) for place, methods in found.items()}
 
@@ -126,7 +129,7 @@ def measure(
     limit: int | None = None,
     seed: int = 0,
     accept_versions: bool = False,
-) -> Measured:
+) -> AuditResults:
     """Compute every sweep that is missing, and the differences.
 
     Args:
@@ -146,8 +149,8 @@ def measure(
     needed = conditions(tables)
     if not needed:
         names = ", ".join(table.method for table in tables)
-        raise ValueError(f"no statement about {names} has two readings here to compare")
-    folders: dict[Condition, Path] = {}
+        raise ValueError(f"no statement about {names} has two readings or draws to compare")
+    folders: dict[SweepCondition, Path] = {}
     models: dict[Options, GroundingModel] = {}
     for place, methods in needed.items():
         if place.options not in models:
@@ -156,7 +159,7 @@ def measure(
             {
                 "methods": methods,
                 "budgets": budgets or (1 / 3, 1 / 9),
-                "seeds": 1,
+                "seeds": DRAWS if place.protocol == "official" else 1,
                 "protocol": place.protocol,
                 "limit": limit,
                 "seed": seed,
@@ -171,7 +174,9 @@ def measure(
     return differences_of(tables, folders)
 
 
-def differences_of(tables: Sequence[Audited], folders: Mapping[Condition, Path]) -> Measured:
+def differences_of(
+    tables: Sequence[Audited], folders: Mapping[SweepCondition, Path]
+) -> AuditResults:
     """The differences, from finished runs."""
     records = {place: read_record(folder) for place, folder in folders.items()}
     refused = {
@@ -180,7 +185,12 @@ def differences_of(tables: Sequence[Audited], folders: Mapping[Condition, Path])
         for (method, budget), reason in reasons(record.excluded).items()
     }
     found: list[Difference] = []
-    for protocol in sorted({place.protocol for place in folders}):
+    drawn = [
+        draws_of(tables, read_rows(folder))
+        for place, folder in folders.items()
+        if place.protocol == "official"
+    ]
+    for protocol in sorted({place.protocol for place in folders} - {"official"}):
         parts = [
             _labelled(read_rows(folder), place)
             for place, folder in folders.items()
@@ -193,7 +203,7 @@ def differences_of(tables: Sequence[Audited], folders: Mapping[Condition, Path])
                     found += joined.differences(table.method, statement, refused)
     record, rows = next(iter(records.values())), read_rows(next(iter(folders.values())))
     changed = ", with uncommitted changes" if record.dirty else ""
-    return Measured(
+    return AuditResults(
         model=str(record.model["name"]),
         miniature=is_miniature(record),
         weights=str(record.model["digest"])[:12],
@@ -205,6 +215,7 @@ def differences_of(tables: Sequence[Audited], folders: Mapping[Condition, Path])
         command=record.command,
         runs=tuple(folder.name for folder in folders.values()),
         differences=tuple(_adjusted(found)),
+        draws=tuple(one for several in drawn for one in several),
     )
 
 
@@ -274,7 +285,7 @@ def _is_unpruned(method: str) -> bool:
     return method.partition(" [")[0] == UNPRUNED
 
 
-def _labelled(rows: pd.DataFrame, place: Condition) -> pd.DataFrame:
+def _labelled(rows: pd.DataFrame, place: SweepCondition) -> pd.DataFrame:
     """Rows whose methods carry the options of the model in their names."""
     return rows.assign(
         method=[
@@ -303,7 +314,7 @@ def bundled() -> Path:
     return Path(__file__).parent / "measured.json"
 
 
-def read_measured(path: Path) -> Measured:
+def read_measured(path: Path) -> AuditResults:
     """Read differences from a file.
 
     Raises:
@@ -314,9 +325,9 @@ def read_measured(path: Path) -> Measured:
         raise FileNotFoundError(
             f"{path} does not exist; litelvlm audit --measure --numbers {path} makes it"
         )
-    return Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    return AuditResults.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def as_json(measured: Measured) -> str:
+def as_json(measured: AuditResults) -> str:
     """Differences as text for a file."""
     return json.dumps(json.loads(measured.model_dump_json()), indent=1) + "\n"

@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
+from litelvlm.analysis.pages.wrapping import wrapped_page
 from litelvlm.analysis.runs.formatting import aligned, markdown_lines
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.studies.published import N_TOKENS, efficiency
@@ -200,4 +201,4 @@ def outside_page() -> str:
         "",
         "Terms: [glossary](glossary.md).",
     ]
-    return "\n".join(lines) + "\n"
+    return wrapped_page("\n".join(lines) + "\n")

@@ -1,19 +1,22 @@
 """The page of the audit: statements from their files, differences from measured runs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from litelvlm.analysis.pages.audit.measured import Difference, Measured
+from litelvlm.analysis.pages.audit.draws import Draws
+from litelvlm.analysis.pages.audit.measured import AuditResults, Difference
 from litelvlm.analysis.pages.audit.statements import BASES, VERDICTS, Audited, Source, Statement
-from litelvlm.analysis.pages.audit.text import found_for, verdict_counts
+from litelvlm.analysis.pages.audit.text import draws_for, found_for, verdict_counts
+from litelvlm.analysis.pages.wrapping import wrapped_page
 from litelvlm.analysis.runs.claims import ALPHA
-from litelvlm.analysis.runs.formatting import markdown_lines, number
+from litelvlm.analysis.runs.formatting import interval, markdown_lines, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
 COMMAND = "litelvlm audit --measure --limit 24 --budgets 48 16"
 
 
-def audit_page(tables: Sequence[Audited], measured: Measured | None) -> str:
+def audit_page(tables: Sequence[Audited], measured: AuditResults | None) -> str:
     """The page as Markdown.
 
     Args:
@@ -23,12 +26,14 @@ def audit_page(tables: Sequence[Audited], measured: Measured | None) -> str:
     parts = [_head(tables), _differing(tables)]
     parts += [_method(table) for table in tables]
     parts += [_measured(tables, measured), "Terms: [glossary](glossary.md)."]
-    return "\n\n".join(parts) + "\n"
+    return wrapped_page("\n\n".join(parts) + "\n")
 
 
 def _head(tables: Sequence[Audited]) -> str:
     counts = verdict_counts(tables)
     statements = sum(counts.values()) - counts["code alone"]
+    judged = statements - counts["not verified"]
+    by_basis = Counter(one.basis for table in tables for one in table.statement)
     return "\n".join(
         [
             "# Paper against code",
@@ -37,7 +42,11 @@ def _head(tables: Sequence[Audited]) -> str:
             "`--method NAME` one method, `--json` data.",
             "",
             f"{len(tables)} methods, {statements} statements of their papers, and "
-            f"{counts['code alone']} decisions of the code alone.",
+            f"{counts['code alone']} decisions of the code alone. {judged} of the {statements} "
+            f"statements have a verdict; {by_basis['seen']} were read in a source of the paper's "
+            f"authors for this audit, {by_basis['notes']} come from this project's notes and "
+            f"{by_basis['memory']} from memory. Where both sides agree, the second reading that is "
+            "measured is an ablation: no paper and no code asks for it.",
             "",
             "| verdict | entries | meaning |",
             "|---|---|---|",
@@ -49,10 +58,17 @@ def _head(tables: Sequence[Audited]) -> str:
             "",
             "A verdict rests on *seen* or *notes* only. Sections and equations are given as far as "
             "they are known. Code was read in stored public copies at the commit that is named. "
-            "Line numbers were counted in that version. Where they could not be counted, the "
-            "function is named.",
+            f"Line numbers were counted in that version. {_placed(tables)}",
         ]
     )
+
+
+def _placed(tables: Sequence[Audited]) -> str:
+    """How many entries name lines, in a sentence or two."""
+    entries = [statement for table in tables for statement in table.statement]
+    whole = sum(all(source.lines for source in statement.sources) for statement in entries)
+    told = f"{whole} of {len(entries)} entries name file, lines and commit."
+    return told if whole == len(entries) else f"{told} In the others the function is named."
 
 
 def _differing(tables: Sequence[Audited]) -> str:
@@ -108,7 +124,7 @@ def _place(table: Audited, source: Source) -> str:
     return f"[`{repository}` `{source.file}`, {source.place}, `{source.commit[:10]}`]({address})"
 
 
-def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
+def _measured(tables: Sequence[Audited], measured: AuditResults | None) -> str:
     lines = ["## What the difference is worth here", ""]
     if measured is None:
         return "\n".join([*lines, f"Not measured yet; `{COMMAND}` measures it."])
@@ -141,11 +157,13 @@ def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
             "",
             _settled(measured),
             "",
-            _unmeasured(tables, measured),
-            "",
             *markdown_lines([heads, *rows]),
             "",
             *_refused(measured),
+            *_drawn(tables, measured),
+            *_unmeasured(tables),
+            "### How it was measured",
+            "",
             "| | |",
             "|---|---|",
             *(f"| {name} | {value} |" for name, value in _made(measured).items()),
@@ -153,7 +171,7 @@ def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
     )
 
 
-def _settled(measured: Measured) -> str:
+def _settled(measured: AuditResults) -> str:
     """Which differences are left after adjustment, in a sentence."""
     tested = [(one, one.p_holm) for one in measured.differences if one.p_holm is not None]
     left = [f"`{one.method}` {one.id} at {one.budget}" for one, p in tested if p <= ALPHA]
@@ -161,17 +179,60 @@ def _settled(measured: Measured) -> str:
     return f"**{len(left)} of {len(tested)} differences are left after the adjustment**{told}."
 
 
-def _unmeasured(tables: Sequence[Audited], measured: Measured) -> str:
-    """Which differing entries have no number here, in a sentence."""
-    missing = [
-        f"`{table.method}` {statement.id}"
+def _drawn(tables: Sequence[Audited], measured: AuditResults) -> list[str]:
+    """Scores of repeated draws, as a part of its own."""
+    rows = [
+        _draws_row(one, statement.compared)
         for table in tables
         for statement in table.statement
-        if statement.verdict == "differ" and not found_for(measured, table, statement)
+        for one in draws_for(measured, table, statement)
     ]
-    if not missing:
-        return "Every entry where paper and code differ was compared."
-    return f"Not compared, since this suite has only one of both readings: {', '.join(missing)}."
+    if not rows:
+        return []
+    heads = (
+        *("method", "entry", "compared", "tokens", "reading", "runs", "mean cIoU"),
+        *("lowest and highest", "standard deviation"),
+    )
+    return [
+        "### What unseeded draws move",
+        "",
+        "Each run draws up to three sentences an image, and the templates, as the released "
+        "evaluation does. That evaluation sets no seed, so two runs of it are two of these draws. "
+        "The images are the same in every run. Brackets hold 95 % intervals of the standard "
+        "deviation, from the chi-squared distribution. The line of `none`, the unpruned "
+        "model, says how much of it comes without any pruning. On a whole split the draws average "
+        "over more sentences and move the score less.",
+        "",
+        *markdown_lines([heads, *rows]),
+        "",
+    ]
+
+
+def _draws_row(one: Draws, compared: str) -> tuple[str, ...]:
+    ends = f"{min(one.ciou):.3f} and {max(one.ciou):.3f}"
+    deviation = f"{one.deviation:.3f} {interval(*one.interval)}"
+    start = (one.method, one.id, compared, str(one.budget), f"`{one.reading}`")
+    return (*start, str(len(one.ciou)), f"{one.mean:.3f}", ends, deviation)
+
+
+def _unmeasured(tables: Sequence[Audited]) -> list[str]:
+    """Every entry without a number, with the reason, as a part of its own."""
+    rows = [
+        (table.method, statement.id, statement.verdict, statement.unmeasured)
+        for table in tables
+        for statement in table.statement
+        if statement.unmeasured
+    ]
+    if not rows:
+        return []
+    return [
+        "### What was not compared",
+        "",
+        "These entries have no number of their own.",
+        "",
+        *markdown_lines([("method", "entry", "verdict", "why"), *rows]),
+        "",
+    ]
 
 
 def _row(one: Difference, compared: str) -> tuple[str, ...]:
@@ -187,7 +248,7 @@ def _row(one: Difference, compared: str) -> tuple[str, ...]:
     return (*start, both, f"{one.delta:.3f}{ends}{whole}", number(one.p_holm))
 
 
-def _refused(measured: Measured) -> list[str]:
+def _refused(measured: AuditResults) -> list[str]:
     """Why readings have no number, each reason once."""
     reasons: dict[str, list[str]] = {}
     for one in measured.differences:
@@ -197,7 +258,7 @@ def _refused(measured: Measured) -> list[str]:
     return ["Refused:", "", *lines, ""] if lines else []
 
 
-def _made(measured: Measured) -> dict[str, str]:
+def _made(measured: AuditResults) -> dict[str, str]:
     return {
         "command": f"`{measured.command}`",
         "model": f"{measured.model}, weights {measured.weights}",

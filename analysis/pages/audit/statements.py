@@ -95,8 +95,10 @@ class Statement(Frozen):
         second: Label of the other reading.
         first_options: Options of the model for the first, FIELD=VALUE.
         second_options: The same for the second.
+        drawn: Label of a reading that is compared with itself, in runs that draw anew.
         protocol: Of the comparison: "conversation" where the readings differ only with several
-            texts.
+            texts, "official" where sentences and templates are drawn.
+        unmeasured: Why nothing is compared here; empty if something is.
     """
 
     id: str = Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -112,7 +114,9 @@ class Statement(Frozen):
     second: str = ""
     first_options: tuple[str, ...] = ()
     second_options: tuple[str, ...] = ()
-    protocol: Literal["single", "conversation"] = "single"
+    drawn: str = ""
+    protocol: Literal["single", "conversation", "official"] = "single"
+    unmeasured: str = ""
 
     @model_validator(mode="after")
     def _sound(self) -> "Statement":
@@ -124,11 +128,23 @@ class Statement(Frozen):
             )
         if (self.verdict == "code alone") != (self.basis == "none"):
             raise ValueError(f"{self.id}: verdict 'code alone' and basis 'none' belong together")
-        if len({bool(self.compared), bool(self.first), bool(self.second)}) > 1:
-            raise ValueError(f"{self.id}: a comparison needs compared, first and second")
+        if bool(self.first) != bool(self.second) or bool(self.compared) != bool(
+            self.first or self.drawn
+        ):
+            raise ValueError(
+                f"{self.id}: a comparison needs compared, first and second, or compared and drawn"
+            )
+        if bool(self.compared) == bool(self.unmeasured):
+            raise ValueError(f"{self.id} needs a comparison or the reason why there is none")
+        if bool(self.drawn) != (self.protocol == "official") or (self.drawn and self.first):
+            raise ValueError(
+                f"{self.id}: drawn goes with protocol 'official', and without first and second"
+            )
         for label, options in self.readings:
             Method.parse(label)
             GlammOptions.parse(options)
+        if self.drawn:
+            Method.parse(self.drawn)
         if self.measurable and len(set(self.readings)) < 2:
             raise ValueError(f"{self.id}: both readings are {self.first!r}")
         return self

@@ -2,19 +2,45 @@
 
 from collections.abc import Sequence
 
-from litelvlm.analysis.pages.audit.measured import Difference, Measured
+from litelvlm.analysis.pages.audit.draws import Draws
+from litelvlm.analysis.pages.audit.measured import AuditResults, Difference
 from litelvlm.analysis.pages.audit.statements import VERDICTS, Audited, Statement
 from litelvlm.analysis.runs.formatting import interval, number
 
 
 def found_for(
-    measured: Measured | None, table: Audited, statement: Statement
+    measured: AuditResults | None, table: Audited, statement: Statement
 ) -> tuple[Difference, ...]:
     """The differences that were measured for a statement."""
     return tuple(
         one
         for one in (measured.differences if measured else ())
         if (one.method, one.id) == (table.method, statement.id)
+    )
+
+
+def draws_for(
+    measured: AuditResults | None, table: Audited, statement: Statement
+) -> tuple[Draws, ...]:
+    """The scores of repeated draws that were measured for a statement."""
+    return tuple(
+        one
+        for one in (measured.draws if measured else ())
+        if (one.method, one.id) == (table.method, statement.id)
+    )
+
+
+def draws_text(one: Draws) -> str:
+    """Scores of repeated draws in words.
+
+    Example:
+        >>> draws_text(Draws(method="m", id="i", budget=8, reading="m", ciou=(0.25, 0.75)))
+        'm at 8: 2 runs from 0.25 to 0.75, standard deviation 0.354 [0.158, 11.3]'
+    """
+    ends = interval(*one.interval)
+    return (
+        f"{one.reading} at {one.budget}: {len(one.ciou)} runs from {number(min(one.ciou))} to "
+        f"{number(max(one.ciou))}, standard deviation {number(one.deviation)} {ends}"
     )
 
 
@@ -48,7 +74,7 @@ def summary_line(tables: Sequence[Audited]) -> str:
     return f"{len(tables)} {methods}, {sum(counts.values())} entries: {told}"
 
 
-def audit_text(tables: Sequence[Audited], measured: Measured | None) -> str:
+def audit_text(tables: Sequence[Audited], measured: AuditResults | None) -> str:
     """All statements, each with its verdict, its places and what was measured."""
     lines = [summary_line(tables)]
     if measured is not None:
@@ -82,16 +108,23 @@ def audit_text(tables: Sequence[Audited], measured: Measured | None) -> str:
                     f"      {statement.compared}; {head.protocol} protocol:",
                     f"      {head.first} minus {head.second}: {told}",
                 ]
+            drawn = draws_for(measured, table, statement)
+            if drawn:
+                lines.append(f"      {statement.compared}; cIoU:")
+            lines += [f"      {draws_text(one)}" for one in drawn]
+            if statement.unmeasured:
+                lines.append(f"      no number: {statement.unmeasured}")
     return "\n".join(lines) + "\n"
 
 
-def audit_data(tables: Sequence[Audited], measured: Measured | None) -> dict[str, object]:
+def audit_data(tables: Sequence[Audited], measured: AuditResults | None) -> dict[str, object]:
     """The same as plain data."""
     known = {table.method for table in tables}
     found: dict[str, object] = {"methods": [table.model_dump(mode="json") for table in tables]}
     if measured is not None:
-        kept = tuple(one for one in measured.differences if one.method in known)
-        found["measured"] = measured.model_copy(update={"differences": kept}).model_dump(
-            mode="json"
-        )
+        kept = {
+            "differences": tuple(one for one in measured.differences if one.method in known),
+            "draws": tuple(one for one in measured.draws if one.method in known),
+        }
+        found["measured"] = measured.model_copy(update=kept).model_dump(mode="json")
     return found
