@@ -1,5 +1,7 @@
 """The table of accuracy: cIoU of the official protocol beside the published one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -13,13 +15,21 @@ from litelvlm.analysis.studies import published
 from litelvlm.arrays import Array
 
 MARGIN = 1.0
-"""Points of cIoU: two runs of the released evaluation are reported to lie half a point apart."""
+"""Points of cIoU; a choice, which `docs/reproduce.md` explains. No source states how far two runs
+of the released evaluation lie apart."""
 _REACH = float(stats.norm.ppf(0.975))
 _POWER = float(stats.norm.ppf(0.8))
+TELLS = (_REACH + _POWER) / _REACH
+"""Smallest difference that is shown with a power of 0.8, over half a 95 % interval."""
 
 
 def accuracy_lines(
-    rows: pd.DataFrame, place: Place, n_tokens: int, n_whole: int, comparable: bool
+    rows: pd.DataFrame,
+    place: Place,
+    n_tokens: int,
+    n_whole: int,
+    comparable: bool,
+    order: Sequence[int] = (),
 ) -> tuple[Line, ...]:
     """One line per method and budget of a sweep in the official protocol.
 
@@ -29,11 +39,12 @@ def accuracy_lines(
         n_tokens: Visual tokens of the model before pruning.
         n_whole: Images of the whole split.
         comparable: Whether model and split are the published ones.
+        order: Ids of the images in the order of a balanced part; empty for a whole split.
     """
     known, lines = published_ciou(place), list[Line]()
     for (method, _), cell in rows.groupby(["method", "budget"], sort=False):
-        inter, union = by_image(cell)
-        spread = against_one_run(inter, union, n_whole)
+        inter, union = by_image(cell, order)
+        spread = against_one_run(inter, union, n_whole, ordered=bool(order))
         measured, error = 100 * spread.ciou, 100 * spread.error
         kept = int(cell["budget"].iloc[0])
         tokens = published_tokens(kept, n_tokens)
@@ -68,16 +79,16 @@ def published_ciou(place: Place) -> dict[tuple[str, int], tuple[str, float]]:
     """Published name and cIoU in percent of one split, by our label and published budget."""
     column = published.SPLITS.index(place)
     found = {
-        (published.METHODS[label], tokens): (label, values[column])
+        (published.METHOD_BY_LABEL[label], tokens): (label, values[column])
         for (label, tokens), values in published.ACCURACY.items()
-        if label in published.METHODS
+        if label in published.METHOD_BY_LABEL
     }
     whole = ("unpruned", published.UNPRUNED[column])
     return found | {(UNPRUNED, published.N_TOKENS): whole}
 
 
 def published_tokens(budget: int, n_tokens: int) -> int:
-    """The published budget that a budget stands for, by its share of all tokens."""
+    """The published budget that corresponds to a budget here, by its share of all tokens."""
     known = sorted({tokens for _, tokens in published.ACCURACY} | {published.N_TOKENS})
     for tokens in known:
         if budget_of(tokens, n_tokens) == budget:
@@ -86,9 +97,13 @@ def published_tokens(budget: int, n_tokens: int) -> int:
 
 
 def by_image(
-    cell: pd.DataFrame,
+    cell: pd.DataFrame, order: Sequence[int] = ()
 ) -> tuple[Float[Array, "images draws"], Float[Array, "images draws"]]:
     """Intersections and unions of one method and budget, summed by image and draw.
+
+    Args:
+        cell: Rows of the method and budget.
+        order: Ids of images that come in this order; ascending ids if it is empty.
 
     Raises:
         ValueError: If an image lacks a draw.
@@ -97,4 +112,6 @@ def by_image(
     wide = sums.astype(np.float64).unstack("seed")
     if wide.isna().to_numpy().any():
         raise ValueError("an image lacks a draw that others have; run the same command again")
+    if order:
+        wide = wide.loc[[image for image in order if image in wide.index]]
     return wide["inter_px"].to_numpy(), wide["union_px"].to_numpy()

@@ -23,12 +23,15 @@ class Asset:
         kind: "model" or "dataset".
         names: Hub ids that hold the same files; the first one that exists is taken.
         terms: What a licence on the hub does not say.
+        about: Size of what is fetched in GB, as last seen; a data set with every published split of
+            RefCOCO. None if it was not seen.
     """
 
     role: str
     kind: Kind
     names: tuple[str, ...]
     terms: str
+    about: float | None = None
 
 
 CHECKPOINT = Asset(
@@ -36,8 +39,9 @@ CHECKPOINT = Asset(
     "model",
     ("MBZUAI/GLaMM-RefSeg",),
     "built on LLaMA (Vicuna) and SAM, whose own licences hold as well",
+    16.8,
 )
-CLIP = Asset("clip", "model", (OPENAI_CLIP,), "OpenAI's model card states the intended use")
+CLIP = Asset("clip", "model", (OPENAI_CLIP,), "OpenAI's model card states the intended use", 1.7)
 _COCO = "pictures from Flickr, by COCO's terms of use; expressions by the authors of RefCOCO"
 
 
@@ -48,11 +52,11 @@ def _mirrors(name: str) -> tuple[str, ...]:
 
 DATA: Mapping[str, Asset] = MappingProxyType(
     {
-        dataset: Asset(dataset, "dataset", _mirrors(name), _COCO)
-        for dataset, name in (
-            ("refcoco", "RefCOCO"),
-            ("refcoco+", "RefCOCOplus"),
-            ("refcocog", "RefCOCOg"),
+        dataset: Asset(dataset, "dataset", _mirrors(name), _COCO, about)
+        for dataset, name, about in (
+            ("refcoco", "RefCOCO", 1.4),
+            ("refcoco+", "RefCOCOplus", None),
+            ("refcocog", "RefCOCOg", None),
         )
     }
 )

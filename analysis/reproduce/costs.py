@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.reproduce.accuracy import published_tokens
+from litelvlm.analysis.reproduce.accuracy import TELLS, published_tokens
 from litelvlm.analysis.reproduce.lines import Line, Verdict
 from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
@@ -46,7 +46,7 @@ def cost_lines(
         comparable: Whether the model is the published one.
         gpu: Whether it ran on a GPU, as the published times did.
     """
-    ours, stated = published.METHODS, published.efficiency()
+    ours, stated = published.METHOD_BY_LABEL, published.efficiency()
     values = {
         (str(q), str(m), int(t)): float(v)
         for q, m, t, v in stated.itertuples(index=False, name=None)
@@ -75,7 +75,7 @@ def cost_lines(
                     difference=ratio - theirs,
                     low=low - theirs,
                     high=high - theirs,
-                    tells=float("nan"),
+                    tells=(high - low) / 2 * TELLS if source.timed else float("nan"),
                     margin=margin,
                     n_images=1,
                     n=runs,

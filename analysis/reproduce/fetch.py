@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
 from litelvlm.analysis.reproduce.listing import HubFile, Repository
-from litelvlm.analysis.reproduce.network import told_network_errors
+from litelvlm.analysis.reproduce.network import plain_network_errors
 from litelvlm.version import __version__
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def fetch(
     repository: Repository,
     root: Path,
     endpoint: str | None = None,
-    told: Callable[[str], object] = log.info,
+    say: Callable[[str], object] = log.info,
 ) -> Path:
     """Fetch the files of a repository that are not there yet.
 
@@ -37,7 +37,7 @@ def fetch(
         repository: Files with sizes and hashes.
         root: Folder of all downloads.
         endpoint: Address of the hub; `HF_ENDPOINT` or the public one by default.
-        told: Takes a line for each file that is fetched.
+        say: Takes a line for each file that is fetched.
 
     Returns:
         The folder of the repository.
@@ -51,7 +51,7 @@ def fetch(
         target = folder / file.path
         if not is_there(target, file):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(repository, file, target, endpoint, told)
+            _fetch(repository, file, target, endpoint, say)
     return folder
 
 
@@ -61,7 +61,7 @@ def is_there(target: Path, file: HubFile) -> bool:
 
 
 def partial_path(target: Path, file: HubFile) -> Path:
-    """Where the part of a file lies that was fetched so far."""
+    """Path of the part of a file that was fetched so far."""
     return target.with_name(f".{target.name}.{(file.sha256 or file.blob)[:12]}.part")
 
 
@@ -81,18 +81,18 @@ def _fetch(
     file: HubFile,
     target: Path,
     endpoint: str | None,
-    told: Callable[[str], object],
+    say: Callable[[str], object],
 ) -> None:
     part = partial_path(target, file)
     if _from_cache(repository, file, part):
-        told(f"{repository.name}: {file.path} taken from the hub's cache on this machine")
+        say(f"{repository.name}: {file.path} taken from the hub's cache on this machine")
     else:
         begun = part.stat().st_size if part.is_file() else 0
         where = f", going on at {begun / 1e6:,.1f} MB" if begun else ""
-        told(f"{repository.name}: {file.path}, {file.size / 1e6:,.1f} MB{where}")
+        say(f"{repository.name}: {file.path}, {file.size / 1e6:,.1f} MB{where}")
         _download(repository, file, part, endpoint)
         if begun and content_hash(part, file) != _expected(file):
-            told(f"{repository.name}: {file.path} does not fit what was there; fetching all of it")
+            say(f"{repository.name}: {file.path} does not fit what was there; fetching all of it")
             part.unlink()
             _download(repository, file, part, endpoint)
     found = content_hash(part, file)
@@ -114,7 +114,7 @@ def _download(repository: Repository, file: HubFile, part: Path, endpoint: str |
         revision=repository.commit,
         endpoint=endpoint,
     )
-    with told_network_errors(f"{file.path} of {repository.name}"), part.open("ab") as stream:
+    with plain_network_errors(f"{file.path} of {repository.name}"), part.open("ab") as stream:
         if stream.tell() > file.size:
             stream.truncate(0)
         if stream.tell() < file.size:

@@ -10,7 +10,7 @@ from huggingface_hub.hf_api import RepoFile
 from pydantic import Field, ValidationError, field_validator
 
 from litelvlm.analysis.reproduce.assets import Asset, Kind, wanted_files
-from litelvlm.analysis.reproduce.network import told_network_errors
+from litelvlm.analysis.reproduce.network import plain_network_errors
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.data.files import atomic_write, set_aside
 from litelvlm.data.safe.json_data import read_json
@@ -40,7 +40,7 @@ class HubFile(Frozen):
     def _inside(cls, path: str) -> str:
         place = PurePosixPath(path)
         if place.is_absolute() or ".." in place.parts or "\\" in path or "\0" in path:
-            raise ValueError(f"{path!r} lies outside its repository")
+            raise ValueError(f"{path!r} is a path outside its repository")
         return path
 
 
@@ -72,7 +72,7 @@ class Repository(Frozen):
 
     @property
     def folder(self) -> Path:
-        """Where its files lie below the downloads."""
+        """Folder of its files, inside the downloads."""
         return Path(f"{self.kind}s", *self.name.split("/"))
 
 
@@ -126,7 +126,7 @@ def make_listing(
 
 def _repository(api: HfApi, asset: Asset, splits: Collection[str]) -> Repository:
     for name in asset.names:
-        with told_network_errors(name):
+        with plain_network_errors(name):
             try:
                 ask = api.model_info if asset.kind == "model" else api.dataset_info
                 info = ask(name)

@@ -7,10 +7,10 @@ from huggingface_hub import constants
 
 
 @contextmanager
-def told_network_errors(what: str) -> Iterator[None]:
+def plain_network_errors(what: str) -> Iterator[None]:
     """Turn errors of the connection into ``ConnectionError``; others pass unchanged.
 
-    The client's HTTP library changes its name between releases, so its errors are told by their
+    The client's HTTP library changes its name between releases, so its errors are known by their
     module.
 
     Args:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litelvlm.analysis.reproduce.fetch import bytes_missing
@@ -16,7 +16,7 @@ MARGIN = 200_000_000
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where everything of a reproduction lies.
+    """The folders and files of one reproduction.
 
     Attributes:
         root: The folder that the user named.
@@ -77,8 +77,17 @@ def pending(place: Workplace, listing: Listing | None) -> tuple[Repository, ...]
     )
 
 
-def rooms(place: Workplace, listing: Listing | None) -> tuple[Room, ...]:
-    """What each disk must still hold: downloads, converted weights, and pictures in the cache."""
+def rooms(
+    place: Workplace, listing: Listing | None, states: Path | None = None, state_bytes: int = 0
+) -> tuple[Room, ...]:
+    """What each disk must still hold: downloads, converted weights, pictures and encoded images.
+
+    Args:
+        place: Where the reproduction lies.
+        listing: What is fetched.
+        states: Folder of encoded images; None keeps none.
+        state_bytes: What they take in the end.
+    """
     download = convert = pictures = 0
     for repository in pending(place, listing):
         missing = bytes_missing(repository, place.downloads)
@@ -87,14 +96,16 @@ def rooms(place: Workplace, listing: Listing | None) -> tuple[Room, ...]:
             pictures += missing  # written again in REFER layout after each download
         else:
             convert += repository.size
-    own, cache = nearest(place.root), nearest(cache_folder())
-    if own.stat().st_dev == cache.stat().st_dev:
-        return (_room(place.root, download + convert + pictures + MARGIN),)
-    return _room(place.root, download + convert + MARGIN), _room(cache_folder(), pictures)
-
-
-def _room(folder: Path, needed: int) -> Room:
-    return Room(folder, needed, shutil.disk_usage(nearest(folder)).free)
+    needs = {place.root: download + convert + MARGIN, cache_folder(): pictures}
+    if states is not None:
+        there = sum(file.stat().st_size for file in states.rglob("*.safetensors"))
+        needs[states] = needs.get(states, 0) + max(0, state_bytes - there)
+    disks = dict[int, Room]()  # folders on one disk share its room
+    for folder, needed in needs.items():
+        disk = nearest(folder).stat().st_dev
+        known = disks.get(disk, Room(folder, 0, shutil.disk_usage(nearest(folder)).free))
+        disks[disk] = replace(known, needed=known.needed + needed)
+    return tuple(disks.values())
 
 
 def nearest(folder: Path) -> Path:
@@ -116,5 +127,6 @@ def require_room(found: Sequence[Room]) -> None:
             raise OSError(
                 f"the disk of {room.folder} is too small: {room.needed / 1e9:.1f} GB are still "
                 f"needed and {room.free / 1e9:.1f} GB are free; make room, name a folder on "
-                "another disk with --out (pictures go to $LITELVLM_CACHE), or take fewer --splits"
+                "another disk with --out (pictures go to $LITELVLM_CACHE, encoded images to "
+                "--cache), or take fewer --splits"
             )

@@ -7,20 +7,32 @@ from litelvlm.analysis.reproduce.device import Device
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Room, Workplace
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.work import WEIGHT_BYTES, WORKING_BYTES, work_of
+from litelvlm.analysis.reproduce.work import BASIS, WEIGHT_BYTES, WORKING_BYTES, Work
+from litelvlm.analysis.reproduce.workloads import work_for
 from litelvlm.data.files import atomic_write
 
 
 def plan_text(
     settings: Settings, listing: Listing | None, found: Sequence[Room], device: Device
 ) -> str:
-    """What is fetched under which licence, what it needs, and how long it takes here."""
-    lines = [f"Table {settings.table}: {settings.target.title}", "", "Fetched from the hub:"]
-    lines += [
-        f"  {r.role:<10} {r.size / 1e9:7.3f} GB  {r.name} at {r.commit[:12]}\n"
-        f"{'':14}licence on its page: {r.licence or 'none stated'}; {r.terms}"
-        for r in (listing.repositories if listing else ())
-    ] or ["  nothing; the files are yours"]
+    """What is fetched under which licence, what it needs, and how long it takes here.
+
+    Args:
+        settings: What is asked for.
+        listing: What the hub has; None if nothing is fetched, or the hub was not reached.
+        found: Room on each disk.
+        device: Where it would run.
+    """
+    lines = [f"Table {settings.table}: {settings.target.title}", ""]
+    if listing is None and settings.assets:
+        lines += _unlisted(settings)
+    else:
+        lines += ["Fetched from the hub:"]
+        lines += [
+            f"  {r.role:<10} {r.size / 1e9:7.3f} GB  {r.name} at {r.commit[:12]}\n"
+            f"{'':14}licence on its page: {r.licence or 'none stated'}; {r.terms}"
+            for r in (listing.repositories if listing else ())
+        ] or ["  nothing; the files are yours"]
     lines += ["", "Disk:"]
     lines += [
         f"  {r.folder}: {r.needed / 1e9:.1f} GB still needed, {r.free / 1e9:.1f} GB free"
@@ -29,34 +41,76 @@ def plan_text(
     return "\n".join([*lines, "", *_computing(settings, device), ""])
 
 
+def _unlisted(settings: Settings) -> list[str]:
+    """What would be fetched, as far as it is known without the hub."""
+    sizes = {asset: asset.about for asset in settings.assets}
+    lines = ["To fetch from the hub, which was not reached (sizes as last seen):"]
+    lines += [
+        f"  {asset.role:<10} {'unknown size' if about is None else f'about {about:.1f} GB'}  "
+        f"{' or '.join(asset.names)}\n{'':14}{asset.terms}"
+        for asset, about in sizes.items()
+    ]
+    room = 2 * sum(about or 0 for about in sizes.values())
+    more = ", and what is unknown" if None in sizes.values() else ""
+    return [*lines, f"  about {room:.1f} GB of disk with what is converted and unpacked{more}"]
+
+
 def _computing(settings: Settings, device: Device) -> list[str]:
     speed = f"{device.macs_per_second / 1e12:.2f} T multiply-adds per second"
     lines = [f"Device: {device.name}, {device.memory / 1e9:.0f} GB, {speed} in bfloat16"]
     needed = WEIGHT_BYTES + WORKING_BYTES
     if settings.model is None and device.memory < needed:
         lines.append(f"  too little memory: the published model needs about {needed / 1e9:.0f} GB")
-    if settings.target.study == "sweep":
-        work = work_of(
-            settings.splits,
-            settings.images,
-            len(settings.methods),
-            settings.tokens,
-            settings.draws,
-        )
-        part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
-        lines += [
-            f"Run: {work.images} images ({part}), {len(settings.splits)} splits, "
-            f"{len(settings.methods)} methods at {len(settings.tokens)} budgets, "
-            f"{settings.draws} draws of the official protocol",
-            f"  about {work.hours(device):.1f} hours on this device for the published model "
-            f"({work.macs / 1e15:.1f} P multiply-adds)",
-        ]
-    else:
-        lines += [
-            f"Run: study {settings.target.study} on {_named(settings)}",
-            "  hours are not estimated for this table; the progress bar tells the rest",
-        ]
+    work = work_for(settings)
+    lines += [
+        f"Run: {_run_text(settings, work)}",
+        f"  about {hours_in_words(work.hours(device))} on this device for "
+        f"{settings.model or 'the published model'} ({macs_in_words(work.macs)} multiply-adds)",
+        f"  estimated from {BASIS}",
+    ]
     return [*lines, "Interrupt it whenever you like: the same command goes on from there."]
+
+
+def _run_text(settings: Settings, work: Work) -> str:
+    if settings.target.study == "efficiency":
+        return (
+            f"study efficiency on one image of {_named(settings)}, {work.passes} passes of the "
+            "language model"
+        )
+    part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
+    head = f"{work.images} images ({part}), "
+    if settings.target.study == "sweep":
+        return (
+            f"{head}{len(settings.splits)} splits, {len(settings.methods)} methods at "
+            f"{len(settings.tokens)} budgets, {settings.draws} draws of the official protocol"
+        )
+    return (
+        f"study {settings.target.study} on {_named(settings)}: {head}"
+        f"{work.passes} passes of the language model for each"
+    )
+
+
+def macs_in_words(macs: float) -> str:
+    """Multiply-adds in peta, or in tera where they are few.
+
+    Example:
+        >>> macs_in_words(2.34e16), macs_in_words(4.5e12)
+        ('23.4 P', '4.5 T')
+    """
+    return f"{macs / 1e15:.1f} P" if macs >= 1e14 else f"{macs / 1e12:.1f} T"
+
+
+def hours_in_words(hours: float) -> str:
+    """A time as a person says it.
+
+    Example:
+        >>> hours_in_words(0.04), hours_in_words(3.21), hours_in_words(1234.5)
+        ('3 minutes', '3.2 hours', '1,234 hours')
+    """
+    if hours < 1:
+        minutes = max(1, round(60 * hours))
+        return f"{minutes} minute{'s' * (minutes > 1)}"
+    return f"{hours:.1f} hours" if hours < 100 else f"{hours:,.0f} hours"
 
 
 def _named(settings: Settings) -> str:

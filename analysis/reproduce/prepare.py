@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from litelvlm.analysis.inputs.subset import EvenSubset
+from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Workplace, pending
 from litelvlm.analysis.reproduce.settings import Settings
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def convert_all(
-    place: Workplace, listing: Listing, told: Callable[[str], object] = log.info
+    place: Workplace, listing: Listing, say: Callable[[str], object] = log.info
 ) -> None:
     """Rewrite the fetched models as safetensors, each once.
 
@@ -34,7 +34,7 @@ def convert_all(
             target = place.converted(repository)
             target.parent.mkdir(parents=True, exist_ok=True)
             remove_debris(target.parent, older_than=0)
-            told(f"converting {repository.name} to safetensors")
+            say(f"converting {repository.name} to safetensors")
             convert(place.downloads / repository.folder, target)
 
 
@@ -88,8 +88,8 @@ def open_split(
     return load_refer(folder, dataset=dataset, split=split)
 
 
-def part_of(settings: Settings, data: ReferDataset) -> ReferDataset | EvenSubset:
-    """The images that are asked: the whole split, or some at even distances."""
+def part_of(settings: Settings, data: ReferDataset) -> ReferDataset | BalancedSubset:
+    """The images that are asked: the whole split, or a balanced part of it."""
     if settings.images is None or settings.images >= len(data):
         return data
-    return EvenSubset(data, settings.images)
+    return BalancedSubset(data, settings.images)

@@ -1,4 +1,4 @@
-"""What one reproduction is asked for."""
+"""The settings of one reproduction."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ class Settings(Frozen):
         methods: Methods beside the unpruned model.
         tokens: Budgets, of 576 visual tokens.
         draws: Draws of the official protocol.
-        images: Images of each split, at even distances; all if None.
+        images: Images of each split, a balanced part; all if None.
         model: A checkpoint of the user's own; None takes the published one from the hub.
         clip: Likewise for CLIP.
         data: Likewise for the data sets.

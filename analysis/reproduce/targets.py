@@ -39,7 +39,7 @@ class Target:
 
 
 CONTROLS = ("random",)
-"""What stands in every table of accuracy, whatever methods are asked for."""
+"""Methods that every table of accuracy contains, whatever methods are chosen."""
 _OURS = ("litelvlm", "vispruner", "visionzip", "fastv", "trim", "uniform")
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {

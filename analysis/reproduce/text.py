@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from litelvlm.analysis.reproduce.lines import VERDICTS, Line
-from litelvlm.analysis.reproduce.run import Measured
+from litelvlm.analysis.reproduce.run import ReproducedRun
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
 
-def table_text(settings: Settings, found: Sequence[Measured]) -> str:
+def table_text(settings: Settings, found: Sequence[ReproducedRun]) -> str:
     """Published beside measured, split by split, with the notes that belong to it."""
     parts = [title(settings, found), *notes(settings, found), ""]
     for measured in found:
@@ -22,20 +22,21 @@ def table_text(settings: Settings, found: Sequence[Measured]) -> str:
     return "\n".join([*parts, summary(found), ""])
 
 
-def title(settings: Settings, found: Sequence[Measured]) -> str:
+def title(settings: Settings, found: Sequence[ReproducedRun]) -> str:
     """What the table is, and that it is of a miniature or of a part where it is."""
     more = []
     if any(measured.miniature for measured in found):
         more.append("miniature: a rehearsal")
-    if settings.images is not None:
-        more.append(f"at most {settings.images} images of a split")
+    if any(measured.part for measured in found):
+        more.append(f"a balanced part: at most {settings.images} images of a split")
     return settings.target.title + (f" ({'; '.join(more)})" if more else "")
 
 
-def notes(settings: Settings, found: Sequence[Measured]) -> list[str]:
+def notes(settings: Settings, found: Sequence[ReproducedRun]) -> list[str]:
     """What a reader of the table must know."""
     said = [MINIATURE_NOTE] if any(measured.miniature for measured in found) else []
     said += [measured.note for measured in found if measured.note]
+    said += [f"{'/'.join(m.place)}: {m.part}" for m in found if m.part]
     said += [
         f"{'/'.join(measured.place)}: {measured.run.record.counts.told(' expressions')}"
         for measured in found
@@ -62,7 +63,7 @@ def frame(lines: Sequence[Line]) -> pd.DataFrame:
 
 
 def _texts(line: Line) -> dict[str, str]:
-    digits = 2 if line.unit == "x" else 1
+    digits = _digits(line)
     kept = str(line.budget) if line.budget == line.tokens else f"{line.budget} ({line.tokens})"
     return {
         "method": f"{line.method}" + (f" ({line.label})" if line.label else ""),
@@ -72,10 +73,14 @@ def _texts(line: Line) -> dict[str, str]:
         f"measured [{line.unit}]": _number(line.measured, digits),
         "difference": _signed(line.difference, digits),
         "95 % interval": _interval(line, digits),
-        "tells": "-" if math.isnan(line.tells) else f">= {line.tells:.1f}",
+        "tells": "-" if math.isnan(line.tells) else f">= {line.tells:.{digits}f}",
         "images": str(line.n_images),
         "verdict": line.verdict,
     }
+
+
+def _digits(line: Line) -> int:
+    return 2 if line.unit == "x" else 1
 
 
 def _number(value: float, digits: int) -> str:
@@ -92,7 +97,7 @@ def _interval(line: Line, digits: int) -> str:
     return f"[{line.low:+.{digits}f}, {line.high:+.{digits}f}]"
 
 
-def summary(found: Sequence[Measured]) -> str:
+def summary(found: Sequence[ReproducedRun]) -> str:
     """How many lines have which verdict, and what each verdict means."""
     counts = Counter(line.verdict for measured in found for line in measured.lines)
     said = [
@@ -100,16 +105,14 @@ def summary(found: Sequence[Measured]) -> str:
         for verdict in VERDICTS
         if (count := counts[verdict])
     ]
-    telling = [
-        line.tells
-        for measured in found
-        for line in measured.lines
-        if line.label and math.isfinite(line.tells)
-    ]
+    lines = [line for measured in found for line in measured.lines]
+    telling = [line for line in lines if math.isfinite(line.tells)]
     if telling:
+        digits, unit = _digits(telling[0]), telling[0].unit
+        low, high = (pick(line.tells for line in telling) for pick in (min, max))
         said.append(
-            '"tells" is the smallest difference that so many images would show with a power of '
-            f"0.8: between {min(telling):.1f} and {max(telling):.1f} here. A smaller one cannot "
-            "be told from none."
+            '"tells" is the smallest difference that so many images or rounds would show with a '
+            f"power of 0.8: between {low:.{digits}f} and {high:.{digits}f} {unit} here. A smaller "
+            "one cannot be distinguished from none."
         )
     return "\n".join(said)

@@ -1,7 +1,6 @@
 """A published table from an empty folder to the printed comparison, against a hub on loopback."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,16 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from loopback_hub import CHECKPOINT, NEW_DATA, OLD_DATA, SHARD, TABLE, make_files, serving
+from loopback_hub import (
+    CHECKPOINT,
+    NEW_DATA,
+    OLD_DATA,
+    SHARD,
+    TABLE,
+    client_environment,
+    make_files,
+    serving,
+)
 
 from litelvlm.analysis.cards.read import read_card
 from litelvlm.analysis.cli import main
@@ -62,14 +70,7 @@ def online(monkeypatch, tmp_path):
 @pytest.fixture
 def start(hub, tmp_path):
     """Start the command in a process of its own; whatever is left running at the end is killed."""
-    environment = os.environ | {
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_OFFLINE": "0",
-        "HF_HOME": str(tmp_path / "home"),
-        "LITELVLM_CACHE": str(tmp_path / "cache"),
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = client_environment(hub, tmp_path)
     processes = []
 
     def begin(out):
@@ -266,7 +267,7 @@ def test_a_disk_too_small_is_refused_before_anything_is_fetched(hub, tmp_path, m
     assert "is too small: 0.2 GB are still needed and 0.1 GB are free" in said
     assert "licence on its page: apache-2.0" in said
     assert "licence on its page: none stated" in said
-    assert "hours on this device" in said
+    assert "on this device for the published model" in said
     assert hub.asked == []
     assert main([*arguments, "--plan"]) == 1
     assert "0.1 GB free" in capsys.readouterr().out

@@ -1,0 +1,191 @@
+"""`litelvlm reproduce`: plan, ask, fetch, convert, run, and print the table."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from litelvlm.analysis.cards.make import Split, make_card
+from litelvlm.analysis.cli.options import require_writable
+from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
+from litelvlm.analysis.cli.terminal.screen import print_status
+from litelvlm.analysis.cli.verbs.report import write_report
+from litelvlm.analysis.cli.verbs.reproduce import Reproduce
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.pages.reproduction import write_reproduction
+from litelvlm.analysis.reproduce.device import see_device
+from litelvlm.analysis.reproduce.fetch import fetch
+from litelvlm.analysis.reproduce.listing import Listing, kept_listing
+from litelvlm.analysis.reproduce.place import Room, Workplace, pending, require_room, rooms
+from litelvlm.analysis.reproduce.plan import agree, agreed, plan_text
+from litelvlm.analysis.reproduce.prepare import convert_all
+from litelvlm.analysis.reproduce.run import ReproducedRun, measure
+from litelvlm.analysis.reproduce.settings import Settings, own_path
+from litelvlm.analysis.reproduce.targets import CONTROLS, get_target, parse_splits
+from litelvlm.analysis.reproduce.text import notes, table_text, title
+from litelvlm.analysis.reproduce.workloads import cached_bytes
+from litelvlm.analysis.runs.locks import Shard, hold
+from litelvlm.analysis.runs.origin.determinism import make_deterministic
+from litelvlm.data.files import atomic_write
+
+
+def run(verb: Reproduce) -> int:
+    """Go through all steps; 1 if samples failed or the plan was refused."""
+    settings = settings_of(verb)
+    check_files(verb, settings)
+    require_writable(verb.out, folder=True)
+    place = Workplace(verb.out)
+    place.root.mkdir(parents=True, exist_ok=True)
+    with hold(place.root, Shard()):
+        listing = None
+        if settings.assets:
+            try:
+                listing = kept_listing(
+                    place.listing, settings.assets, settings.fetched_splits, None
+                )
+            except ConnectionError:
+                if verb.plan:  # what is known without the hub
+                    sys.stdout.write(planned(verb, settings, place, None))
+                    sys.stdout.flush()
+                raise
+        if verb.plan:
+            sys.stdout.write(planned(verb, settings, place, listing))
+            return int(not all(room.enough for room in disks(verb, settings, place, listing)))
+        if not consents(verb, settings, place, listing):
+            sys.stderr.write("nothing was fetched\n")
+            return 1
+        return reproduce(verb, settings, place, listing)
+
+
+def settings_of(verb: Reproduce) -> Settings:
+    """The settings that the options describe.
+
+    Raises:
+        ValueError: If a table, a split, a method or a number is refused.
+    """
+    target = get_target(verb.table)
+    images, draws = target.quick if verb.quick else (None, target.draws)
+    methods = target.methods if verb.methods is None else verb.methods
+    if target.study == "sweep":
+        methods = tuple(dict.fromkeys((*methods, *CONTROLS)))
+    return Settings(
+        table=target.name,
+        splits=parse_splits(verb.splits, target),
+        methods=tuple(Method.parse(method).label for method in methods),
+        tokens=target.tokens if verb.tokens is None else verb.tokens,
+        draws=draws if verb.draws is None else verb.draws,
+        images=images if verb.images is None else verb.images,
+        model=own_path(verb.model),
+        clip=own_path(verb.clip),
+        data=own_path(verb.data),
+        device=verb.device,
+        batch_size=verb.batch_size,
+        seed=verb.seed,
+    )
+
+
+def check_files(verb: Reproduce, settings: Settings) -> None:
+    """Refuse a card or a cache that could not be written, before any work.
+
+    Raises:
+        ValueError: If the table has no scores for a card, or times what a cache would skip.
+        OSError: If the file or the folder cannot be written.
+    """
+    if verb.cache is not None:
+        if settings.target.study == "efficiency":
+            raise ValueError(
+                f"--cache {verb.cache}: {verb.table} times how images are encoded, and a cache "
+                "would skip that; leave --cache out"
+            )
+        require_writable(verb.cache, folder=True)
+    if verb.card is not None:
+        if settings.target.study != "sweep":
+            raise ValueError(f"--card holds scores of refseg; {verb.table} has none")
+        require_writable(verb.card, folder=False)
+
+
+def planned(verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None) -> str:
+    """The plan as text."""
+    found = disks(verb, settings, place, listing)
+    return plan_text(settings, listing, found, see_device(verb.device))
+
+
+def disks(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
+) -> Sequence[Room]:
+    """The bytes that each disk must still hold."""
+    if verb.cache is None:
+        return rooms(place, listing)
+    return rooms(place, listing, verb.cache, cached_bytes(settings))
+
+
+def consents(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
+) -> bool:
+    """Print the plan and ask, unless the user agreed to the same plan before.
+
+    Raises:
+        OSError: If a disk is too small.
+        ValueError: If stdin is no terminal, so that nobody can answer.
+    """
+    if agreed(place, settings, listing):
+        require_room(disks(verb, settings, place, listing))
+        return True
+    sys.stderr.write(planned(verb, settings, place, listing))
+    require_room(disks(verb, settings, place, listing))
+    if not verb.yes:
+        if not sys.stdin.isatty():
+            raise ValueError(
+                "stdin is no terminal, so the plan cannot be confirmed; read it above and add --yes"
+            )
+        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return False
+    agree(place, settings, listing)
+    return True
+
+
+def reproduce(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
+) -> int:
+    """Fetch, convert, run, print, and write report and card."""
+    for repository in pending(place, listing):
+        fetch(repository, place.downloads, None, print_status)
+    if listing is not None:
+        convert_all(place, listing, print_status)
+    hide_loading_bar(large=False)
+    make_deterministic(verb.seed)
+    found = measure(settings, place, listing, print_status, verb.cache)
+    if verb.card is not None:
+        print_status(f"card: {write_card(verb, verb.card, found, listing)}")
+    verb.print_found(as_data(settings, found), table_text(settings, found))
+    sys.stdout.flush()
+    write_report([measured.run.folder for measured in found], place.report)
+    page = write_reproduction(settings, found, place.report / "reproduction.html")
+    print_status(f"report: {page}")
+    return int(any(measured.run.record.state == "failed" for measured in found))
+
+
+def write_card(
+    verb: Reproduce, path: Path, found: Sequence[ReproducedRun], listing: Listing | None
+) -> Path:
+    """Write the card of the runs."""
+    splits = [Split(measured.run, measured.n_whole, measured.note) for measured in found]
+    repositories = listing.repositories if listing is not None else ()
+    sources = [(repository.name, repository.commit) for repository in repositories]
+    card = make_card(verb.table, splits, verb.by, sources)
+    return atomic_write(path, card.model_dump_json(indent=1) + "\n")
+
+
+def as_data(settings: Settings, found: Sequence[ReproducedRun]) -> dict[str, object]:
+    """The table for programs."""
+    return {
+        "title": title(settings, found),
+        "notes": notes(settings, found),
+        "settings": settings.model_dump(mode="json"),
+        "runs": {"/".join(measured.place): str(measured.run.folder) for measured in found},
+        "lines": [
+            json.loads(line.model_dump_json()) for measured in found for line in measured.lines
+        ],
+    }
