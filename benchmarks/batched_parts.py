@@ -24,7 +24,7 @@ from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.sweep import rows
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.metrics import TargetPixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm import model as glamm
@@ -44,7 +44,7 @@ PARTS = (
     (MASKS, decoder, "low_resolution_masks"),
     (RESIZING, grounder, "upscale"),
     (RESIZING, decoder, "upscale"),
-    ("choosing tokens, CLIP's text tower included", Context, "passes"),
+    ("choosing tokens, CLIP's text tower included", SweepContext, "passes"),
     ("choosing tokens, CLIP's text tower included", Glamm, "cues"),
     ("CLIP and SAM on the image", Glamm, "encode_image"),
     ("counting pixels, building rows", TargetPixels, "counted"),
@@ -86,7 +86,7 @@ def parts_timed() -> Iterator[Counter[str]]:
         switch()
 
 
-def shares(context: Context, index: int) -> dict[str, float]:
+def shares(context: SweepContext, index: int) -> dict[str, float]:
     """Share of each part of the sweep's work on one image."""
     loaded = rows.load(context, index)
     with parts_timed() as spent:
@@ -129,7 +129,7 @@ def main() -> None:
     sizes = [len(data[index].expressions) for index in range(16)]
     index = int(np.argmax(sizes))
     methods = tuple(Method.parse(name) for name in METHODS)
-    context = Context(model, data, Config(methods=methods, budgets=BUDGETS), BUDGETS)
+    context = SweepContext(model, data, Config(methods=methods, budgets=BUDGETS), BUDGETS)
     rounds = [(shares(context, index), gains(model, index)) for _ in range(given.rounds + 1)][1:]
     store(
         "batched_parts",

@@ -1,11 +1,14 @@
-"""What every benchmark prints and stores: numbers, command, machine and versions."""
+"""What every benchmark prints and stores: numbers, command, machine and versions.
+
+``Kept`` lets a benchmark of several measurements go on where it was stopped.
+"""
 
 import argparse
 import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", OWN / "results"))
 # library's module; at the end it hides nothing.
 _OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == OWN.resolve()]
 sys.path[:] = [entry for entry in sys.path if entry not in _OWN] + _OWN
+sys.path.append(str(OWN.parent))
+
+from benchmarks.sources import sources_digest  # noqa: E402  # the folder above is on the path now
 
 
 def machine() -> dict[str, Any]:
@@ -68,8 +74,13 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": float(mid), "q25": float(low), "q75": float(high), "runs": len(values)}
 
 
+def kept_path(name: str) -> Path:
+    """Where the measurements of a benchmark lie that is not finished (``Kept``)."""
+    return RESULTS / f"{name}.kept.jsonl"
+
+
 def store(name: str, numbers: Mapping[str, Any]) -> None:
-    """Write ``results/<name>.json`` and print it."""
+    """Write ``results/<name>.json``, print it, and remove what was kept to go on with."""
     command = "python " + " ".join(Path(a).as_posix() for a in sys.argv)
     record = {
         "date": datetime.now(UTC).date().isoformat(),
@@ -80,4 +91,73 @@ def store(name: str, numbers: Mapping[str, Any]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")
+    kept_path(name).unlink(missing_ok=True)
     print(text)
+
+
+class Kept:
+    """Measurements of one benchmark, each stored as soon as it is done, beside its result.
+
+    A benchmark of several independent measurements asks it for each of them. When the benchmark
+    was stopped and begins again, those that are stored are not made again. ``store`` removes them.
+
+    They belong to one command, one machine, and one state of the sources; others are dropped, so
+    that no result mixes two of them.
+
+    Args:
+        name: Of the result.
+
+    Attributes:
+        n_read: Measurements that were there.
+        n_made: Measurements that were made.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.path = kept_path(name)
+        self.n_read = self.n_made = 0
+        origin = {"command": sys.argv, "machine": machine(), "sources": sources_digest()}
+        self._origin = json.dumps(origin)
+        self._known = self._read()
+
+    def __call__(self, key: str, measure: Callable[[], Any]) -> Any:
+        """The measurement of this name: read if it is stored, else made and stored.
+
+        Args:
+            key: Its name, unique in the benchmark.
+            measure: Makes it; the result is what JSON makes of it.
+        """
+        if key in self._known:
+            self.n_read += 1
+            return self._known[key]
+        line = json.dumps([key, measure()])
+        self.n_made += 1
+        if not self._known:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(self._origin + "\n", encoding="utf-8")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._known[key] = json.loads(line)[1]
+        return self._known[key]
+
+    def _read(self) -> dict[str, Any]:
+        if not self.path.is_file():
+            return {}
+        origin, *lines = self.path.read_text(encoding="utf-8").splitlines() or [""]
+        if origin != self._origin:
+            print(f"{self.path.name}: of another command, machine or code; measured anew")
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                key, value = json.loads(line)
+            except ValueError:  # cut off when the process was killed
+                break
+            found[key] = value
+        self.path.write_text(
+            "\n".join([origin, *(json.dumps([*pair]) for pair in found.items())]) + "\n",
+            encoding="utf-8",
+        )
+        print(f"{self.path.name}: {len(found)} measurements are there already", flush=True)
+        return found

@@ -24,6 +24,7 @@ from common import store
 
 from litelvlm import get_pruner, list_pruners, load_model, load_refer
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
+from litelvlm.analysis.pages.wrapping import wrapped_page
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import LayerPruner
 
@@ -133,7 +134,7 @@ def page(record: dict) -> str:
     if record["refused"]:
         names = ", ".join(f"`{name}`" for name in sorted(record["refused"]))
         lines += ["", f"Left out, because the method refuses the budget or a cue: {names}."]
-    return "\n".join([*lines, "", "Terms: [glossary](glossary.md)."]) + "\n"
+    return wrapped_page("\n".join([*lines, "", "Terms: [glossary](glossary.md)."]) + "\n")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
 
 Found = TypeVar("Found")
@@ -44,7 +44,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         cached = with_image_cache(plain, folder)
-        contexts = {model: Context(model, data, config, (48,)) for model in (plain, cached)}
+        contexts = {model: SweepContext(model, data, config, (48,)) for model in (plain, cached)}
         apart = 0
         for index in range(given.images):
             picture, loaded = data[index].image(), load(contexts[plain], index)

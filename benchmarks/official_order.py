@@ -9,7 +9,8 @@ language model in eager attention with idle LoRA wrappers around its query and v
 and on a GPU the cache emptied between steps. The steps are then taken away one after another; every
 variant runs once per round, in random order. The variants hold their weights in common, so that the
 full size needs the memory of one model. ``--compile`` adds a last step, a compiled SAM image
-encoder, whose shapes never change; compiling takes minutes and is not timed.
+encoder, whose shapes never change; compiling takes minutes and is not timed. Blocks of rounds are
+stored when they are done.
 
 At full size, on a GPU or on a CPU with 20 GB (then with fewer rounds):
 ``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.
@@ -17,15 +18,15 @@ At full size, on a GPU or on a CPU with 20 GB (then with fewer rounds):
 
 import argparse
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import spread, store
+from common import Kept, spread, store
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
@@ -137,6 +138,42 @@ def ours(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     return model.segment(picture, text, get_pruner("litelvlm"), budget).logits
 
 
+def differences(variants: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """Largest difference of each variant's mask logits from those of the official order."""
+    reference = variants["official order"]()
+    return {name: float((call() - reference).abs().max()) for name, call in variants.items()}
+
+
+def in_blocks(
+    variants: Mapping[str, Callable[[], Tensor]],
+    given: argparse.Namespace,
+    device: torch.device,
+    kept: Kept,
+) -> dict[str, list[float]]:
+    """Milliseconds of every round by variant; blocks of rounds are stored when they are done."""
+
+    @cache
+    def warm() -> None:
+        for _ in range(max(1, given.warm_up)):  # once in each process: some variants compile
+            for call in variants.values():
+                call()
+
+    def block(first: int) -> dict[str, list[float]]:
+        warm()
+        order, times = random.Random(first), {name: list[float]() for name in variants}
+        for _ in range(first, min(first + given.block, given.rounds)):
+            for name in order.sample(list(variants), len(variants)):
+                found = timed(variants[name], device)
+                times[name].append(found.get("cuda", found["wall"]))
+        return times
+
+    blocks = [
+        kept(f"rounds from {first}", partial(block, first))
+        for first in range(0, given.rounds, given.block)
+    ]
+    return {name: [value for times in blocks for value in times[name]] for name in variants}
+
+
 def main() -> None:
     """Time the transcription, and our path as one step after another is taken away."""
     parser = argparse.ArgumentParser()
@@ -146,6 +183,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--block", type=int, default=5, help="rounds that are stored together")
     parser.add_argument("--compile", action="store_true", help="time a compiled SAM encoder too")
     given = parser.parse_args()
     eager = load_model(
@@ -175,21 +213,17 @@ def main() -> None:
         variants["compiled SAM encoder"] = partial(
             ours, compiled(fused(twin(eager))), picture, text, given.budget
         )
-    reference = variants["official order"]()
-    apart = {name: float((call() - reference).abs().max()) for name, call in variants.items()}
-    order, times = random.Random(0), {name: [] for name in variants}
-    for number in range(-given.warm_up, given.rounds):
-        for name in order.sample(list(variants), len(variants)):
-            found = timed(variants[name], best.device)
-            if number >= 0:
-                times[name].append(found.get("cuda", found["wall"]))
+    small = given.model == "embedded"
+    name = (
+        "official_order" if small else f"official_order_{Path(given.model).name}_{best.device.type}"
+    )
+    kept = Kept(name)
+    apart = kept("agreement", partial(differences, variants))
+    times = in_blocks(variants, given, best.device, kept)
     base = np.array(times["official order"])
     ratios = {name: median_ratio(base, np.array(values)) for name, values in times.items()}
-    small = given.model == "embedded"
     store(
-        "official_order"
-        if small
-        else f"official_order_{Path(given.model).name}_{best.device.type}",
+        name,
         {
             "model": given.model,
             "budget": given.budget,

@@ -10,10 +10,11 @@ one, CLIP runs in bfloat16.
 
 import argparse
 from collections.abc import Callable, Collection
+from functools import partial
 from time import perf_counter
 
 import torch
-from common import spread, store
+from common import Kept, spread, store
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from litelvlm.clip.hf import ClipTower
@@ -85,7 +86,13 @@ def milliseconds(work: Callable[[], object], device: str, seconds: float, most: 
 
 @torch.inference_mode()
 def measure(
-    device: str, seconds: float, most: int, methods: Collection[str], size: int, layers: int
+    device: str,
+    seconds: float,
+    most: int,
+    methods: Collection[str],
+    size: int,
+    layers: int,
+    kept: Kept,
 ) -> dict[str, object]:
     """Time the forward and the selectors on one device.
 
@@ -103,16 +110,22 @@ def measure(
         if method.stage != "llm" and name != "none" and (not methods or name in methods)
     ]
     forward, ones, many = [], {}, {}
+
+    def chosen(name: str) -> tuple[list[float], list[float]]:
+        pruner = get_pruner(name)
+        one = milliseconds(partial(pruner.select, distinct[0], BUDGET), device, seconds, most)
+        if max(one) * size >= 20_000:
+            return one, []
+        times = milliseconds(partial(pruner.select_batch, batch, BUDGET), device, seconds, 3)
+        return one, [value / size for value in times]
+
+    clip = partial(milliseconds, partial(tower.image, pixels), device, seconds, 3)
     for turn, name in enumerate(names):
         if turn % 8 == 0:
-            forward += milliseconds(lambda: tower.image(pixels), device, seconds, 3)
-        pruner = get_pruner(name)
-        ones[name] = milliseconds(
-            lambda p=pruner: p.select(distinct[0], BUDGET), device, seconds, most
-        )
-        if max(ones[name]) * size < 20_000:
-            times = milliseconds(lambda p=pruner: p.select_batch(batch, BUDGET), device, seconds, 3)
-            many[name] = [value / size for value in times]
+            forward += kept(f"{device}, forward before {name}", clip)
+        ones[name], several = kept(f"{device}, {name}", partial(chosen, name))
+        if several:
+            many[name] = several
     whole = spread(forward)
     rows = {
         name: {
@@ -146,6 +159,7 @@ def main() -> None:
         "--layers", type=int, default=24, help="blocks of CLIP's image tower; fewer for a dry run"
     )
     options = parser.parse_args()
+    kept = Kept("selection")
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     store(
         "selection",
@@ -159,6 +173,7 @@ def main() -> None:
                     options.methods,
                     options.batch,
                     options.layers,
+                    kept,
                 )
                 for device in devices
             },

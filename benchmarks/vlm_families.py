@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 from common import machine
+from vlm_proof import prove
 
 from litelvlm.models.vlm import measured
 from litelvlm.models.vlm.families import FAMILIES
-from litelvlm.models.vlm.tiny.proof import prove
 from litelvlm.models.vlm.tiny.table import TINY
 
 

@@ -1,16 +1,20 @@
 """Everything that wants a GPU, in parts of at most eight minutes: ``python -m benchmarks.gpu``.
 
 Each part runs in a process of its own and is stored when it is done; the same command goes on with
-those that are not. ``--tiny --out FOLDER`` runs all of them at miniature size on a processor. It
-needs a checkout, a Python with torch 2.11 or newer, and the packages of ``gpu-requirements.txt``.
+those that are not. Each stores its measurements one by one, so that a part that was stopped goes on
+behind them. ``--tiny --out FOLDER`` runs all of them at miniature size on a
+processor. It needs a checkout, a Python with torch 2.11 or newer, and the packages of
+``gpu-base.txt`` and ``gpu-requirements.txt``; what is missing is named at the start. States and
+versions of all parts go to ``summary.json``.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.gpu.needs import refusal
 from benchmarks.gpu.parts import PARTS
-from benchmarks.gpu.runner import ROOT, clocks, run_part
+from benchmarks.gpu.runner import ROOT, clocks, run_part, write_summary
 
 
 def main() -> int:
@@ -30,14 +34,19 @@ def main() -> int:
         for part in chosen:
             print(f"{part.name:<16}{part.asks}")
         return 0
+    missing = refusal()
+    if missing:
+        parser.error(missing)
     if not given.tiny and not clocks():
         parser.error("no GPU answers nvidia-smi here; --tiny --out FOLDER is the dry run")
-    failed = 0
+    failed, states = 0, dict[str, str]()
     for number, part in enumerate(chosen, start=1):
         print(f"{number} of {len(chosen)}, {part.name}: {part.asks}", flush=True)
         state = run_part(part, given.out, given.tiny, given.again)
+        states[part.name] = state
+        write_summary(given.out, states)
         print(f"  {state}", flush=True)
-        failed += state == "failed" or (state == "stopped" and not part.goes_on)
+        failed += state == "failed"
     return failed
 
 

@@ -11,13 +11,14 @@ fail: where scores nearly tie, rounding decides.
 
 import argparse
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from benchmarks.common import store
+from benchmarks.common import Kept, store
 from litelvlm import get_pruner, list_pruners, load_model, load_refer
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.data.dataset import Sample
@@ -53,21 +54,21 @@ def compare(device: str, methods: list[str], images: int) -> dict[str, Any]:
     data = load_refer("embedded", split="val")
     models = {place: load_model("embedded", device=place, dtype="float32") for place in ("cpu",)}
     models["device"] = load_model("embedded", device=device, dtype="float32")
-    rows: dict[str, Any] = {}
-    for method in tqdm(methods, unit="method"):
+    kept = Kept("checks")
+
+    def row(method: str) -> dict[str, Any]:
         try:
             answers = [
                 [answer(models[place], data[i], method) for place in ("cpu", "device", "device")]
                 for i in range(images)
             ]
         except ValueError as error:
-            rows[method] = {"refused": str(error)[:200]}
-            continue
+            return {"refused": str(error)[:200]}
         except Exception as error:
-            rows[method] = {"failed": f"{type(error).__name__}: {error}"[:200]}
-            continue
-        rows[method] = judged(answers)
-    return rows
+            return {"failed": f"{type(error).__name__}: {error}"[:200]}
+        return judged(answers)
+
+    return {method: kept(method, partial(row, method)) for method in tqdm(methods, unit="method")}
 
 
 def judged(answers: list[list[Answer]]) -> dict[str, Any]:

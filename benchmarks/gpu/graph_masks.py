@@ -8,11 +8,12 @@ recordings answered. The exit status is 1 if a difference is too large or a part
 
 import argparse
 import sys
+from functools import partial
 from typing import Any
 
 import torch
 
-from benchmarks.common import store
+from benchmarks.common import Kept, store
 from benchmarks.gpu.graphs import counts, never_replayed, pair
 from litelvlm import get_pruner, load_refer
 from litelvlm.data.dataset import Sample
@@ -81,7 +82,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--images", type=int, default=4)
     given = parser.parse_args()
-    rows = {dtype: compare(given.device, dtype, given.images) for dtype in BOUNDS}
+    kept = Kept("graph_masks")
+    rows = {
+        dtype: kept(dtype, partial(compare, given.device, dtype, given.images)) for dtype in BOUNDS
+    }
     store("graph_masks", {"budgets": BUDGETS, "bounds": BOUNDS, "types": rows})
     wrong = [
         dtype

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import spread, store, timing_parser
+from benchmarks.common import Kept, spread, store, timing_parser
 from benchmarks.gpu.compiled import timed
 from benchmarks.gpu.graphs import counts, never_replayed, pair
 from litelvlm import get_pruner
@@ -42,9 +42,8 @@ def kept_call(results: list[Grounding], *asked: Any) -> None:
 
 def reserved(model: Glamm, picture: Image.Image, budgets: Sequence[int], device: str) -> int:
     """Bytes that torch holds on the GPU after every shape has come often enough; 0 elsewhere."""
-    for _ in range(REPEATS):
-        for budget in budgets:
-            call(model, picture, budget)
+    for budget in budgets:
+        warm(model, picture, budget)
     if device != "cuda":
         return 0
     torch.cuda.synchronize()
@@ -52,33 +51,62 @@ def reserved(model: Glamm, picture: Image.Image, budgets: Sequence[int], device:
     return int(torch.cuda.memory_reserved())
 
 
+def warm(model: Glamm, picture: Image.Image, budget: int) -> None:
+    """Call until the shape is replayed."""
+    for _ in range(REPEATS):
+        call(model, picture, budget)
+
+
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds by budget and way, and bytes held."""
     models = dict(zip(("plain", "graphs"), pair_of(given), strict=True))
     pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    picture, order = Image.fromarray(pixels), random.Random(0)
+    picture, kept = Image.fromarray(pixels), Kept("graph_times")
     budgets = (models["plain"].n_tokens, *given.budgets)
-    held = {way: reserved(model, picture, budgets, given.device) for way, model in models.items()}
-    found = {}
-    for budget in budgets:
-        times: dict[str, dict[str, list[float]]] = {way: {} for way in models}
-        for number in range(-given.warm_up, given.rounds):
-            for way in order.sample(list(models), len(models)):
-                model, results = models[way], []
-                encode = partial(model.encode_image, picture)
-                whole = partial(kept_call, results, model, picture, budget)
-                took = {"encode": timed(encode, given.device), "call": timed(whole, given.device)}
-                took |= {f"stage {name}": 1e3 * s for name, s in results[0].timings.items()}
-                if number >= 0:
-                    for part, value in took.items():
-                        times[way].setdefault(part, []).append(value)
-        found[str(budget)] = {
+    held = {
+        way: kept(f"bytes, {way}", partial(reserved, model, picture, budgets, given.device))
+        for way, model in models.items()
+    }
+    found = {
+        str(budget): kept(str(budget), partial(times_of, given, models, picture, budget))
+        for budget in budgets
+    }
+    rows = list(found.values())
+    return {
+        "milliseconds": {budget: row["milliseconds"] for budget, row in found.items()},
+        "reserved_bytes": held,
+        "calls": {budget: row["calls"] for budget, row in found.items()},
+        "never_replayed": [
+            stage
+            for stage in rows[0]["never_replayed"]
+            if all(stage in row["never_replayed"] for row in rows)
+        ],
+    }
+
+
+def times_of(
+    given: argparse.Namespace, models: dict[str, Glamm], picture: Image.Image, budget: int
+) -> dict[str, Any]:
+    """Milliseconds by way at one budget, and the calls that recordings answered so far."""
+    times: dict[str, dict[str, list[float]]] = {way: {} for way in models}
+    order = random.Random(budget)
+    for model in models.values():
+        warm(model, picture, budget)
+    for number in range(-given.warm_up, given.rounds):
+        for way in order.sample(list(models), len(models)):
+            model, results = models[way], []
+            encode = partial(model.encode_image, picture)
+            whole = partial(kept_call, results, model, picture, budget)
+            took = {"encode": timed(encode, given.device), "call": timed(whole, given.device)}
+            took |= {f"stage {name}": 1e3 * s for name, s in results[0].timings.items()}
+            if number >= 0:
+                for part, value in took.items():
+                    times[way].setdefault(part, []).append(value)
+    return {
+        "milliseconds": {
             way: {part: spread(values) for part, values in parts.items()}
             for way, parts in times.items()
-        }
-    return {
-        "milliseconds": found,
-        "reserved_bytes": held,
+        },
         "calls": counts(models["graphs"]),
         "never_replayed": never_replayed(models["graphs"]),
     }

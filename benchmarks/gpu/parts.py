@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 _FULL = "--model glamm-7b --random-init --device cuda"
 _SMALL = "--model embedded --device cpu --rounds 2 --warm-up 0"
-_BENCH = f"-m litelvlm bench --out {{out}}/runs {_FULL} --budgets 192 128 64"
-_TINY_BENCH = f"-m litelvlm bench --out {{out}}/runs {_SMALL} --methods litelvlm --budgets 48"
-_FAMILY = "-m litelvlm.embedded.family --out {out}/family"
+_BENCH = f"benchmarks/gpu/bench.py {_FULL} --budgets 192 128 64"
+_TINY_BENCH = f"benchmarks/gpu/bench.py {_SMALL} --methods litelvlm --budgets 48"
+FAMILY = "-m litelvlm.embedded.family --out {out}/family --stage D --device cuda"
 
 
 class Part(NamedTuple):
-    """One piece of work that ends within minutes.
+    """One piece of work that ends within minutes, or goes on where it was stopped.
 
     Attributes:
         name: Also the folder of its results.
@@ -19,7 +19,6 @@ class Part(NamedTuple):
         command: What Python runs on a GPU; "{out}" stands for the part's folder.
         tiny: The same at miniature size on a processor.
         minutes: Longest time; what is not done by then is stopped.
-        goes_on: Whether a stopped part keeps what it has and goes on when it is run again.
     """
 
     name: str
@@ -27,7 +26,6 @@ class Part(NamedTuple):
     command: str
     tiny: str
     minutes: float = 8.0
-    goes_on: bool = False
 
 
 PARTS: Sequence[Part] = (
@@ -38,10 +36,16 @@ PARTS: Sequence[Part] = (
         "benchmarks/gpu/checks.py --device cpu --images 1 --methods litelvlm fastv",
     ),
     Part(
+        "parity",
+        "Does the GPU keep the tokens and draw the masks that the official code was recorded to?",
+        "benchmarks/gpu/parity.py --device cuda",
+        "benchmarks/gpu/parity.py --device cpu",
+    ),
+    Part(
         "prefill-sdpa",
         "What does a prefill cost at 576, 192, 128 and 64 tokens, fused attention?",
         f"{_BENCH} --prefill-only --rounds 100 --warm-up 20",
-        f"{_TINY_BENCH} --prefill-only",
+        f"{_TINY_BENCH} 16 --prefill-only",
     ),
     Part(
         "prefill-eager",
@@ -89,7 +93,7 @@ PARTS: Sequence[Part] = (
         "official-order",
         "How much of the published saving is the order of work of the released code?",
         f"benchmarks/official_order.py {_FULL} --budget 192 --rounds 30 --compile",
-        f"benchmarks/official_order.py {_SMALL}",
+        f"benchmarks/official_order.py {_SMALL} --block 1",
     ),
     Part(
         "selectors",
@@ -103,6 +107,14 @@ PARTS: Sequence[Part] = (
         "How much cheaper is the shared sweep than one call per row, and is no pixel changed?",
         "benchmarks/sweep.py --images 8",
         "benchmarks/sweep.py --images 1 --methods litelvlm random",
+    ),
+    Part(
+        "sweep-full",
+        "How much cheaper is the shared sweep at full size, and how many pixels change in bf16?",
+        f"benchmarks/sweep.py {_FULL} --images 4 --methods litelvlm low_similarity trim cdpruner "
+        "divprune vispruner visionzip value_norm random(seed=0) uniform",
+        "benchmarks/sweep.py --model embedded-shapes --random-init --device cpu --images 1 "
+        "--methods litelvlm random",
     ),
     Part(
         "int8",
@@ -119,9 +131,8 @@ PARTS: Sequence[Part] = (
     Part(
         "family",
         "The longer list of the emergence family (stage D, pixels), as far as the time goes.",
-        f"{_FAMILY} --stage D --device cuda",
-        f"{_FAMILY} --stage D --device cpu --plan",
-        goes_on=True,
+        FAMILY,
+        "benchmarks/gpu/family.py --out {out}/family --device cpu",
     ),
 )
 """In the order in which they run: what everything else rests on comes first."""

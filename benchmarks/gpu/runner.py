@@ -10,10 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import distribution
 from pathlib import Path
 from subprocess import Popen
 
+from benchmarks.gpu.needs import BASE, CARRIED, read
 from benchmarks.gpu.parts import Part
+from benchmarks.sources import sources_digest
 
 ROOT = Path(__file__).parents[2]
 RECORD = "part.json"
@@ -31,11 +35,12 @@ def clocks() -> list[str]:
 
 
 def commit() -> str:
-    """Commit of the checkout; empty where there is no git."""
-    if shutil.which("git") is None:
-        return ""
-    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    """Commit of the checkout; in a copy without git "sources" and the digest of its sources."""
+    found = ""
+    if shutil.which("git") is not None:
+        command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return found or f"sources {sources_digest()}"
 
 
 def is_done(folder: Path, command: list[str]) -> bool:
@@ -72,6 +77,9 @@ def run_part(part: Part, out: Path, tiny: bool = False, again: bool = False) -> 
     if not again and is_done(folder, command):
         return "kept"
     folder.mkdir(parents=True, exist_ok=True)
+    if again:
+        for stored in folder.glob("*.kept.jsonl"):
+            stored.unlink()
     before, started = clocks(), time.perf_counter()
     log = folder / "output.txt"
     with log.open("w", encoding="utf-8") as stream:
@@ -101,6 +109,40 @@ def run_part(part: Part, out: Path, tiny: bool = False, again: bool = False) -> 
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return state
+
+
+def write_summary(out: Path, states: Mapping[str, str]) -> Path:
+    """One small file about the parts of a call: states, seconds, machine and versions.
+
+    Args:
+        out: Folder of all parts.
+        states: What ``run_part`` returned, by part.
+    """
+    records = {
+        name: json.loads((out / name / RECORD).read_text(encoding="utf-8")) for name in states
+    }
+    first = next(iter(records.values()))
+    summary = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": "python -m benchmarks.gpu" + (" --tiny" if first["tiny"] else ""),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {
+            found.metadata["Name"]: found.version for found in map(distribution, _shown_packages())
+        },
+        "gpus": clocks(),
+        "parts": {
+            name: {"state": states[name], "asks": record["asks"], "seconds": record["seconds"]}
+            for name, record in records.items()
+        },
+    }
+    path = out / "summary.json"
+    path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _shown_packages() -> list[str]:
+    return sorted(wanted.name for path in (BASE, CARRIED) for wanted in read(path))
 
 
 def _environment(folder: Path) -> Mapping[str, str]:

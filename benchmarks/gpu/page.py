@@ -1,0 +1,165 @@
+"""One page from the files of the GPU programme: ``python -m benchmarks.gpu.page FOLDER``.
+
+``FOLDER/page.md`` says for each part what it asked, whether it is done, where it ran and what it
+found; ``FOLDER/prefill.svg`` draws the prefill by visual tokens in every way that was measured. A
+part that is not done is named, and so is a result that cannot be read.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.runner import RECORD
+from benchmarks.gpu.tables import TABLES, clock_of
+from litelvlm.analysis.runs.formatting import markdown_lines
+from litelvlm.embedded.family.training import DONE
+from litelvlm.figures import style
+
+PAGE, FIGURE = "page.md", "prefill.svg"
+WAYS = ("prefill-sdpa", "prefill-eager", "int8", "nf4")
+"""Parts that time the prefill of the language model by ``bench``."""
+UNPRUNED, OURS = "none", "litelvlm"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON file."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def result_of(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished part; None where there is none."""
+    paths = [path for path in sorted(folder.glob("*.json")) if path.name != RECORD]
+    if not paths or not (folder / RECORD).is_file() or read(folder / RECORD)["state"] != "done":
+        return None
+    return read(paths[0])
+
+
+def section(part: Part, folder: Path) -> list[str]:
+    """What one part found."""
+    lines = [f"## {part.name}", "", part.asks, ""]
+    if not (folder / RECORD).is_file():
+        return [*lines, "Not run.", ""]
+    record, found = read(folder / RECORD), result_of(folder)
+    lines += [f"`{' '.join(record['command'])}`: {record['state']}, {record['seconds']:.0f} s", ""]
+    if part.name == "family" and found is None:
+        lines += trained(folder / "family")
+    elif found is None:
+        stored = sum(len(p.read_text().splitlines()) - 1 for p in folder.glob("*.kept.jsonl"))
+        lines += [f"Without a result; {stored} measurements are stored to go on behind.", ""]
+    else:
+        for table in TABLES[part.name]:
+            lines += [*markdown_lines(table(found)), ""]
+    return lines
+
+
+def trained(folder: Path) -> list[str]:
+    """How far the trainings of the family are."""
+    begun = sorted(path.parent.name for path in folder.glob("*/training.jsonl"))
+    done = [name for name in begun if (folder / name / DONE).is_file()]
+    return [f"{len(done)} trainings are done and {len(begun) - len(done)} begun.", ""]
+
+
+def machines(out: Path) -> list[str]:
+    """Where the parts ran: GPU, versions and commit, each combination once."""
+    found: dict[str, list[str]] = {}
+    for part in PARTS:
+        if not (out / part.name / RECORD).is_file():
+            continue
+        record, own = read(out / part.name / RECORD), result_of(out / part.name)
+        machine = (own or {}).get("machine", {})
+        gpu = record["clocks_before"][0].split(",")[0] if record["clocks_before"] else "no GPU"
+        words = [gpu, f"Python {record['python']}"]
+        words += [f"{name} {machine[name]}" for name in ("torch", "transformers") if machine]
+        words += [f"commit {record['commit'][:12]}"] if record["commit"] else []
+        words += ["at miniature size"] if record["tiny"] else []
+        found.setdefault(", ".join(words), []).append(part.name)
+    return [*(f"- {where}: {', '.join(names)}" for where, names in found.items()), ""]
+
+
+def prefills(out: Path) -> Iterator[tuple[str, list[tuple[int, float, float, float]]]]:
+    """By way: visual tokens and median prefill with quartiles.
+
+    Of the paper's method, and of the unpruned model where all tokens are kept.
+    """
+    for name in WAYS:
+        found = result_of(out / name)
+        if found is None:
+            continue
+        points: dict[int, tuple[int, float, float, float]] = {}
+        for budget in found["budgets"].values():
+            clock = clock_of(budget["times"])
+            for row in sorted(budget["times"], key=lambda row: row["method"] != UNPRUNED):
+                chosen = (row["component"], row["metric"]) == ("llm", clock)
+                if chosen and row["method"] in (UNPRUNED, OURS):
+                    points.setdefault(row["k"], (row["k"], row["value"], row["q25"], row["q75"]))
+        yield name, sorted(points.values())
+    found = result_of(out / "compiled")
+    if found is not None:
+        times = {int(k): ways["compiled"]["prefill"] for k, ways in found["milliseconds"].items()}
+        yield "compiled", sorted((k, t["median"], t["q25"], t["q75"]) for k, t in times.items())
+
+
+def draw(out: Path) -> Path | None:
+    """Draw the prefill by visual tokens; None if no part timed it."""
+    ways = list(prefills(out))
+    if not ways:
+        return None
+    with style.styled():
+        figure, axes = style.new_figure()
+        for name, points in ways:
+            tokens, middle, low, high = zip(*points, strict=True)
+            (line,) = axes.plot(tokens, middle, marker="o", markersize=3, label=name)
+            axes.fill_between(tokens, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+        axes.set(xlabel="visual tokens", ylabel="prefill [ms]", ylim=(0, None))
+        tiny = any(read(out / name / RECORD)["tiny"] for name, _ in ways)
+        axes.set_title(style.title("Prefill: medians, quartiles shaded", miniature=tiny))
+        axes.legend(frameon=False)
+        path = out / FIGURE
+        path.write_bytes(style.encode(figure, "svg"))
+    return path
+
+
+def write_page(out: Path) -> Path:
+    """Write page and figure.
+
+    Args:
+        out: Folder of all parts.
+
+    Raises:
+        FileNotFoundError: If no part was run into it.
+    """
+    if not any((out / part.name / RECORD).is_file() for part in PARTS):
+        raise FileNotFoundError(
+            f"{out} holds no part of the programme; run python -m benchmarks.gpu --out {out} first"
+        )
+    lines = ["# What the GPU programme measured", "", *machines(out)]
+    if draw(out) is not None:
+        lines += [f"![Prefill by visual tokens]({FIGURE})", ""]
+    lines += ["Times are medians with quartiles, ratios have 95 % intervals.", ""]
+    for part in PARTS:
+        lines += section(part, out / part.name)
+    path = out / PAGE
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="what --out of the programme named")
+    try:
+        print(write_page(parser.parse_args().folder))
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
