@@ -1,4 +1,4 @@
-"""What a notebook, a script or a test needs of the studies, whatever room it lies in.
+"""What a notebook, a script or a test needs of the studies, in one module.
 
 Example:
     >>> from litelvlm import load_model, load_refer

@@ -173,6 +173,14 @@ def protocol_methods(table: pd.DataFrame) -> list[str]:
     return sorted(names, key=lambda name: (style.rank(name), style.line(name) != "-", name))
 
 
+def compared_protocols(run: Saved) -> bool:
+    """Whether every method of the table "protocols" has a line in both protocols."""
+    table = run.table("protocols")
+    lines = {place: set(table.loc[table["protocol"] == place, "method"]) for place in PROTOCOLS}
+    official, single = (lines[place] for place in PROTOCOLS)
+    return "none" in official and official == single != {"none"}
+
+
 def _budgets(run: Saved) -> RenderedFigure:
     table = run.table("scores")
     figure, ax = style.new_figure(style.PAGE, 3.6)
@@ -233,11 +241,14 @@ DRAWINGS = {
         "cIoU minus that of random tokens, by quarters of the reversal index.",
         _gain,
         ("gain",),
+        columns={"gain": ("ri", "method", "low_categories", "high_categories")},
     ),
     "ablation_protocols": Drawing(
         "ablations",
         "cIoU of the method and its parts in the official and the single protocol.",
         _protocols,
         ("protocols",),
+        drawable=compared_protocols,
+        columns={"protocols": ("protocol", "method", "budget")},
     ),
 }

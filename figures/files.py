@@ -112,7 +112,8 @@ def check_fits(name: str, run: Saved) -> None:
     """
     if not FIGURES[name].fits(run):
         same_study = FIGURES[name].study == run.summary.study
-        if same_study and (obstacle := FIGURES[name].obstacle(run.record)):
+        drawing = FIGURES[name]
+        if same_study and (obstacle := drawing.obstacle(run.record) or drawing.outdated(run)):
             raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
         missing = [file for file in FIGURES[name].files if not (run.folder / file).is_file()]
         if same_study and missing:

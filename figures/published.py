@@ -28,7 +28,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per method.
     """
     for label, line in lines_of(table, "label"):
-        method = published.METHODS[label]
+        method = published.METHOD_BY_LABEL[label]
         ax.plot(
             line["tokens"],
             line["kept"],
@@ -52,7 +52,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Lines of "comparisons" for the published methods, for ``OURS`` and no others."""
     lines: pd.DataFrame = comparisons[
-        comparisons["method"].isin([*published.METHODS.values(), *OURS])
+        comparisons["method"].isin([*published.METHOD_BY_LABEL.values(), *OURS])
     ]
     return lines
 

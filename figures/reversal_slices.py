@@ -9,7 +9,7 @@ from scipy.stats import gaussian_kde
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.figures import style
-from litelvlm.figures.groups.categories import draw_categories, left_out, shown_categories
+from litelvlm.figures.groups.categories import draw_categories, excluded_text, shown_categories
 from litelvlm.figures.pictures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
@@ -79,7 +79,7 @@ def category_panel(run: Saved, ax: Axes) -> str:
     draw_categories(shown, "ri", ax).set_title("By category (expressions)", fontsize=9)
     ax.set_xlim(-1.02, 1.02)
     ax.set_xlabel("reversal index", fontsize=8.5)
-    return f"right: {left_out(n)}"
+    return f"right: {excluded_text(n)}"
 
 
 def category_rows(run: Saved) -> int:

@@ -1,7 +1,7 @@
 """A finished run as figures see it: its record, its tables, its rows; nothing else is read."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pandas as pd
@@ -40,6 +40,7 @@ class Drawing:
         summary: What it shows, in one sentence.
         draw: From a run to the figure.
         tables: Tables of the summary that it reads; a run may lack one that would be empty.
+        columns: By table, columns that it reads and that tables of earlier versions lack.
         files: Files of the run folder that it reads.
         protocol: The one protocol whose runs it is drawn from; any if left out.
         full_size: Whether it is drawn of full-size models alone, since it misleads of a miniature.
@@ -55,16 +56,29 @@ class Drawing:
     protocol: str = ""
     full_size: bool = False
     drawable: Callable[[Saved], bool] = lambda run: True
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def fits(self, run: Saved) -> bool:
         """Whether a run holds what this figure is drawn from."""
         if run.summary.study != self.study or self.obstacle(run.record):
             return False
-        if not set(self.tables) <= set(run.summary.tables):
+        if not set(self.tables) <= set(run.summary.tables) or self.outdated(run):
             return False
         if not all((run.folder / name).is_file() for name in self.files):
             return False
         return self.drawable(run)
+
+    def outdated(self, run: Saved) -> str:
+        """What the run's tables lack because an earlier version wrote them; empty if nothing."""
+        for name, columns in self.columns.items():
+            if name in run.summary.tables:
+                missing = [column for column in columns if column not in run.table(name)]
+                if missing:
+                    return (
+                        f"its table {name!r} was written by an earlier version and has no "
+                        f"{' and no '.join(missing)}; run `litelvlm study {self.study}` again"
+                    )
+        return ""
 
     def obstacle(self, record: RunRecord) -> str:
         """Why the figure is not drawn of a run of its study, with the fix; empty if it is."""

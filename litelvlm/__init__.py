@@ -17,7 +17,7 @@ from litelvlm.version import __version__ as __version__
 
 # Imported on first use: `import litelvlm` stays fast and loads no torch. A name has two lines: its
 # home here, and an import below that only mypy and editors read. They do not run `__getattr__`, so
-# no shorter form tells them the types. The commands in analysis/cli/ do the same, to start fast.
+# no shorter form tells them the types.
 _HOMES = {
     "get_pruner": "litelvlm.pruning",
     "list_pruners": "litelvlm.pruning",

@@ -100,7 +100,7 @@ class Result(Bounded):
         return self
 
 
-class Source(Bounded):
+class CardSource(Bounded):
     """A repository of the hub at a commit."""
 
     name: Word
@@ -137,7 +137,7 @@ class Body(Bounded):
     platform: Text
     machine: _Texts
     model: _Texts
-    sources: Annotated[tuple[Source, ...], Field(max_length=20)]
+    sources: Annotated[tuple[CardSource, ...], Field(max_length=20)]
     results: Annotated[tuple[Result, ...], Field(min_length=1, max_length=50)]
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.cards.card import Body, Card, Result, Score, Source, sealed
+from litelvlm.analysis.cards.card import Body, Card, CardSource, Result, Score, sealed
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.origin.beginning import now
 from litelvlm.analysis.runs.saved import SavedRun
@@ -73,7 +73,7 @@ def make_card(
             platform=first.platform,
             machine={name: str(value) for name, value in first.machine.items()},
             model=first.model,
-            sources=tuple(Source(name=name, commit=commit) for name, commit in sources),
+            sources=tuple(CardSource(name=name, commit=commit) for name, commit in sources),
             results=tuple(_result(split) for split in splits),
         )
     )

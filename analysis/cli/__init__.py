@@ -1,8 +1,8 @@
 """The command line: one file per verb, and one place that turns errors into exit codes.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed samples or a
-failed check, 2 usage, 130 interrupted with finished parts kept. This package alone knows every room
-(library, studies, figures).
+failed check, 2 usage, 130 interrupted with finished parts kept, 141 nobody reads the output any
+more. This package alone knows every room (library, studies, figures).
 """
 
 import errno
@@ -21,6 +21,7 @@ from pathlib import Path
 import tyro
 
 from litelvlm.analysis.cli.options import Common
+from litelvlm.analysis.cli.terminal.pipes import READER_GONE, mute, reader_gone
 from litelvlm.analysis.cli.usage import wrong_type
 from litelvlm.analysis.cli.verbs import VERBS as WORKING
 from litelvlm.analysis.cli.verbs.completion import Completion
@@ -56,6 +57,8 @@ VERBS = {**WORKING, "completion": Completion}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; an interrupt at any moment gives the code of an interrupt.
 
+    Where the reader of the output goes away (`| head`), the program ends without a message.
+
     Args:
         argv: Arguments after the program's name; those of the process by default.
 
@@ -66,7 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With 0 after --help, with 2 if the arguments do not parse.
     """
     try:
-        return run_verb(list(sys.argv[1:] if argv is None else argv))
+        try:
+            return run_verb(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        mute()
+        return READER_GONE
     except KeyboardInterrupt:  # before or after the verb's own work
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
@@ -165,6 +174,10 @@ def guarded(verb: Common) -> int:
         return INTERRUPTED
     except _MISUSE as error:
         return refuse(error, USAGE)
+    except BrokenPipeError as error:
+        if reader_gone(sys.stdout) or reader_gone(sys.stderr):
+            raise
+        return refuse(error, FAILED)  # of another pipe, to a process of ours
     except (OSError, RuntimeError) as error:
         return refuse(error, FAILED)
     except Exception as error:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from litelvlm.analysis.cli.terminal.screen import print_json
-
-if TYPE_CHECKING:
-    from litelvlm.data.refer import ReferDataset
-    from litelvlm.models.base import StudiedModel
-    from litelvlm.models.glamm.model import Glamm
 
 Device = Literal["auto", "cpu", "cuda"]
 VLM = "vlm:"
@@ -23,7 +18,7 @@ VLM = "vlm:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Common(ABC):
+class Common:
     """What every verb understands."""
 
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
@@ -31,7 +26,7 @@ class Common(ABC):
     log: Literal["debug", "info", "warning", "error"] = "warning"
     """The least that is logged on stderr; "debug" also gives the traceback of an error."""
     plugin: tuple[Path, ...] = ()
-    """Python files with pruning methods of your own; their names then stand beside ours."""
+    """Python files with pruning methods of your own; every option then takes their names too."""
 
     def load_plugins(self) -> None:
         """Register the methods of the plugin files.
@@ -47,9 +42,24 @@ class Common(ABC):
                 for method in load_plugin(path):
                     register_pruner(method)
 
-    @abstractmethod
+    def refuse_early(self) -> None:
+        """Refuse what can be refused before anything large is imported.
+
+        Raises:
+            ValueError: If an option does not fit.
+            OSError: If a place cannot be read or written.
+        """
+
     def run(self) -> int:
-        """Do the work and return the exit code."""
+        """Do the work and return the exit code.
+
+        What a verb does lies in the module of its name in ``litelvlm.analysis.cli.work``, which is
+        imported here. So the verb itself, its options and its help are read in a moment.
+        """
+        self.refuse_early()
+        work = import_module(f"litelvlm.analysis.cli.work.{type(self).__name__.lower()}")
+        code: int = work.run(self)
+        return code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,66 +101,10 @@ class ModelOptions(Common):
     options: tuple[str, ...] = ()
     """Variants of the official model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression."""
 
-    def load_model(self) -> Glamm:
-        """Load the model these options name.
-
-        Raises:
-            ValueError: If the model or an option is unknown, or there is no such device.
-        """
-        import torch
-
-        from litelvlm import load_model
-        from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
-        from litelvlm.models.glamm.options import GlammOptions
-
-        options = GlammOptions.parse(self.options)
-        if self.model.startswith(VLM):
-            raise ValueError(
-                f"{self.model} answers in words and gives no masks, which this command needs; "
-                "`litelvlm study` and `litelvlm bench` take it"
-            )
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device 'cuda' is not available here; use --device cpu")
-        hide_loading_bar(large=False)  # transformers reads nothing but CLIP, in a second
-        return load_model(
-            self.model,
-            dtype=None if self.dtype == "auto" else self.dtype,
-            device=None if self.device == "auto" else self.device,
-            attn=self.attn,
-            random_init=self.random_init,
-            options=options,
-            clip=self.clip,
-            quantise=self.quantise,
-            compile=self.compile,
-        )
-
-    def load_studied(self) -> StudiedModel:
-        """Load the model these options name, one that answers in words included.
-
-        Raises:
-            ValueError: As ``load_model``, or if an option does not go with the model.
-        """
-        import torch
-
-        from litelvlm import load_vlm
-        from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
-
-        if not self.model.startswith(VLM):
-            return self.load_model()
-        for name in ("options", "quantise", "compile"):
-            if getattr(self, name):
-                raise ValueError(f"--{name} goes with a GLaMM; leave it out for {self.model}")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device 'cuda' is not available here; use --device cpu")
-        hide_loading_bar(large=self.model != f"{VLM}embedded")
-        return load_vlm(
-            self.model,
-            clip=self.clip,
-            dtype=None if self.dtype == "auto" else self.dtype,
-            device=None if self.device == "auto" else self.device,
-            attn=self.attn,
-            random_init=self.random_init,
-        )
+    @property
+    def image_cache(self) -> Path | None:
+        """Folder where encoded images are kept; None keeps none."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,17 +119,6 @@ class DataOptions(ModelOptions):
     """Split of the data set; `litelvlm ls splits` lists them."""
     split_by: str | None = None
     """Who made the split, where there are several: unc, umd or google."""
-
-    def load_data(self) -> ReferDataset:
-        """Read the references these options name.
-
-        Raises:
-            ValueError: If the data set or the split is unknown.
-            FileNotFoundError: If its files are missing.
-        """
-        from litelvlm import load_refer
-
-        return load_refer(self.data, dataset=self.dataset, split=self.split, split_by=self.split_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,34 +138,10 @@ class RunOptions(DataOptions):
     cache: Path | None = None
     """Keep encoded images in this folder, and read those that are there (31 MB each for GLaMM)."""
 
-    def load_model(self) -> Glamm:
-        """Load the model these options name, with its cache of encoded images.
-
-        Raises:
-            ValueError: As ``ModelOptions.load_model``.
-            OSError: If the cache cannot be written.
-        """
-        model = super().load_model()
-        if self.cache is None:
-            return model
-        from litelvlm.analysis.inputs.image_cache import with_image_cache
-
-        require_writable(self.cache, folder=True)
-        return with_image_cache(model, self.cache)
-
-    def load_studied(self) -> StudiedModel:
-        """Load the model these options name, one that answers in words included.
-
-        Raises:
-            ValueError: As ``ModelOptions.load_studied``, or if there is a cache for a model that
-                keeps no encoded images.
-        """
-        if self.cache is not None and self.model.startswith(VLM):
-            raise ValueError(
-                f"--cache {self.cache}: {self.model} keeps no encoded images, a GLaMM does; "
-                "leave --cache out"
-            )
-        return super().load_studied()
+    @property
+    def image_cache(self) -> Path | None:
+        """The same as ``cache``."""
+        return self.cache
 
 
 def require_writable(path: Path, *, folder: bool) -> None:

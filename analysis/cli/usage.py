@@ -1,4 +1,4 @@
-"""A value of a wrong type among the arguments, told in one line."""
+"""Report in one line that an argument has the wrong type."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def kinds_of(annotation: object) -> Iterator[type[int] | type[float]]:
 
 
 def values_of(option: str, arguments: Sequence[str]) -> Iterator[str]:
-    """What stands behind an option, up to the next one.
+    """The values that follow an option, up to the next option.
 
     Example:
         >>> list(values_of("--budgets", ["--budgets", "48", "x", "--seed", "1"]))

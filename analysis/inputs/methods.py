@@ -193,3 +193,7 @@ AnyMethod = Annotated[Method, BeforeValidator(_method)]
 
 
 Methods = Annotated[tuple[AnyMethod, ...], Field(min_length=1), BeforeValidator(_methods)]
+
+
+AnyMethods = Annotated[tuple[AnyMethod, ...], BeforeValidator(_methods)]
+"""The same, none included."""

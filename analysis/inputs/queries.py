@@ -15,10 +15,7 @@ from litelvlm.analysis.inputs.samples import (
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import TokenQuery, TokenTargets
-from litelvlm.models.base import Conversation, GroundingModel, QueriedModel, VisualState
-from litelvlm.models.glamm.attribution.query import GlammQuery
-from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.base import QueriedModel
 
 
 class QueryInputs(NamedTuple):
@@ -35,37 +32,6 @@ class QueryInputs(NamedTuple):
     targets: TokenTargets
     covered: Float[Array, "n"]
     keys: Row
-
-
-def require_glamm(model: GroundingModel) -> Glamm:
-    """The same model, if it is a GLaMM.
-
-    Raises:
-        ValueError: If it is of another family.
-    """
-    if not isinstance(model, Glamm):
-        raise ValueError(
-            f"this reads the inside of a GLaMM, and {model.name!r} is of family {model.family!r}; "
-            "choose a model of family 'glamm'"
-        )
-    return model
-
-
-def glamm_query(
-    model: GroundingModel,
-    state: VisualState,
-    conversation: Conversation,
-    batch_size: int | None = None,
-) -> GlammQuery:
-    """A query to a model that must be a GLaMM, about an image that is encoded already.
-
-    Raises:
-        ValueError: If model or state are of another family.
-    """
-    glamm = require_glamm(model)
-    if not isinstance(state, ImageState):
-        raise ValueError("the encoded image is not from this GLaMM; encode it with the same model")
-    return GlammQuery(glamm, glamm.cues, state, conversation, batch_size)
 
 
 def prepare_query(

@@ -25,7 +25,7 @@ from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.build import load_model
 from litelvlm.pruning.registry import get_pruner
 
-METHODS = {
+ANIMATED_METHODS = {
     "high_similarity": "most similar tokens",
     "random": "random tokens",
     "litelvlm": "LiteLVLM: least similar tokens",
@@ -54,7 +54,7 @@ def panels(
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
     drawn = {}
-    for method in METHODS:
+    for method in ANIMATED_METHODS:
         for budget in budgets:
             whole = budget == model.n_tokens
             kept = None if whole else get_pruner(method).select(cues, budget)
@@ -90,11 +90,11 @@ def draw_frame(
         n_tokens: Of all.
     """
     figure = Figure(figsize=(9.6, 7.2), dpi=100, layout="constrained")
-    axes = figure.subplots(len(rows), len(METHODS), squeeze=False)
-    for ax, title in zip(axes[0], METHODS.values(), strict=True):
+    axes = figure.subplots(len(rows), len(ANIMATED_METHODS), squeeze=False)
+    for ax, title in zip(axes[0], ANIMATED_METHODS.values(), strict=True):
         ax.set_title(title, fontsize=11)
     for line, (text, drawn) in zip(axes, rows, strict=True):
-        for ax, method in zip(line, METHODS, strict=True):
+        for ax, method in zip(line, ANIMATED_METHODS, strict=True):
             picture, iou = drawn[method, budget]
             ax.imshow(picture)
             ax.set_xticks([])

@@ -136,15 +136,15 @@ def compare(
     check_name(method, usable_methods(), "method")
     if len(text) > MAX_TEXT:
         raise ValueError(f"the expression has {len(text)} signs; at most {MAX_TEXT} are taken")
-    talk = conversation([clean(text)])
+    dialogue = conversation([clean(text)])
     pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)
 
     def choose() -> Selection:
-        return pruner.select(model.cues(state, talk), budget)
+        return pruner.select(model.cues(state, dialogue), budget)
 
     def ground(selection: Selection | None) -> Grounding:
-        return model.ground([state], [talk], [selection])[0]
+        return model.ground([state], [dialogue], [selection])[0]
 
     selection = choose()  # also the warm-up, like the first two passes: none of them is timed
     whole, few = ground(None), ground(selection)

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.pages.report.tables import by_budget, scores_of
+from litelvlm.analysis.pages.wrapping import wrapped_page
 from litelvlm.analysis.runs.exclusions import exclusion_lines, reasons
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import Grid
@@ -69,7 +70,7 @@ def methods_page(folder: Path) -> str:
         refused=refusals(record),
         made=made(record),
     )
-    return page
+    return wrapped_page(page)
 
 
 def markdown_table(table: Grid) -> str:

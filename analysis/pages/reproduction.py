@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.pages.rendering import page_environment
-from litelvlm.analysis.reproduce.run import Measured
+from litelvlm.analysis.reproduce.run import ReproducedRun
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.text import frame, notes, summary, title
 from litelvlm.data.files import atomic_write
 
 
-def write_reproduction(settings: Settings, found: Sequence[Measured], path: Path) -> Path:
+def write_reproduction(settings: Settings, found: Sequence[ReproducedRun], path: Path) -> Path:
     """Write the page.
 
     Args:

@@ -24,7 +24,7 @@ class Column(NamedTuple):
     meaning: str
 
     def fits(self, value: object) -> bool:
-        """Whether a value may stand in this column."""
+        """Whether this column may hold a value."""
         if value is None:
             return True
         if self.kind is bool or isinstance(value, bool):
@@ -81,7 +81,7 @@ EXPRESSION: tuple[Column, ...] = (
 
 LABELS: tuple[Column, ...] = (
     Column("n_in", int, "Tokens inside the target."),
-    Column("tiny", bool, "No token is half inside, so the best one stands for the target."),
+    Column("tiny", bool, "No token is half inside; the best covered one is taken instead."),
 )
 """Columns that say how the target looks on the token grid."""
 

@@ -20,11 +20,11 @@ from litelvlm.analysis.runs.origin.earlier import continued_key
 from litelvlm.analysis.runs.origin.foreign import foreign_digests
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
-from litelvlm.analysis.runs.study import ConfigT, ModelT, Study
+from litelvlm.analysis.runs.study import ConfigT, DataT, ModelT, Study
 from litelvlm.analysis.runs.told.reasons import reasons_sentence
 from litelvlm.analysis.runs.told.watching import Event, Watcher, nobody
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import StudiedModel
 from litelvlm.pruning import Pruner
 
 log = logging.getLogger(__name__)
@@ -84,9 +84,9 @@ Mapper = Callable[[Sequence[int], Job], Iterator[tuple[int, PartResult]]]
 
 
 def complete_run(
-    study: Study[ModelT, ConfigT],
+    study: Study[ModelT, DataT, ConfigT],
     model: ModelT,
-    data: Dataset,
+    data: DataT,
     config: ConfigT,
     out: str | Path,
     shard: Shard | None = None,
@@ -132,7 +132,9 @@ def complete_run(
     return run.folder
 
 
-def prepare(study: Study[ModelT, ConfigT], model: ModelT, data: Dataset, config: ConfigT) -> Job:
+def prepare(
+    study: Study[ModelT, DataT, ConfigT], model: ModelT, data: DataT, config: ConfigT
+) -> Job:
     """Everything before the first row; computes and writes none.
 
     Raises:
@@ -141,12 +143,10 @@ def prepare(study: Study[ModelT, ConfigT], model: ModelT, data: Dataset, config:
     """
     if not study.fits(model):
         raise ValueError(study.refusal(model))
-    config.check_model(model)
+    if isinstance(model, StudiedModel):  # only such a model has question templates
+        config.check_model(model)
     work = study.prepare(model, data, config)
-    sizes, ids = work.sizes, None
-    if sizes is None:
-        samples = [work.data[index] for index in range(len(work.data))]
-        sizes, ids = [len(s.expressions) for s in samples], [s.image_id for s in samples]
+    sizes, ids = work.samples()
     resolved = config.model_dump(mode="json") | dict(work.resolved or {})
     key = RunKey(
         study=study.name,
@@ -320,7 +320,7 @@ def run_chunk(
     return PartResult(rows, counts, tuple(failures), tuple(notes))
 
 
-def summary_of(study: Study[ModelT, ConfigT], config: ConfigT, run: Run) -> Summary:
+def summary_of(study: Study[ModelT, DataT, ConfigT], config: ConfigT, run: Run) -> Summary:
     """Claims and tables from all rows of a run."""
     rows = run.rows()
     claims = [] if rows.empty else study.claims(rows, config)

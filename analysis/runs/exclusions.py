@@ -7,13 +7,17 @@ from litelvlm.analysis.runs.outcome import Exclusion
 
 
 def reasons(excluded: Sequence[Exclusion]) -> dict[tuple[str, int], str]:
-    """Why a method has no rows at a budget, by method and budget.
+    """Why a method has no rows at a number of tokens, by method and budget; shares are left out.
 
     Example:
         >>> reasons([Exclusion(method="fastv", budget=8, reason="the smallest budget is 37")])
         {('fastv', 8): 'the smallest budget is 37'}
     """
-    return {(entry.method, entry.budget): entry.reason for entry in excluded}
+    return {
+        (entry.method, entry.budget): entry.reason
+        for entry in excluded
+        if isinstance(entry.budget, int)
+    }
 
 
 def exclusion_lines(excluded: Sequence[Exclusion]) -> list[str]:

@@ -66,7 +66,7 @@ class Run:
         except UNREADABLE as error:
             aside = set_aside(path)
             log.warning(
-                "part %s does not count and will be computed again: %s; it now lies in %s",
+                "part %s does not count and will be computed again: %s; it is now %s",
                 path.name,
                 first_line(error),
                 aside.name,
@@ -129,7 +129,7 @@ class Run:
         """Write ``summary.json``."""
         path = self.folder / "summary.json"
         if path.is_dir():
-            log.warning("%s is a folder; it now lies in %s", path, set_aside(path).name)
+            log.warning("%s is a folder; it is now %s", path, set_aside(path).name)
         atomic_write(path, summary.model_dump_json(indent=1) + "\n")
 
     def save(self, state: State, **changes: object) -> None:
@@ -193,7 +193,7 @@ def open_run(
         for name in ("rows", "sessions"):
             if (folder / name).is_file():
                 aside = set_aside(folder / name)
-                log.warning("%s is a file; it now lies in %s", folder / name, aside.name)
+                log.warning("%s is a file; it is now %s", folder / name, aside.name)
             (folder / name).mkdir(exist_ok=True)
         # Whoever holds the whole run is alone here; another share may be writing right now.
         age = 0.0 if shard.count == 1 else 3600.0
@@ -296,7 +296,7 @@ def _write_config(folder: Path, key: RunKey) -> None:
     path = folder / "config.yaml"
     if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
         log.warning(
-            "config.yaml of %s was changed by hand; it now lies in %s, and the run writes its own",
+            "config.yaml of %s was changed by hand; it is now %s, and the run writes its own",
             folder.name,
             set_aside(path).name,
         )

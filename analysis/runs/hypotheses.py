@@ -85,7 +85,7 @@ class Hypothesis(Frozen):
         return value
 
 
-class Family(Frozen):
+class HypothesisFamily(Frozen):
     """Hypotheses whose p-values are adjusted together.
 
     Attributes:
@@ -106,7 +106,7 @@ class Family(Frozen):
         return value
 
 
-def read_family(path: str | Path) -> Family:
+def read_family(path: str | Path) -> HypothesisFamily:
     """Read a file of hypotheses.
 
     Raises:
@@ -115,7 +115,7 @@ def read_family(path: str | Path) -> Family:
     """
     try:
         loaded: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return Family.model_validate(_named(loaded))
+        return HypothesisFamily.model_validate(_named(loaded))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML file: {error}") from error
     except ValidationError as error:
@@ -129,7 +129,9 @@ def _named(value: object) -> object:
     return [_named(entry) for entry in value] if isinstance(value, list) else value
 
 
-def judge(family: Family, rows: Mapping[str, pd.DataFrame]) -> tuple[list[Claim], pd.DataFrame]:
+def judge(
+    family: HypothesisFamily, rows: Mapping[str, pd.DataFrame]
+) -> tuple[list[Claim], pd.DataFrame]:
     """Claims of the hypotheses whose study has rows, and the family after Holm's adjustment.
 
     Args:
@@ -251,7 +253,7 @@ def _linear(numbers: Float[Array, "n"], sides: Shaped[Array, "n 2"]) -> Float[Ar
     return found
 
 
-def family_text(family: Family, table: pd.DataFrame) -> str:
+def family_text(family: HypothesisFamily, table: pd.DataFrame) -> str:
     """The family after adjustment, as lines of a terminal."""
     lines = [f"family {family.family}, p-values adjusted together by Holm's method\n"]
     for line in table.to_dict("records"):

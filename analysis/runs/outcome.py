@@ -48,10 +48,10 @@ class Exclusion(Frozen):
 
     Attributes:
         method: Label of the method.
-        budget: Tokens.
-        reason: Why it cannot keep to the budget.
+        budget: Tokens, or their share where every image has another number of tokens.
+        reason: Why it cannot keep to the budget, or work with the model at all.
     """
 
     method: str
-    budget: int
+    budget: int | float
     reason: str

@@ -1,4 +1,4 @@
-"""A study: one question asked of a model and a data set, as an object that the engine runs."""
+"""A study: one question about a model and a data set, as an object that the engine runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.work import Work
-from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel, StudiedModel
+from litelvlm.data.dataset import IdentifiedData
+from litelvlm.models.base import GroundingModel, IdentifiedModel
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
-ModelT = TypeVar("ModelT", bound=StudiedModel)
+DataT = TypeVar("DataT", bound=IdentifiedData)
+ModelT = TypeVar("ModelT", bound=IdentifiedModel)
 Tables = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Study(Generic[ModelT, ConfigT]):
+class Study(Generic[ModelT, DataT, ConfigT]):
     """One question and everything needed to answer it.
 
     Attributes:
@@ -41,28 +42,28 @@ class Study(Generic[ModelT, ConfigT]):
     name: str
     question: str
     Config: type[ConfigT]
-    prepare: Callable[[ModelT, Dataset, ConfigT], Work]
+    prepare: Callable[[ModelT, DataT, ConfigT], Work]
     columns: tuple[Column, ...]
     claims: Callable[[pd.DataFrame, ConfigT], list[Claim]]
     tables: Callable[[pd.DataFrame, ConfigT], dict[str, pd.DataFrame]]
     interpret: Callable[[Sequence[Claim], Tables], str]
-    pictures: Callable[[ModelT, Dataset, Path, ConfigT], None] | None = None
+    pictures: Callable[[ModelT, DataT, Path, ConfigT], None] | None = None
 
     @property
-    def reads(self) -> type[StudiedModel]:
+    def reads(self) -> type[IdentifiedModel]:
         """The least that it needs of a model: what ``prepare`` says of its first argument.
 
         Masks, if it says nothing.
         """
         first = next(iter(signature(self.prepare).parameters))
-        found: type[StudiedModel] = get_type_hints(self.prepare).get(first, GroundingModel)
+        found: type[IdentifiedModel] = get_type_hints(self.prepare).get(first, GroundingModel)
         return found
 
-    def fits(self, model: StudiedModel) -> bool:
+    def fits(self, model: IdentifiedModel) -> bool:
         """Whether a model has what the study reads."""
         return isinstance(model, self.reads)
 
-    def refusal(self, model: StudiedModel, able: Sequence[str] = ()) -> str:
+    def refusal(self, model: IdentifiedModel, able: Sequence[str] = ()) -> str:
         """Message for a model that does not fit.
 
         Args:

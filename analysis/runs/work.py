@@ -28,7 +28,8 @@ class Work:
     """How a study makes its rows, with model, data and configuration at hand.
 
     Attributes:
-        data: The images whose rows are made: the whole split, or those that the study chose.
+        data: The images whose rows are made: the whole split, or those that the study chose; None
+            where ``sizes`` says all there is to know of them.
         begin: From the index of an image to the function that computes its rows. ``begin`` runs
             ahead in a thread of its own, so it reads files and must not touch the model.
         sizes: Samples of each image, for progress and counts; None counts its expressions.
@@ -39,7 +40,7 @@ class Work:
         protocol: How expressions are put into conversations (``litelvlm.analysis.runs.protocols``).
     """
 
-    data: Dataset
+    data: Dataset | None
     begin: Callable[[int], Callable[[], ItemResult]]
     sizes: Sequence[int] | None = None
     resolved: Mapping[str, object] | None = None
@@ -47,3 +48,14 @@ class Work:
     excluded: tuple[Exclusion, ...] = ()
     notes: tuple[str, ...] = ()
     protocol: str = "single"
+
+    def __post_init__(self) -> None:
+        if self.data is None and self.sizes is None:
+            raise ValueError("data and sizes are both missing; give one, so that parts can be made")
+
+    def samples(self) -> tuple[Sequence[int], Sequence[int] | None]:
+        """Samples of each image, and the ids of the images where these are known."""
+        if self.sizes is not None or self.data is None:
+            return self.sizes or (), None
+        images = [self.data[index] for index in range(len(self.data))]
+        return [len(one.expressions) for one in images], [one.image_id for one in images]

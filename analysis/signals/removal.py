@@ -89,7 +89,7 @@ def ridge_on_masks(
         ValueError: If ``kept`` does not lie between 1 and one less than the tokens.
     """
     if not 1 <= kept < n_players:
-        raise ValueError(f"kept must lie between 1 and {n_players - 1}, got {kept}")
+        raise ValueError(f"kept must be between 1 and {n_players - 1}, got {kept}")
     present = rng.random((samples, n_players)).argsort(1).argsort(1) < kept
     design = present - present.mean(0)
     outcome = game(present)

@@ -123,7 +123,7 @@ def text_rows(
     return found
 
 
-class Measured(NamedTuple):
+class AttentionMeasures(NamedTuple):
     """Measures of one sentence.
 
     Attributes:
@@ -138,7 +138,7 @@ class Measured(NamedTuple):
     everywhere: dict[str, Float[Array, "layers heads"]]
 
 
-def _rows(measured: Measured, wording: Wording, tags: Row) -> list[Row]:
+def _rows(measured: AttentionMeasures, wording: Wording, tags: Row) -> list[Row]:
     rows = []
     for layer in range(len(measured.together["rollout_sos"])):
         here = tags | {"layer": layer}
@@ -177,7 +177,7 @@ def _measure(
     length: int,
     content: Int[Array, "c"],
     marks: Int[Array, "m"],
-) -> Measured:
+) -> AttentionMeasures:
     maps, carried = (
         kind[:, number, :, :length, :length].cpu().numpy().astype(np.float64)
         for kind in (flow.weights, flow.carried)
@@ -197,11 +197,11 @@ def _measure(
     whole |= {
         name: values[:, number, length - 1, 0].cpu().numpy() for name, values in rolled.items()
     }
-    return Measured(heads, whole, everywhere_measures(maps, content, marks))
+    return AttentionMeasures(heads, whole, everywhere_measures(maps, content, marks))
 
 
 def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int[Array, "c"]:
-    """Where the expression's tokens stand in the sentence's (the first place, if several).
+    """Positions of the expression's tokens in the sentence's (the first ones, if several).
 
     Raises:
         UnusableTextError: If there are none, or they do not stand together.

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.arrays import Array
-from litelvlm.clip.probes.text import TextTrace
+from litelvlm.clip.probes.text import TextTrace, eos_attention
 
 SINK_LIFT = 2.0
 """Lift from which [SOS] counts as a sink: twice what uniform attention gives it."""
@@ -53,16 +53,15 @@ def sos_ranks(trace: TextTrace) -> list[float]:
     It is the participation ratio of the squared singular values, not centred.
     """
     n_heads = trace.tower.n_text_heads
-    rows = torch.arange(len(trace.text.eos_index))
+    weights = eos_attention(trace)[..., 0]
     found = []
-    for block, states in zip(trace.tower.text_blocks, trace.inputs, strict=True):
-        query, keys, values = (x.float().unflatten(-1, (n_heads, -1)) for x in block.qkv(states))
-        own = query[rows, trace.text.eos_index]
-        logits = torch.einsum("the,tkhe->thk", own, keys) * own.shape[-1] ** -0.5
-        weights = logits.masked_fill(trace.beyond[:, None], float("-inf")).softmax(-1)[..., 0]
+    for layer, (block, states) in enumerate(
+        zip(trace.tower.text_blocks, trace.inputs, strict=True)
+    ):
+        values = block.qkv(states)[2].float().unflatten(-1, (n_heads, -1))
         by_head = block.output_weight.float().unflatten(-1, (n_heads, -1))
         moved = torch.einsum("the,ohe->tho", values[:, 0], by_head)
-        found.append(effective_rank((weights[..., None] * moved).sum(1)))
+        found.append(effective_rank((weights[layer, ..., None] * moved).sum(1)))
     return found
 
 

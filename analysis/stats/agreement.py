@@ -54,7 +54,7 @@ def _extrapolated(agreement: Float[Array, "k"]) -> float:
 def _depth(k: int, limit: int) -> int:
     if not 1 <= k <= limit:
         raise ValueError(
-            f"the depth must lie between 1 and {limit}, the tokens that are ranked, got {k}"
+            f"the depth must be between 1 and {limit}, the tokens that are ranked, got {k}"
         )
     return k
 

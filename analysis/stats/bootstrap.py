@@ -77,7 +77,7 @@ class Bootstrap(NamedTuple):
             ValueError: If the level does not lie between 0 and 1.
         """
         if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
+            raise ValueError(f"level must be between 0 and 1, got {level}; 0.95 is usual")
         if not len(self.draws):
             return [self.undefined(float(value), ONE_IMAGE) for value in self.value]
         method = f"{level:.0%} image bootstrap, B={len(self.draws)}"

@@ -1,38 +1,68 @@
-"""Scores of dense label maps."""
+"""Scores of dense label maps, from sums over images so that images can be resampled."""
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from litelvlm.arrays import Array
 
 
-def mean_iou(predicted: Int[Array, "n"], target: Int[Array, "n"], n_classes: int) -> float:
-    """Mean over classes of intersection over union, all pixels counted together.
-
-    Classes that neither map holds are left out, as in open-vocabulary segmentation.
+def class_sums(counts: Int[Array, "n c"], target: Int[Array, "n"]) -> Float[Array, "n s"]:
+    """What mean IoU needs of regions of one true class each; the sum over regions is the data's.
 
     Args:
-        predicted: Class of each pixel or patch, from 0.
-        target: The true one.
-        n_classes: Number of classes.
+        counts: Patches of each region by the class that they are called.
+        target: The true class of each region, from 0.
+
+    Returns:
+        Three blocks of c columns: patches called rightly, patches called so, patches truly so.
 
     Raises:
-        ValueError: If the maps differ in length, are empty, or hold a class outside the range.
+        ValueError: If a true class is outside the range.
 
     Example:
-        >>> import numpy as np
-        >>> mean_iou(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
-        0.5833333333333333
+        >>> class_sums(np.array([[3, 1]]), np.array([0])).tolist()
+        [[3.0, 0.0, 3.0, 1.0, 4.0, 0.0]]
     """
-    if len(predicted) != len(target) or not len(target):
-        raise ValueError(f"maps of equal length are needed, got {len(predicted)} and {len(target)}")
-    both = np.concatenate([predicted, target])
-    if both.min() < 0 or both.max() >= n_classes:
+    n_classes = counts.shape[1]
+    if len(target) and (target.min() < 0 or target.max() >= n_classes):
         raise ValueError(
-            f"classes {both.min()} to {both.max()} are outside 0 to {n_classes - 1}; "
-            "leave out ignored pixels first"
+            f"classes {target.min()} to {target.max()} are outside 0 to {n_classes - 1}; "
+            "leave out ignored regions first"
         )
-    counts = np.bincount(target * n_classes + predicted, minlength=n_classes**2)
-    table = counts.reshape(n_classes, n_classes)
-    inter, union = np.diag(table), table.sum(0) + table.sum(1) - np.diag(table)
-    return float((inter[union > 0] / union[union > 0]).mean())
+    truly = np.eye(n_classes)[target]
+    sums: Array = np.hstack([truly * counts, counts, truly * counts.sum(1, keepdims=True)])
+    return sums
+
+
+def mean_iou(sums: Float[Array, "b s"]) -> Float[Array, "b 1"]:
+    """Mean over classes of intersection over union, all patches counted together.
+
+    Classes that are neither there nor called are left out, as in open-vocabulary segmentation.
+
+    Args:
+        sums: Sums of the columns of ``class_sums``, a line for each resample.
+
+    Example:
+        >>> mean_iou(np.array([[1.0, 2, 0, 1, 3, 0, 2, 2, 0]])).round(4).tolist()
+        [[0.5833]]
+    """
+    both, called, truly = np.split(sums, 3, axis=1)
+    union = called + truly - both
+    with np.errstate(invalid="ignore"):
+        shares = np.where(union > 0, both / union, np.nan)
+    mean: Array = np.nanmean(shares, axis=1, keepdims=True)
+    return mean
+
+
+def guessed_iou(truly: Float[Array, "c"]) -> float:
+    """Mean IoU of patches that are called one of c classes at random, where many are.
+
+    Args:
+        truly: Patches of each class.
+
+    Example:
+        >>> guessed_iou(np.array([50.0, 50.0]))
+        0.3333333333333333
+    """
+    called = np.full(len(truly), truly.sum() / len(truly))
+    return float(mean_iou(np.concatenate([truly / len(truly), called, truly])[None])[0, 0])

@@ -87,7 +87,7 @@ def mean_lines(values: pd.DataFrame, name: str = "mean") -> pd.DataFrame:
 
 
 def lines_of(found: Bootstrap, labels: "pd.Index[str]", name: str) -> pd.DataFrame:
-    """The estimates of several statistics as lines behind their labels."""
+    """The estimates of several statistics as table lines, each after its labels."""
     lines = pd.DataFrame([estimate.line(name) for estimate in found.estimates()])
     return pd.concat([labels.to_frame(index=False), lines], axis=1)
 

@@ -58,6 +58,34 @@ def auroc(
     return value
 
 
+def auroc_of_rows(
+    scores: Float[Array, "rows n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
+) -> Float[Array, "rows"]:
+    """``auroc`` of many rows of scores against one mask, by counting pairs: the same numbers.
+
+    One call for 30 rows of 64 tokens costs less than a tenth of 30 calls. All pairs of all rows are
+    in memory at once, so it is meant for few tokens.
+
+    Raises:
+        ValueError: If a score is not finite, or no token is inside or none outside.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([True, True, False, False])
+        >>> auroc_of_rows(np.array([[1.0, 2.0, 2.0, 3.0]]), labels, ~labels).tolist()
+        [0.125]
+    """
+    check_finite(scores, "scores")
+    if not (inside.any() and outside.any()):
+        raise ValueError(
+            "a mask without tokens on either side has no AUROC; skip that sample with its reason"
+        )
+    first, second = scores[:, inside, None], scores[:, None, outside]
+    wins = (first > second).sum((1, 2)) + (first == second).sum((1, 2)) / 2
+    value: Array = np.asarray(wins / (inside.sum() * outside.sum()))
+    return value
+
+
 def reversal_index(area: Float[Array, "*masks"]) -> Float[Array, "*masks"]:
     """RI = 1 - 2 AUROC, in [-1, 1]: positive when the mask's tokens score lower."""
     value: Array = np.asarray(1 - 2 * area)

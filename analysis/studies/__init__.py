@@ -1,21 +1,45 @@
 """The closed table of studies."""
 
-STUDIES = (
-    "reversal",
-    "mechanism",
-    "sink",
-    "sink_causal",
-    "emergence",
-    "importance",
-    "faithfulness",
-    "sweep",
-    "ablations",
-    "quantisation",
+from collections.abc import Mapping
+from types import MappingProxyType
+
+QUESTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "reversal": (
+            "Do the referent's tokens have low similarity to the text, and "
+            "does that depend on the text?"
+        ),
+        "mechanism": "Which part of CLIP makes the referent's tokens dissimilar to the text?",
+        "sink": "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?",
+        "sink_causal": "Does the text tower's attention sink cause the reversal?",
+        "emergence": (
+            "Which conditions of training create the reversal and the sink in small CLIPs?"
+        ),
+        "importance": (
+            "Do the tokens that the reversed ranking keeps matter inside the language model?"
+        ),
+        "faithfulness": "Does a ranking of tokens foretell what their removal does to the mask?",
+        "sweep": "How much of the unpruned accuracy does each method keep at each token budget?",
+        "ablations": (
+            "What is left of the method when each part of it is removed, reversed or replaced?"
+        ),
+        "quantisation": "Does pruning cost more where the language model has fewer bits?",
+    }
 )
-"""Studies in the order in which they run. Each is a folder here that holds a ``STUDY``."""
+"""The question of each study, in the order in which they run. Each is a folder here that holds a
+``STUDY``. The questions are here so that listing them imports no study."""
+
+STUDIES = tuple(QUESTIONS)
+"""Names of the studies in the order in which they run."""
 
 BY_NAME = ("quantisation",)
 """Studies that run only where they are named, never with "all": they need an extra package."""
 
 BENCH = "efficiency"
 """The study that times the machine; ``litelvlm bench`` runs it by itself, never with the others."""
+
+ANSWERS = "understanding"
+"""The study whose data are questions; ``litelvlm evaluate --task`` runs it."""
+
+EVERY_STUDY = (*STUDIES, BENCH, ANSWERS)
+"""Every study in the order of a report."""

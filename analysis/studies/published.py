@@ -26,7 +26,7 @@ ACCURACY_CAUTION = (
 UNPRUNED = (79.5, 83.2, 76.9, 72.6, 78.7, 64.6, 74.2, 74.9)
 """Published cIoU without pruning, by split."""
 
-METHODS: dict[str, str] = {
+METHOD_BY_LABEL: dict[str, str] = {
     "TRIM": "trim",
     "FastV": "fastv",
     "LLaVA-PruMerge": "prumerge",
@@ -81,7 +81,7 @@ def accuracy(data: str = "", split: str = "") -> pd.DataFrame:
 
     whole = mean(UNPRUNED)
     lines = [
-        (label, METHODS[label], tokens, mean(scores))
+        (label, METHOD_BY_LABEL[label], tokens, mean(scores))
         for (label, tokens), scores in ACCURACY.items()
     ]
     table = pd.DataFrame(lines, columns=["label", "method", "tokens", "ciou"])

@@ -13,20 +13,20 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.runs.told.watching import Watcher, nobody
-from litelvlm.analysis.studies import BENCH, STUDIES
+from litelvlm.analysis.studies import BENCH, EVERY_STUDY, STUDIES
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import StudiedModel
 from litelvlm.names import check_name
 
 
-def get_study(name: str) -> Study[StudiedModel, StudyConfig]:
+def get_study(name: str) -> Study[StudiedModel, Dataset, StudyConfig]:
     """Import a study on first use.
 
     Raises:
         ValueError: If it is not in the table.
     """
-    check_name(name, (*STUDIES, BENCH), "study")
-    found: Study[StudiedModel, StudyConfig] = import_module(
+    check_name(name, EVERY_STUDY, "study")
+    found: Study[StudiedModel, Dataset, StudyConfig] = import_module(
         f"litelvlm.analysis.studies.{name}"
     ).STUDY
     return found
@@ -37,7 +37,7 @@ def studies_for(model: StudiedModel) -> tuple[str, ...]:
     return tuple(name for name in (*STUDIES, BENCH) if get_study(name).fits(model))
 
 
-def require_fit(study: Study[StudiedModel, StudyConfig], model: StudiedModel) -> None:
+def require_fit(study: Study[StudiedModel, Dataset, StudyConfig], model: StudiedModel) -> None:
     """Refuse a model that lacks what a study reads, and name the studies that can ask it.
 
     Raises:
@@ -48,7 +48,7 @@ def require_fit(study: Study[StudiedModel, StudyConfig], model: StudiedModel) ->
 
 
 def run_study(
-    study: str | Study[StudiedModel, StudyConfig],
+    study: str | Study[StudiedModel, Dataset, StudyConfig],
     model: StudiedModel,
     data: Dataset,
     out: str | Path = "runs",
@@ -104,7 +104,7 @@ def run_study(
 
 
 def run_with_pictures(
-    study: Study[StudiedModel, StudyConfig],
+    study: Study[StudiedModel, Dataset, StudyConfig],
     model: StudiedModel,
     data: Dataset,
     config: StudyConfig,

@@ -34,7 +34,7 @@ PROBES = {
 """Panels of each study: claim or probe in the table "categories", and what its values are."""
 
 
-class LeftOut(NamedTuple):
+class ExcludedCounts(NamedTuple):
     """Categories that a panel does not show.
 
     Attributes:
@@ -46,7 +46,9 @@ class LeftOut(NamedTuple):
     between: int
 
 
-def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataFrame, LeftOut]:
+def shown_categories(
+    table: pd.DataFrame, value: str = "mean"
+) -> tuple[pd.DataFrame, ExcludedCounts]:
     """Lines of the categories that fit on a page, largest value first, and how many are left out.
 
     Categories with fewer than ``FEWEST`` expressions are left out, unless no other is there.
@@ -62,7 +64,7 @@ def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataF
     few, between = len(table) - len(ordered), max(0, len(ordered) - 2 * ENDS)
     if between:
         ordered = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
-    return ordered, LeftOut(few, between)
+    return ordered, ExcludedCounts(few, between)
 
 
 def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
@@ -79,13 +81,13 @@ def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
     return ax
 
 
-def left_out(n: LeftOut) -> str:
+def excluded_text(n: ExcludedCounts) -> str:
     """What a panel says of the categories that it does not show.
 
     Example:
-        >>> left_out(LeftOut(0, 0)), left_out(LeftOut(30, 0))
+        >>> excluded_text(ExcludedCounts(0, 0)), excluded_text(ExcludedCounts(30, 0))
         ('every category', 'categories of 5 expressions or more, 30 others left out')
-        >>> left_out(LeftOut(0, 4))
+        >>> excluded_text(ExcludedCounts(0, 4))
         'the 12 categories at either end, 4 between them left out'
     """
     parts = {
@@ -106,7 +108,7 @@ def _panels(run: Saved, titles: Mapping[str, str], heading: str) -> RenderedFigu
         ax.tick_params(labelsize=7)
     style.heading(figure, run.title(heading))
     counts = sorted({n for _, _, n in drawn})
-    what = f"{' or '.join(map(left_out, counts))}; 95 % intervals from resampling images"
+    what = f"{' or '.join(map(excluded_text, counts))}; 95 % intervals from resampling images"
     return RenderedFigure(figure, sample_note(table[table["claim"].isin(titles)], what))
 
 

@@ -79,8 +79,8 @@ def _strata(run: Saved) -> RenderedFigure:
     style.heading(figure, run.title("Where does LiteLVLM beat random tokens?"))
     what = f"per group; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
     if len(shown) < len(table):
-        left_out = len(table[["stratum", "group"]].drop_duplicates()) - groups
-        what += f"; groups with fewer than {MIN_IMAGES} images left out: {left_out}"
+        n_excluded = len(table[["stratum", "group"]].drop_duplicates()) - groups
+        what += f"; groups with fewer than {MIN_IMAGES} images left out: {n_excluded}"
     return RenderedFigure(figure, protocol_note(run, shown, what))
 
 

@@ -117,9 +117,9 @@ class TowerParts(nn.Module, ABC):
         """Visual projection without the norm before it.
 
         Raises:
-            ValueError: If the family projects behind its norm only.
+            ValueError: If the family projects after its norm only.
         """
-        raise ValueError(f"{self.family} projects behind its norm only; use norm=True")
+        raise ValueError(f"{self.family} projects after its norm only; use norm=True")
 
     def map_values(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
         """Value path of attention pooling: each state alone through norm, pooling and MLP.

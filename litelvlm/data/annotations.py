@@ -150,11 +150,13 @@ def _annotation(record: Mapping[str, object]) -> tuple[int, Annotation]:
 
 
 def _deeper(value: object, levels: int) -> bool:
-    """Whether lists and objects are nested more than so many levels deep."""
+    """Whether lists and objects, as JSON makes them, are nested more than so many levels deep."""
     if not isinstance(value, list | dict):
         return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(item, levels - 1) for item in inside)
+    inside = list(value.values()) if isinstance(value, dict) else value
+    if levels == 0 or not {list, dict} & set(map(type, inside)):
+        return levels == 0
+    return any(_deeper(item, levels - 1) for item in inside)
 
 
 def _whole(value: object) -> int:

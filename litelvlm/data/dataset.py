@@ -69,8 +69,8 @@ class Sample(Protocol):
 
 
 @runtime_checkable
-class Dataset(Protocol):
-    """The images of one split."""
+class IdentifiedData(Protocol):
+    """A split that a run can name in its key and in its record."""
 
     @property
     def name(self) -> str:
@@ -87,6 +87,11 @@ class Dataset(Protocol):
     @property
     def digest(self) -> str:
         """Digest of the content."""
+
+
+@runtime_checkable
+class Dataset(IdentifiedData, Protocol):
+    """The images of one split."""
 
     def __len__(self) -> int:
         """Number of images."""

@@ -114,7 +114,7 @@ class HubTables:
         content = parts.get("bytes")
         if not content:
             raise RefDataError(
-                "the image has no bytes; take the form of the dataset that holds its images"
+                "the image has no bytes; take the version of the dataset that includes its images"
             )
         name = picture_name(str(row.get("file_name") or parts.get("path") or ""), content)
         known = self.images.get(name)

@@ -21,7 +21,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Family:
+class RefFamily:
     """One dataset of the family.
 
     Attributes:
@@ -39,21 +39,23 @@ class Family:
     pictures: str = "the COCO 2014 training images"
 
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
+FAMILIES: Mapping[str, RefFamily] = MappingProxyType(
     {
-        "refcoco": Family({"unc": ("refs(unc).p",)}, {"unc": _AB}),
-        "refcoco+": Family({"unc": ("refs(unc).p",)}, {"unc": _AB}),
-        "refcocog": Family(
+        "refcoco": RefFamily({"unc": ("refs(unc).p",)}, {"unc": _AB}),
+        "refcoco+": RefFamily({"unc": ("refs(unc).p",)}, {"unc": _AB}),
+        "refcocog": RefFamily(
             {"umd": ("refs(umd).p",), "google": ("refs(google).p",)},
             {"umd": ("train", "val", "test"), "google": ("train", "val")},
         ),
-        "refclef": Family(
+        "refclef": RefFamily(
             {"unc": ("refs(unc).p",)},
             {"unc": (*_AB, "testC")},
             images="images/saiapr_tc-12",
             pictures="the SAIAPR TC-12 images (segmented ImageCLEF)",
         ),
-        "grefcoco": Family({"unc": ("grefs(unc).p", "grefs(unc).json")}, {"unc": _AB}, exact=True),
+        "grefcoco": RefFamily(
+            {"unc": ("grefs(unc).p", "grefs(unc).json")}, {"unc": _AB}, exact=True
+        ),
     }
 )
 

@@ -149,7 +149,7 @@ def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) ->
             first, n = first or f"reference {ref.ref_id} {problem}", n + 1
     if n:
         raise RefDataError(
-            f"{refs_path} does not belong to the instances.json beside it: {first} "
+            f"{refs_path} does not belong to the instances.json in its folder: {first} "
             f"({n} references fail in all); take both files from the same release"
         )
 

@@ -13,7 +13,7 @@ import transformers
 from litelvlm.arrays import Array
 from litelvlm.data.refer import ReferDataset
 from litelvlm.embedded.evaluate import (
-    Condition,
+    ScoredCondition,
     Scores,
     by_image,
     conditions,
@@ -57,7 +57,7 @@ class ScoreRow(TypedDict):
     p50: tuple[float, float, float]
 
 
-def score_rows(scores: Scores, table: Sequence[Condition]) -> list[ScoreRow]:
+def score_rows(scores: Scores, table: Sequence[ScoredCondition]) -> list[ScoreRow]:
     """CIoU and P@0.5 of every condition with 95 % image-bootstrap intervals, draws pooled."""
     rows: list[ScoreRow] = []
     start = 0

@@ -31,7 +31,7 @@ _GROUPS, _GROUP = 10, 64  # groups of scenes for the retrieval, and scenes of a 
 
 
 @dataclass(frozen=True)
-class Condition:
+class ScoredCondition:
     """One row of the score table.
 
     Attributes:
@@ -48,26 +48,28 @@ class Condition:
     blank: bool = False
 
 
-def conditions(n_tokens: int) -> list[Condition]:
+def conditions(n_tokens: int) -> list[ScoredCondition]:
     """Unpruned, random at a third and an eighteenth of the tokens, oracles at a third, no image."""
     most, least = n_tokens // 3, n_tokens // 18
     randoms = tuple(get_pruner("random", seed=seed) for seed in range(5))
     return [
-        Condition("unpruned"),
-        Condition(f"random {most}, contiguous positions, 5 draws", randoms, most),
-        Condition(f"random {least}, contiguous positions, 5 draws", randoms, least),
-        Condition(f"mask oracle {most}, contiguous positions", (get_pruner("mask_oracle"),), most),
-        Condition(
+        ScoredCondition("unpruned"),
+        ScoredCondition(f"random {most}, contiguous positions, 5 draws", randoms, most),
+        ScoredCondition(f"random {least}, contiguous positions, 5 draws", randoms, least),
+        ScoredCondition(
+            f"mask oracle {most}, contiguous positions", (get_pruner("mask_oracle"),), most
+        ),
+        ScoredCondition(
             f"mask oracle {most}, original positions",
             (get_pruner("mask_oracle", positions="original"),),
             most,
         ),
-        Condition(
+        ScoredCondition(
             f"inverse mask oracle {most}, contiguous positions",
             (get_pruner("inverse_mask_oracle"),),
             most,
         ),
-        Condition("blank image", blank=True),
+        ScoredCondition("blank image", blank=True),
     ]
 
 
@@ -87,7 +89,7 @@ class Scores(NamedTuple):
 
 
 def evaluate(
-    model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Sequence[Condition]
+    model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Sequence[ScoredCondition]
 ) -> Scores:
     """Ground every expression of a split under each condition, in the single protocol.
 
@@ -131,7 +133,7 @@ def _request(
     sample: ReferSample,
     mask: Array,
     line: int,
-    row: Condition,
+    row: ScoredCondition,
     pruner: Pruner | None,
 ) -> Request:
     """One expression under one condition; an oracle knows the mask."""

@@ -240,7 +240,7 @@ def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
     rows, columns = grid
     if not 1 <= blocks <= min(grid):
         raise ValueError(
-            f"blocks must lie between 1 and {min(grid)}, the shorter side of the grid, got {blocks}"
+            f"blocks must be between 1 and {min(grid)}, the shorter side of the grid, got {blocks}"
         )
     row, column = torch.arange(rows) * blocks // rows, torch.arange(columns) * blocks // columns
     return (row[:, None] * blocks + column).flatten()

@@ -28,6 +28,7 @@ __all__ = [
     "Grounder",
     "Grounding",
     "GroundingModel",
+    "IdentifiedModel",
     "ImageView",
     "QueriedModel",
     "Request",
@@ -39,8 +40,8 @@ __all__ = [
 ]
 
 
-class StudiedModel(ABC):
-    """A model that a study may ask. What a study needs beyond this, it names (``Study.reads``).
+class IdentifiedModel(ABC):
+    """A loaded model that a run can name in its key and in its record.
 
     Attributes:
         name: The name it was loaded by, with every option that differs from the official code.
@@ -61,6 +62,13 @@ class StudiedModel(ABC):
     @abstractmethod
     def dtype(self) -> torch.dtype:
         """Number type of the weights."""
+
+
+class StudiedModel(IdentifiedModel):
+    """A model that is asked about expressions.
+
+    What a study needs beyond this, it names (``Study.reads``).
+    """
 
     @abstractmethod
     def view(self, height: int, width: int) -> ImageView:
@@ -277,6 +285,24 @@ class GroundingModel(TowerModel):
             conversations: One per image; their answers are given (teacher forcing).
             selections: One per image; None keeps every token.
         """
+
+    def query_conversation(
+        self, state: VisualState, conversation: Conversation, batch_size: int | None = None
+    ) -> TokenQuery:
+        """Ask which visual tokens the answers of a conversation rest on, unpruned.
+
+        Args:
+            state: The encoded image.
+            conversation: Its questions and answers.
+            batch_size: Rows of the language model at once; None for as many as are safe.
+
+        Raises:
+            ValueError: If the language model of this family cannot be read.
+        """
+        raise ValueError(
+            f"this reads the inside of the language model, which {self.name!r} of family "
+            f"{self.family!r} does not show; choose a model of family 'glamm'"
+        )
 
     def grounder(self, batch_size: int) -> Grounder:
         """Make what answers many requests about one image, with up to ``batch_size`` at once."""

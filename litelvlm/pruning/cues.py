@@ -224,7 +224,7 @@ class Cues:
             side = isqrt(min(counts, default=0) // n_frames)
             if len(counts) != 1 or side * side * n_frames not in counts:
                 raise ValueError(
-                    f"the token grid cannot be told from {sorted(counts)} tokens; "
+                    f"the token grid does not follow from {sorted(counts)} tokens; "
                     "pass grid=(rows, columns)"
                 )
             grid = (side, side)

@@ -107,8 +107,10 @@ def test_a_study_added_by_the_guide_runs_and_passes_its_tests(project):
     code = [block for block in blocks(guide, "python") if block.startswith('"""')]
     for place, block in zip(places, code, strict=True):
         place.write_text(block)
-    (entry,) = re.findall(r'here `("mask_size",)` at the end', guide)
-    insert(project / "analysis/studies/__init__.py", '    "quantisation",\n', f"    {entry}")
+    (entry,) = re.findall(r'here\s+`("mask_size": "[^"]+",)`\s+at the end', guide)
+    table = project / "analysis/studies/__init__.py"
+    (last,) = re.findall(r'^ +"quantisation": ".*",\n', table.read_text(), re.MULTILINE)
+    insert(table, last, f"        {entry}")
     imported, drawn, behind = re.findall(r"`((?:\*\*)?\w+(?:\.DRAWINGS)?,)`", guide)
     drawings = project / "figures" / "__init__.py"
     insert(drawings, "    importance,\n", f"    {imported}")

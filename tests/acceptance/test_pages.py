@@ -9,7 +9,7 @@ from chromium import Chromium
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli.verbs.report import write_report
-from litelvlm.analysis.pages.explore.page import LegendEntry, Source, build_page
+from litelvlm.analysis.pages.explore.page import ExplorerSource, LegendEntry, build_page
 from litelvlm.analysis.pages.explore.scores import SIGNALS
 from litelvlm.analysis.studies import sink, sweep
 
@@ -304,7 +304,7 @@ def test_the_pictures_can_be_saved(browser, explorer):
 
 def test_two_runs_stand_side_by_side_on_one_expression(browser, model, data, runs, tmp_path):
     config = sweep.Config(methods=("uniform", "litelvlm"), budgets=(48, 16), seeds=1, limit=2)
-    beside = Source(model, data, complete_run(sweep.STUDY, model, data, config, tmp_path))
+    beside = ExplorerSource(model, data, complete_run(sweep.STUDY, model, data, config, tmp_path))
     page = build_page(
         model, data, runs[0], tmp_path / "p.html", samples=2, inside=False, beside=beside
     )

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from litelvlm.data.outlines import outline_polygons
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, OPENAI_CLIP
+from tests.warm import ROOT
 
 CHECKPOINT = "models/MBZUAI/GLaMM-RefSeg"
 CLIP = f"models/{OPENAI_CLIP}"
@@ -86,6 +88,8 @@ class LoopbackHub:
         hold_at: Bytes of a file after which the connection stays silent, by file name.
         cut_at: Bytes of a file after which the connection is closed, once each, by file name.
         spoiled: Names of files whose bytes are not those that the listing promises.
+        leave_at: Bytes of a file after which the hub cannot be reached any more, by file name.
+        away: Whether every connection is closed without an answer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -94,6 +98,8 @@ class LoopbackHub:
         self.hold_at: dict[str, int] = {}
         self.cut_at: dict[str, int] = {}
         self.spoiled: set[str] = set()
+        self.leave_at: dict[str, int] = {}
+        self.away = False
         self.released = threading.Event()
         hub = self
 
@@ -102,6 +108,18 @@ class LoopbackHub:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+def client_environment(hub: LoopbackHub, folder: Path) -> dict[str, str]:
+    """Variables of a process that asks a hub and keeps what it fetches in a folder."""
+    return os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(folder / "home"),
+        "LITELVLM_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 @contextmanager
@@ -137,6 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
+        if self.served.away:
+            self.close_connection = True
+            return
         parts = [part for part in unquote(urlsplit(self.path).path).split("/") if part]
         if parts[0] == "api":
             self._api(parts[1:])
@@ -185,9 +206,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         hub.asked.append((f"{repository}/{name}", first))
         cut, hold = hub.cut_at.pop(path.name, None), hub.hold_at.pop(path.name, None)
-        stop = cut if cut is not None else hold
+        leave = hub.leave_at.pop(path.name, None)
+        stop = next((place for place in (cut, hold, leave) if place is not None), None)
         self.wfile.write(content[first:stop])
         self.wfile.flush()
+        hub.away |= leave is not None
         if hold is not None:
             hub.released.wait(60)
 

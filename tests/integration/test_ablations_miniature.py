@@ -5,7 +5,7 @@ import numpy as np
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import ablations
-from litelvlm.analysis.studies.ablations.config import METHODS
+from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST
 
 
 def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
@@ -24,7 +24,11 @@ def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
     assert read_record(folder).counts.failed == 0
     rows = read_rows(folder)
     alone = rows[rows["part"] == "methods"]
-    asked = {"none", "litelvlm", *(label for labels in METHODS.values() for label in labels)}
+    asked = {
+        "none",
+        "litelvlm",
+        *(label for labels in METHODS_BY_REQUEST.values() for label in labels),
+    }
     assert set(alone["method"]) == asked
     assert (alone.groupby("method").size() == 2).all()
     measured = alone[alone["method"] == "none"]

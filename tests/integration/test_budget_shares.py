@@ -10,6 +10,7 @@ from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.studies import sweep
 
 
@@ -67,6 +68,6 @@ def test_a_sweep_records_the_share_and_the_tokens_it_became(model, data, tmp_pat
     verb = tyro.cli(
         Study, args=["sweep", "--methods", "uniform", "--budgets", "0.25", "8", "--limit", "1"]
     )
-    folder = complete_run(sweep.STUDY, model, data, verb.configure("sweep"), tmp_path)
+    folder = complete_run(sweep.STUDY, model, data, configure(verb, "sweep"), tmp_path)
     assert yaml.safe_load((folder / "config.yaml").read_text())["config"]["budgets"] == [36, 8]
     assert "budgets asked for: 0.25, 8; as tokens: 36, 8" in read_record(folder).notes

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from register_hooks import spare_register
 from torch._dynamo.utils import counters
 
 from litelvlm import get_pruner, load_model
 from litelvlm.analysis.cli.verbs.bench import Bench
+from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
-from litelvlm.clip.probes.registers import register_neurons, with_spare_register
 from litelvlm.models.attribution import Flow
 from litelvlm.models.base import Request
 from litelvlm.models.glamm import compiled
@@ -64,17 +65,9 @@ def test_hooks_inside_a_compiled_block_are_called_also_after_calls_without(model
     """A graph that was traced without a hook must not serve a call with one."""
     picture = data[0].image()
     other.encode_image(picture)
-    pixels = [model.tower.pixel_values(picture)]
-    assert register_neurons(other.tower, pixels, 3, 1.0) == register_neurons(
-        model.tower, pixels, 3, 1.0
-    )
-    neurons = {1: [0, 5, 9]}
-    plain = with_spare_register(model.tower, pixels[0], neurons)
-    torch.testing.assert_close(
-        with_spare_register(other.tower, pixels[0], neurons), plain, rtol=0, atol=1e-5
-    )
-    untouched = with_spare_register(model.tower, pixels[0], {})
-    assert not torch.allclose(plain, untouched, rtol=0, atol=1e-3)
+    states = spare_register(model, other, picture)
+    torch.testing.assert_close(states.found, states.plain, rtol=0, atol=1e-5)
+    assert not torch.allclose(states.plain, states.untouched, rtol=0, atol=1e-3)
 
 
 def test_gradients_flow_through_what_layers_compute_inside(model, other, data):
@@ -128,6 +121,6 @@ def test_what_cannot_be_compiled_is_refused_before_loading(monkeypatch):
 
 def test_the_command_takes_the_backend(monkeypatch):
     bench = Bench(compile="eager", device="cpu")
-    assert bench.load_model().compiled == "eager"
+    assert model_of(bench).compiled == "eager"
     with pytest.raises(ValueError, match="--compile goes with a GLaMM"):
-        Bench(compile="eager", model="vlm:x").load_studied()
+        studied_of(Bench(compile="eager", model="vlm:x"))

@@ -5,6 +5,7 @@ Torch's tracer takes the place of CUDA graphs (``benchmarks.gpu.graphs.Traced``)
 
 import pytest
 import torch
+from register_hooks import spare_register
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -13,9 +14,9 @@ from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 from benchmarks.gpu.graphs import Traced, counts
 from litelvlm import get_pruner, load_model
 from litelvlm.analysis.cli.verbs.bench import Bench
+from litelvlm.analysis.cli.work.loading import model_of
 from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
 from litelvlm.analysis.studies.efficiency.costs import counted_macs
-from litelvlm.clip.probes.registers import register_neurons, with_spare_register
 from litelvlm.models.attribution import Flow
 from litelvlm.models.glamm.compiled import check_compile
 from litelvlm.models.glamm.graphs import record_parts, recorded_parts
@@ -113,14 +114,9 @@ def test_hooks_inside_recorded_blocks_are_called(model, other, data):
     picture = data[0].image()
     for _ in range(3):
         other.encode_image(picture)
-    pixels = [model.tower.pixel_values(picture)]
-    assert register_neurons(other.tower, pixels, 3, 1.0) == register_neurons(
-        model.tower, pixels, 3, 1.0
-    )
-    neurons = {1: [0, 5, 9]}
-    plain = with_spare_register(model.tower, pixels[0], neurons)
-    assert torch.equal(with_spare_register(other.tower, pixels[0], neurons), plain)
-    assert not torch.equal(plain, with_spare_register(model.tower, pixels[0], {}))
+    states = spare_register(model, other, picture)
+    assert torch.equal(states.found, states.plain)
+    assert not torch.equal(states.plain, states.untouched)
     before = replays(other)["clip_image"]
     other.encode_image(picture)
     assert replays(other)["clip_image"] == before + 1
@@ -231,7 +227,7 @@ def test_without_a_gpu_or_with_other_kernels_it_is_refused_before_loading():
     with pytest.raises(ValueError, match=f"^{refused}.*'inductor', 'aot_eager', 'eager', or leave"):
         load_model("missing", device="cpu", compile="cuda_graphs")
     with pytest.raises(ValueError, match=refused):
-        Bench(compile="cuda_graphs", device="cpu").load_model()
+        model_of(Bench(compile="cuda_graphs", device="cpu"))
     with pytest.raises(ValueError, match="attention kernel 'sdpa' alone, got 'eager'"):
         load_model("embedded", device="cuda", attn="eager", compile="cuda_graphs")
     with pytest.raises(ValueError, match=r"do not go together.*leave one out"):

@@ -3,16 +3,16 @@
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.embedded.evaluate import Condition, evaluate
+from litelvlm.embedded.evaluate import ScoredCondition, evaluate
 from litelvlm.metrics import intersection_union
 
 
 def test_scores_are_the_pixels_of_single_calls(model, data):
     uniform, sample = get_pruner("uniform"), data[0]
     table = [
-        Condition("unpruned"),
-        Condition("uniform", (uniform,), 16),
-        Condition("blank", blank=True),
+        ScoredCondition("unpruned"),
+        ScoredCondition("uniform", (uniform,), 16),
+        ScoredCondition("blank", blank=True),
     ]
     scores = evaluate(model, [sample], table)
     assert scores.intersection.shape == (len(sample.expressions), 3)

@@ -15,10 +15,10 @@ import pytest
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.pages.explore.data import expression_view
-from litelvlm.analysis.pages.explore.page import LegendEntry, Source, build_page
+from litelvlm.analysis.pages.explore.page import ExplorerSource, LegendEntry, build_page
 from litelvlm.analysis.pages.explore.scores import INSIDE, method_score
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance
 from litelvlm.models.glamm.prompting.prompts import conversation
@@ -134,7 +134,7 @@ def test_doubled_pixels_count_as_the_run_counts_them(
     plain = type(sample).mask
     # The whole target lies under two polygons.
     monkeypatch.setattr(type(sample), "mask", lambda *of: 2 * plain(*of))
-    context = Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
+    context = SweepContext(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
     view = expression_view(context, sample, sample.expressions[0], inside=False)
     assert least <= view["unpruned"]["iou"] <= most
 
@@ -203,7 +203,7 @@ def test_it_starts_where_two_methods_differ_most(page, payload):
 def test_two_runs_of_the_same_data_show_the_same_expressions(model, data, run, tmp_path):
     config = sweep.Config(methods=("litelvlm", "uniform"), budgets=(16,), seeds=1, limit=2)
     other = complete_run(sweep.STUDY, model, data, config, tmp_path)
-    beside = Source(model, data, other)
+    beside = ExplorerSource(model, data, other)
     page = build_page(model, data, run, tmp_path / "p.html", samples=2, inside=False, beside=beside)
     first, second = payload_of(page)["runs"]
     assert [view["id"] for view in first["samples"]] == [view["id"] for view in second["samples"]]

@@ -11,8 +11,8 @@ from safetensors import safe_open
 
 from litelvlm import get_pruner, load_model, prune
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.runs.engine import CODE, code_of
-from litelvlm.analysis.studies.understanding import evaluate_questions
+from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.studies.understanding import STUDY, evaluate_questions
 from litelvlm.clip.load import load_tower
 from litelvlm.data.understanding.tasks import TASKS, load_questions
 from litelvlm.embedded.llava.export import as_llava
@@ -141,20 +141,17 @@ def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):
     assert evaluate_questions(vlm, "vqav2", **{**given, "budgets": [9]}).folder != first.folder
 
 
-def test_a_run_is_known_by_the_code_of_its_scores(vlm, tmp_path, monkeypatch):
-    seen = []
-
-    def noted(makers, families):
-        seen.append({one.__module__ for one in makers})
-        return code_of(makers, families)
-
-    monkeypatch.setattr("litelvlm.analysis.studies.understanding.plan.code_of", noted)
-    evaluate_questions(vlm, "gqa", limit=1, out=tmp_path, blank=False)
-    (modules,) = seen
-    closure = CODE.closure(modules)
-    metrics = "litelvlm.metrics.understanding"
-    assert {f"{metrics}.{name}" for name in ("answers", "choices", "scored")} <= closure
-    assert "litelvlm.analysis.studies.understanding.rows" in closure
+def test_a_run_is_known_by_its_model_and_its_questions(vlm, tmp_path):
+    given = {"limit": 1, "out": tmp_path, "blank": False}
+    folder = evaluate_questions(vlm, "gqa", **given).folder
+    run = SavedRun(folder)
+    assert run.record.state == "partial"
+    assert run.record.data["name"] == "gqa"
+    assert (run.record.model["digest"], run.record.model["family"]) == (vlm.digest, "miniature")
+    assert run.summary.study == "understanding"
+    assert [column.name for column in STUDY.columns] == list(run.rows)
+    for other in (replace(vlm, pad=True), replace(vlm, clip=None), replace(vlm, digest="other")):
+        assert evaluate_questions(other, "gqa", **given).folder != folder
 
 
 def test_notes_under_a_limit_are_those_of_the_questions_asked(vlm, tmp_path):
@@ -173,8 +170,25 @@ def test_a_method_that_cannot_work_is_told_with_its_reason(vlm, tmp_path):
         vlm, "gqa", methods=["tome"], budgets=[8], limit=1, out=tmp_path, blank=False
     )
     ((method, budget, reason, n),) = found.failures
-    assert (method, budget, n) == ("tome", 8.0, len(found.rows) // 2)
+    assert (method, budget, n) == ("tome", 8.0, len(found.rows))
     assert "image tower" in reason
+    (excluded,) = SavedRun(found.folder).record.excluded
+    assert (excluded.method, excluded.budget, excluded.reason) == ("tome", 8, reason)
+
+
+def test_a_damaged_picture_fails_alone_and_says_why(vlm, tmp_path):
+    whole = load_questions("gqa").first(2)
+    first = whole.questions[0]
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(first.image.read_bytes()[:200])
+    questions = (replace(first, image=damaged), *whole.questions[1:])
+    few = replace(whole, questions=questions)
+    found = evaluate_questions(vlm, "gqa", few, out=tmp_path, blank=False)
+    ((method, _, reason, n),) = found.failures
+    assert (method, n) == ("none", 1)
+    assert "damaged.png" in reason
+    assert found.rows["state"].eq("failed").sum() == 1
+    assert SavedRun(found.folder).record.state == "done"
 
 
 def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, capsys):

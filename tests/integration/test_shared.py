@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record, read_rows
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.batched import grounder as shared
@@ -337,7 +337,7 @@ def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, dat
     pd.testing.assert_frame_equal(rows[others], small[others])
     # A logit within float noise of 0 may fall on the other side: at most one pixel in ten thousand.
     assert (rows[pixels] - small[pixels]).abs().to_numpy().max() <= 3
-    assert read_record(folder).excluded == Context(model, data, CONFIG, (48, 8)).excluded != ()
+    assert read_record(folder).excluded == SweepContext(model, data, CONFIG, (48, 8)).excluded != ()
     sample = data[0]
     for expression in sample.expressions[:2]:
         single = model.segment(sample.image(), expression.sent, get_pruner("visionzip"), budget=8)
@@ -348,7 +348,7 @@ def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, dat
 
 
 def test_one_sentence_for_two_objects_is_held_against_each(model, data):
-    context = Context(model, data, CONFIG, (48,))
+    context = SweepContext(model, data, CONFIG, (48,))
     loaded = load(context, 0)
     first = 0
     other = next(i for i, mask in enumerate(loaded.masks) if (mask != loaded.masks[first]).any())

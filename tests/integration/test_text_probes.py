@@ -7,7 +7,16 @@ import pytest
 import torch
 from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.clip.probes.text import Edit, edited_embeds, rollout, text_flow, trace_text
+from litelvlm.analysis.signals.text_sinks import sos_ranks
+from litelvlm.clip.probes.text import (
+    Edit,
+    edited_embeds,
+    eos_attention,
+    rollout,
+    text_flow,
+    trace_text,
+    with_sos_share,
+)
 
 SENTENCES = ["please segment the small red circle in this image.", "the circle", "left man"]
 EVERY = range(LAYERS)
@@ -112,6 +121,46 @@ def test_a_silenced_value_keeps_the_weights(trace):
     masked = edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)
     silenced = edited_embeds(trace, Edit(silenced=keys(trace, 0)), EVERY)
     assert (masked - silenced).abs().max() > 1e-3
+
+
+@torch.inference_mode()
+def test_attention_drawn_to_sos_is_what_other_logits_would_give(trace):
+    plain = eos_attention(trace)[0]
+    raised = with_sos_share(plain, 0.68)
+    assert_near(raised.sum(-1), torch.ones(raised.shape[:-1]))
+    assert (raised[..., 0] >= 0.68 - 1e-6).all()
+    # Those that had as much stay; of the others the words keep their ratios.
+    assert torch.equal(with_sos_share(plain, 0.0), plain)
+    below = plain[..., 0] < 0.68
+    assert below.any()
+    before, after = plain[below][:, 1:3], raised[below][:, 1:3]
+    assert_near(before[:, 0] * after[:, 1], before[:, 1] * after[:, 0])
+    assert_near(with_sos_share(plain, 1.0)[..., 1:].sum(-1), torch.zeros(plain.shape[:-1]))
+    # All attention on [SOS] is the same as every other key masked.
+    others = ~keys(trace, 0)
+    assert_near(
+        edited_embeds(trace, Edit(sos_share=1.0), EVERY),
+        edited_embeds(trace, Edit(masked=others), EVERY),
+    )
+    with pytest.raises(ValueError, match=r"sos_share is 1\.5; a share of attention is 0 to 1"):
+        Edit(sos_share=1.5)
+
+
+@torch.inference_mode()
+def test_the_row_of_eos_is_that_of_the_whole_map(trace):
+    weights = text_flow(trace).weights
+    for number, last in enumerate(trace.text.eos_index.tolist()):
+        assert_near(eos_attention(trace)[:, number], weights[:, number, :, last])
+
+
+@torch.inference_mode()
+def test_what_one_head_gives_from_sos_has_one_direction(trace):
+    """[SOS] sees itself alone, so a head gives every text the same vector, more or less of it."""
+    flow = text_flow(trace)
+    assert_near(
+        flow.value_norms[..., 0], flow.value_norms[:, :1, :, 0].expand_as(flow.value_norms[..., 0])
+    )
+    assert all(1.0 <= rank <= trace.tower.n_text_heads + 1e-6 for rank in sos_ranks(trace))
 
 
 def test_what_cannot_be_edited_is_refused(trace):

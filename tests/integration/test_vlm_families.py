@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.vlm_proof import masked_difference, prove
 from litelvlm import get_pruner
 from litelvlm.models.vlm.families import FAMILIES
-from litelvlm.models.vlm.tiny.proof import masked_difference, prove
 from litelvlm.models.vlm.tiny.table import TINY, tiny_prompt, tiny_vlm
 
 NOT_EXACT = {

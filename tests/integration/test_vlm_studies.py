@@ -11,6 +11,7 @@ import torch
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.runs.engine import CODE, prepare
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.clip_scores import token_scores
@@ -332,7 +333,7 @@ def test_studies_that_need_masks_name_those_that_do_not(models, data, tmp_path):
     with pytest.raises(ValueError, match="study sink needs a model with both towers of CLIP"):
         run_study("sink", qwen, data, tmp_path)
     with pytest.raises(ValueError, match="answers in words and gives no masks"):
-        Segment(image=Path("x.png"), text=("a",), model="vlm:some/model").load_model()
+        model_of(Segment(image=Path("x.png"), text=("a",), model="vlm:some/model"))
 
 
 def test_a_study_of_clip_alone_reads_llava(models, data, tmp_path):
@@ -354,7 +355,7 @@ def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
     assert "the substitute input_similarity" in capsys.readouterr().out
     assert set(read_rows(folder)["probe"]) >= {"U2", "U5"}
     with pytest.raises(ValueError, match="--options goes with a GLaMM"):
-        replace(verb, options=("read=seg",)).load_studied()
+        studied_of(replace(verb, options=("read=seg",)))
 
 
 def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_path):

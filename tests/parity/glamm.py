@@ -35,17 +35,17 @@ from tests.parity.recorded import Recorded, talk_of
 logger = logging.getLogger(__name__)
 
 
-def compute(fixtures: Path, out: Path) -> None:
+def compute(fixtures: Path, out: Path, device: str = "cpu") -> None:
     """Write one ``run_R<r>.safetensors`` per recorded budget, and two JSON files.
 
-    The files are ``scores.json`` and ``tokenisation.json``.
+    The files are ``scores.json`` and ``tokenisation.json``. The model computes on the device.
     """
     index, failures = json.loads((fixtures / "index.json").read_text()), Failures()
     with failures.of("tokenisation"):
         write_tokenisation(fixtures, index, out)
     with TemporaryDirectory() as folder:
         write_checkpoint_folder(fixtures, index, Path(folder))
-        model = load_model(folder, dtype="float32", device="cpu", attn="eager")
+        model = load_model(folder, dtype="float32", device=device, attn="eager")
     sizes = (model.tower.image_size, model.sam_image_size)
     scores: list[dict[str, Any]] = []
     written: set[str] = set()
@@ -116,19 +116,20 @@ def evaluate(
 def ground(model: Glamm, i: int, item: dict[str, Any], inputs: Recorded) -> dict[str, Tensor]:
     """One image's conversation under LiteLVLM."""
     talk = talk_of(item)
-    clip, sam = inputs.pixels(i, item)
+    clip, sam = (pixels.to(model.device) for pixels in inputs.pixels(i, item))
     state = ImageState(
         model.tower.image(clip), encode_image(model.sam, sam), *inputs.geometry(i, item)
     )
     selection = get_pruner("litelvlm").select(model.cues(state, talk), inputs.run["retain"])
     grounding = model.ground([state], [talk], [selection])[0]
-    return {
+    answer = {
         "input_ids": torch.tensor([model.tokenizer.encode(full_prompt(talk))]),
         "retained_idx": selection.indices,
         "projected_tokens": model.visual_tokens(state, selection)[None],
         "seg_embeddings": grounding.seg_embeddings[:, None],
         "pred_masks": grounding.logits,
     }
+    return {name: tensor.cpu() for name, tensor in answer.items()}
 
 
 def write_tokenisation(fixtures: Path, index: dict[str, Any], out: Path) -> None:

@@ -20,10 +20,11 @@ from tests.parity.failures import Failures
 logger = logging.getLogger(__name__)
 
 
-def compute(fixtures: Path, out: Path) -> None:
+def compute(fixtures: Path, out: Path, device: str = "cpu") -> None:
     """Write ``seed<k>_cases.safetensors`` for every setup.
 
-    It holds the retained indices and features of every case.
+    CLIP and the selection compute on the device. The file holds the retained indices
+    and features of every case.
     """
     tokenizer = CLIPTokenizer.from_pretrained(fixtures / "tiny_clip_tokenizer")
     failures = Failures()
@@ -38,7 +39,7 @@ def compute(fixtures: Path, out: Path) -> None:
             clip.load_state_dict(
                 {k: v for k, v in weights.items() if not k.endswith(".position_ids")}
             )
-            tower = ClipTower(clip, tokenizer)
+            tower = ClipTower(clip.to(device), tokenizer)
             with safe_open(fixtures / f"seed{seed}_cases.safetensors", framework="pt") as inputs:
                 got = answers(tower, setup, inputs, failures)
             save_file(got, out / f"seed{seed}_cases.safetensors")
@@ -50,7 +51,7 @@ def answers(
 ) -> dict[str, Tensor]:
     """Indices and features of every case, and a refusal of every recorded error."""
     got: dict[str, Tensor] = {}
-    image = tower.image(inputs.get_tensor("pixel_values"))
+    image = tower.image(inputs.get_tensor("pixel_values").to(tower.clip.device))
     for case in [*setup["cases"], *error_cases(setup)]:
         where = f"seed {setup['seed']}, {case['key']}"
         with failures.of(where):
@@ -64,8 +65,8 @@ def answers(
                 continue
             if "raises" in case:
                 raise ValueError(f"{where} is a recorded error and gave {len(kept)} tokens")
-            got[f"{case['key']}.retained_idx"] = kept
-            got[f"{case['key']}.features"] = image.patch_tokens[:, kept].contiguous()
+            got[f"{case['key']}.retained_idx"] = kept.cpu()
+            got[f"{case['key']}.features"] = image.patch_tokens[:, kept].contiguous().cpu()
     return got
 
 
@@ -95,5 +96,8 @@ def text_embeds(tower: ClipTower, inputs: Any, case: dict[str, Any]) -> Tensor:
     texts = case["key"].split(".")[0]
     if f"input_ids.{texts}" not in inputs.keys():  # noqa: SIM118 - no mapping
         return tower.text(case["texts"]).text_embeds
-    ids, mask = (inputs.get_tensor(f"{name}.{texts}") for name in ("input_ids", "attention_mask"))
+    ids, mask = (
+        inputs.get_tensor(f"{name}.{texts}").to(tower.clip.device)
+        for name in ("input_ids", "attention_mask")
+    )
     return tower.encode_text(ids, mask)[0]

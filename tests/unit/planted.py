@@ -191,12 +191,16 @@ class PlantedTower(Tower):
 
     def text(self, sentences):
         input_ids, mask, truncated = self.tokenize(sentences)
-        states = torch.tensor([0.0, 1.0]).repeat(3).expand(*input_ids.shape, -1).clone()
-        states[:, 0] = torch.tensor([1.0, 0.0]).repeat(3)
+        states = self.word_states(input_ids)
         for block in self.text_blocks:
             states = block.module(states)
         embeds = torch.stack([self.sentence_embedding(sentence) for sentence in sentences])
         return ClipText(input_ids, mask, embeds, mask.sum(1) - 1, truncated)
+
+    def word_states(self, input_ids):
+        states = torch.tensor([0.0, 1.0]).repeat(3).expand(*input_ids.shape, -1).clone()
+        states[:, 0] = torch.tensor([1.0, 0.0]).repeat(3)
+        return states
 
     @property
     def text_blocks(self):

@@ -16,7 +16,7 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
-    METHODS,
+    METHODS_BY_REQUEST,
     OPPOSITE,
     REFERENCES,
     REQUESTS,
@@ -69,12 +69,12 @@ def of(rows, method, budget=48):
 
 
 def test_every_label_is_a_method_and_answers_one_request():
-    labels = [label for group in METHODS.values() for label in group]
+    labels = [label for group in METHODS_BY_REQUEST.values() for label in group]
     assert len(set(labels)) == len(labels)
     for label in {*labels, *TOGETHER} - set(ALTERED):
         assert Method.parse(label).label == label
-    assert set(METHODS) < set(REQUESTS)
-    assert set(RIVALS) == set(METHODS["rivals"])
+    assert set(METHODS_BY_REQUEST) < set(REQUESTS)
+    assert set(RIVALS) == set(METHODS_BY_REQUEST["rivals"])
     assert set(REFERENCES) <= set(labels)
     assert request_of("uniform") == "falsify"
     assert request_of("litelvlm") == request_of("none") == "paper"
@@ -93,7 +93,9 @@ def test_the_run_is_a_whole_result_on_an_even_part_of_the_split(done, rows):
     alone = compared[compared.protocol == "single"].groupby(["method", "budget"]).size()
     assert (alone == [96 if method == "random" else 48 for method, _ in alone.index]).all()
     assert set(rows[rows.protocol == "official"].seed) == {0, 1}
-    asked = {"none", "litelvlm"} | {m for r in METHODS for m in METHODS[r] if r in ASKED}
+    asked = {"none", "litelvlm"} | {
+        m for r in METHODS_BY_REQUEST for m in METHODS_BY_REQUEST[r] if r in ASKED
+    }
     assert set(rows[rows.part == "methods"].method) == asked
 
 

@@ -241,7 +241,7 @@ def test_bad_indexes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not an index"):
         shard_paths(tmp_path)
     index.write_text('{"weight_map": {"a": "../other.safetensors"}}')
-    with pytest.raises(ValueError, match="must lie beside their index"):
+    with pytest.raises(ValueError, match="must be in the folder of their index"):
         shard_paths(tmp_path)
 
 

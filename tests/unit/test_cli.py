@@ -18,6 +18,8 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment_text import as_text
 from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.work import study as work_of_study
+from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import BY_NAME, STUDIES
@@ -181,15 +183,15 @@ def test_study_all_gives_each_study_the_options_it_has():
     study = parse("study", "all", "--budgets", "48", "16", "--limit", "3", "--seed", "2")
     assert study.chosen() == tuple(name for name in STUDIES if name not in BY_NAME)
     assert parse("study", "all", *BY_NAME).chosen() == STUDIES
-    assert study.configure("sweep").budgets == (48, 16)
-    sink = study.configure("sink")
+    assert configure(study, "sweep").budgets == (48, 16)
+    sink = configure(study, "sink")
     assert (sink.limit, sink.seed) == (3, 2)
 
 
 @pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])
 def test_an_option_that_one_of_the_chosen_studies_has_is_taken(names):
     study = Study(names=names, methods=("random",))
-    configs = {name: study.configure(name) for name in study.chosen()}
+    configs = {name: configure(study, name) for name in study.chosen()}
     assert [method.name for method in configs["sweep"].methods] == ["random"]
     assert "methods" not in type(configs["reversal"]).model_fields
 
@@ -215,12 +217,12 @@ def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeyp
 
     seen = {}
 
-    def load(self):
+    def load(verb):
         seen.update(determinism_flags(), drawn=torch.rand(1).item())
         return PlantedModel()
 
-    monkeypatch.setattr(Study, "load_model", load)
-    monkeypatch.setattr(Study, "load_data", lambda self: planted_data(2))
+    monkeypatch.setattr(work_of_study, "studied_of", load)
+    monkeypatch.setattr(work_of_study, "data_of", lambda verb: planted_data(2))
     assert main(["study", "reversal", "--seed", "3", "--out", str(tmp_path)]) == 0
     (folder,) = tmp_path.glob("reversal-*")
     flags = read_record(folder).determinism

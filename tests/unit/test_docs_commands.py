@@ -12,6 +12,8 @@ import tyro
 import yaml
 
 from litelvlm.analysis.cli import VERBS, main
+from litelvlm.analysis.cli.work import evaluate as work_of_evaluate
+from litelvlm.analysis.cli.work import study as work_of_study
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.figures import FIGURES
@@ -39,9 +41,9 @@ def test_a_command_of_the_pages_is_taken(line, capsys):
     verb = tyro.cli(VERBS[check_name(name, VERBS, "verb")], args=arguments, config=config)
     if name == "study":
         for study in verb.chosen():
-            verb.configure(study)
+            work_of_study.configure(verb, study)
     elif name == "evaluate":
-        verb.configure()
+        work_of_evaluate.configure(verb)
     elif name == "segment":
         Method.parse(verb.pruner)
     elif name == "figure":

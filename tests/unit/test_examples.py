@@ -14,6 +14,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.work.study import run_one
 from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.told.watching import nobody
@@ -247,9 +248,8 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    run = Study(names=("sweep",), out=tmp_path).run_one(
-        "sweep", model, data, config, Shard(), nobody
-    )
+    verb = Study(names=("sweep",), out=tmp_path)
+    run = run_one(verb, "sweep", model, data, config, Shard(), nobody)
     assert (run / FILE).is_file() == drawn
     table = read_summary(run).table("scores")
     # Every expression once, or up to three of an image in each of two draws.

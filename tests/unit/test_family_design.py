@@ -16,6 +16,9 @@ from litelvlm.embedded.family.design import (
     BASES,
     CONFIRMATORY,
     FRACTIONS,
+    MORE_SEEDS,
+    TOGETHER,
+    cell_name,
     fraction,
     members,
 )
@@ -49,12 +52,15 @@ def test_no_main_effect_is_mixed_with_an_interaction_of_two(stage):
 
 def test_design_has_the_promised_seeds():
     counts = Counter(member.stage for member in members())
-    alone = {s: 5 + 3 * sum(len(v) for v in levels.values()) for s, levels in ALONE.items()}
+    # Ten seeds of the base and the made sink, five of three joined cells, two more of one other.
+    alone = {s: 37 + 3 * sum(len(v) for v in part.values()) for s, part in ALONE.items()}
     assert counts == {"A": 64, "B": 64, **alone}
     seeds = Counter((m.stage, m.cell) for m in members())
-    assert seeds["C", "base"] == seeds["D", "base"] == 5
+    assert seeds["C", "base"] == seeds["D", "base"] == seeds["C", "sos_loss-1.0"] == 10
     assert {n for (stage, _), n in seeds.items() if stage in FRACTIONS} == {4}
-    assert {n for (stage, cell), n in seeds.items() if stage in ALONE and cell != "base"} == {3}
+    assert set(MORE_SEEDS) <= {cell for stage, cell in seeds if stage == "C"}
+    of_alone = {key: n for key, n in seeds.items() if key[0] in ALONE}
+    assert all(n == MORE_SEEDS.get(cell, 3) for (_, cell), n in of_alone.items())
     names = [member.name for member in members()]
     assert len(set(names)) == len(names)
     assert [m.seed for m in members()] == sorted(m.seed for m in members())
@@ -70,8 +76,19 @@ def test_each_cell_changes_one_factor(stage):
     base = vars(BASES[stage])
     for member in members((stage,)):
         changed = [name for name, value in vars(member.factors).items() if value != base[name]]
-        assert len(changed) == (0 if member.cell == "base" else 1)
-        assert member.cell == "base" or member.cell.startswith(changed[0])
+        if member.cell in (*map(cell_name, TOGETHER), "base"):
+            continue
+        assert len(changed) == 1
+        assert member.cell.startswith(changed[0])
+
+
+def test_cells_that_join_changes_change_what_their_name_says():
+    for stage in ALONE:
+        found = {member.cell: member.factors for member in members((stage,))}
+        assert found["base"] == BASES[stage]
+        for changes in TOGETHER:
+            factors = vars(found[cell_name(changes)])
+            assert factors == vars(BASES[stage]) | dict(changes)
 
 
 def test_unknown_cells_and_bad_factors_are_refused():

@@ -56,3 +56,11 @@ def test_a_family_has_to_say_how_it_grounds():
     assert issubclass(GroundingModel, TowerModel)
     with pytest.raises(TypeError, match="abstract"):
         GroundingModel()
+
+
+def test_a_family_whose_language_model_cannot_be_read_says_so():
+    model = PlantedModel()
+    conversation = model.conversation(["ball"])
+    state = model.encode_image(planted_data(1)[0].image())
+    with pytest.raises(ValueError, match=r"of family 'planted' does not show.*'glamm'"):
+        model.query_conversation(state, conversation)

@@ -1,12 +1,18 @@
 """Figures of ablations and significance: the drawn numbers are the tables' numbers."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from litelvlm.analysis.studies.ablations.config import METHODS, TOGETHER
+from litelvlm.analysis.runs.folder import read_summary
+from litelvlm.analysis.runs.record import Table
+from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST, TOGETHER
 from litelvlm.figures import FIGURES, ablations, significance, style
+from litelvlm.figures.files import write_figures
 from litelvlm.figures.groups import strata
 from litelvlm.figures.saved import Saved
 
@@ -168,7 +174,9 @@ def test_gain_and_protocols_have_a_panel_for_each_budget(saved_runs):
 
 
 def test_no_label_of_the_ablations_is_an_option_string():
-    for method in {label for labels in METHODS.values() for label in labels} | set(TOGETHER):
+    for method in {label for labels in METHODS_BY_REQUEST.values() for label in labels} | set(
+        TOGETHER
+    ):
         assert not set("=_:") & set(style.label(method)), method
 
 
@@ -236,7 +244,7 @@ def test_all_of_them_are_in_the_table_of_figures():
 
 
 def test_the_figures_of_requests_name_every_request():
-    assert set(significance.REQUESTS) == {"paper", *METHODS}
+    assert set(significance.REQUESTS) == {"paper", *METHODS_BY_REQUEST}
 
 
 def test_deltas_and_retention_have_a_panel_for_each_request_in_words(saved_runs):
@@ -299,3 +307,41 @@ def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
 def test_strata_stand_in_the_order_of_kinds_sizes_and_words():
     order = ["attribute", "relation", "small", "medium", "over 5 words"]
     assert strata.in_order(STRATA)["group"].tolist() == order
+
+
+def earlier_run(saved_runs, folder, table, columns):
+    """A copy of the ablations run whose table lacks columns, as an earlier version wrote it."""
+    shutil.copytree(saved_runs["ablations"], folder)
+    summary = read_summary(folder)
+    kept = Table.from_frame(summary.table(table).drop(columns=columns))
+    tables = {**summary.tables, table: kept}
+    (folder / "summary.json").write_text(
+        summary.model_copy(update={"tables": tables}).model_dump_json()
+    )
+    return folder
+
+
+@pytest.mark.parametrize(("name", "table"), [("gain", "gain"), ("protocols", "protocols")])
+def test_a_table_of_an_earlier_version_is_left_out_and_refused_by_name(
+    saved_runs, tmp_path, name, table
+):
+    run = earlier_run(saved_runs, tmp_path / "run", table, ["method"])
+    assert FIGURES[f"ablation_{name}"].fits(Saved(saved_runs["ablations"]))
+    drawn = {one.name for one in write_figures("all", [run], tmp_path / "out", partial=True)}
+    assert f"ablation_{name}" not in drawn
+    assert "ablation_budgets" in drawn
+    with pytest.raises(ValueError, match=f"'{table}' was written by an earlier .* no method; run"):
+        write_figures(f"ablation_{name}", [run], tmp_path / "out", partial=True)
+
+
+def test_protocols_are_drawn_only_where_both_were_run(saved_runs, tmp_path):
+    run = Saved(saved_runs["ablations"])
+    lines = run.table("protocols")
+    assert ablations.compared_protocols(run)
+    for left in (lines[lines.protocol != ablations.PROTOCOLS[1]], lines[lines.method != "none"]):
+        summary = run.summary.model_copy(
+            update={"tables": {**run.summary.tables, "protocols": Table.from_frame(left)}}
+        )
+        other = Saved(saved_runs["ablations"])
+        other.summary = summary
+        assert not ablations.compared_protocols(other)

@@ -50,7 +50,7 @@ def test_published_lines_are_hollow_dashed_and_in_the_colours_of_their_methods()
     table = published.accuracy()
     ax = drawing.draw_published(table, style.new_figure()[1])
     lines = {line.get_label(): line for line in ax.get_lines()}
-    for label, method in published.METHODS.items():
+    for label, method in published.METHOD_BY_LABEL.items():
         own = table[table["label"] == label]
         np.testing.assert_allclose(lines[label].get_xydata(), own[["tokens", "kept"]])
         assert (lines[label].get_color(), lines[label].get_linestyle()) == (

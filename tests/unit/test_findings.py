@@ -263,6 +263,7 @@ def test_the_sentence_of_the_family_tells_its_largest_shown_effect():
         claim("B.reversal.scope", low=-0.9, high=0.1),
         claim("base.sink.A", low=0.5, high=0.9),
         claim("together", low=0.5, high=0.9),
+        claim("sink.made.C", low=0.8, high=1.9),
     ]
     found = summary("emergence", *claims)
     told = finding(found)

@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.api import SavedRun
-from litelvlm.analysis.runs.hypotheses import Family, claim_of, family_text, judge, read_family
+from litelvlm.analysis.runs.hypotheses import (
+    HypothesisFamily,
+    claim_of,
+    family_text,
+    judge,
+    read_family,
+)
 
 DOCS = Path(__file__).parents[2] / "docs" / "own-hypotheses.md"
 
@@ -38,7 +44,7 @@ def family(**changes):
         "where": {"control": "none"},
         "groups": {"small": {"area_frac": {"max": 0.05}}, "large": {"area_frac": {"min": 0.0501}}},
     }
-    return Family.model_validate({"family": "mine", "hypotheses": [base | changes]})
+    return HypothesisFamily.model_validate({"family": "mine", "hypotheses": [base | changes]})
 
 
 def only(made, frame):
@@ -86,7 +92,7 @@ def test_a_family_is_adjusted_over_all_its_members_tested_or_not():
     claim, weak = next(pair for pair in found if pair[0].verdict == "supported")
     assert 0.005 < claim.p_claimed <= 0.025
     others = [base.model_copy(update={"id": f"x{k}", "study": "sink"}) for k in range(9)]
-    many = Family(family="mine", hypotheses=(base, *others))
+    many = HypothesisFamily(family="mine", hypotheses=(base, *others))
     _, table = judge(many, {"reversal": weak})
     assert table["p_holm"][0] == pytest.approx(min(1, 10 * claim.p_claimed))
     assert table["verdict"][0] == "undetermined"

@@ -1,12 +1,15 @@
 """The table of methods that the command line prints is the classes' own description."""
 
+import subprocess
+import sys
+
 import pytest
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.verbs.ls import method_rows
+from litelvlm.analysis.cli.work.methods_table import method_rows
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.studies import BENCH, STUDIES
+from litelvlm.analysis.studies import BENCH, QUESTIONS, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.models.vlm.families import FAMILIES
 from litelvlm.models.vlm.measured import measured_differences
@@ -48,6 +51,28 @@ def test_the_whole_listing_keeps_one_sentence_per_method(capsys):
             line.startswith(f"{name} ") and line.endswith(f"  {method.summary}")
             for line in text.splitlines()
         )
+
+
+def test_a_listing_imports_no_study_that_loads_towers_and_no_model_class():
+    code = (
+        "import sys\n"
+        "from litelvlm.analysis.cli import main\n"
+        "main(['ls'])\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "\nfamilies\n" in done.stdout
+    loaded = set(done.stderr.split())
+    assert "litelvlm.figures" in loaded
+    assert not loaded & {
+        *("open_clip", "captum", "torchvision", "transformers.modeling_utils"),
+        *(f"litelvlm.analysis.studies.{name}" for name in STUDIES),
+    }
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_listed_question_is_the_study_s_own(name):
+    assert get_study(name).question == QUESTIONS[name]
 
 
 @pytest.mark.parametrize("name", list_pruners())

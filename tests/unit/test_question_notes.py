@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.studies.understanding.notes import notes_of
-from litelvlm.data.understanding.question import Question, QuestionSet
+from litelvlm.analysis.studies.understanding.notes import answer_notes
+from litelvlm.data.understanding.question import Question
 from litelvlm.data.understanding.tasks import TASKS
 from litelvlm.metrics.understanding import COGNITION, PERCEPTION
 
@@ -41,7 +41,7 @@ def told(task, *rows):
     names = ["method", "budget", "answer", "state"]
     table = pd.DataFrame(rows, columns=names).assign(question_id=[str(i) for i in range(len(rows))])
     table["read"] = table["answer"]
-    return notes_of(QuestionSet(task, "x", ()), table, False)
+    return answer_notes(task, table)
 
 
 @pytest.mark.parametrize("task", ["mme", "pope"])

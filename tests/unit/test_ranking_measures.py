@@ -7,6 +7,7 @@ from scipy import stats
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
     auroc,
+    auroc_of_rows,
     hedges_g,
     pointing_game,
     reversal_index,
@@ -26,6 +27,20 @@ def test_auroc_equals_scipy_mann_whitney_with_ties():
         assert (
             abs(float(auroc(scores, inside, outside)) - u / (inside.sum() * outside.sum())) < 1e-10
         )
+
+
+def test_auroc_of_rows_is_auroc_of_each_row():
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, 6, (20, 30)) / 3.0
+    for _ in range(5):
+        kind = rng.integers(0, 3, 30)  # in, out, neither
+        inside, outside = kind == 0, kind == 1
+        expected = [float(auroc(row, inside, outside)) for row in scores]
+        assert auroc_of_rows(scores, inside, outside).tolist() == expected
+    with pytest.raises(ValueError, match="without tokens on either side"):
+        auroc_of_rows(scores, inside, np.zeros(30, dtype=bool))
+    with pytest.raises(ValueError, match="not a finite number"):
+        auroc_of_rows(np.full((1, 30), np.nan), inside, outside)
 
 
 def test_auroc_by_hand_and_reversal_index():

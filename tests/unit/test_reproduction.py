@@ -8,22 +8,30 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from litelvlm import load_model
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.reproduce.accuracy import accuracy_lines, published_ciou, published_tokens
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, DATA, wanted_files
 from litelvlm.analysis.reproduce.costs import cost_lines
 from litelvlm.analysis.reproduce.device import Device
 from litelvlm.analysis.reproduce.listing import HubFile, Listing, Repository
-from litelvlm.analysis.reproduce.place import Workplace
-from litelvlm.analysis.reproduce.plan import agree, agreed, plan_text
+from litelvlm.analysis.reproduce.place import Workplace, rooms
+from litelvlm.analysis.reproduce.plan import agree, agreed, hours_in_words, macs_in_words, plan_text
 from litelvlm.analysis.reproduce.sampling import against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import TARGETS, budget_of, get_target, parse_splits
-from litelvlm.analysis.reproduce.work import IMAGE_MACS, MASK_MACS, prefill_macs, work_of
+from litelvlm.analysis.reproduce.work import (
+    BASIS,
+    IMAGE_MACS,
+    MASK_MACS,
+    PUBLISHED,
+    work_of,
+)
+from litelvlm.analysis.reproduce.workloads import cached_bytes, sizes_for, work_for
 from litelvlm.analysis.studies import published
 from litelvlm.models.costs import llama_macs, transformer_macs
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, sam_config
-from litelvlm.models.glamm.costs import mask_decoder_macs, sam_encoder_macs
+from litelvlm.models.glamm.costs import mask_decoder_macs, model_macs, sam_encoder_macs
 
 A100 = Device("cuda", "A large GPU", 80 * 10**9, 150e12)
 
@@ -162,16 +170,71 @@ def test_the_arithmetic_of_the_plan_is_that_of_the_bench():
     assert pytest.approx(IMAGE_MACS, rel=0.01) == pictures
     mask = mask_decoder_macs(sam.mask_decoder_config, 64**2) + 4096 * (4096 + 256)
     assert pytest.approx(MASK_MACS, rel=0.01) == mask
-    assert prefill_macs(576) == llama_macs(700, 32, 4096, 11008)
+    assert PUBLISHED.passes([576]) == llama_macs(700, 32, 4096, 11008)
 
 
 def test_hours_follow_from_work_and_speed():
-    whole = work_of((("refcoco", "testA"),), None, 2, (192, 64), 5)
+    whole = work_of([750], 2, (192, 64), 5)
     assert (whole.images, whole.passes) == (750, 25)
-    part = work_of((("refcoco", "testA"),), 75, 2, (192, 64), 5)
+    part = work_of([75], 2, (192, 64), 5)
     assert part.macs == pytest.approx(whole.macs / 10)
     assert whole.hours(A100) == pytest.approx(whole.macs / (150e12 * 0.3) / 3600)
     assert 0.1 < whole.hours(A100) < 2
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_table_says_how_long_it_takes_here_and_from_what_that_follows(name):
+    target = TARGETS[name]
+    asked = Settings(
+        table=name, splits=target.splits, methods=target.methods, tokens=target.tokens,
+        draws=target.draws,
+    )  # fmt: skip
+    whole = work_for(asked)
+    text = plan_text(asked, None, (), A100)
+    assert f"about {hours_in_words(whole.hours(A100))} on this device" in text
+    assert f"({macs_in_words(whole.macs)} multiply-adds)\n  estimated from {BASIS}" in text
+    slower = A100._replace(macs_per_second=A100.macs_per_second / 100)
+    assert hours_in_words(100 * whole.hours(A100)) in plan_text(asked, None, (), slower)
+    if name != "efficiency":  # one picture, whatever is asked
+        short = work_for(asked.model_copy(update={"images": 75}))
+        assert short.macs < 0.2 * whole.macs
+        assert short.images == 75 * len(target.splits)
+
+
+def test_a_miniature_is_planned_by_its_own_sizes():
+    model = load_model("embedded")
+    small = settings(model="embedded", data="embedded", splits=(("refcoco", "val"),))
+    found = sizes_for(small)
+    assert (found.n_tokens, found.layers) == (model.n_tokens, model.n_layers)
+    counted = model_macs(model, (model.n_tokens,) * found.layers, found.other_tokens, 1, 10)
+    assert found.image_macs == counted["clip_image"] + counted["sam_encoder"]
+    assert found.passes([model.n_tokens]) == counted["llm"]
+    assert found.mask_macs == pytest.approx(counted["mask_decoder"], rel=0.05)
+    work, full = work_for(small), work_for(settings(splits=(("refcoco", "val"),)))
+    assert (work.images, full.images) == (160, 1500)
+    assert work.passes == full.passes
+    assert work.macs < full.macs / 1e4
+    text = plan_text(small, None, (), A100)
+    assert "for embedded (" in text
+    assert "published model" not in text
+    assert "nothing; the files are yours" in text
+
+
+def test_a_plan_without_the_hub_says_what_is_known(tmp_path, capsys, monkeypatch):
+    def unreachable(*args):
+        raise ConnectionError("the hub cannot be reached")
+
+    monkeypatch.setattr("litelvlm.analysis.reproduce.listing.make_listing", unreachable)
+    command = ["reproduce", "refseg", "--plan", "--splits", "refcoco/val", "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    for part in ("which was not reached", "about 16.8 GB  MBZUAI/GLaMM-RefSeg", "about 1.4 GB",
+                 "about 39.8 GB of disk", "GB free", "Device: ", "on this device for the published",
+                 "lmms-lab-encoder/RefCOCO or lmms-lab/RefCOCO"):  # fmt: skip
+        assert part in said.out
+    assert "the hub cannot be reached" in said.err
+    assert main([command[0], "refseg", "--splits", "refcoco/val", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_files_that_are_needed():
@@ -206,7 +269,8 @@ def test_the_plan_says_what_it_needs_and_is_agreed_to_once(tmp_path):
     place, asked = Workplace(tmp_path), settings(images=100)
     text = plan_text(asked, listing(), (), A100)
     for part in ("1.000 GB  MBZUAI/GLaMM-RefSeg at 111111111111", "apache-2.0; more", "A large GPU",
-                 "100 images (at most 100 a split)", "hours on this device"):  # fmt: skip
+                 "100 images (at most 100 a split)", "minute on this device",
+                 "estimated from multiply-adds of the image towers"):  # fmt: skip
         assert part in text
     assert "too little memory" not in text
     small = plan_text(asked, listing(""), (), A100._replace(memory=8 * 10**9))
@@ -249,6 +313,22 @@ def test_bad_options_are_refused_before_the_hub_is_asked(tmp_path, capsys, argum
 def test_a_card_needs_scores(tmp_path, capsys):
     assert main(["reproduce", "efficiency", "--card", str(tmp_path / "card.json")]) == 2
     assert "--card holds scores of refseg" in capsys.readouterr().err
+
+
+def test_a_cache_is_refused_where_encoding_is_timed_and_its_room_is_counted(tmp_path, capsys):
+    states = tmp_path / "states"
+    assert main(["reproduce", "efficiency", "--cache", str(states)]) == 2
+    assert "times how images are encoded, and a cache would skip that" in capsys.readouterr().err
+    assert not states.exists()
+    place, whole = Workplace(tmp_path / "out"), cached_bytes(settings())
+    assert whole == 750 * 31_000_000
+    assert cached_bytes(settings(model="embedded")) == 0
+    (plain,), (room,) = rooms(place, None), rooms(place, None, states, whole)
+    assert room.needed - plain.needed == whole
+    (states / "ab").mkdir(parents=True)
+    (states / "ab" / "abc.safetensors").write_bytes(b"0" * 5000)
+    (room,) = rooms(place, None, states, whole)
+    assert room.needed - plain.needed == whole - 5000
 
 
 def test_splits_keep_the_order_of_the_table():

@@ -25,7 +25,7 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
-from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, measures
+from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, ReversalContext, Texts, measures
 
 CLIPS = "litelvlm.analysis.inputs.clip_models"
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
@@ -112,7 +112,9 @@ def test_foreign_masks_are_averaged():
     # the donors drawn.
     model, data = PlantedModel("instance"), planted_data()
     donors = draw_foreign(data, model, 24, seed=0)
-    context = Context(model, data, FAST, "", (8,), donors, Texts(torch.zeros(24, 6), {}, {}))
+    context = ReversalContext(
+        model, data, FAST, "", (8,), donors, Texts(torch.zeros(24, 6), {}, {})
+    )
     sample, expression = data[0], data[0].expressions[0]
     covered = token_coverage(target_mask(sample, expression), model)
     scores = np.random.default_rng(0).normal(size=144)

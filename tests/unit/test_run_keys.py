@@ -8,16 +8,22 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from planted import PlantedData, PlantedModel
 
 import litelvlm
 from litelvlm.analysis.runs.engine import code_of, with_parts
 from litelvlm.analysis.runs.origin.code import CodeTree
-from litelvlm.analysis.studies import BENCH, STUDIES
+from litelvlm.analysis.runs.origin.foreign import foreign_digests
+from litelvlm.analysis.studies import ANSWERS, BENCH, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.vlm.asking import AskedVlm
+from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
 from litelvlm.pruning import get_pruner
 
 PACKAGE = Path(litelvlm.__file__).parent
@@ -39,17 +45,44 @@ def copy(tmp_path_factory):
     return CodeTree(root)
 
 
-def makers_of(name):
-    return (get_study(name).prepare, *map(type, with_parts([get_pruner("litelvlm")])))
+class Case(NamedTuple):
+    """A study with a model family and a kind of data."""
+
+    study: str
+    families: tuple[type, ...]
+
+    def __str__(self):
+        return "-".join([self.study, *(family.__name__ for family in self.families)])
 
 
-def key(tree, name):
-    return code_of(makers_of(name), (Glamm, ReferDataset), tree)
+def studies_of(model):
+    """Studies that a model family has enough for."""
+    return [name for name in (*STUDIES, BENCH) if issubclass(model, get_study(name).reads)]
 
 
-def modules_of(tree, name):
-    makers, families = makers_of(name), (Glamm, ReferDataset)
-    roots = {maker.__module__ for maker in (*makers, *families)}
+GLAMM = [Case(name, (Glamm, ReferDataset)) for name in (*STUDIES, BENCH)]
+"""Every study of the table."""
+CASES = [
+    *GLAMM,
+    *(Case(name, (kind, ReferDataset)) for kind in (Vlm, ClipVlm) for name in studies_of(kind)),
+    *(Case(name, (PlantedModel, PlantedData)) for name in studies_of(PlantedModel)),
+    Case(ANSWERS, (AskedVlm, QuestionSet)),
+]
+
+
+def makers_of(case):
+    return (get_study(case.study).prepare, *map(type, with_parts([get_pruner("litelvlm")])))
+
+
+def key(tree, case):
+    return code_of(makers_of(case), case.families, tree)
+
+
+def modules_of(tree, case):
+    makers = [*makers_of(case), *case.families]
+    makers = [maker for maker in makers if tree.file(maker.__module__)]
+    families = [family for family in case.families if family in makers]
+    roots = {maker.__module__ for maker in makers}
     return tree.closure(
         roots | {m for family in families for m in tree.neighbours(family.__module__)}
     )
@@ -112,39 +145,56 @@ def change(copy):
 
 
 def test_a_changed_constant_anywhere_in_the_closure_changes_the_key(copy, change):
-    names = [*STUDIES, BENCH]
-    before, closures = ({name: f(copy, name) for name in names} for f in (key, modules_of))
-    # A key is one digest over the closure: a module that changes it for one study does for all.
-    assert before == {name: copy.digest(closures[name]) for name in names}
+    before, closures = ({case: f(copy, case) for case in CASES} for f in (key, modules_of))
+    # A key is one digest over the closure: a module that changes it for one case does for all.
+    ours = {case: digest.split(";")[0] for case, digest in before.items()}
+    assert ours == {case: copy.digest(closures[case]) for case in CASES}
     blind = []
     for number, module in enumerate(sorted(frozenset.union(*closures.values()))):
-        inside = [name for name in names if module in closures[name]]
+        inside = [case for case in CASES if module in closures[case]]
         whole = copy.digest([module])
         with change.for_now(module, with_another_constant):
-            name = inside[number % len(inside)]
-            if copy.digest([module]) == whole or key(copy, name) == before[name]:
-                blind.append((name, module))
+            case = inside[number % len(inside)]
+            if copy.digest([module]) == whole or key(copy, case) == before[case]:
+                blind.append((str(case), module))
     assert blind == []
-    assert {name: key(copy, name) for name in names} == before
+    assert {case: key(copy, case) for case in CASES} == before
 
 
-@pytest.mark.parametrize("name", [*STUDIES, BENCH])
-def test_comments_docstrings_and_unrelated_modules_leave_the_key_alone(copy, change, name):
-    before, closure = key(copy, name), modules_of(copy, name)
-    for module in sorted(closure):
+def test_comments_docstrings_and_unrelated_modules_leave_every_key_alone(copy, change):
+    before = {case: key(copy, case) for case in CASES}
+    closures = {case: modules_of(copy, case) for case in CASES}
+    for module in sorted(frozenset.union(*closures.values())):
         change(module, lambda text: text + "\n# a comment\n")
-    for module in set(UNRELATED) - closure:
+    assert {case: key(copy, case) for case in CASES} == before
+    for module in UNRELATED:
+        for case in CASES:
+            assert module not in closures[case], case
         change(module, with_another_constant)
-    assert key(copy, name) == before
+    assert {case: key(copy, case) for case in CASES} == before
 
 
 def test_a_new_method_that_no_run_uses_leaves_every_key_alone(copy, change):
-    before = {name: key(copy, name) for name in STUDIES}
+    before = {case: key(copy, case) for case in CASES}
     new = copy.root / "pruning" / "methods" / "brand_new.py"
     new.write_text("SCORE = 1\n")
     change("litelvlm.pruning.registry", lambda text: text + "\nNEW = 'brand_new'\n")
-    assert {name: key(copy, name) for name in STUDIES} == before
+    assert {case: key(copy, case) for case in CASES} == before
     new.unlink()
+
+
+def test_every_family_has_a_key_of_its_own(copy):
+    for name in ("reversal", "sweep", "importance", BENCH):
+        same = [case for case in CASES if case.study == name]
+        homes = {case.families[0].__module__ for case in same}
+        assert len({key(copy, case) for case in same}) == len(homes) > 1
+
+
+def test_a_model_outside_the_project_counts_by_its_own_file(copy):
+    (case,) = [one for one in CASES if one.study == "sink" and PlantedModel in one.families]
+    ours, *foreign = key(copy, case).split(";")
+    assert foreign == foreign_digests(case.families) != []
+    assert ours == copy.digest(modules_of(copy, case))
 
 
 def test_another_method_is_another_key(copy):
@@ -166,17 +216,25 @@ def test_another_method_is_another_key(copy):
         ("sweep", "litelvlm.models.glamm.build"),
         ("sweep", "litelvlm.pruning.methods.litelvlm"),
         ("importance", "litelvlm.analysis.signals.gradients"),
+        ("understanding", "litelvlm.analysis.studies.understanding.plan"),
+        ("understanding", "litelvlm.data.understanding.yes_no"),
+        ("understanding", "litelvlm.metrics.understanding.answers"),
+        ("understanding", "litelvlm.metrics.understanding.choices"),
+        ("understanding", "litelvlm.models.vlm.asking.load"),
+        ("understanding", "litelvlm.models.vlm.shorten"),
     ],
 )
 def test_what_can_change_rows_is_in_the_closure(copy, name, module):
-    assert module in modules_of(copy, name)
+    known = {one.study: one for one in reversed(CASES)}  # that of GLaMM, if there are several
+    assert module in modules_of(copy, known[name])
 
 
 def test_claims_and_tables_are_not_in_the_closure(copy):
-    for name in (*STUDIES, BENCH):
-        late = [m for m in modules_of(copy, name) if m.endswith((".claims", ".tables"))]
+    for case in CASES:
+        late = [m for m in modules_of(copy, case) if m.endswith((".claims", ".tables"))]
         # Tables of a data set make rows; those of a study are made of rows.
-        assert set(late) <= {"litelvlm.data.tables"}, name
+        assert set(late) <= {"litelvlm.data.tables"}, case
+        assert "litelvlm.analysis.studies.understanding.scores" not in modules_of(copy, case)
 
 
 def test_a_module_that_is_not_there_is_refused(copy):

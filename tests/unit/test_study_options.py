@@ -6,6 +6,7 @@ import pytest
 
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.work.study import configure, mapper
 from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies import STUDIES, efficiency
@@ -18,15 +19,15 @@ def test_options_of_the_sweep_reach_its_configuration():
         protocol="official",
         seeds=2,
     )
-    config = verb.configure("sweep")
+    config = configure(verb, "sweep")
     assert [method.label for method in config.methods] == ["uniform", "litelvlm(order=raster)"]
     assert (config.protocol, config.seeds) == ("official", 2)
-    assert Study(names=("sweep",), batch_size=3).configure("sweep").batch_size == 3
+    assert configure(Study(names=("sweep",), batch_size=3), "sweep").batch_size == 3
 
 
 def test_an_option_that_no_chosen_study_has_is_refused():
     with pytest.raises(ValueError, match="has the option --protocol"):
-        Study(names=("sink",), protocol="official").configure("sink")
+        configure(Study(names=("sink",), protocol="official"), "sink")
 
 
 def test_any_field_of_a_chosen_study_can_be_set():
@@ -35,16 +36,16 @@ def test_any_field_of_a_chosen_study_can_be_set():
         set=("importance.images=null", "reversal.budgets=[48, 8]"),
         seed=3,
     )
-    config = verb.configure("importance")
+    config = configure(verb, "importance")
     assert (config.images, config.seed) == (None, 3)
-    assert verb.configure("reversal").budgets == (48, 8)
+    assert configure(verb, "reversal").budgets == (48, 8)
     both = Study(
         names=("all",), budgets=(16,), set=("sink_causal.budgets=[8]", "ablations.images=2")
     )
-    assert [both.configure(name).budgets for name in ("sweep", "sink_causal")] == [(16,), (8,)]
-    assert both.configure("ablations").images == 2
+    assert [configure(both, name).budgets for name in ("sweep", "sink_causal")] == [(16,), (8,)]
+    assert configure(both, "ablations").images == 2
     clips = Study(names=("mechanism",), set=("mechanism.clip=[open_clip:ViT-B-16/openai]",))
-    assert clips.configure("mechanism").clip == ("open_clip:ViT-B-16/openai",)
+    assert configure(clips, "mechanism").clip == ("open_clip:ViT-B-16/openai",)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_any_field_of_a_chosen_study_can_be_set():
 )
 def test_what_cannot_be_set_is_refused_with_what_can(entry, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        Study(names=("sink",), set=(entry,)).configure("sink")
+        configure(Study(names=("sink",), set=(entry,)), "sink")
 
 
 def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_them(
@@ -83,15 +84,15 @@ def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_
         == 2
     )
     assert "requests: protocol is no list; write one in square brackets" in capsys.readouterr().err
-    chosen = Study(names=("ablations",), set=("ablations.requests=[protocol]",)).configure(
-        "ablations"
+    chosen = configure(
+        Study(names=("ablations",), set=("ablations.requests=[protocol]",)), "ablations"
     )
     assert chosen.requests == ("protocol",)
 
 
 def test_a_field_is_set_once():
     with pytest.raises(ValueError, match=r"names sink\.seed twice"):
-        Study(names=("sink",), set=("sink.seed=1", "sink.seed=2")).configure("sink")
+        configure(Study(names=("sink",), set=("sink.seed=1", "sink.seed=2")), "sink")
 
 
 def test_the_help_names_every_study(capsys):
@@ -103,19 +104,19 @@ def test_the_help_names_every_study(capsys):
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
-        Study(names=("sweep",), address="auto").mapper("sweep")
+        mapper(Study(names=("sweep",), address="auto"), "sweep")
 
 
 def test_no_workers_are_refused():
     with pytest.raises(ValueError, match="0 workers can compute nothing; ask for at least 1"):
-        Study(names=("sweep",), engine="ray", workers=0).mapper("sweep")
+        mapper(Study(names=("sweep",), engine="ray", workers=0), "sweep")
 
 
 def test_the_engine_says_where_parts_are_computed():
-    workers = Study(names=("sweep",), engine="ray", workers=3, address="auto").mapper("sweep")
+    workers = mapper(Study(names=("sweep",), engine="ray", workers=3, address="auto"), "sweep")
     assert isinstance(workers, RayWorkers)
     assert (workers.count, workers.address) == (3, "auto")
-    assert Study(names=("sweep",)).mapper("sweep") is in_process
+    assert mapper(Study(names=("sweep",)), "sweep") is in_process
 
 
 def test_yes_and_no_stand_where_they_are_asked_for():

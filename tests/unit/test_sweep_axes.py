@@ -16,7 +16,7 @@ from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
 from litelvlm.analysis.studies.sweep.passes import (
-    Context,
+    SweepContext,
     divide_cells,
     expression_passes,
     model_sizes,
@@ -288,7 +288,7 @@ def test_official_scores_sum_over_the_drawn_turns(tmp_path):
 
 
 def test_official_random_draws_with_the_seed_of_its_conversation():
-    context = Context(PlantedModel(), planted_data(1), OFFICIAL, (16,))
+    context = SweepContext(PlantedModel(), planted_data(1), OFFICIAL, (16,))
     sample = context.data[0]
     state = context.model.encode_image(sample.image())
     kept = []

@@ -76,7 +76,7 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     few = table.assign(n=[9] * 30 + [4] * 20)
     shown, left_out = categories.shown_categories(few, "ri")
     assert (len(shown), left_out) == (24, (20, 6))
-    said = categories.left_out(left_out)
+    said = categories.excluded_text(left_out)
     assert "20 others" in said
     assert "6 between them" in said
     assert shown["category"].iloc[-1] == "c29"

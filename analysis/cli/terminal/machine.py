@@ -69,7 +69,7 @@ def packages() -> list[Line]:
 
 
 def abilities() -> list[Line]:
-    """What can run here, and what stands in the way."""
+    """What can run here, and what prevents the rest."""
     total, _ = memory()
     lines = []
     for what, need, parts in NEEDS:

@@ -8,22 +8,8 @@ from tqdm.auto import tqdm
 
 from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.runs.told.watching import Event
+from litelvlm.analysis.studies.stories import story_of
 
-# One `make study` on two cores; the four that it leaves out by their ratio to these on 24 images.
-# Only the ratios are used: they say how much of the work a study is.
-SECONDS = {
-    "reversal": 48,
-    "mechanism": 26,
-    "sink": 24,
-    "sink_causal": 60,
-    "importance": 57,
-    "faithfulness": 31,
-    "sweep": 146,
-    "ablations": 31,
-    "emergence": 5,
-}
-USUAL = 50
-"""Of a study that is not in the table."""
 SOON = 2
 """The remaining time is shown after this many seconds."""
 
@@ -41,10 +27,12 @@ class Progress:
         self.computed: set[str] = set()  # the others had all their parts already
 
     def __call__(self, event: Event) -> str | None:
-        """Text behind the bar; a study's verdict is told as soon as it has one."""
+        """Text after the bar; a study's verdict is printed as soon as there is one."""
         if event.kind == "finished":
             if event.summary is not None:
-                tell(f"{self.place(event.study)}, {event.study}: {finding(event.summary)}")
+                write_above_bar(
+                    f"{self.place(event.study)}, {event.study}: {finding(event.summary)}"
+                )
             return None
         if event.kind == "started":
             return None
@@ -59,7 +47,7 @@ class Progress:
         """About how long the rest takes; empty as long as too little is done to say."""
         here = self.studies.index(event.study)
         share = event.done / event.total if event.total else 1.0
-        weights = [SECONDS.get(name, USUAL) for name in self.studies]
+        weights = [story_of(name).seconds for name in self.studies]
         known = [
             weight if name in self.computed else 0
             for name, weight in zip(self.studies[:here], weights, strict=False)
@@ -85,6 +73,6 @@ def about(seconds: float) -> str:
     return f"about {minutes} minute{'' if minutes == 1 else 's'}"
 
 
-def tell(text: str) -> None:
+def write_above_bar(text: str) -> None:
     """One line on stderr, above a bar if there is one."""
     tqdm.write(text, file=sys.stderr)

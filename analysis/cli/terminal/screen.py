@@ -37,3 +37,9 @@ def print_json(found: object) -> None:
     """Print plain data as one JSON value; a number that is not finite is an error, never NaN."""
     json.dump(found, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def print_status(line: str) -> None:
+    """Print on stderr what is done now."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The verbs of the command line that do work; `completion`, which lists them, stands beside."""
+"""The verbs of the command line that do work; `completion`, which lists them, is separate."""
 
 from litelvlm.analysis.cli.verbs.audit import Audit
 from litelvlm.analysis.cli.verbs.bench import Bench

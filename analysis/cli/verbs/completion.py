@@ -61,7 +61,7 @@ class Completion(Common):
 
 
 def known_names() -> dict[str, list[str]]:
-    """What may stand behind an option, or behind a verb, in the order of the tables."""
+    """The values that may follow an option or a verb, in the order of the tables."""
     from litelvlm.analysis.studies import STUDIES
     from litelvlm.figures import FIGURES
     from litelvlm.pruning import list_pruners

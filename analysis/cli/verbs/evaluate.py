@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from litelvlm.analysis.runs.record import RunRecord
-    from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.cli.options import Printing, RunOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +19,7 @@ class Evaluate(RunOptions, Printing):
     image and random templates for one conversation, as the official code does, once per seed. cIoU
     and gIoU are printed with the official epsilons and
     exactly. The rows are those of a sweep: every finished part is kept, the same command goes on
-    where the last one stopped, and `litelvlm show` tells the intervals.
+    where the last one stopped, and `litelvlm show` prints the intervals.
 
     Examples:
       litelvlm evaluate
@@ -69,99 +61,3 @@ class Evaluate(RunOptions, Printing):
     """Fewer predicted pixels than this mean "nothing there" (official: 1)."""
     batch_size: int = 24
     """Passes of the language model at once: what bounds memory."""
-
-    def run(self) -> int:
-        """Compute what is missing and print the scores; 1 if samples failed.
-
-        Raises:
-            ValueError: If an option is refused, before the model is loaded.
-        """
-        if self.task is not None:
-            from litelvlm.analysis.cli.question_scores import TaskOptions, evaluate_task
-
-            require_writable(self.out, folder=True)
-            if self.protocol != "single":
-                raise ValueError(
-                    f"--protocol {self.protocol} belongs to referring expressions; leave it out "
-                    "with --task"
-                )
-            given = (self.methods, self.budgets, self.seeds, self.pad, self.ocr, self.json)
-            return evaluate_task(self, TaskOptions(self.task, *given))
-        from litelvlm.analysis.runs.engine import complete_run
-        from litelvlm.analysis.runs.folder import read_record
-        from litelvlm.analysis.runs.locks import Shard
-        from litelvlm.analysis.runs.origin.determinism import make_deterministic
-        from litelvlm.analysis.runs.parts import read_rows
-        from litelvlm.analysis.studies.sweep import STUDY
-        from litelvlm.analysis.studies.sweep.scores import score_lines
-
-        config, shard = self.configure(), Shard.parse(self.shard)
-        require_writable(self.out, folder=True)
-        make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
-        # Data first: a split that does not exist is told at once, a model can take minutes.
-        data, model = self.load_data(), self.load_model()
-        accepted = self.accept_versions
-        folder = complete_run(STUDY, model, data, config, self.out, shard, accept_versions=accepted)
-        record = read_record(folder)
-        if not record.complete:
-            sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")
-            return int(record.state == "failed")
-        lines = score_lines(read_rows(folder), self.empty_below)
-        told = {
-            "run": str(folder),
-            "model": model.name,
-            "data": f"{data.name} {data.split} ({data.split_by})",
-            "protocol": self.protocol,
-            "count_note": data.count_note,
-        }
-        self.print_found(as_data(told, record, lines), as_text(told, record, lines))
-        return int(record.state == "failed")
-
-    def configure(self) -> Config:
-        """The configuration of the sweep behind the scores.
-
-        Raises:
-            ValueError: If a value is refused.
-        """
-        from litelvlm.analysis.studies.sweep.config import Config
-
-        if self.empty_below < 1:
-            raise ValueError(f"--empty-below {self.empty_below} is below 1; 1 is the official rule")
-        names = (
-            "methods",
-            "budgets",
-            "protocol",
-            "seeds",
-            "question_index",
-            "answer_index",
-            "doubled",
-            "batch_size",
-        )
-        return Config.model_validate(
-            {name: getattr(self, name) for name in (*names, "limit", "seed")}
-        )
-
-
-def as_data(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> dict[str, object]:
-    """The scores for programs."""
-    return told | {
-        "state": record.state,
-        "counts": record.counts.model_dump(),
-        "notes": list(record.notes),
-        "failures": list(record.failures),
-        "scores": json.loads(lines.to_json(orient="records")),
-    }
-
-
-def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:
-    """The scores for people."""
-    head = [
-        f"{told['model']} on {told['data']}, protocol {told['protocol']}",
-        f"{record.counts.told(' expressions')}: {record.state_in_words}",
-        *filter(None, [told["count_note"]]),
-        *record.notes,
-        *(f"failed: {failure}" for failure in record.failures),
-    ]
-    shown = lines if lines["draw"].nunique() > 1 else lines.drop(columns="draw")
-    table = shown.to_string(index=False, float_format="%.4f", na_rep="-")
-    return "\n".join([*head, "", table, "", told["run"], ""])

@@ -42,9 +42,10 @@ class Explore(DataOptions, Printing):
 
     def run(self) -> int:
         """Write the page and print its path."""
+        from litelvlm.analysis.cli.work.loading import data_of, model_of
         from litelvlm.analysis.pages.explore.page import (
+            ExplorerSource,
             LegendEntry,
-            Source,
             build_page,
             read_config,
         )
@@ -62,14 +63,14 @@ class Explore(DataOptions, Printing):
         runs = [self.folder, *([self.beside] if self.beside else [])]
         labels = dict.fromkeys(m.label for run in runs for m in read_config(run).methods)
         legend = {name: LegendEntry(style.label(name), style.colour(name)) for name in labels}
-        model, data, other = self.load_model(), self.load_data(), None
+        model, data, other = model_of(self), data_of(self), None
         if self.beside is not None:
             there = replace(
                 self, model=self.beside_model or self.model, data=self.beside_data or self.data
             )
-            other = Source(
-                there.load_model() if self.beside_model else model,
-                there.load_data() if self.beside_data else data,
+            other = ExplorerSource(
+                model_of(there) if self.beside_model else model,
+                data_of(there) if self.beside_data else data,
                 self.beside,
             )
         page = build_page(

@@ -29,7 +29,7 @@ class Leaderboard(Printing):
     folder: tyro.conf.Positional[Path]
     """Folder of cards (*.json)."""
     out: Path = Path("leaderboard.html")
-    """The page."""
+    """File of the page to write."""
 
     def run(self) -> int:
         """Write the page; 1 if a card was refused."""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import tyro
 
 from litelvlm.analysis.cli.options import Printing
 from litelvlm.analysis.cli.terminal.screen import print_json, print_table, records
-from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.names import check_name
-
-if TYPE_CHECKING:
-    from litelvlm.pruning import Pruner
 
 ROUNDING = 1e-12
 """Differences of float64 logits below this are rounding."""
@@ -68,9 +64,13 @@ class Ls(Printing):
         if self.study:
             raise ValueError(f"{self.study!r} is too much; only ls columns takes a study")
         chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
-        tables = {"methods": method_rows, "families": family_rows}
-        if self.kind in tables:
-            self.show(tables[self.kind]())
+        if self.kind == "methods":
+            from litelvlm.analysis.cli.work.methods_table import method_rows
+
+            self.show(method_rows())
+            return 0
+        if self.kind == "families":
+            self.show(family_rows())
             return 0
         if self.json:
             print_json({kind: listing() for kind, listing in chosen.items()})
@@ -109,57 +109,9 @@ def methods() -> dict[str, str]:
     return {name: method.summary for name, method in list_pruners().items()}
 
 
-def method_rows() -> list[tuple[str, ...]]:
-    """The table of methods, headings first, made from their classes."""
-    from litelvlm import get_pruner, list_pruners
-
-    heads = (
-        "name stage text-guided cues order positions flash-safe deployable source licence "
-        "confidence presets keeps"
-    )
-    rows = [tuple(heads.split())]
-    for name, method in list_pruners().items():
-        positions = next(entry.default for entry in fields(method) if entry.name == "positions")
-        origin = method.origin
-        rows.append(
-            (
-                name,
-                method.stage,
-                "yes" if method.text_guided else "no",
-                ", ".join(cues_of(method)) or "-",
-                method.native_order,
-                str(positions),
-                "yes" if method.flash_safe else "no",
-                deployable(get_pruner(name)),
-                origin.source,
-                origin.licence,
-                origin.confidence,
-                ", ".join(method.presets) or "-",
-                method.summary,
-            )
-        )
-    return rows
-
-
-def deployable(method: Pruner) -> str:
-    """Whether serving engines can use a method, or what keeps them from it."""
-    return "yes" if method.deployable else f"no: {', '.join(method.obstacles)}"
-
-
-def cues_of(method: type[Pruner]) -> list[str]:
-    """What a method reads: cues, parts of a layer, and what a wrapped method reads."""
-    inside = [f"layer's {name}" for name in sorted(getattr(method, "reads", ()))]
-    other = (
-        ["those of the other method"] if "of" in {entry.name for entry in fields(method)} else []
-    )
-    return [*sorted(method.needs), *inside, *other]
-
-
 def studies() -> dict[str, str]:
     """Studies and the question of each."""
-    from litelvlm.analysis.studies.table import get_study
-
-    return {name: get_study(name).question for name in STUDIES}
+    return dict(QUESTIONS)
 
 
 def drawings() -> dict[str, str]:

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import tyro
 
 from litelvlm.analysis.cli.options import ModelOptions, Printing, require_writable
-from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from litelvlm.models.base import Grounding
-    from litelvlm.models.glamm.model import Glamm
-    from litelvlm.pruning import Pruner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,96 +54,6 @@ class Segment(ModelOptions, Printing):
     out: Path = Path("mask.png")
     """Where to write the mask."""
 
-    def run(self) -> int:
-        """Write masks and overlays, print what was kept and how long it took."""
-        self.refuse_early()
-        from litelvlm.analysis.studies.overlay import has_unseen_rim
-        from litelvlm.data.images import open_image
-        from litelvlm.embedded.clip_sizes import has_miniature_sizes
-
-        picture, pruner = open_image(self.image), self.build_pruner()
-        model = self.load_model()
-        result = self.segment(model, picture, pruner)
-        whole = self.segment(model, picture, None) if self.compare else None
-        report: SegmentReport = {
-            "model": model.name,
-            "miniature": has_miniature_sizes(model),
-            "random_weights": model.digest == "random",
-            "pruner": self.pruner,
-            "budget": self.budget,
-            "protocol": self.protocol,
-            "n_tokens": model.n_tokens,
-            "unseen_rim": has_unseen_rim(model.tower, picture.height, picture.width),
-            "unknown_words": list(result.unknown_words),
-            "masks": self.write(model, picture, result, whole),
-            "timings_ms": {stage: round(s * 1e3, 2) for stage, s in result.timings.items()},
-        }
-        self.print_found(report, as_text(report))
-        return int(not all(result.found))
-
-    def segment(self, model: Glamm, picture: Image, pruner: Pruner | None) -> Grounding:
-        """Segment all expressions with one method; None keeps every token."""
-        return model.segment(
-            picture,
-            list(self.text),
-            pruner,
-            None if pruner is None else self.budget,
-            self.protocol,
-            self.answer,
-            question_index=self.question_index,
-            answer_index=self.answer_index,
-        )
-
-    def write(
-        self, model: Glamm, picture: Image, result: Grounding, whole: Grounding | None
-    ) -> list[MaskReport]:
-        """Write the masks, their overlays and, beside an unpruned result, the comparisons."""
-        from PIL import Image
-
-        from litelvlm.analysis.pages.side_by_side import side_by_side
-        from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept, kept_indices
-        from litelvlm.data.files import atomic_write
-        from litelvlm.data.mask_files import png, write_masks
-        from litelvlm.metrics import intersection_union
-        from litelvlm.pruning import LayerTrace
-
-        masks, found = result.mask.cpu().numpy(), list[MaskReport]()
-        tints = contrasting_tints(picture, masks)
-        # In one conversation all expressions share one selection.
-        times = 1 if len(result.selections) > 1 else len(masks)
-        selections = result.selections * times
-        for i, (text, name) in enumerate(zip(self.text, write_masks(self.out, masks), strict=True)):
-            mask, selection = masks[i], selections[i]
-            drawn = draw_kept(picture, mask, selection, model.tower, tints[i])
-            overlay = atomic_write(beside(name, "overlay"), png(drawn))
-            shown: MaskReport = {
-                "text": text,
-                "mask": str(name),
-                "overlay": str(overlay),
-                "answer": result.answers[i],
-                "found": result.found[i],
-                "pixels": int(mask.sum()),
-                "kept": kept_indices(selection, model.n_tokens),
-                "n_kept": model.n_tokens if selection is None else len(selection),
-            }
-            if isinstance(selection, LayerTrace):
-                shown["layers"] = list(selection.counts)
-            if whole is not None:
-                other = whole.mask[i].cpu().numpy()
-                both = intersection_union(mask, other.astype("uint8"))
-                plain = draw_kept(picture, other, None, model.tower, tints[i])
-                panels = {
-                    f'"{text}"': picture,
-                    f"all {model.n_tokens} tokens": Image.fromarray(plain),
-                    f"{shown['n_kept']} tokens, {self.pruner}": Image.fromarray(drawn),
-                }
-                page = atomic_write(beside(name, "compare"), png(side_by_side(panels)))
-                shown["compare"] = str(page)
-                shown["pixels_unpruned"] = int(other.sum())
-                shown["agreement"] = both.intersection / both.union if both.union else 1.0
-            found.append(shown)
-        return found
-
     def refuse_early(self) -> None:
         """Check what can be checked without a model.
 
@@ -189,28 +91,3 @@ class Segment(ModelOptions, Printing):
         if self.out.suffix.lower() != ".png":
             raise ValueError(f"--out {self.out} must end in .png: masks are written without loss")
         require_writable(self.out, folder=False)
-
-    def build_pruner(self) -> Pruner | None:
-        """The method as named, with the seed if it takes one; None keeps every token.
-
-        Raises:
-            ValueError: If the name, a preset or a field is unknown.
-        """
-        from litelvlm.analysis.inputs.methods import Method
-        from litelvlm.pruning.cues import TRUTH
-
-        method = Method.parse(self.pruner)
-        if method.name == "none":
-            return None
-        pruner = method.pruner(self.seed if method.seeded else None)
-        if pruner.needs & TRUTH:
-            raise ValueError(
-                f"{self.pruner!r} reads the true mask, which a picture alone does not have; "
-                "use a study"
-            )
-        return pruner
-
-
-def beside(path: Path, what: str) -> Path:
-    """File of another picture of the same mask: `mask.png`, `mask_overlay.png`."""
-    return path.with_name(f"{path.stem}_{what}{path.suffix}")

@@ -11,8 +11,8 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.pages.explore.pack import pack_bits, pack_levels, pack_mask, pack_picture
 from litelvlm.analysis.pages.explore.scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
-from litelvlm.analysis.studies.sweep.examples import largest_budget_ious, pose
-from litelvlm.analysis.studies.sweep.passes import Context, expression_passes
+from litelvlm.analysis.studies.sweep.examples import largest_budget_ious, query_example
+from litelvlm.analysis.studies.sweep.passes import SweepContext, expression_passes
 from litelvlm.clip.geometry import Crop
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression, Sample
@@ -40,7 +40,7 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
 
 @torch.inference_mode()
 def expression_view(
-    context: Context, sample: Sample, expression: Expression, inside: bool = True
+    context: SweepContext, sample: Sample, expression: Expression, inside: bool = True
 ) -> dict[str, object]:
     """Everything the page shows of one expression, ready for JSON.
 
@@ -56,8 +56,10 @@ def expression_view(
     """
     model, config, tower = context.model, context.config, context.model.tower
     picture_size = sample.height, sample.width
-    picture, truth, state, talk, cues = pose(model, sample, expression, config)
-    once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
+    picture, truth, state, conversation, cues = query_example(model, sample, expression, config)
+    once = SweepContext(
+        model, context.data, config.model_copy(update={"seeds": 1}), context.budgets
+    )
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)
     selections: dict[str, dict[int, dict[str, object]]] = {}
@@ -66,7 +68,7 @@ def expression_view(
         n = len(batch)
         for made, result in zip(
             chosen,
-            model.ground([state] * n, [talk] * n, [p.selection for p in chosen]),
+            model.ground([state] * n, [conversation] * n, [p.selection for p in chosen]),
             strict=True,
         ):
             mask = result.mask[0].cpu().numpy()
@@ -91,7 +93,7 @@ def expression_view(
             for name, values in token_scores(cues, config, inside).items()
             if values is not None
         },
-        "words": words_view(tower, talk.questions[0]),
+        "words": words_view(tower, conversation.questions[0]),
     }
 
 

@@ -25,7 +25,7 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import sweep_config
-from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.glamm.model import Glamm
@@ -54,7 +54,7 @@ class LegendEntry:
 
 
 @dataclass(frozen=True)
-class Source:
+class ExplorerSource:
     """A sweep and what made it.
 
     Attributes:
@@ -104,7 +104,7 @@ def build_page(
     legend: Mapping[str, LegendEntry] | None = None,
     samples: int = 50,
     inside: bool = True,
-    beside: Source | None = None,
+    beside: ExplorerSource | None = None,
 ) -> Path:
     """Compute what the page shows and write it.
 
@@ -126,7 +126,7 @@ def build_page(
             none of the expressions of the first.
         FileNotFoundError: If a folder holds no run.
     """
-    first = run_view(Source(model, data, run), legend or {}, samples, inside)
+    first = run_view(ExplorerSource(model, data, run), legend or {}, samples, inside)
     shown = [first]
     if beside is not None:
         same = beside.data.digest == data.digest
@@ -141,7 +141,7 @@ def build_page(
 
 
 def run_view(
-    source: Source,
+    source: ExplorerSource,
     legend: Mapping[str, LegendEntry],
     samples: int,
     inside: bool,
@@ -160,7 +160,7 @@ def run_view(
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
-    context = Context(model, data, config, resolve_budgets(config.budgets, model.n_tokens))
+    context = SweepContext(model, data, config, resolve_budgets(config.budgets, model.n_tokens))
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     there = {int(sent_id) for sent_id in rows["sent_id"].unique()}
     if wanted is None:

@@ -19,7 +19,7 @@ FIRST = 3
 """Claims of a study that stand open at least, the hypotheses first."""
 
 
-class Family(TypedDict):
+class FamilyView(TypedDict):
     """The confirmatory hypotheses of one model on one split.
 
     Attributes:
@@ -79,7 +79,7 @@ def left_of(claim: Claim, adjusted: Mapping[str, tuple[str, str]]) -> dict[str, 
     return {"left": verdict, "adjusted": f"{verdict} (p {p_value} after adjustment)"}
 
 
-def adjusted_in(families: Sequence[Family], record: RunRecord) -> dict[str, tuple[str, str]]:
+def adjusted_in(families: Sequence[FamilyView], record: RunRecord) -> dict[str, tuple[str, str]]:
     """By hypothesis, its verdict and p-value after adjustment, where the verdict changes."""
     return {
         line["id"]: (line["verdict"], line["adjusted"])
@@ -130,7 +130,7 @@ def intervals_of(claim: Claim) -> str:
 
 def families(
     records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
-) -> list[Family]:
+) -> list[FamilyView]:
     """Adjust the confirmatory hypotheses together, once per model and split.
 
     Where two runs test one hypothesis, the family holds the problem and no lines.
@@ -145,7 +145,7 @@ def _title(record: RunRecord) -> str:
     return f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
 
 
-def _family(title: str, claims: Sequence[Claim]) -> Family:
+def _family(title: str, claims: Sequence[Claim]) -> FamilyView:
     reasons = {
         claim.id: "; ".join(filter(None, (undetermined_reason(claim), claim.power)))
         for claim in claims

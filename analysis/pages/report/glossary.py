@@ -21,7 +21,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\((#[\w-]+|[\w-]+\.md)\)")
 _EMPHASIS = re.compile(r"\*([^*]+)\*")
 _ON_THE_PAGE = {"reading-verdicts.md": "#reading"}
 """Pages of docs that a report has a section for."""
-_COLUMNS = 150
+_COLUMNS = 100
 """Longest line of the page."""
 
 

@@ -4,24 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from litelvlm.analysis.pages.findings import finding, largest_effect
+from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
+from litelvlm.analysis.studies.stories import story_of
 from litelvlm.analysis.studies.table import get_study
 
-LEADS: Mapping[str, tuple[str, ...]] = {
-    "reversal": ("H1.sign",),
-    "sink": ("H4",),
-    "sink_causal": ("H5",),
-    "importance": ("H6",),
-    "sweep": ("random@",),
-    "ablations": ("official.random", "H7"),
-    "faithfulness": ("F.insertion",),
-}
-"""Claim that a study's sentence tells, or its id before the budget; else its first claim."""
 PICTURES = ("accuracy_ciou", "reversal_index", "examples", "motivation_maps")
 """Figures that may open a report, the best first; else the first of all."""
 BOTH = "Is the ranking reversed, and does pruning by it keep the mask?"
@@ -56,7 +47,8 @@ def question(records: Sequence[RunRecord]) -> str:
     studies = {record.study for record in records}
     if len(studies) == 1:
         return get_study(studies.pop()).question
-    return BOTH if {"reversal", "sweep"} <= studies else ANY
+    subjects = {story_of(study).subject for study in studies}
+    return BOTH if {"ranking", "masks"} <= subjects else ANY
 
 
 def answer(anchor: str, run: str, summary: Summary) -> Answer:
@@ -77,10 +69,8 @@ def lead_claim(summary: Summary) -> Claim | None:
 
     Of several budgets it is the first that is settled, an effect before its lack.
     """
-    if summary.study == "emergence":
-        most = largest_effect({claim.id: claim for claim in summary.claims})
-        return most or next(iter(summary.claims), None)
-    for lead in LEADS.get(summary.study, ()):
+    story = story_of(summary.study)
+    for lead in story.leads:
         found = [
             claim
             for claim in summary.claims
@@ -89,7 +79,8 @@ def lead_claim(summary: Summary) -> Claim | None:
         for verdict in ("supported", "not supported", "undetermined"):
             if told := [claim for claim in found if claim.verdict == verdict]:
                 return told[0]
-    return next(iter(summary.claims), None)
+    strongest = story.strongest({claim.id: claim for claim in summary.claims})
+    return strongest or next(iter(summary.claims), None)
 
 
 def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list[str]:

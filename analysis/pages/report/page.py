@@ -40,7 +40,8 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.studies import BENCH, STUDIES, published
+from litelvlm.analysis.studies import EVERY_STUDY, published
+from litelvlm.analysis.studies.stories import story_of
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
@@ -80,9 +81,8 @@ def build_report(
         FileNotFoundError: If a folder holds no run.
         ValueError: If a record or a summary does not fit its schema.
     """
-    order = (*STUDIES, BENCH)
     read = {run: read_record(run) for run in runs}
-    records = dict(sorted(read.items(), key=lambda item: order.index(item[1].study)))
+    records = dict(sorted(read.items(), key=lambda item: EVERY_STUDY.index(item[1].study)))
     summaries = {
         run: read_summary(run) if record.complete else None for run, record in records.items()
     }
@@ -114,7 +114,7 @@ def build_report(
             everything[0], {labels[run]: summary for run, summary in finished.items()}
         ),
         "commands": list(dict.fromkeys(runnable(record.command) for record in everything[0])),
-        "sweeps": [run for run, summary in finished.items() if summary.study == "sweep"],
+        "sweeps": [run for run, summary in finished.items() if story_of(summary.study).explorable],
         "comparisons": comparisons(records, summaries),
         "first_lines": FIRST,
         "cards": [

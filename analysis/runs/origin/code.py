@@ -26,7 +26,7 @@ class CodeTree:
     """
 
     root: Path = Path(__file__).parents[3]
-    _read: dict[str, "Source"] = field(default_factory=dict, repr=False)
+    _read: dict[str, "SourceFile"] = field(default_factory=dict, repr=False)
     _files: dict[str, Path | None] = field(default_factory=dict, repr=False)
 
     def file(self, module: str) -> Path | None:
@@ -89,17 +89,17 @@ class CodeTree:
         found = [(place, name) for place, name in self._source(module).imports if self.file(place)]
         return [self.home(place, name) if name else place for place, name in found]
 
-    def _source(self, module: str) -> "Source":
+    def _source(self, module: str) -> "SourceFile":
         path = self.file(module)
         if path is None:
             raise ValueError(f"module {module!r} cannot be found")
         changed = path.stat().st_mtime_ns
         if module not in self._read or self._read[module].changed != changed:
-            self._read[module] = Source.read(path, changed)
+            self._read[module] = SourceFile.read(path, changed)
         return self._read[module]
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """What one file tells.
 
     Attributes:
@@ -115,7 +115,7 @@ class Source(NamedTuple):
     passed_on: Mapping[str, tuple[str, str]]
 
     @classmethod
-    def read(cls, path: Path, changed: int) -> "Source":
+    def read(cls, path: Path, changed: int) -> "SourceFile":
         """Parse a file."""
         tree = without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
         imports: list[tuple[str, str]] = []

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
-from litelvlm.data.dataset import Dataset
+from litelvlm.data.dataset import IdentifiedData
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
-from litelvlm.models.base import StudiedModel
+from litelvlm.models.base import IdentifiedModel
 
 COMPUTING = (
     "torch",
@@ -31,7 +31,7 @@ COMPUTING = (
     "pillow",
     "pycocotools",
 )
-"""Packages that compute what stands in rows; their versions are part of a run's key."""
+"""Packages whose results enter rows; their versions are part of a run's key."""
 PACKAGES = (*COMPUTING, "pandas", "pyarrow")
 MINIATURE = "miniature"
 """Family of a model of miniature sizes, as run records name it."""
@@ -77,7 +77,7 @@ def command() -> str:
 
 
 def versions(packages: Sequence[str] = ("litelvlm", *PACKAGES)) -> dict[str, str]:
-    """Installed versions of packages; of this project and all that it stands on by default."""
+    """Installed versions of packages; by default, of this project and its dependencies."""
     found = {}
     for package in packages:
         try:
@@ -127,7 +127,7 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def model_identity(model: StudiedModel) -> dict[str, str]:
+def model_identity(model: IdentifiedModel) -> dict[str, str]:
     """Identity of a model, its part of a run's key.
 
     It holds name, family, weights, number type, device and attention implementation. Weights that
@@ -147,7 +147,7 @@ def model_identity(model: StudiedModel) -> dict[str, str]:
     }
 
 
-def data_identity(data: Dataset) -> dict[str, str]:
+def data_identity(data: IdentifiedData) -> dict[str, str]:
     """Name, split and content of a data set: its part of a run's key."""
     return {
         "name": data.name,
@@ -157,7 +157,7 @@ def data_identity(data: Dataset) -> dict[str, str]:
     }
 
 
-def _attention(model: StudiedModel) -> str:
+def _attention(model: IdentifiedModel) -> str:
     tower = getattr(model, "tower", None)
     names = ("llama", "network")
     parts = {"clip": getattr(tower, "clip", None)}

@@ -23,6 +23,7 @@ method exceeds the best rival by more than 5 % of that rival's cIoU, whichever r
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.ablations.claims import interpret, make_claims
 from litelvlm.analysis.studies.ablations.columns import COLUMNS
 from litelvlm.analysis.studies.ablations.config import Config
@@ -33,7 +34,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="ablations",
-    question=("What is left of the method when each part of it is removed, reversed or replaced?"),
+    question=QUESTIONS["ablations"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

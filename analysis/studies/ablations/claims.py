@@ -23,7 +23,7 @@ from litelvlm.analysis.studies.ablations.config import (
 )
 from litelvlm.analysis.studies.ablations.official import WHERE, official_claims, official_rows
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
-from litelvlm.analysis.studies.ablations.rows import METHODS
+from litelvlm.analysis.studies.ablations.rows import METHODS_PART
 from litelvlm.analysis.studies.sweep.estimates import (
     cell_index,
     crossed_difference,
@@ -88,9 +88,9 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
         H7.points (the same in points of cIoU, which asks for more); rule.H7 and its kin are about
         the paper's own rule, official.H7 and its kin about the official protocol.
     """
-    if METHODS not in set(rows["part"]):  # where no chosen expression can be asked
+    if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return []
-    alone = rows[rows["part"] == METHODS]
+    alone = rows[rows["part"] == METHODS_PART]
     wide = widen(alone)
     scores = score_bootstrap(wide)
     budget = budgets_of(wide.cells, PAPER)[0]

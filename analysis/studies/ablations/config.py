@@ -36,7 +36,7 @@ REFILL = f"{PAPER}(overlap=refill)"
 """No recovery: where texts choose the same token, they choose their next ones; no context."""
 HALF, HALF_RASTER = f"{PAPER}(context_share=0.5)", f"{PAPER}(context_share=0.5, order=raster)"
 
-METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+METHODS_BY_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "llm_score": (
             "llm_attention",
@@ -87,7 +87,7 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Labels of the methods that answer each request; the paper's method is always run."""
-RIVALS = METHODS["rivals"]
+RIVALS = METHODS_BY_REQUEST["rivals"]
 """Published methods that H7 compares with."""
 TOGETHER = (
     *(PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform"),
@@ -108,7 +108,9 @@ REFERENCES: Mapping[str, str] = MappingProxyType(
 
 def request_of(method: str) -> str:
     """The request that a method answers; "paper" for the paper's own."""
-    return next((request for request, labels in METHODS.items() if method in labels), "paper")
+    return next(
+        (request for request, labels in METHODS_BY_REQUEST.items() if method in labels), "paper"
+    )
 
 
 class Config(AnswerConfig):
@@ -142,7 +144,7 @@ class Config(AnswerConfig):
             PAPER,
             *(
                 label
-                for request, labels in METHODS.items()
+                for request, labels in METHODS_BY_REQUEST.items()
                 if request in self.requests
                 for label in labels
             ),

@@ -19,7 +19,7 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import HALF, OPPOSITE, RASTER, REFILL
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
-from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
+from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
 from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
 from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
 
@@ -83,7 +83,7 @@ def official_claims(rows: pd.DataFrame) -> list[Claim]:
 
 def official_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the official protocol."""
-    return rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
+    return rows[(rows["part"] == PROTOCOLS_PART) & (rows["protocol"] == OFFICIAL)]
 
 
 def _compared(rows: pd.DataFrame, n_budgets: int | None = None) -> list[Compared]:

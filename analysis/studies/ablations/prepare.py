@@ -22,7 +22,7 @@ from litelvlm.analysis.studies.ablations.rows import (
 )
 from litelvlm.analysis.studies.sweep import config as sweep_config
 from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
@@ -65,7 +65,7 @@ def make_context(
 
 def protocol_contexts(
     model: GroundingModel, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
-) -> tuple[Context, Context]:
+) -> tuple[SweepContext, SweepContext]:
     """Contexts of the official and the single protocol, on the method, its parts and controls.
 
     The official one runs the rivals too, where they are asked for. The single one measures the
@@ -86,10 +86,14 @@ def protocol_contexts(
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    return Context(model, whole, official, budgets), IndexContext(model, whole, single, budgets)
+    return SweepContext(model, whole, official, budgets), IndexContext(
+        model, whole, single, budgets
+    )
 
 
-def load_both(context: Context, protocols: Sequence[Context], index: int) -> tuple[Loaded, Loaded]:
+def load_both(
+    context: SweepContext, protocols: Sequence[SweepContext], index: int
+) -> tuple[Loaded, Loaded]:
     """One image with the chosen expressions, and with all of them if protocols are compared."""
     chosen = load(context, index)
     return chosen, load(protocols[0], index) if protocols else chosen

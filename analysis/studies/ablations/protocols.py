@@ -12,7 +12,7 @@ from litelvlm.analysis.stats.bootstrap import (
     ratios,
 )
 from litelvlm.analysis.stats.precision import bca_estimate
-from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
+from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
 from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.arrays import Array
 
@@ -35,7 +35,7 @@ def protocol_table(rows: pd.DataFrame) -> pd.DataFrame:
     sd_draws is the standard deviation over the official seeds, nan where nothing is drawn.
     Intervals resample images and, within each, draws, so that they hold both kinds of noise.
     """
-    both = rows[rows["part"] == PROTOCOLS]
+    both = rows[rows["part"] == PROTOCOLS_PART]
     lines = []
     for (method, budget), group in both.groupby(["method", "budget"], sort=True):
         official = group[group["protocol"] == OFFICIAL]
@@ -96,7 +96,7 @@ def interval_table(rows: pd.DataFrame) -> pd.DataFrame:
     else of the chosen ones.
     """
     alone = rows[(rows["protocol"] == "single") & rows["method"].isin([UNPRUNED, PAPER])]
-    part = PROTOCOLS if (alone["part"] == PROTOCOLS).any() else METHODS
+    part = PROTOCOLS_PART if (alone["part"] == PROTOCOLS_PART).any() else METHODS_PART
     wide = widen(alone[alone["part"] == part])
     singles = np.arange(len(wide.image_ids))
     n_images = len(np.unique(wide.image_ids))

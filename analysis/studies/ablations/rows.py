@@ -12,7 +12,6 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.inputs.queries import glamm_query
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
@@ -31,16 +30,15 @@ from litelvlm.analysis.studies.ablations.measures import (
     without_values,
 )
 from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Asked, Context, Pass
+from litelvlm.analysis.studies.sweep.passes import Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
 from litelvlm.clip.states import ClipImage
-from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring.context import context_scores
 
-METHODS, PROTOCOLS = "methods", "protocols"
+METHODS_PART, PROTOCOLS_PART = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
 
 
@@ -54,7 +52,7 @@ class ClipState(Protocol):
 
 
 @dataclass(frozen=True)
-class IndexContext(Context):
+class IndexContext(SweepContext):
     """A sweep's context that also measures how reversed the score of each conversation is.
 
     Attributes:
@@ -64,7 +62,7 @@ class IndexContext(Context):
 
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def passes(self, asked: Asked) -> list[Pass]:
+    def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes; the reversal index is kept on the way."""
         covered = asked.loaded.coverage[asked.number]
         self.measures[asked.number] = {"ri": index_of(covered, similarity(asked.cues))}
@@ -72,7 +70,7 @@ class IndexContext(Context):
 
 
 @dataclass(frozen=True)
-class AblationContext(Context):
+class AblationContext(SweepContext):
     """A sweep's context with selections that no setting of a method expresses.
 
     Attributes:
@@ -94,7 +92,7 @@ class AblationContext(Context):
     coalitions: int = 144
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def passes(self, asked: Asked) -> list[Pass]:
+    def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
         made = super().passes(asked)
         self.measures[asked.number] = self.measure(asked)
@@ -105,7 +103,7 @@ class AblationContext(Context):
                 made.append(Pass(asked.number, label, budget, 0, kept, budget, float(budget)))
         return made
 
-    def change(self, label: str, asked: Asked) -> Cues:
+    def change(self, label: str, asked: SweepQuery) -> Cues:
         """Cues with the input that a label names exchanged."""
         loaded, state, number, cues = asked.loaded, asked.state, asked.number, asked.cues
         if label == LAST_LAYER:
@@ -118,7 +116,7 @@ class AblationContext(Context):
         if label == KERNEL_SHAP:
             rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
             size = self.config.batch_size
-            query = glamm_query(self.model, state, asked.planned.conversation, size)
+            query = self.model.query_conversation(state, asked.planned.conversation, size)
             values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
@@ -136,14 +134,14 @@ class AblationContext(Context):
                 return self.model.question(sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
-    def measure(self, asked: Asked) -> dict[str, float]:
+    def measure(self, asked: SweepQuery) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
         scores = similarity(asked.cues)
         found = {"ri": index_of(asked.loaded.coverage[asked.number], scores)}
         if self.attention:
-            query = glamm_query(self.model, asked.state, asked.planned.conversation)
-            rows = attention_rows(query.model, query.state, query.conversation)
-            found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
+            query = self.model.query_conversation(asked.state, asked.planned.conversation)
+            rows = query.attention_rows().mean((0, 1))
+            found |= correlations(-scores, rows.cpu().numpy().astype(np.float64))
         if self.rounding:
             found |= rounding(asked.cues, self.budgets)
         return found
@@ -181,7 +179,7 @@ def measured_rows(
         loaded: The image; its keys name the expressions by place.
         measures: By place of the expression; none where nothing was measured.
         nothing: The same columns without values, for all other rows.
-        part: ``METHODS`` or ``PROTOCOLS``.
+        part: ``METHODS_PART`` or ``PROTOCOLS_PART``.
     """
     places = {key["sent_id"]: place for place, key in enumerate(loaded.keys)}
 
@@ -193,7 +191,7 @@ def measured_rows(
 
 
 def ablation_rows(
-    context: AblationContext, protocols: Sequence[Context], loaded: tuple[Loaded, Loaded]
+    context: AblationContext, protocols: Sequence[SweepContext], loaded: tuple[Loaded, Loaded]
 ) -> ItemResult:
     """Rows of one image: every method on the chosen expressions, and the protocols on all of them.
 
@@ -205,13 +203,13 @@ def ablation_rows(
     context.measures.clear()
     alone = image_rows(context, loaded[0])
     nothing = without_values(context.measures)
-    rows = measured_rows(alone.rows, loaded[0], context.measures, nothing, METHODS)
+    rows = measured_rows(alone.rows, loaded[0], context.measures, nothing, METHODS_PART)
     compared = []
     for protocol in protocols:
         measures = protocol.measures if isinstance(protocol, IndexContext) else {}
         measures.clear()
         found = image_rows(protocol, loaded[1])
-        rows += measured_rows(found.rows, loaded[1], measures, nothing, PROTOCOLS)
+        rows += measured_rows(found.rows, loaded[1], measures, nothing, PROTOCOLS_PART)
         compared.append(found)
     notes = [*alone.notes, *(note for found in compared for note in found.notes)]
     # The record counts the chosen expressions only.

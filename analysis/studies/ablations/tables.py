@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
 from litelvlm.analysis.studies.ablations.pairs import MARGIN
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
-from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
+from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
     cell_index,
@@ -31,7 +31,7 @@ from litelvlm.analysis.studies.sweep.estimates import (
 )
 from litelvlm.analysis.studies.sweep.leads import leads
 from litelvlm.analysis.studies.sweep.tables import score_table
-from litelvlm.analysis.studies.sweep.wide import Cell, Wide, widen
+from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, widen
 from litelvlm.arrays import Array
 
 PER_SAMPLE = "Pearson, mean over samples"
@@ -49,9 +49,9 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         bfloat16 changes; "intervals" of one score made in several ways. A table without lines is
         left out.
     """
-    if METHODS not in set(rows["part"]):  # where no chosen expression can be asked
+    if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
-    alone = rows[rows["part"] == METHODS]
+    alone = rows[rows["part"] == METHODS_PART]
     wide = widen(alone)
     scores = score_bootstrap(wide)
     found = {
@@ -110,7 +110,7 @@ def delta_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     return table if table.empty else table.assign(p_holm=adjusted(table, holm, ["metric"]))
 
 
-def _equivalence(wide: Wide, cell: Cell, other: Cell) -> float:
+def _equivalence(wide: Wide, cell: MethodBudget, other: MethodBudget) -> float:
     change = pd.Series(wide.iou[:, wide.column(cell)] - wide.iou[:, wide.column(other)])
     of_images = change.groupby(wide.image_ids).mean().to_numpy()
     return equivalence_test(of_images, MARGIN).p_value if len(of_images) > 1 else float("nan")
@@ -136,8 +136,8 @@ def every_expression(rows: pd.DataFrame) -> pd.DataFrame:
 
     Else those of the chosen expressions.
     """
-    compared = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == "single")]
-    return rows[rows["part"] == METHODS] if compared.empty else compared
+    compared = rows[(rows["part"] == PROTOCOLS_PART) & (rows["protocol"] == "single")]
+    return rows[rows["part"] == METHODS_PART] if compared.empty else compared
 
 
 def gain_table(every: pd.DataFrame) -> pd.DataFrame:

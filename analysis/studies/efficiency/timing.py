@@ -34,7 +34,7 @@ def timed(call: Callable[[], object], device: torch.device) -> dict[str, float]:
 
 
 def decode_time(generate: Callable[[Callable[[int], bool]], object], device: torch.device) -> float:
-    """Milliseconds per generated token behind the first, whose time is that of the prompt.
+    """Milliseconds per generated token after the first, whose time is that of the prompt.
 
     Args:
         generate: Generates an answer; calls its argument after each token but the last.

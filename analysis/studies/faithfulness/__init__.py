@@ -13,6 +13,7 @@ moved round the grid.
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.faithfulness.claims import interpret, make_claims, make_tables
 from litelvlm.analysis.studies.faithfulness.columns import COLUMNS
 from litelvlm.analysis.studies.faithfulness.rows import Config, prepare
@@ -21,7 +22,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="faithfulness",
-    question="Does a ranking of tokens foretell what their removal does to the mask?",
+    question=QUESTIONS["faithfulness"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

@@ -79,7 +79,7 @@ class Config(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class Context:
+class FaithfulnessContext:
     """What every image of a run shares.
 
     Attributes:
@@ -100,7 +100,7 @@ class Context:
         return tuple(round(k * n_tokens / self.fewest) for k in named)
 
 
-def image_rows(context: Context, index: int) -> ItemResult:
+def image_rows(context: FaithfulnessContext, index: int) -> ItemResult:
     """All rows of one image and its expression."""
     model, data, config = context.model, context.data, context.config
     sample = data[index]
@@ -145,7 +145,7 @@ def rankings(
 
 
 def ranking_rows(
-    context: Context,
+    context: FaithfulnessContext,
     values: Float[Array, "n"],
     targets: TokenTargets,
     removed: Bool[Array, "m n"],
@@ -189,7 +189,7 @@ def ranking_rows(
 def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
-    context = Context(model, picked, config, fewest_tokens(model, picked))
+    context = FaithfulnessContext(model, picked, config, fewest_tokens(model, picked))
     return Work(
         picked,
         lambda index: partial(image_rows, context, index),

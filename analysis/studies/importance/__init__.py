@@ -21,6 +21,7 @@ the centre, and models that lose their trained layers from the top.
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.importance.claims import interpret, make_claims
 from litelvlm.analysis.studies.importance.columns import COLUMNS
 from litelvlm.analysis.studies.importance.rows import Config, prepare
@@ -30,7 +31,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="importance",
-    question="Do the tokens that the reversed ranking keeps matter inside the language model?",
+    question=QUESTIONS["importance"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

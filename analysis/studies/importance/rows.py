@@ -85,7 +85,7 @@ class Config(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class Context:
+class ImportanceContext:
     """What every image of a run shares."""
 
     model: QueriedModel
@@ -98,7 +98,7 @@ class Context:
     sampled: frozenset[int]
 
 
-def image_rows(context: Context, index: int) -> ItemResult:
+def image_rows(context: ImportanceContext, index: int) -> ItemResult:
     """All rows of one image and its expression."""
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
@@ -153,7 +153,7 @@ def scores_of(
 
 
 def retested(
-    context: Context,
+    context: ImportanceContext,
     query: TokenQuery,
     signals: Sequence[Signal],
     scores: Scores,
@@ -177,7 +177,9 @@ def retested(
     return found, of_scores | dict.fromkeys(text_free, 1.0)
 
 
-def foreign_rows(context: Context, index: int, query: TokenQuery, scores: Scores) -> list[Row]:
+def foreign_rows(
+    context: ImportanceContext, index: int, query: TokenQuery, scores: Scores
+) -> list[Row]:
     """The image's own scores against the importance of its tokens for another expression."""
     other = query.about(foreign_text(context.data, index), context.config.question_index)
     signals = [
@@ -208,7 +210,7 @@ def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     picked = pick(data, model, config.images, config.seed)
     n_tokens = fewest_tokens(model, picked)
     budgets = resolve_budgets(config.budgets, n_tokens)
-    context = Context(
+    context = ImportanceContext(
         model,
         picked,
         config,

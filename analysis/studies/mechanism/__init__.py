@@ -19,11 +19,17 @@ Below 20 images no such word is given.
 
 The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg. P0, the
 ranking as released, is what the others are compared with: no claim, and no member of that family.
+
+The readouts of the last blocks (P0 to P4) are also scored as open-vocabulary segmentation, which
+ClearCLIP (P4a) and SCLIP (P4b) were made for: the table "dense" has the mean IoU of the referents'
+patches, each called the category whose name is most similar to it. No claim rests on it.
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.mechanism.claims import interpret, make_claims, make_tables
 from litelvlm.analysis.studies.mechanism.columns import COLUMNS
+from litelvlm.analysis.studies.mechanism.dense import dense_text
 from litelvlm.analysis.studies.mechanism.prepare import prepare
 from litelvlm.analysis.studies.mechanism.rows import Config
 
@@ -31,11 +37,13 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="mechanism",
-    question="Which part of CLIP makes the referent's tokens dissimilar to the text?",
+    question=QUESTIONS["mechanism"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims, tables.get("probes")),
+    interpret=lambda claims, tables: (
+        interpret(claims, tables.get("probes")) + dense_text(tables.get("dense"))
+    ),
 )

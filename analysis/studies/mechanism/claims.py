@@ -14,6 +14,7 @@ from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_mea
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.lines import categories_of, category_lines
 from litelvlm.analysis.stats.significance import benjamini_hochberg
+from litelvlm.analysis.studies.mechanism.dense import dense_table
 from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled
 
@@ -74,7 +75,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "probes": RI with intervals over images (ri_low, ri_high), RI with foreign texts, the fall
         below RI as released with intervals over images (low, high) and over images and categories,
         and the word for it, per CLIP model; "categories": RI as released, and the fall under each
-        probe, in each category of the model's own referents.
+        probe, in each category of the model's own referents; "dense": mean IoU of patches that are
+        called a category, under each readout of the last blocks.
     """
     table = pd.DataFrame([found.line for found in _changes(rows)])
     if table.empty:
@@ -83,8 +85,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     table["q"] = np.nan
     if known.any():
         table.loc[known, "q"] = benjamini_hochberg(table.loc[known, "p"].to_numpy())
-    categories = categories_table(rows)
-    return {"probes": table} | ({} if categories.empty else {"categories": categories})
+    found = {"categories": categories_table(rows), "dense": dense_table(rows, PROBES)}
+    return {"probes": table} | {name: one for name, one in found.items() if not one.empty}
 
 
 def categories_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,25 +3,31 @@
 from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.runs.work import Work
-from litelvlm.analysis.studies.mechanism.rows import Config, Context, clip_rows
+from litelvlm.analysis.studies.mechanism.dense import PROMPT, categories
+from litelvlm.analysis.studies.mechanism.rows import Config, MechanismContext, clip_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
 
 
-def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) -> Context:
+def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) -> MechanismContext:
     """Draw foreign expressions, embed shared texts and find register neurons for one model."""
     tower = model.tower
     foreign = draw_foreign(data, model, config.pool, config.seed)
     questions = [model.question(candidate.sent, config.question_index) for candidate in foreign]
-    embeds = embed_texts(tower, ["", *questions])
+    named = categories(data)
+    classes = [PROMPT.format(name) for name in named.values()]
+    embeds = embed_texts(tower, ["", *questions, *classes])
+    empty, texts, class_texts = embeds.split([1, len(questions), len(classes)])
     n_images = 0 if tower.rotates else min(config.neuron_images, len(data))
     pictures = [tower.pixel_values(open_image(data[index].image())) for index in range(n_images)]
     neurons = (
         register_neurons(tower, pictures, config.neurons, config.deviations) if pictures else {}
     )
-    return Context(model, data, config, clip, foreign, embeds[1:], embeds[0], neurons)
+    return MechanismContext(
+        model, data, config, clip, foreign, texts, empty[0], neurons, named, class_texts
+    )
 
 
 def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:

@@ -21,6 +21,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, Index
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
+from litelvlm.analysis.studies.mechanism.dense import called_classes, class_columns
 from litelvlm.analysis.studies.mechanism.words import split_words
 from litelvlm.arrays import Array
 from litelvlm.clip.probes import last_blocks as probes
@@ -94,7 +95,7 @@ class Config(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class Context:
+class MechanismContext:
     """What every image of a run shares, for one CLIP model.
 
     Attributes:
@@ -107,6 +108,8 @@ class Context:
         empty: The empty text, embedded.
         neurons: Register neurons by block; none if no image has an outlier or the tower rotates
             positions.
+        named: Categories that a patch can be called, by id.
+        class_texts: Their names in a prompt, embedded in that order.
     """
 
     model: TowerModel
@@ -117,6 +120,8 @@ class Context:
     texts: Float[Tensor, "m p"]
     empty: Float[Tensor, "p"]
     neurons: Mapping[int, Sequence[int]]
+    named: Mapping[int, str]
+    class_texts: Float[Tensor, "c p"]
 
 
 class Ranking(NamedTuple):
@@ -127,14 +132,17 @@ class Ranking(NamedTuple):
         foreign: For all foreign texts; None if the probe changes the text beyond what they
             have.
         ranked: Tokens that take part.
+        called: Number of the category that each token is called; None where no readout of the last
+            blocks is the probe, or the data state no categories.
     """
 
     own: Float[Array, "t n"]
     foreign: Float[Array, "m n"] | None
     ranked: Bool[Array, "n"]
+    called: Int[Array, "n"] | None = None
 
 
-def clip_rows(context: Context, index: int) -> ItemResult:
+def clip_rows(context: MechanismContext, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     sample, excluded = askable(context.data[index])
     targets, skipped = image_targets(context.data, context.model, sample, context.clip)
@@ -151,11 +159,15 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             )
             with naming(sample, expression):
                 rows += [
-                    keys | {"probe": probe} | found
+                    keys | {"probe": probe} | found | _calls(context, ranking, covered)
                     for probe, ranking in rankings.items()
                     if (found := probe_row(ranking, number, chosen, covered)) is not None
                 ]
     return ItemResult(rows, excluded + skipped)
+
+
+def _calls(context: MechanismContext, ranking: Ranking, covered: Float[Array, "n"]) -> Row:
+    return {} if ranking.called is None else class_columns(ranking.called, covered, context.named)
 
 
 def probe_row(
@@ -187,7 +199,7 @@ class Rank(Protocol):
 
 @torch.inference_mode()
 def rank_all(
-    context: Context, picture: Image.Image, sentences: Sequence[str]
+    context: MechanismContext, picture: Image.Image, sentences: Sequence[str]
 ) -> dict[str, Ranking]:
     """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
@@ -231,11 +243,15 @@ def rank_all(
         found["P5c"] = ranked(with_spare_register(tower, pixels, context.neurons)[0].float().cpu())
     found |= _text_probes(context, ranked, used, questions)
     found |= _word_probes(context, ranked, used, sentences)
+    if context.named:
+        for name, states in patches.items():
+            called = called_classes(states, context.class_texts)
+            found[name] = found[name]._replace(called=called)
     return found
 
 
 def _text_probes(
-    context: Context,
+    context: MechanismContext,
     ranked: Rank,
     used: Float[Tensor, "n p"],
     questions: Float[Tensor, "t p"],
@@ -263,7 +279,7 @@ def _text_probes(
 
 
 def _word_probes(
-    context: Context,
+    context: MechanismContext,
     ranked: Rank,
     used: Float[Tensor, "n p"],
     sentences: Sequence[str],

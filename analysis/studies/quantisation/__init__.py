@@ -17,6 +17,7 @@ published statement that pruning alone saves less than 1 % of the whole.
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.quantisation.claims import interpret, make_claims
 from litelvlm.analysis.studies.quantisation.columns import COLUMNS
 from litelvlm.analysis.studies.quantisation.config import Config
@@ -27,7 +28,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="quantisation",
-    question="Does pruning cost more where the language model has fewer bits?",
+    question=QUESTIONS["quantisation"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

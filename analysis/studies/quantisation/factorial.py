@@ -17,14 +17,14 @@ from litelvlm.analysis.studies.sweep.estimates import (
     linear_ciou,
     score_bootstrap,
 )
-from litelvlm.analysis.studies.sweep.wide import Cell, Wide, widen
+from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, widen
 from litelvlm.arrays import Array
 
-Term = tuple[float, str, Cell]
+Term = tuple[float, str, MethodBudget]
 """A weight, a precision, and a method with its budget."""
 
 
-class Effect(NamedTuple):
+class FactorialEffect(NamedTuple):
     """A weighted sum of scores: resampled over images, and over images and categories."""
 
     over_images: Bootstrap
@@ -45,15 +45,15 @@ class Factorial(NamedTuple):
     wide: Wide
     scores: Bootstrap
     precisions: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[MethodBudget, ...]
     n_tokens: int
 
     @property
-    def unpruned(self) -> Cell:
+    def unpruned(self) -> MethodBudget:
         """The cell that keeps every token."""
         return UNPRUNED, self.n_tokens
 
-    def effect(self, terms: Sequence[Term]) -> Effect:
+    def effect(self, terms: Sequence[Term]) -> FactorialEffect:
         """A weighted sum of cIoU."""
         named = [
             (weight, (label(precision, cell[0]), cell[1])) for weight, precision, cell in terms
@@ -69,13 +69,13 @@ class Factorial(NamedTuple):
             (weight * linear_ciou(self.wide, cell) for weight, cell in named),
             start=np.zeros(len(self.wide.image_ids)),
         )
-        return Effect(contrast(self.scores, combine), crossed_of(self.wide, lines))
+        return FactorialEffect(contrast(self.scores, combine), crossed_of(self.wide, lines))
 
-    def loss(self, precision: str, cell: Cell) -> Effect:
+    def loss(self, precision: str, cell: MethodBudget) -> FactorialEffect:
         """What a cell lacks to the unpruned model with all bits."""
         return self.effect([(1.0, FULL, self.unpruned), (-1.0, precision, cell)])
 
-    def interaction(self, precision: str, cells: Sequence[Cell]) -> Effect:
+    def interaction(self, precision: str, cells: Sequence[MethodBudget]) -> FactorialEffect:
         """Loss of both, less the loss of fewer bits, less the loss of pruning; mean over cells."""
         share = 1 / len(cells)
         terms: list[Term] = [(1.0, precision, self.unpruned), (-1.0, FULL, self.unpruned)]

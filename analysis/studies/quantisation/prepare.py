@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import metadata
 
-from litelvlm.analysis.inputs.queries import require_glamm
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
@@ -15,6 +14,7 @@ from litelvlm.analysis.studies.sweep import config as sweep_config
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.quantise import (
     BACKEND,
     check_quantise,
@@ -23,25 +23,24 @@ from litelvlm.models.glamm.quantise import (
 )
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: Glamm, data: Dataset, config: Config) -> Work:
     """Quantise copies of the language model; one part of the work for each chosen image.
 
     The copies share all other weights with the model.
 
     Raises:
-        ValueError: If what quantises is not installed, the model is not a GLaMM, or its language
-            model has fewer bits already.
+        ValueError: If what quantises is not installed, or the language model has fewer bits
+            already.
     """
     for way in config.precisions:
         check_quantise(way)
-    glamm = require_glamm(model)
-    if is_quantised(glamm.llama):
+    if is_quantised(model.llama):
         raise ValueError(
-            f"{glamm.name!r} has fewer bits already, and this study compares with all of them; "
+            f"{model.name!r} has fewer bits already, and this study compares with all of them; "
             "leave out quantise"
         )
-    models = {FULL: glamm} | {
-        way: with_quantised_language_model(glamm, way) for way in config.precisions
+    models = {FULL: model} | {
+        way: with_quantised_language_model(model, way) for way in config.precisions
     }
     sizes = {name: component_bytes(one) for name, one in models.items()}
     work = work_of(models, sizes, data, config)

@@ -8,7 +8,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Asked, Context, Pass
+from litelvlm.analysis.studies.sweep.passes import Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.pruning import LayerPruner, Pruner
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
@@ -19,7 +19,7 @@ Kept = dict[tuple[int, str, int, int], frozenset[int]]
 
 
 @dataclass(frozen=True)
-class PrecisionContext(Context):
+class PrecisionContext(SweepContext):
     """A sweep's context in one precision that notes which tokens every pass keeps.
 
     Attributes:
@@ -30,7 +30,7 @@ class PrecisionContext(Context):
     bytes: Mapping[str, int] = field(default_factory=dict)
     kept: Kept = field(default_factory=dict)
 
-    def passes(self, asked: Asked) -> list[Pass]:
+    def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes; what a method inside the language model keeps takes one more."""
         made = super().passes(asked)
         for one in made:
@@ -81,7 +81,9 @@ def precision_rows(
     """
     if not loaded.sample.expressions:
         return ItemResult([], loaded.skipped)
-    reading = {method.label for method in methods if reads_language_model(method.pruner())}
+    labels_of_readers = {
+        method.label for method in methods if reads_language_model(method.pruner())
+    }
     places = {key["sent_id"]: number for number, key in enumerate(loaded.keys)}
     state = contexts[FULL].model.encode_image(loaded.picture)
     rows, notes = list[Row](), list[str]()
@@ -94,7 +96,7 @@ def precision_rows(
             own = {
                 "precision": name,
                 "blank": row["pred_px"] == 0 and row["area_frac"] != 0,
-                "reads_llm": row["method"] in reading,
+                "reads_llm": row["method"] in labels_of_readers,
                 "jaccard": None,
             }
             if row["method"] == UNPRUNED:

@@ -26,6 +26,7 @@ counts as having removed the reversal). N4 and N8 are held to it too. Other CLIP
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.reversal.claims import interpret, make_claims
 from litelvlm.analysis.studies.reversal.columns import COLUMNS
 from litelvlm.analysis.studies.reversal.examples import save_reversal_examples
@@ -37,10 +38,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="reversal",
-    question=(
-        "Do the referent's tokens have low similarity to the text, and "
-        "does that depend on the text?"
-    ),
+    question=QUESTIONS["reversal"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

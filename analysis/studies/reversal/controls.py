@@ -27,7 +27,7 @@ from litelvlm.analysis.studies.reversal.patches import Patches, embed_patches
 from litelvlm.analysis.studies.reversal.rows import (
     PRIMARY,
     Construction,
-    Context,
+    ReversalContext,
     Shared,
     Texts,
     area,
@@ -44,7 +44,7 @@ from litelvlm.models.base import StudiedModel
 Scored = tuple[Float[Array, "t n"], Float[Array, "m n"]]
 
 
-def clip_rows(context: Context, index: int) -> ItemResult:
+def clip_rows(context: ReversalContext, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     tower = context.model.tower
     sample, excluded = askable(context.data[index])
@@ -225,7 +225,9 @@ def text_free(
     return [*rows, tags("mask", -2, "none", "none", "oracle") | measures(covered, covered, budgets)]
 
 
-def random_scores(context: Context, picture: Image.Image, questions: Sequence[str]) -> list[Scored]:
+def random_scores(
+    context: ReversalContext, picture: Image.Image, questions: Sequence[str]
+) -> list[Scored]:
     """Scores of one image's own and of all foreign texts under each tower with random weights."""
     found = []
     for tower, foreign in context.random:

@@ -10,7 +10,7 @@ from litelvlm.analysis.inputs.samples import fewest_tokens
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.reversal.controls import clip_rows
-from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
+from litelvlm.analysis.studies.reversal.rows import Config, ReversalContext, Texts
 from litelvlm.analysis.studies.reversal.substitutes import (
     LEFT_OUT,
     SubstituteContext,
@@ -22,7 +22,7 @@ from litelvlm.models.base import StudiedModel, TowerModel
 
 def make_context(
     model: TowerModel, data: Dataset, config: Config, clip: str, budgets: tuple[int, ...]
-) -> Context:
+) -> ReversalContext:
     """Draw foreign expressions and embed every text that images share, for one CLIP model.
 
     Args:
@@ -48,7 +48,7 @@ def make_context(
     seeds = range(config.random_seeds) if not clip and questions else ()
     towers = [randomised(model, config.seed + number) for number in seeds]
     random = [(tower, embed_texts(tower, questions)) for tower in towers]
-    return Context(model, data, config, clip, budgets, foreign, texts, random)
+    return ReversalContext(model, data, config, clip, budgets, foreign, texts, random)
 
 
 def prepare(model: StudiedModel, data: Dataset, config: Config) -> Work:

@@ -111,7 +111,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Context(Shared):
+class ReversalContext(Shared):
     """The same for one CLIP model.
 
     Attributes:

@@ -25,6 +25,7 @@ What the sink does to the ranking of image tokens is the question of
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.sink.claims import interpret, make_claims
 from litelvlm.analysis.studies.sink.columns import COLUMNS
 from litelvlm.analysis.studies.sink.rows import Config, prepare
@@ -34,7 +35,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="sink",
-    question="Does the text tower's [EOS] attend to [SOS] more than uniform attention would?",
+    question=QUESTIONS["sink"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

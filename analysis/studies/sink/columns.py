@@ -29,7 +29,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("norm_punct", float, "Share of punctuation in what is carried."),
     Column("v_sos_ratio", float, "Value norm of [SOS] over the median of the words."),
     Column("rollout_sos", float, "Attention on [SOS] rolled out through the layers."),
-    Column("rollout_norm_sos", float, "The same by what is carried."),
+    Column(
+        "rollout_norm_sos",
+        float,
+        "The same, with attention weighted by the norms of what it carries.",
+    ),
     Column("rollout_uniform", float, "The same for uniform attention."),
     Column("sink_noop", float, "1 if [SOS] is a sink with a small value (no operation), else 0."),
     Column("sink_broadcast", float, "1 if [SOS] is a sink with a value like the words', else 0."),

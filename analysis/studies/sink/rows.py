@@ -32,7 +32,7 @@ class Config(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class Context:
+class SinkContext:
     """What every image of a run shares."""
 
     model: TowerModel
@@ -42,7 +42,7 @@ class Context:
     punctuation: frozenset[int]
 
 
-def image_rows(context: Context, index: int) -> ItemResult:
+def image_rows(context: SinkContext, index: int) -> ItemResult:
     """All rows of the expressions of one image, its sentences read in one pass per tower."""
     sample, excluded = askable(context.data[index])
     if not sample.expressions:
@@ -79,7 +79,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     return ItemResult(rows, (*excluded, *skipped))
 
 
-def _wordings(context: Context, expression: Expression) -> list[Wording]:
+def _wordings(context: SinkContext, expression: Expression) -> list[Wording]:
     bare = expression.sent.strip().lower()
     shuffled = permuted(bare, np.random.default_rng([context.config.seed, int(expression.sent_id)]))
     asked, mixed = (
@@ -98,5 +98,5 @@ def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:
     marks = tower.text([". , ; : ! ? ' \" ( ) -"])
     punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
     random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
-    context = Context(model, random, data, config, punctuation)
+    context = SinkContext(model, random, data, config, punctuation)
     return Work(data, lambda index: partial(image_rows, context, index))

@@ -27,6 +27,7 @@ embedding (one less cosine), each with a margin of 0.05.
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.sink_causal.claims import interpret, make_claims, make_tables
 from litelvlm.analysis.studies.sink_causal.columns import COLUMNS
 from litelvlm.analysis.studies.sink_causal.prepare import prepare
@@ -36,7 +37,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="sink_causal",
-    question="Does the text tower's attention sink cause the reversal?",
+    question=QUESTIONS["sink_causal"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

@@ -25,7 +25,7 @@ PLAIN = ("none", "none")
 
 
 class Words(NamedTuple):
-    """Where the words of an expression stand in its sentence.
+    """Positions of the words of an expression in its sentence.
 
     Attributes:
         content: Positions of all its tokens.

@@ -11,7 +11,7 @@ from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.sink_causal.edits import edited, read_words
-from litelvlm.analysis.studies.sink_causal.rows import Config, Context, image_rows
+from litelvlm.analysis.studies.sink_causal.rows import Config, SinkCausalContext, image_rows
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, TowerModel
@@ -48,7 +48,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     budgets = resolve_budgets(config.budgets, n_tokens)
     (mask_budget,) = resolve_budgets((config.mask_budget or max(1, n_tokens // 9),), n_tokens)
     foreign, embeds, unread = foreign_texts(model, data, config)
-    context = Context(model, data, config, budgets, mask_budget, foreign, embeds)
+    context = SinkCausalContext(model, data, config, budgets, mask_budget, foreign, embeds)
     return Work(
         data,
         lambda index: partial(image_rows, context, index),

@@ -62,7 +62,7 @@ class Config(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class Context:
+class SinkCausalContext:
     """What every image of a run shares.
 
     Attributes:
@@ -84,7 +84,7 @@ class Context:
     foreign_embeds: Mapping[tuple[str, str], Float[Tensor, "m p"]]
 
 
-def image_rows(context: Context, index: int) -> ItemResult:
+def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     """All rows of one image."""
     tower = context.model.tower
     sample, questions, words, unread = readable(
@@ -179,7 +179,7 @@ def compared(
 
 @torch.inference_mode()
 def mask_ious(
-    context: Context,
+    context: SinkCausalContext,
     sample: Sample,
     picture: Image.Image,
     patches: Float[Tensor, "n p"],
@@ -211,7 +211,7 @@ def mask_ious(
     return found
 
 
-def _scores(context: Context, patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
+def _scores(context: SinkCausalContext, patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
     return text_similarity(
         Cues({"patch_embeds": patches, "text_embeds": texts}, context.model.grid)
     ).numpy()

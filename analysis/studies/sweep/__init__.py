@@ -10,6 +10,7 @@ tokens at each budget, and H8: at the largest budget it keeps 90 % of the unprun
 """
 
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.sweep.claims import interpret, make_claims
 from litelvlm.analysis.studies.sweep.columns import COLUMNS
 from litelvlm.analysis.studies.sweep.config import Config
@@ -21,7 +22,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="sweep",
-    question="How much of the unpruned accuracy does each method keep at each token budget?",
+    question=QUESTIONS["sweep"],
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.significance import paired_swap_test
-from litelvlm.analysis.studies.sweep.wide import Cell, Wide
+from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide
 from litelvlm.arrays import Array
 
 METRICS = ("ciou", "giou", "p50")
@@ -37,7 +37,7 @@ def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bo
     return bootstrap(columns, wide.image_ids, scores, resamples, seed)
 
 
-def cell_index(wide: Wide, cell: Cell, metric: str) -> int:
+def cell_index(wide: Wide, cell: MethodBudget, metric: str) -> int:
     """Place of one cell's metric in ``score_bootstrap``."""
     return METRICS.index(metric) * len(wide.cells) + wide.column(cell)
 
@@ -58,7 +58,7 @@ def retention(scores: Bootstrap, part: int, whole: int) -> Bootstrap:
     return contrast(scores, ratio)
 
 
-def swap_p_value(wide: Wide, first: Cell, second: Cell, metric: str) -> float:
+def swap_p_value(wide: Wide, first: MethodBudget, second: MethodBudget, metric: str) -> float:
     """Two-sided p-value of a difference between two cells, labels swapped image by image."""
     if metric == "ciou":
         a, b = wide.pixels(first), wide.pixels(second)
@@ -67,13 +67,15 @@ def swap_p_value(wide: Wide, first: Cell, second: Cell, metric: str) -> float:
     return paired_swap_test(a, b, wide.image_ids).p_value
 
 
-def crossed_difference(wide: Wide, first: Cell, second: Cell) -> Crossed:
+def crossed_difference(wide: Wide, first: MethodBudget, second: MethodBudget) -> Crossed:
     """First minus second in cIoU, over images and categories; undefined without categories."""
     one, two = linear_ciou(wide, first), linear_ciou(wide, second)
     return crossed_of(wide, one - two)
 
 
-def crossed_retention(wide: Wide, part: Cell, whole: Cell, less: float = 0.0) -> Crossed:
+def crossed_retention(
+    wide: Wide, part: MethodBudget, whole: MethodBudget, less: float = 0.0
+) -> Crossed:
     """Share of one cell's cIoU that another one has, over images and categories.
 
     Args:
@@ -89,7 +91,7 @@ def crossed_retention(wide: Wide, part: Cell, whole: Cell, less: float = 0.0) ->
     return crossed_of(wide, share - less + (top - share * bottom) / bottom.mean())
 
 
-def linear_ciou(wide: Wide, cell: Cell) -> Float[Array, "n"]:
+def linear_ciou(wide: Wide, cell: MethodBudget) -> Float[Array, "n"]:
     """Values of lines whose mean is the cell's cIoU, and whose spread is that of its sums."""
     inter, union = wide.pixels(cell).T
     if not union.sum():

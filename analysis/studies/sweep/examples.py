@@ -31,7 +31,7 @@ from litelvlm.models.base import Conversation, GroundingModel, VisualState
 from litelvlm.pruning import Cues
 
 
-class Posed(NamedTuple):
+class ExampleQuery(NamedTuple):
     """One expression as a sweep of protocol "single" poses it.
 
     Attributes:
@@ -49,14 +49,16 @@ class Posed(NamedTuple):
     cues: Cues
 
 
-def pose(model: GroundingModel, sample: Sample, expression: Expression, config: Config) -> Posed:
+def query_example(
+    model: GroundingModel, sample: Sample, expression: Expression, config: Config
+) -> ExampleQuery:
     """Encode an image and ask for one of its expressions."""
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
     asked = model.conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
-    return Posed(picture, truth, state, asked, cues)
+    return ExampleQuery(picture, truth, state, asked, cues)
 
 
 def shown_expressions(rows: pd.DataFrame, method: str) -> list[ShownExpression]:
@@ -94,7 +96,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
     for shown in shown_expressions(rows, method.label):
         ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = expression_of(data, shown.sent_id)
-        panels = _panels(model, pose(model, sample, expression, config), config, method)
+        panels = _panels(model, query_example(model, sample, expression, config), config, method)
         titles = ["true mask"]
         for label, budget in list(panels)[1:]:
             name = "unpruned" if label == UNPRUNED else f"{budget} tokens"
@@ -126,7 +128,7 @@ def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression, s
 
 
 def _panels(
-    model: GroundingModel, posed: Posed, config: Config, method: Method
+    model: GroundingModel, posed: ExampleQuery, config: Config, method: Method
 ) -> dict[tuple[str, int], Array]:
     """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
     n_tokens, pruner = model.n_tokens, method.pruner(0 if method.seeded else None)

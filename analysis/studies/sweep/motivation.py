@@ -25,7 +25,7 @@ from litelvlm.analysis.studies.motivation_file import (
 )
 from litelvlm.analysis.studies.overlay import draw_kept, spread
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import chosen_samples, pose, sweep_config
+from litelvlm.analysis.studies.sweep.examples import chosen_samples, query_example, sweep_config
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.metrics import intersection_union
@@ -112,7 +112,7 @@ def _example(
     methods: Sequence[Method],
     budget: int,
 ) -> MotivationExample:
-    posed, size = pose(model, sample, expression, config), (sample.height, sample.width)
+    posed, size = query_example(model, sample, expression, config), (sample.height, sample.width)
     ious, panels = [], []
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(posed.cues, budget)

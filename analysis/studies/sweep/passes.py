@@ -17,7 +17,7 @@ from litelvlm.pruning.cues import OF_IMAGE
 
 
 @dataclass(frozen=True)
-class Cell:
+class SweepCell:
     """One method at one budget, with a seed if it draws at random."""
 
     method: str
@@ -28,7 +28,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Context:
+class SweepContext:
     """What every image of a run shares."""
 
     model: GroundingModel
@@ -37,11 +37,11 @@ class Context:
     budgets: tuple[int, ...]
 
     @cached_property
-    def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
+    def _divided(self) -> tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]:
         return divide_cells(self.config, self.budgets, model_sizes(self.model))
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[SweepCell, ...]:
         """Every possible combination of method, budget and seed, the unpruned model left out."""
         return self._divided[0]
 
@@ -55,7 +55,7 @@ class Context:
         """What answers the requests about one image."""
         return self.model.grounder(self.config.batch_size)
 
-    def passes(self, asked: "Asked") -> list["Pass"]:
+    def passes(self, asked: "SweepQuery") -> list["Pass"]:
         """Passes of one conversation; the ablations and quantisation add to them."""
         return expression_passes(self, asked.number, asked.cues, asked.planned.draw, asked.chosen)
 
@@ -85,7 +85,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepQuery:
     """One conversation about one image, with what its passes read.
 
     Attributes:
@@ -131,7 +131,7 @@ class Pass:
 
 def divide_cells(
     config: Config, budgets: Sequence[int], sizes: ModelSizes
-) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
+) -> tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
     Args:
@@ -139,7 +139,7 @@ def divide_cells(
         budgets: Token counts.
         sizes: Of the model.
     """
-    cells, excluded = list[Cell](), list[Exclusion]()
+    cells, excluded = list[SweepCell](), list[Exclusion]()
     for method in config.methods:
         if method.name == UNPRUNED:
             continue
@@ -152,7 +152,7 @@ def divide_cells(
                 excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
                 continue
             cells += [
-                Cell(method.label, pruner, budget, seed, average)
+                SweepCell(method.label, pruner, budget, seed, average)
                 for seed, pruner in pruners.items()
             ]
     return tuple(cells), tuple(excluded)
@@ -188,7 +188,7 @@ def plan_conversations(config: Config, sample: Sample) -> list[PlannedConversati
 
 
 def expression_passes(
-    context: Context, number: int, cues: Cues, draw: int = 0, chosen: Chosen | None = None
+    context: SweepContext, number: int, cues: Cues, draw: int = 0, chosen: Chosen | None = None
 ) -> list[Pass]:
     """Selections of one conversation for every method, budget and seed, the unpruned one first.
 
@@ -212,7 +212,7 @@ def expression_passes(
     return made
 
 
-def seeded(config: Config, cell: Cell, draw: int) -> Pruner:
+def seeded(config: Config, cell: SweepCell, draw: int) -> Pruner:
     """The method of a cell with the seed of an official draw, if it takes one."""
     method = next(method for method in config.methods if method.label == cell.method)
     return method.pruner(draw) if method.seeded else cell.pruner

@@ -26,11 +26,11 @@ from litelvlm.analysis.studies.sweep.config import (
 from litelvlm.analysis.studies.sweep.counted import Counted
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
-    Asked,
     Chosen,
-    Context,
     Pass,
     PlannedConversation,
+    SweepContext,
+    SweepQuery,
     plan_conversations,
 )
 from litelvlm.data.dataset import Dataset
@@ -42,7 +42,7 @@ HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
 
 
-def load(context: Context, index: int) -> Loaded:
+def load(context: SweepContext, index: int) -> Loaded:
     """Read one image with its masks; runs no model, so it can work ahead of the model."""
     sample, skipped = askable(context.data[index])
     masks, coverage, keys = [], [], []
@@ -60,7 +60,9 @@ def load(context: Context, index: int) -> Loaded:
 
 
 @torch.inference_mode()
-def image_rows(context: Context, loaded: Loaded, state: VisualState | None = None) -> ItemResult:
+def image_rows(
+    context: SweepContext, loaded: Loaded, state: VisualState | None = None
+) -> ItemResult:
     """Rows of one image: every conversation under every method, budget and seed.
 
     Args:
@@ -81,7 +83,7 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
             truth = torch.from_numpy(loaded.coverage[list(planned.turns)].max(axis=0)).float()
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
-            passes += context.passes(Asked(loaded, state, number, planned, cues, chosen))
+            passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
     targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
     noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
@@ -117,7 +119,7 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
 
 
 def turn_rows(
-    context: Context,
+    context: SweepContext,
     loaded: Loaded,
     conversations: list[PlannedConversation],
     made: Pass,
@@ -174,7 +176,7 @@ def turn_rows(
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Divide methods and budgets into what is possible and what is not."""
     budgets = resolve_budgets(config.budgets, model.n_tokens)
-    context = Context(model, data, config, budgets)
+    context = SweepContext(model, data, config, budgets)
 
     def begin(index: int) -> Callable[[], ItemResult]:
         return partial(image_rows, context, load(context, index))

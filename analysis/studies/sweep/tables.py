@@ -18,7 +18,7 @@ from litelvlm.analysis.studies.sweep.estimates import (
 )
 from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_target
-from litelvlm.analysis.studies.sweep.wide import Cell, Wide, line_columns, widen
+from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, line_columns, widen
 
 
 def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -92,7 +92,7 @@ def comparison_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     return table.assign(p_holm=adjusted(table, holm, ["metric", "reference"]))
 
 
-def reference_cell(wide: Wide, cell: Cell, reference: str) -> Cell | None:
+def reference_cell(wide: Wide, cell: MethodBudget, reference: str) -> MethodBudget | None:
     """The cell to compare with: the unpruned model, or random tokens at the same budget."""
     candidates = [
         c for c in wide.cells if c[0] == reference and (reference == UNPRUNED or c[1] == cell[1])

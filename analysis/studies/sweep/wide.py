@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 
 from litelvlm.arrays import Array
 
-Cell = tuple[str, int]
+MethodBudget = tuple[str, int]
 
 
 class Wide(NamedTuple):
@@ -29,7 +29,7 @@ class Wide(NamedTuple):
         categories: Category of each line's referent; -1 where rows do not say, none if left out.
     """
 
-    cells: tuple[Cell, ...]
+    cells: tuple[MethodBudget, ...]
     inter: Float[Array, "n c"]
     union: Float[Array, "n c"]
     iou: Float[Array, "n c"]
@@ -37,7 +37,7 @@ class Wide(NamedTuple):
     image_ids: Shaped[Array, "n"]
     categories: Shaped[Array, "n"] | None = None
 
-    def column(self, cell: Cell) -> int:
+    def column(self, cell: MethodBudget) -> int:
         """Number of a cell's column.
 
         Raises:
@@ -49,7 +49,7 @@ class Wide(NamedTuple):
             )
         return self.cells.index(cell)
 
-    def pixels(self, cell: Cell) -> Float[Array, "n 2"]:
+    def pixels(self, cell: MethodBudget) -> Float[Array, "n 2"]:
         """Intersections and unions of one cell."""
         column = self.column(cell)
         return np.column_stack([self.inter[:, column], self.union[:, column]])
@@ -107,6 +107,6 @@ def protocol_name(rows: pd.DataFrame) -> str:
     return str(protocols[0])
 
 
-def budgets_of(cells: Sequence[Cell], method: str) -> list[int]:
+def budgets_of(cells: Sequence[MethodBudget], method: str) -> list[int]:
     """Budgets of a method, largest first."""
     return sorted((budget for name, budget in cells if name == method), reverse=True)

@@ -1,13 +1,15 @@
-"""How well questions about images are answered with fewer visual tokens.
+"""How well does a model answer questions about images with fewer visual tokens?
 
-A vision-language model of transformers answers the questions of a task with all visual tokens and
-with those that a method leaves. This is no ``Study`` of the table: its model gives no masks, and
-its data are questions. ``evaluate_questions`` keeps finished parts, as a study does.
+A vision-language model of transformers answers the questions of a task with all visual tokens, with
+those that a method leaves, and about a grey picture. The engine runs this study as any other. It is
+none of `litelvlm study`, because its data are questions, not expressions with masks:
+``evaluate_questions`` and `litelvlm evaluate --task` run it.
 """
 
 from litelvlm.analysis.studies.understanding.evaluate import (
     QuestionScores,
     evaluate_questions,
 )
+from litelvlm.analysis.studies.understanding.study import STUDY
 
-__all__ = ["QuestionScores", "evaluate_questions"]
+__all__ = ["STUDY", "QuestionScores", "evaluate_questions"]

@@ -1,23 +1,26 @@
 """Answers of a model to a task's questions, scored with intervals; finished parts are kept."""
 
-import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from pydantic import ValidationError
 
-from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.studies.understanding.notes import notes_of
-from litelvlm.analysis.studies.understanding.plan import conditions, plan_key
-from litelvlm.analysis.studies.understanding.rows import answer_rows, complete_rows
-from litelvlm.analysis.studies.understanding.scores import scores_of
-from litelvlm.data.files import atomic_write
+from litelvlm.analysis.runs.config import problems_of
+from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.runs.record import RunRecord
+from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.studies.understanding.config import Config
+from litelvlm.analysis.studies.understanding.study import STUDY
+from litelvlm.analysis.studies.understanding.tables import with_numbers
 from litelvlm.data.understanding.question import QuestionSet
-from litelvlm.data.understanding.tasks import TASKS, load_questions
+from litelvlm.data.understanding.tasks import load_questions
 from litelvlm.models.vlm.asking import AskedVlm
 from litelvlm.pruning import Pruner
+
+Failure = tuple[str, float | None, str, int]
+"""Method, budget, reason, number of questions."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,14 @@ class QuestionScores:
         rows: One row per question and condition.
         scores: One line per method, budget and metric, with intervals.
         notes: Known artefacts, and what was left out, with numbers.
-        failures: Why conditions failed: (method, budget, reason, number of questions).
+        failures: Why conditions have no answers: (method, budget, reason, number of questions).
     """
 
     folder: Path
     rows: pd.DataFrame
     scores: pd.DataFrame
     notes: tuple[str, ...]
-    failures: tuple[tuple[str, float | None, str, int], ...]
+    failures: tuple[Failure, ...]
 
 
 def evaluate_questions(
@@ -77,35 +80,44 @@ def evaluate_questions(
         >>> model = load_asked_vlm("embedded")
         >>> evaluate_questions(model, "pope", methods=["random"], limit=8)  # doctest: +SKIP
     """
-    questions = data if isinstance(data, QuestionSet) else load_questions(task, data)
-    spec = TASKS[task]
-    if limit is not None:  # what is known of all questions need not hold for the first ones
-        questions = questions.first(limit)
-        questions = replace(questions, notes=tuple(spec.notes(list(questions.questions))))
-    chosen = [Method.of(m) if isinstance(m, Pruner) else Method.parse(m) for m in methods]
-    asked = conditions(chosen, budgets, model.n_tokens, draws, blank)
-    key = plan_key(model, spec, questions, asked, ocr, answer_rows)
-    folder = Path(out) / f"understanding-{task}-{key[:12]}"
-    rows = complete_rows(model, spec, questions.questions, asked, folder, ocr)
-    found = scores_of(rows, spec.scoring)
-    scores, notes = found.lines, (*notes_of(questions, rows, ocr), *found.notes)
-    failed = rows[rows["state"] == "failed"].astype({"budget": object})
-    failed = failed.where(failed["budget"].notna(), None)
-    failures = tuple(
-        (str(method), None if budget is None else float(budget), str(reason), n)
-        for (method, budget, reason), n in Counter(
-            zip(failed["method"], failed["budget"], failed["failure"], strict=True)
-        ).items()
-    )
-    summary = {
+    options = {
         "task": task,
-        "data": questions.root,
-        "model": model.name,
-        "key": key,
-        "questions": len(questions),
-        "notes": list(notes),
-        "failures": [list(failure) for failure in failures],
-        "scores": json.loads(scores.to_json(orient="records")),
+        "methods": tuple(methods),
+        "budgets": None if budgets is None else tuple(budgets),
+        "draws": draws,
+        "limit": limit,
+        "ocr": ocr,
+        "blank": blank,
     }
-    atomic_write(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return QuestionScores(folder, rows, scores, notes, failures)
+    try:
+        config = Config.model_validate(options)
+    except ValidationError as error:
+        raise ValueError(problems_of(error)) from error
+    questions = data if isinstance(data, QuestionSet) else load_questions(task, data)
+    run = SavedRun(complete_run(STUDY, model, questions, config, out))
+    notes = (*run.record.notes, *run.table("notes")["note"])
+    failures = (*not_asked(run.record), *not_answered(run.table("failures")))
+    return QuestionScores(run.folder, with_numbers(run.rows), run.table("scores"), notes, failures)
+
+
+def not_asked(record: RunRecord) -> list[Failure]:
+    """Conditions that were excluded, and questions that raised an error, with the reason."""
+    found: list[Failure] = [
+        (one.method, float(one.budget), one.reason, record.counts.expected)
+        for one in record.excluded
+    ]
+    if record.failures:
+        found.append(("every method", None, "; ".join(record.failures), record.counts.failed))
+    return found
+
+
+def not_answered(table: pd.DataFrame) -> list[Failure]:
+    """Answers that are missing, by condition and reason."""
+    return [
+        (str(line["method"]), _number(line["budget"]), str(line["reason"]), int(line["questions"]))
+        for line in table.to_dict("records")
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

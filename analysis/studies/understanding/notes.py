@@ -1,36 +1,26 @@
-"""What a reader of the scores should know: artefacts, what was left out, what could not be read."""
+"""What a reader of the scores should know of the answers: which could not be read."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
 from litelvlm.data.understanding.free import UNANSWERABLE
-from litelvlm.data.understanding.question import QuestionSet
 
 
-def notes_of(questions: QuestionSet, rows: pd.DataFrame, ocr: bool) -> list[str]:
-    """Known artefacts, what was left out, and answers that could not be read.
+def answer_notes(task: str, rows: pd.DataFrame) -> list[str]:
+    """Answers that could not be read, and how often the model says that it cannot tell.
 
     Answers are counted for each method and budget, all draws together; failed ones are none.
 
     Args:
-        questions: What was asked.
+        task: Name of the task.
         rows: One row per question and condition, failed ones too.
-        ocr: Whether OCR words were in the prompt.
     """
-    notes = list(questions.notes)
-    notes += [f"{number} questions left out: {reason}" for reason, number in questions.skipped]
-    if questions.missing:
-        names = ", ".join(questions.missing[:3])
-        more = ", ..." if len(questions.missing) > 3 else ""
-        notes.append(f"{len(questions.missing)} pictures are missing: {names}{more}")
-    if questions.task == "textvqa":
-        notes.append(f"OCR words are {'' if ocr else 'not '}in the prompt")
-    notes += _lost(rows, " and count as 'yes', by POPE's rule" if questions.task == "pope" else "")
-    if questions.task == "vizwiz":
+    notes = list(_lost(rows, " and count as 'yes', by POPE's rule" if task == "pope" else ""))
+    if task == "vizwiz":
         for name, answered in _answered(rows):
-            said = answered["read"].str.lower().str.strip(" .") == UNANSWERABLE
-            notes.append(f"{name} answers {UNANSWERABLE!r} to {100 * said.mean():.1f} % of the "
+            unsure = answered["read"].str.lower().str.strip(" .") == UNANSWERABLE
+            notes.append(f"{name} answers {UNANSWERABLE!r} to {100 * unsure.mean():.1f} % of the "
                          "questions")  # fmt: skip
     return notes
 

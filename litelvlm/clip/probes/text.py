@@ -95,6 +95,17 @@ def text_flow(trace: TextTrace) -> TextFlow:
     return TextFlow(*(torch.stack(kind) for kind in zip(*parts, strict=True)))
 
 
+def eos_attention(trace: TextTrace) -> Float[Tensor, "layers t h l"]:
+    """Attention weights of [EOS] alone, by layer and head, in float32; rows sum to 1."""
+    rows = torch.arange(len(trace.text.eos_index), device=trace.beyond.device)
+    found = []
+    for block, states in zip(trace.tower.text_blocks, trace.inputs, strict=True):
+        query, keys, _ = block.qkv(states)
+        own = query[rows, trace.text.eos_index]
+        found.append(attention_row(own, keys, trace.tower.n_text_heads, hidden=trace.beyond))
+    return torch.stack(found)
+
+
 def rollout(weights: Float[Tensor, "layers t l l"]) -> Float[Tensor, "layers t l l"]:
     """Carry attention through the layers: ``R_l = (A_l + I) / 2  R_(l-1)``, half of a state kept.
 
@@ -122,11 +133,33 @@ class Edit:
         mean_sos: Whether [SOS] has its mean value over the sentences. In a causal tower [SOS] sees
             itself alone, so its value is the same for all sentences and this changes nothing: a
             check of the whole computation.
+        sos_share: Least share of the attention that [SOS] gets in every head; None changes nothing.
+
+    Raises:
+        ValueError: If the share is not between 0 and 1.
     """
 
     masked: Bool[Tensor, "t l"] | None = None
     silenced: Bool[Tensor, "t l"] | None = None
     mean_sos: bool = False
+    sos_share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.sos_share is not None and not 0 <= self.sos_share <= 1:
+            raise ValueError(f"sos_share is {self.sos_share}; a share of attention is 0 to 1")
+
+
+def with_sos_share(weights: Float[Tensor, "t h s"], share: float) -> Float[Tensor, "t h s"]:
+    """Give [SOS], the first key, at least a share of each row; the other weights shrink alike.
+
+    Args:
+        weights: Rows that sum to 1, and the sums stay so.
+        share: Least weight of the first key, from 0 to 1.
+    """
+    sos = weights[..., :1]
+    raised = sos.clamp_min(share)
+    others = (1 - raised) / (1 - sos).clamp_min(torch.finfo(weights.dtype).tiny)
+    return torch.cat([raised, weights[..., 1:] * others], dim=-1)
 
 
 @torch.inference_mode()
@@ -163,6 +196,8 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
         weights = attention_row(
             query[rows, eos], keys, tower.n_text_heads, hidden=trace.beyond | masked
         )
+        if here and edit.sos_share is not None:
+            weights = with_sos_share(weights, edit.sos_share)
         if here and edit.silenced is not None:
             weights = weights.masked_fill(edit.silenced[:, None], 0.0)
         if here and edit.mean_sos:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -74,6 +74,7 @@ class QuestionSet:
         missing: Pictures that are not there; their questions are left out.
         skipped: What else was left out, and why: (reason, number).
         notes: Known artefacts that a reader of the scores should see.
+        split: Name of the split; empty where it is not known.
     """
 
     task: str
@@ -82,6 +83,17 @@ class QuestionSet:
     missing: tuple[str, ...] = ()
     skipped: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
+    split: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the task, as run records call the data."""
+        return self.task
+
+    @property
+    def split_by(self) -> str:
+        """Who made the split: every task has one official split."""
+        return "authors"
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -105,7 +117,7 @@ class QuestionSet:
             raise ValueError(f"limit is {images}, allowed are whole numbers from 1")
         kept = set(list(dict.fromkeys(q.image_id for q in self.questions))[:images])
         chosen = tuple(q for q in self.questions if q.image_id in kept)
-        return QuestionSet(self.task, self.root, chosen, self.missing, self.skipped, self.notes)
+        return replace(self, questions=chosen)
 
 
 def share_of(answers: Sequence[str], wanted: str) -> float:

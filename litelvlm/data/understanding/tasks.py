@@ -1,7 +1,7 @@
 """The understanding tasks: where their questions are, how they are asked, how they are scored."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -144,7 +144,7 @@ def load_questions(task: str, root: str | Path = EMBEDDED) -> QuestionSet:
     if str(root) == EMBEDDED:
         check_name(task, LAYOUTS, "task with embedded questions")
         folder = rendered_root()
-        return collect(task, folder, chosen.files(folder), chosen.question, chosen.notes)
+        return _questions(chosen, folder, chosen.files(folder))
     folder = Path(root).expanduser()
     if not folder.is_dir():
         if not is_hub_id(root):
@@ -155,7 +155,13 @@ def load_questions(task: str, root: str | Path = EMBEDDED) -> QuestionSet:
         folder = fetched(str(root), chosen.part)
     packed = split_files(folder, chosen.part)
     rows = _joined(chosen, folder, packed) if packed else chosen.files(folder)
-    return collect(task, folder, rows, chosen.question, chosen.notes)
+    return _questions(chosen, folder, rows)
+
+
+def _questions(task: Task, folder: Path, rows: Iterator[Row]) -> QuestionSet:
+    """The questions of a task from its rows."""
+    found = collect(task.name, folder, rows, task.question, task.notes)
+    return replace(found, split=task.split)
 
 
 def _joined(task: Task, folder: Path, files: list[Path]) -> Iterator[Row]:

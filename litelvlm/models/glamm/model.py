@@ -28,7 +28,7 @@ from litelvlm.models.glamm.options import Answer
 from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
-from litelvlm.models.glamm.timed import GlammCall, Prompt
+from litelvlm.models.glamm.timed import GlammCall, TimedPrompt
 from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget, get_pruner
@@ -44,6 +44,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
     """GLaMM, the grounding model of the official GLaMM and LiteLVLM code."""
 
     family = "glamm"
+    described = "a GLaMM"
 
     @property
     def n_layers(self) -> int:
@@ -68,7 +69,13 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
     ) -> GlammQuery:
         """Ask about an expression in one of the 16 question templates, unpruned."""
         conversation = self.conversation([expression], question_index)
-        return GlammQuery(self, self.cues, self.encode_image(image), conversation, batch_size)
+        return self.query_conversation(self.encode_image(image), conversation, batch_size)
+
+    def query_conversation(  # type: ignore[override]  # states are those of this family
+        self, state: ImageState, conversation: Conversation, batch_size: int | None = None
+    ) -> GlammQuery:
+        """Ask which visual tokens the masks of a conversation rest on, unpruned."""
+        return GlammQuery(self, self.cues, state, conversation, batch_size)
 
     @torch.inference_mode()
     def projected_image(self, image: ImageSource) -> Float[Tensor, "n d"]:
@@ -93,7 +100,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         if self.image_cache is not None:
             return self.with_image_cache(None).timed_call(image, expressions, pruner, budget)
         picture, conversation = open_image(image), self.conversation(expressions)
-        prompt = Prompt.of(self, picture, conversation, self.cues, pruner, budget)
+        prompt = TimedPrompt.of(self, picture, conversation, self.cues, pruner, budget)
         given = None if pruner is None else budget
         segment = partial(self.segment, picture, expressions, pruner, given, "conversation")
         return GlammCall(self, picture, prompt, pruner, budget, self.cues, segment)

@@ -24,7 +24,7 @@ Segment = Callable[[], Grounding]
 
 
 @dataclass(frozen=True)
-class Prompt:
+class TimedPrompt:
     """A spliced sequence of random visual states, as the language model gets it from one method.
 
     Attributes:
@@ -46,7 +46,7 @@ class Prompt:
         make_cues: MakeCues,
         pruner: Pruner | None,
         budget: int,
-    ) -> "Prompt":
+    ) -> "TimedPrompt":
         """The prompt with as many tokens as enter the language model.
 
         Args:
@@ -97,7 +97,7 @@ class GlammCall(TimedCall):
 
     model: GlammNetwork
     picture: Image.Image
-    prompt: Prompt
+    prompt: TimedPrompt
     pruner: Pruner | None
     budget: int
     make_cues: MakeCues

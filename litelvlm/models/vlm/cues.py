@@ -79,8 +79,8 @@ class TextBehind:
         """
         if not len(self.embeddings):
             raise ValueError(
-                "no text stands behind the image, so input_similarity has nothing to compare "
-                "with; put the question behind the image, or take another method"
+                "no text follows the image, so input_similarity has nothing to compare "
+                "with; put the question after the image, or take another method"
             )
         mean = self.embeddings.float().mean(dim=0)
         return row_dots(unit_rows(patches), unit_rows(mean[None]))

@@ -18,7 +18,6 @@ from litelvlm.models.vlm.clip_cues import ClipText
 from litelvlm.models.vlm.decoder.drops import LayerDrops
 from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
 from litelvlm.models.vlm.encoding import has_pixels
-from litelvlm.models.vlm.families import family_of
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import (
     PreparedCall,
@@ -27,13 +26,14 @@ from litelvlm.models.vlm.preparing import (
     opened,
     prepare,
 )
+from litelvlm.models.vlm.recognition import family_of
 from litelvlm.models.vlm.selecting import Frames
 from litelvlm.models.vlm.substitutes import pruner_of
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner
 from litelvlm.pruning.positions import Positions
 
-METHODS = ("forward", "generate")
+REPLACED_METHODS = ("forward", "generate")
 """Methods of the model that the door replaces."""
 
 
@@ -91,7 +91,7 @@ def prune(
     if method.stage == "vit":
         raise ValueError(
             f"{method.name} works inside CLIP's image tower, which prune() does not enter; take a "
-            "method that works behind the tower, for example 'divprune', or give the processor a "
+            "method that works after the tower, for example 'divprune', or give the processor a "
             "smaller image"
         )
     if isinstance(method, LayerPruner):
@@ -160,7 +160,9 @@ class PrunedVlm:
         model = self.settings.model
         if hasattr(model.forward, "pruned_by"):
             raise ValueError("the model is pruned already; leave the outer prune() first")
-        self._before = {name: model.__dict__[name] for name in METHODS if name in model.__dict__}
+        self._before = {
+            name: model.__dict__[name] for name in REPLACED_METHODS if name in model.__dict__
+        }
         self._forward, self._generate = own_methods(model)
         # The library reads which arguments a model's methods take.
         model.__dict__["forward"] = wraps(self._forward)(partial(self.forward))
@@ -176,7 +178,7 @@ class PrunedVlm:
     ) -> None:
         """Give the model its own methods back."""
         model = self.settings.model
-        for name in METHODS:
+        for name in REPLACED_METHODS:
             del model.__dict__[name]
         model.__dict__.update(self._before)
 
@@ -266,7 +268,7 @@ class PrunedVlm:
 
 def own_methods(model: PreTrainedModel) -> tuple[Forward, Generate]:
     """The model's ``forward`` and ``generate``."""
-    generate: Generate = getattr(model, METHODS[1])
+    generate: Generate = getattr(model, REPLACED_METHODS[1])
     return model.forward, generate
 
 

@@ -11,8 +11,9 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.families import VlmFamily
+from litelvlm.models.vlm.layouts import Patches
 from litelvlm.models.vlm.tower.find import tower_watched
-from litelvlm.models.vlm.tower.signals import Patches, TowerSignals
+from litelvlm.models.vlm.tower.signals import TowerSignals
 
 MODALITIES = ("image", "video")
 PIXELS = {

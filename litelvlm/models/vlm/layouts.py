@@ -3,9 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isqrt
+from typing import Literal
 
 from torch import Tensor
 from transformers import PreTrainedConfig
+
+Patches = Literal["one", "blocks", "groups", "unknown"]
+"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ MEASURED = "measured.json"
 
 
 class Differences(TypedDict):
-    """One proof: see ``litelvlm.models.vlm.tiny.proof.Proof``."""
+    """One proof: see ``benchmarks/vlm_proof.py``."""
 
     handed_back: float
     masked: float

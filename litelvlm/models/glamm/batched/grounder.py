@@ -24,7 +24,12 @@ from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
 from litelvlm.models.glamm.batched.masks import PER_TOKEN, masks_of_image
 from litelvlm.models.glamm.batched.passes import Beginnings, LanguagePasses
 from litelvlm.models.glamm.batched.prefix import KERNELS
-from litelvlm.models.glamm.batched.prompts import Prompt, Prompts, by_length, shared_after_image
+from litelvlm.models.glamm.batched.prompts import (
+    BatchedPrompt,
+    Prompts,
+    by_length,
+    shared_after_image,
+)
 from litelvlm.models.glamm.batched.requests import Job, groups_of, is_plain
 from litelvlm.models.glamm.language.decoding import read_given_answers
 from litelvlm.models.glamm.masks.decoder import read_logits, sam_dtype, upscale
@@ -131,7 +136,7 @@ class SharedGrounder(Grounder):
         self.notes.append(f"out of memory; batches of {self.batch_size} from there on")
         log.warning("out of memory (%s): the batch halves to %d", reason, self.batch_size)
 
-    def _prompt(self, conversation: Conversation) -> Prompt:
+    def _prompt(self, conversation: Conversation) -> BatchedPrompt:
         ids = self.model.tokenizer.encode(full_prompt(conversation))
         start = ids.index(IMAGE_INDEX)
         # The state that predicts [SEG] is the one before it, and ids after the image start one
@@ -143,7 +148,7 @@ class SharedGrounder(Grounder):
             if token == self.model.tokenizer.seg_id
         )
         after = tuple(ids[start + 1 :][: reads[-1] + 1])  # no later token can change what is read
-        return Prompt(tuple(ids[:start]), after, self.passes.embed(after), reads)
+        return BatchedPrompt(tuple(ids[:start]), after, self.passes.embed(after), reads)
 
     def _logits(
         self,

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from litelvlm.models.glamm.batched.prefix import PrefixCache, prefix_states, read_states
-from litelvlm.models.glamm.batched.prompts import Prompt, Prompts, layout
+from litelvlm.models.glamm.batched.prompts import BatchedPrompt, Prompts, layout
 from litelvlm.models.glamm.batched.requests import Job
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
@@ -134,7 +134,7 @@ class LanguagePasses:
         )
         return [row[: len(prompt.reads)] for row, prompt in zip(states, own, strict=True)]
 
-    def _prefix(self, prompt: Prompt) -> PrefixCache:
+    def _prefix(self, prompt: BatchedPrompt) -> PrefixCache:
         """What all prompts begin with, before the image; it runs once for all images."""
         ids = prompt.before
         if ids not in self._prefixes:

@@ -14,7 +14,7 @@ from litelvlm.pruning import Selection
 
 
 @dataclass(frozen=True)
-class Prompt:
+class BatchedPrompt:
     """A tokenised conversation, up to the last state that is read.
 
     Attributes:
@@ -30,7 +30,7 @@ class Prompt:
     reads: tuple[int, ...]
 
 
-Prompts = Mapping[Conversation, Prompt]
+Prompts = Mapping[Conversation, BatchedPrompt]
 
 
 def by_length(jobs: Sequence[Job], prompts: Prompts) -> list[Job]:

@@ -72,9 +72,9 @@ def _wrong(config: Mapping[object, object], part: str) -> Iterator[str]:
                 allowed = f"whole numbers from {low} to {_SIZES[name]:,}"
                 yield f"{part}{name}={shown(value)} (allowed: {allowed})"
         elif isinstance(name, str) and name in _REALS:
-            least, most = _REALS[name]
-            if not (type(value) in (int, float) and least <= float(str(value)) <= most):
-                yield f"{part}{name}={shown(value)} (allowed: numbers from {least:g} to {most:g})"
+            bottom, top = _REALS[name]
+            if not (type(value) in (int, float) and bottom <= float(str(value)) <= top):
+                yield f"{part}{name}={shown(value)} (allowed: numbers from {bottom:g} to {top:g})"
     yield from _unfit_heads(config, part)
 
 

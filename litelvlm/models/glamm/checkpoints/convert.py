@@ -43,8 +43,7 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
         )
     if target.resolve().is_relative_to(source.resolve()):
         raise ValueError(
-            f"{target} lies inside {source} and would be copied into itself; "
-            "name a folder beside it"
+            f"{target} is inside {source} and would be copied into itself; name a folder outside it"
         )
     paths = shard_paths(source)
     names: list[str] = []

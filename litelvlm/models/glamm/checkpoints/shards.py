@@ -54,7 +54,9 @@ def read_index(path: Path) -> dict[str, str]:
             f"{path} is not an index of weight files ({error!r}); fetch it again"
         ) from error
     if outside:
-        raise ValueError(f"{path} names {outside[0]!r}; weight files must lie beside their index")
+        raise ValueError(
+            f"{path} names {outside[0]!r}; weight files must be in the folder of their index"
+        )
     return names
 
 

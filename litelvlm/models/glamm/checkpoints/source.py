@@ -23,14 +23,14 @@ the default."""
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 
 
-class Source(NamedTuple):
+class CheckpointSource(NamedTuple):
     """A folder with files, and the hub commit it was fetched at ("" for a local folder)."""
 
     folder: Path
     commit: str
 
 
-def locate(name: str | Path, revision: str | None = None, fetch: bool = True) -> Source:
+def locate(name: str | Path, revision: str | None = None, fetch: bool = True) -> CheckpointSource:
     """Find the files of a model; a hub id is fetched once and then read from the local copy.
 
     Args:
@@ -46,7 +46,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
     if path.is_dir():
         if revision is not None:
             raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
-        return Source(path, "")
+        return CheckpointSource(path, "")
     if not is_hub_id(name):
         raise unknown_name(
             str(name),
@@ -54,12 +54,12 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
             "model",
         )
     folder = hub_folder(str(name), revision, fetch)
-    return Source(folder, folder.name)
+    return CheckpointSource(folder, folder.name)
 
 
 def clip_source(
     folder: Path, config: Mapping[str, object], clip: str | Path | None = None
-) -> Source:
+) -> CheckpointSource:
     """Find CLIP, which is no part of the published checkpoint.
 
     Args:
@@ -76,7 +76,7 @@ def clip_source(
     named = str(config.get("vision_tower") or config.get("mm_vision_tower") or OPENAI_CLIP)
     for place in (folder / named, folder / "clip"):
         if place.is_dir():
-            return Source(place, "")
+            return CheckpointSource(place, "")
     try:
         return locate(named, fetch=False)
     except (FileNotFoundError, ValueError) as error:

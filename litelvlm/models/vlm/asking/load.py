@@ -14,8 +14,8 @@ from litelvlm.data.content import content_digest
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.vlm.asking.vlm import AskedVlm, Processor
-from litelvlm.models.vlm.families import family_of
 from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
+from litelvlm.models.vlm.recognition import family_of
 from litelvlm.names import unknown_name
 from litelvlm.number_types import number_type
 

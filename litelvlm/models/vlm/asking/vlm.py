@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from litelvlm.clip.tower import Tower
+from litelvlm.models.base import IdentifiedModel
 from litelvlm.models.vlm.door import own_methods, prune
 from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.pruning import Pruner
@@ -50,7 +51,7 @@ class VlmAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class AskedVlm:
+class AskedVlm(IdentifiedModel):
     """A model with its processor.
 
     Attributes:
@@ -71,6 +72,37 @@ class AskedVlm:
     clip: Tower | None = None
     n_tokens: int | None = None
     pad: bool = False
+    described = "a vision-language model that answers questions in words"
+
+    @property
+    def network(self) -> PreTrainedModel:
+        """The model of transformers."""
+        return self.model
+
+    @property
+    def tower(self) -> Tower | None:
+        """Both towers of its CLIP, where they are known."""
+        return self.clip
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        found: torch.device = self.model.device
+        return found
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type of the weights."""
+        found: torch.dtype = self.model.dtype
+        return found
+
+    def check(self, pruner: Pruner, budget: int | float) -> None:
+        """Refuse a method that cannot work with this model, whatever the picture.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        prune(self.model, pruner, budget)
 
     @torch.inference_mode()
     def answer(

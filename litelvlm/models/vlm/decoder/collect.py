@@ -41,7 +41,7 @@ ALL_ATTENTION_FUNCTIONS.register(COLLECT, collect)
 
 
 @contextmanager
-def reading(attention: nn.Module, reader: Reader) -> Iterator[None]:
+def collecting(attention: nn.Module, reader: Reader) -> Iterator[None]:
     """Read the states of one attention module instead of attending; undone afterwards."""
     own = attention.config
     config = copy(own)

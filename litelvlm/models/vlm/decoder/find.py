@@ -93,7 +93,7 @@ def layer_drops(
         columns = placed(mask[row], prompt.columns[row], entry.columns)
         if len(runs(columns)) > 1:
             raise ValueError(
-                f"the tokens of {entry.item.name} do not stand side by side in the prompt, so "
+                f"the tokens of {entry.item.name} are not next to each other in the prompt, so "
                 f"{pruner.name} cannot rank them; take a method that acts before the language model"
             )
         plans.append((row, columns, entry.selection))

@@ -107,8 +107,8 @@ def query_columns(
     behind = real[real > image[-1]]
     if not len(behind) or which == "seg":
         raise ValueError(
-            f"query_token {which!r} does not stand behind the image in this prompt; put the "
-            "question behind the image and take query_token='last_prompt'"
+            f"query_token {which!r} does not follow the image in this prompt; put the "
+            "question after the image and take query_token='last_prompt'"
         )
     if which == "raters":
         return behind[text_raters(states[image], states[behind])]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.models.vlm.decoder.collect import reading
+from litelvlm.models.vlm.decoder.collect import collecting
 from litelvlm.pruning.layers.view import LayerView
 
 
@@ -79,7 +79,7 @@ class DecoderView(LayerView):
 
         cos, sin = self._rotary
         attention: nn.Module = layer.self_attn  # type: ignore[assignment]
-        with reading(attention, reader):
+        with collecting(attention, reader):
             attention(
                 hidden_states=layer.input_layernorm(self.hidden_states)[None],  # type: ignore[operator]
                 position_embeddings=(cos[None], sin[None]),

@@ -27,8 +27,8 @@ from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import digest, hub_folder
 from litelvlm.models.vlm.asking.load import EMBEDDED
-from litelvlm.models.vlm.families import family_of
 from litelvlm.models.vlm.miniature import CHAT_TEMPLATE, CLIP, LLAVA, read_miniature
+from litelvlm.models.vlm.recognition import family_of
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
 from litelvlm.models.vlm.studied.pictures import (
@@ -179,7 +179,7 @@ def of_object(
     """
     if tokenizer is None:
         raise ValueError(
-            f"{type(model).__name__} is asked in words; give its tokenizer=, for example "
+            f"{type(model).__name__} answers in words; give its tokenizer=, for example "
             "AutoTokenizer.from_pretrained(...)"
         )
     model.eval()

@@ -141,7 +141,7 @@ class Vlm(VisualLM, TimedModel):
         """Prepare one question about one expression."""
         if len(expressions) != 1:
             raise ValueError(
-                f"a model that answers in words is asked about one expression at a time, got "
+                f"a model that answers in words takes one expression at a time, got "
                 f"{len(expressions)}; leave n_texts at 1"
             )
         sentence, settings = question(expressions[0]), None

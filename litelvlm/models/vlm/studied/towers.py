@@ -44,8 +44,8 @@ def find_clip(
     if not reads_squares:
         raise ValueError(
             f"CLIP {str(clip)!r} was given for a model whose image tower is not CLIP's; leave it "
-            "out (clip= in Python, --clip on the command line). Other CLIP models are read beside "
-            "it with the study's own option (--other-clips)"
+            "out (clip= in Python, --clip on the command line). Other CLIP models are read in "
+            "addition with the study's own option (--other-clips)"
         )
     if clip is not None:
         path = Path(clip).expanduser()

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.tower.signals import Patches, TowerSignals
+from litelvlm.models.vlm.layouts import Patches
+from litelvlm.models.vlm.tower.signals import TowerSignals
 from litelvlm.models.vlm.tower.watch import watching
 
 TOWERS = ("vision_tower", "visual", "vision_model", "vision_encoder")

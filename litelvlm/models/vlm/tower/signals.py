@@ -3,16 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.models.vlm.layouts import Patches
 from litelvlm.models.vlm.tower.watch import Watched
 
-Patches = Literal["one", "blocks", "groups", "unknown"]
-"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
 QUERIES_AT_ONCE = 512
 
 

@@ -1,0 +1,37 @@
+"""A reader that goes away, as in `litelvlm audit | head`: the program ends without a message."""
+
+import os
+import select
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+READER_GONE = 141
+"""Exit code of a program whose reader has gone: 128 and the number of SIGPIPE, as shells count."""
+
+
+def reader_gone(stream: TextIO) -> bool:
+    """Whether nobody reads this stream any more; unknown streams count as read."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # no file behind it
+        return False
+    if not hasattr(select, "poll"):  # Windows
+        try:
+            stream.flush()
+        except OSError:
+            return True
+        return False
+    asked = select.poll()
+    asked.register(number, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in asked.poll(0))
+
+
+def mute() -> None:
+    """Send what the streams without a reader still hold nowhere, so that exit stays quiet."""
+    for stream in (sys.stdout, sys.stderr):
+        if reader_gone(stream):
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)

@@ -1,0 +1,134 @@
+"""`litelvlm check`: packages, device, model and data, one line each."""
+
+import platform
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+
+import torch
+
+from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.verbs.check import Check
+from litelvlm.analysis.cli.work.loading import data_of, model_of
+from litelvlm.data.refer import ReferSample
+from litelvlm.models.glamm.build import FULL_SIZE
+from litelvlm.models.glamm.checkpoints.inventory import inventory
+
+SOME, NAMED = 32, 5
+"""Images that are read unless all are asked for, and failures that are named."""
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "open_clip_torch",
+    "captum",
+    "scipy",
+    "seaborn",
+    "pycocotools",
+)
+
+
+def run(verb: Check) -> int:
+    """Print one line per check; 1 if any failed."""
+    lines: list[tuple[str, bool, str]] = []
+
+    def report(name: str, found: bool, line: str) -> bool:
+        lines.append((name, found, " ".join(line.split())))
+        if not verb.json:
+            write(*lines[-1])
+        return found
+
+    report("packages", *outcome(packages))
+    report("device", *outcome(device))
+    if all([report(name, found, line) for name, found, line in model_parts(verb)]):
+        report("model", *outcome(partial(check_model, verb)))
+    report("data", *outcome(partial(check_data, verb)))
+    if verb.json:
+        print_json([{"check": name, "ok": found, "told": line} for name, found, line in lines])
+    return int(not all(found for _, found, _ in lines))
+
+
+def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
+    """Parts of the model: name, found, how to get it. The name of a size alone has no files."""
+    if verb.model == FULL_SIZE:
+        return []
+    return [(part.name, part.found, part.text) for part in inventory(verb.model, verb.clip)]
+
+
+def check_model(verb: Check) -> str:
+    """Load the model and describe it."""
+    model = model_of(verb)
+    rows, columns = model.grid
+    tokens = f"{rows} x {columns} visual tokens"
+    return f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
+
+
+def check_data(verb: Check) -> str:
+    """Read the references, and pictures with their masks.
+
+    Raises:
+        ValueError: If a picture or a mask cannot be read; each is named by its image id.
+    """
+    data = data_of(verb)
+    places = range(len(data)) if verb.every_image else spread_over(len(data), SOME)
+    broken = [told for told in (unreadable(data[place]) for place in places) if told]
+    read = f"{len(places)} of {len(data)} images read"
+    if broken:
+        more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+        raise ValueError(
+            f"{len(broken)} of {read} cannot be used: {'; '.join(broken[:NAMED])}{more}"
+        )
+    counts = f"{data.n_expressions} expressions, {len(data)} images"
+    note = f"; {data.count_note}" if data.count_note else ""
+    return f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}{note}"
+
+
+def packages() -> str:
+    """Versions of Python and of what the suite builds on."""
+    return f"Python {platform.python_version()}, " + ", ".join(
+        f"{name} {version(name)}" for name in PACKAGES
+    )
+
+
+def device() -> str:
+    """What torch would compute on."""
+    if torch.cuda.is_available():
+        return f"GPU {torch.cuda.get_device_name()}"
+    return f"CPU, {torch.get_num_threads()} threads (no GPU found, none needed for the miniature)"
+
+
+def spread_over(n: int, some: int) -> list[int]:
+    """Up to ``some`` places among ``n``, evenly spread, the first and the last among them.
+
+    Example:
+        >>> spread_over(10, 4), spread_over(3, 4)
+        ([0, 3, 6, 9], [0, 1, 2])
+    """
+    if n <= some:
+        return list(range(n))
+    return [round(i * (n - 1) / (some - 1)) for i in range(some)]
+
+
+def unreadable(sample: ReferSample) -> str:
+    """What is wrong with the picture or a mask of a sample; empty if nothing is."""
+    try:
+        sample.image()
+        sample.masks()
+    except (ValueError, OSError) as error:
+        return f"image {sample.image_id}: {' '.join(str(error).split())}"
+    return ""
+
+
+def write(name: str, found: bool, line: str) -> None:
+    """Print the line of one check."""
+    sys.stdout.write(f"{'ok  ' if found else 'FAIL'}  {name:<9}  {line}\n")
+    sys.stdout.flush()
+
+
+def outcome(check: Callable[[], str]) -> tuple[bool, str]:
+    """Run one check: whether it passed, and its line."""
+    try:
+        return True, check()
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        return False, " ".join(str(error).split())
