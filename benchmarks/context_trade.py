@@ -44,7 +44,7 @@ def main() -> None:
         figure = draw(
             found.scores, found.crossings, "Miniatures: masks and answers against context"
         )
-        PICTURE.write_bytes(style.encode(figure, "png"))
+        PICTURE.write_bytes(style.encode(figure, "png")["png"])
     store(
         "context_trade",
         {

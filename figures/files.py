@@ -131,6 +131,7 @@ def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:
         figure, note = FIGURES[name].draw(run)
         style.note(figure, note)
         files = {
-            kind: atomic_write(out / f"{name}.{kind}", style.encode(figure, kind)) for kind in KINDS
+            kind: atomic_write(out / f"{name}.{kind}", content)
+            for kind, content in style.encode(figure, *KINDS).items()
         }
     return FigureFiles(name, f"{FIGURES[name].summary} {note}", files)

@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from litelvlm.figures.labels.methods import method_name, title_of, words_of
 from litelvlm.names import printable
@@ -205,19 +206,32 @@ def heading(figure: Figure, text: str) -> None:
     figure.suptitle(text, x=0.01, ha="left", fontsize=11)
 
 
-def encode(figure: Figure, kind: str) -> bytes:
+def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
     """Encode a figure as PNG, SVG or PDF bytes, without dates or versions.
 
+    The first format decides where everything stands, so that all formats show the same picture.
+
     Raises:
-        ValueError: If the kind is another.
+        ValueError: If a kind is another.
     """
-    if kind not in _METADATA:
-        raise ValueError(f"unknown figure format {kind!r}. Allowed: {', '.join(_METADATA)}")
+    if unknown := sorted(set(kinds) - set(_METADATA)):
+        raise ValueError(f"unknown figure format {unknown[0]!r}. Allowed: {', '.join(_METADATA)}")
     for text in figure.findobj(Text):  # SVG is XML, which holds no control characters
         text.set_text(printable(text.get_text()))
-    buffer = io.BytesIO()
+    found = dict[str, bytes]()
+    frame: Bbox | None = None
     with mpl.rc_context(_SETTINGS):
-        figure.savefig(
-            buffer, format=kind, metadata=_METADATA[kind], facecolor="white", bbox_inches="tight"
-        )
-    return buffer.getvalue()
+        for kind in kinds:
+            buffer = io.BytesIO()
+            figure.savefig(
+                buffer,
+                format=kind,
+                metadata=_METADATA[kind],
+                facecolor="white",
+                bbox_inches=frame or "tight",
+            )
+            found[kind] = buffer.getvalue()
+            if frame is None:
+                figure.set_layout_engine("none")
+                frame = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+    return found

@@ -120,7 +120,7 @@ def draw(out: Path) -> Path | None:
         axes.set_title(style.title("Prefill: medians, quartiles shaded", miniature=tiny))
         axes.legend(frameon=False)
         path = out / FIGURE
-        path.write_bytes(style.encode(figure, "svg"))
+        path.write_bytes(style.encode(figure, "svg")["svg"])
     return path
 
 

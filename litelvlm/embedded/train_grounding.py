@@ -168,7 +168,9 @@ def train_grounding(
         with torch.no_grad():
             tokens = model.tower.image(batch.crop.to(device)).patch_tokens
         packed = pack(model, model.projector(tokens), draw_conversations(sentences, rng), rng)
-        mask = packed.attention_mask.to(torch.bfloat16)
+        # Under autocast the attention kernel wants its mask in the number type of the queries.
+        low = torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
+        mask = packed.attention_mask.to(low)
         hidden_states = decode(model.llama, packed.embeds, packed.position_ids, attention_mask=mask)
         rows = torch.arange(len(sentences), device=device)[:, None]
         seg_state = hidden_states[rows, packed.seg_index]

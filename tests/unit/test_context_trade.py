@@ -114,7 +114,7 @@ def test_the_figure_shows_both_sides_and_each_crossing(trade):
             upright = [line for line in ax.lines if len(set(line.get_xdata())) == 1]
             assert any(abs(line.get_xdata()[0] - share) < 0.03 for line in upright)
             assert not ax.texts
-        assert style.encode(figure, "png")[:4] == b"\x89PNG"
+        assert style.encode(figure, "png")["png"][:4] == b"\x89PNG"
 
 
 def test_every_curve_of_the_figure_has_its_interval(trade):

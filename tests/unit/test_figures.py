@@ -325,8 +325,8 @@ def test_a_figure_drawn_again_is_the_same_file(saved_runs, report):
             figure, note = FIGURES[name].draw(runs[FIGURES[name].study])
             style.note(figure, note)
             # All kinds of file come from one drawing: for one figure, all of them are compared.
-            for kind in ("png", "svg", "pdf") if name == "retention" else ("png",):
-                again = style.encode(figure, kind)
+            kinds = ("png", "svg", "pdf") if name == "retention" else ("png",)
+            for kind, again in style.encode(figure, *kinds).items():
                 assert again == first[f"{name}.{kind}"].read_bytes(), name
 
 
@@ -345,8 +345,18 @@ def test_what_cannot_be_drawn_is_refused(saved_runs, tmp_path):
     with pytest.raises(FileNotFoundError):
         write_figures("all", [tmp_path], tmp_path)
     with pytest.raises(ValueError, match="unknown figure format 'gif'"):
-        style.encode(style.new_figure()[0], "gif")
+        style.encode(style.new_figure()[0], "png", "gif")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_formats_show_the_same_picture(saved_runs):
+    places = []
+    for kinds in (("png",), ("png", "svg", "pdf")):
+        with style.styled():
+            figure = FIGURES["retention"].draw(Saved(saved_runs["sweep"])).figure
+            style.encode(figure, *kinds)
+        places.append(figure.axes[0].get_position().bounds)
+    assert places[0] == places[1]
 
 
 SMALL_SWEEPS = {

@@ -28,7 +28,7 @@ def test_only_signs_that_nothing_can_show_are_replaced():
 def test_svg_with_odd_text_is_xml():
     figure, ax = plt.subplots()
     ax.set_title(ODD)
-    svg = style.encode(figure, "svg")
+    svg = style.encode(figure, "svg")["svg"]
     plt.close(figure)
     root = ET.fromstring(svg.decode())  # noqa: S314
     assert root.tag.endswith("svg")
