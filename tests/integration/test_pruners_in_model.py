@@ -94,6 +94,10 @@ def test_halves_of_blocks_make_whole_blocks(state):
         states = halves.feed(block, states)
         torch.testing.assert_close(states, state.clip.states[block + 1][0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(keys[1:], state.clip.keys_mean[0], atol=1e-4, rtol=1e-4)
+    # The length of the same keys, every head counted.
+    whole = model.tower.qkv(state.clip.states[-2], block=-2)[1][0, 1:]
+    torch.testing.assert_close(state.clip.key_norm[0], (whole**2).sum(dim=-1).sqrt())
+    torch.testing.assert_close(model.cues(state, TALK).get("key_norm"), state.clip.key_norm[0])
 
 
 def test_a_smaller_image_is_what_the_tower_reads_of_it(model, state):
