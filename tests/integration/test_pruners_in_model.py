@@ -94,10 +94,6 @@ def test_halves_of_blocks_make_whole_blocks(state):
         states = halves.feed(block, states)
         torch.testing.assert_close(states, state.clip.states[block + 1][0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(keys[1:], state.clip.keys_mean[0], atol=1e-4, rtol=1e-4)
-    # The length of the same keys, every head counted.
-    whole = model.tower.qkv(state.clip.states[-2], block=-2)[1][0, 1:]
-    torch.testing.assert_close(state.clip.key_norm[0], (whole**2).sum(dim=-1).sqrt())
-    torch.testing.assert_close(model.cues(state, TALK).get("key_norm"), state.clip.key_norm[0])
 
 
 def test_a_smaller_image_is_what_the_tower_reads_of_it(model, state):
@@ -133,6 +129,14 @@ def test_tokens_are_not_merged_inside_another_familys_tower(state):
     other = type(state.clip)(open_clip_tower(), state.clip.states, state.clip.pixel_values)
     with pytest.raises(ValueError, match="inside a Hugging Face CLIP tower only"):
         ClipVitView(other)
+
+
+def test_key_norm_is_the_length_of_the_keys_whose_mean_is_a_cue(model, state):
+    keys = model.tower.qkv(state.clip.states[-2], block=-2)[1][0, 1:]
+    cues = model.cues(state, TALK)
+    torch.testing.assert_close(cues.get("key_norm"), (keys**2).sum(dim=-1).sqrt())
+    heads = keys.unflatten(-1, (model.tower.n_heads, -1))
+    torch.testing.assert_close(cues.get("keys_mean"), heads.mean(dim=1))
 
 
 def test_colours_and_late_states_are_what_they_say(model, state):

@@ -220,6 +220,20 @@ def test_holov_square_crops():
     assert crops == [0, 4, 1, 2, 8, 12, 9, 10]
 
 
+@pytest.mark.parametrize("options", [{"variance_weight": 1.0}, {"diagonal": "left_out"}])
+def test_holov_variance_decides_nothing_while_attention_ranks(options):
+    draw = torch.Generator().manual_seed(3)
+    cues = {
+        "projected": torch.randn(64, 8, generator=draw),
+        "cls_attention": torch.rand(64, generator=draw),
+    }
+    released = kept("holov", 24, (8, 8), **cues)
+    assert kept("holov", 24, (8, 8), options=options, **cues) == released
+    by_score = {"inside": "score", "variance_weight": 0.5}
+    ranked = kept("holov", 24, (8, 8), options=by_score, **cues)
+    assert ranked != kept("holov", 24, (8, 8), options={**by_score, **options}, **cues)
+
+
 def test_holov_by_score_takes_the_varied_token():
     # One part of three tokens: 0 and 1 point one way, 2 across. Cosines with the zeroed diagonal
     # are (0 1 0), (1 0 0) and (0 0 0): means 1/2 1/2 0, variances 3/8 3/8 0. At weight 1 the

@@ -26,9 +26,11 @@ class HoloV(Pruner):
 
     ``score_i = 1000 a_i + w v_i mean|1000 a| / mean|v|`` within a stretch, ``w`` being 0.09, where
     ``v_i`` is the variance of the cosines of projected token i to its stretch (the zeroed diagonal
-    counted, divisor size - 1). A stretch gets ``floor(w R)`` tokens, w its mean score over the sum;
+    counted, divisor size - 1). A stretch gets ``floor(u R)`` tokens, u its mean score over the sum;
     left-over tokens go one each to the heaviest. Inside a stretch tokens are taken by CLS attention
-    ``a`` alone. Native order: stretch by stretch, attention descending (raster in a stretch kept
+    ``a`` alone. The scaled variance has the mean of the attention in every stretch, so a mean score
+    is ``(1 + w)`` times that mean: the variance decides nothing unless it ranks the tokens (option
+    inside). Native order: stretch by stretch, attention descending (raster in a stretch kept
     whole); contiguous positions. Cost: N^2 / 16 cosines.
 
     Source: HoloV, official code; arXiv 2510.02912. The paper arranges the tokens into local crops,
