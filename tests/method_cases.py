@@ -65,7 +65,7 @@ METHODS: dict[str, MethodCase] = {
     "cdpruner": MethodCase(
         scaled=("text_embeds", "patch_embeds", "projected"),
         equivariant=True,
-        settings=({}, {"strength": 0.8}),
+        settings=({}, {"strength": 0.8}, {"direction": "highest"}),
     ),
     "divprune": MethodCase(scaled=("projected",), equivariant=True),
     "scope": MethodCase(
@@ -87,6 +87,7 @@ METHODS: dict[str, MethodCase] = {
                 "positions": "original",
             },
             {"contextual_share": 0.0},
+            {"cls_state": "left_out"},
         ),
     ),
     "prumerge_plus": MethodCase(
@@ -99,7 +100,12 @@ METHODS: dict[str, MethodCase] = {
     ),
     "holov": MethodCase(
         scaled=("projected",),
-        settings=({}, {"preset": "fixed", "stretches": 4}, {"stretches": 100}),
+        settings=(
+            {},
+            {"preset": "fixed", "stretches": 4},
+            {"stretches": 100},
+            {"crop": "square", "inside": "score", "diagonal": "left_out", "variance_weight": 1.0},
+        ),
     ),
     "evtp_iv_like": MethodCase(scaled=("patch_tokens",), settings=({}, {"spatial_weight": 0.0})),
     "nuwa": MethodCase(
@@ -109,6 +115,7 @@ METHODS: dict[str, MethodCase] = {
         merging=True,
         settings=(
             {"preset": "stage1"},
+            {"preset": "stage1", "salience": "attention_key_norm"},
             {"preset": "fixed", "stage1_only": True, "untouched": 1.0, "place": "median"},
             {},
             {"preset": "fixed", "layer": 1, "place": "median", "query_token": "mean_text"},
@@ -182,7 +189,7 @@ METHODS: dict[str, MethodCase] = {
         scaled=(),
         layer_scaled="attention",
         layer_equivariant=True,
-        settings=({}, {"preset": "gap", "layers": (1, 2, 3)}),
+        settings=({}, {"preset": "gap", "layers": (1, 2, 3)}, {"recycled": "sum"}),
     ),
     "sparsevlm_plus": MethodCase(
         scaled=(),

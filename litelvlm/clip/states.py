@@ -128,6 +128,15 @@ class ClipImage:
         return mean
 
     @cached_property
+    def key_norm(self) -> Float[Tensor, "b n"]:
+        """Length of the second-last block's patch keys, heads joined, before any rotary position.
+
+        A rotary position turns a key and keeps its length.
+        """
+        norm: Tensor = self.penultimate_qk[1][:, self.tower.n_prefix :].float().norm(dim=-1)
+        return norm
+
+    @cached_property
     def late_states(self) -> Float[Tensor, "b n d"]:
         """Mean of the patch states over the last third of the layers.
 

@@ -68,6 +68,11 @@ CUES: Mapping[str, Cue] = MappingProxyType(
         "keys_mean": Cue(
             "image", ("N", "E"), "patch keys of the second-last block, mean over heads"
         ),
+        "key_norm": Cue(
+            "image",
+            ("N",),
+            "length of each patch's key in the second-last block, heads joined",
+        ),
         "projected": Cue(
             "image", ("N", "d"), "projector(patch_tokens): what the language model would receive"
         ),

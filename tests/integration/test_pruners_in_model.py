@@ -131,6 +131,14 @@ def test_tokens_are_not_merged_inside_another_familys_tower(state):
         ClipVitView(other)
 
 
+def test_key_norm_is_the_length_of_the_keys_whose_mean_is_a_cue(model, state):
+    keys = model.tower.qkv(state.clip.states[-2], block=-2)[1][0, 1:]
+    cues = model.cues(state, TALK)
+    torch.testing.assert_close(cues.get("key_norm"), (keys**2).sum(dim=-1).sqrt())
+    heads = keys.unflatten(-1, (model.tower.n_heads, -1))
+    torch.testing.assert_close(cues.get("keys_mean"), heads.mean(dim=1))
+
+
 def test_colours_and_late_states_are_what_they_say(model, state):
     assert state.clip.colours.shape == (1, 144, 3)
     pixels = state.clip.pixel_values[0] * torch.tensor(model.tower.preprocessing.std)[:, None, None]

@@ -70,6 +70,22 @@ drawn = "litelvlm"
 )
 
 
+def test_a_summary_by_others_carries_a_verdict_and_is_counted_apart():
+    table = parse_table("small.toml", SMALL.replace('basis = "seen"', 'basis = "quoted"'))
+    page = " ".join(audit_page([table], None).split())
+    assert "1 of the 1 statements have a verdict; 0 were read in the paper's text" in page
+    assert "1 in summaries by others, 0 come from this project's notes" in page
+    differing = SMALL.replace('"seen"', '"quoted"').replace('"agree"', '"differ"')
+    page = " ".join(audit_page([parse_table("small.toml", differing)], None).split())
+    assert "In 1 of these 1 entries the paper's side comes from notes or summaries." in page
+
+
+def test_most_statements_were_read_and_few_are_left_open():
+    verdicts = [statement.verdict for _, statement in ENTRIES]
+    assert verdicts.count("not verified") <= 4
+    assert all(statement.basis != "memory" for _, statement in ENTRIES)
+
+
 def test_ten_methods_and_forty_statements_of_their_papers():
     assert len(audited()) >= 10
     assert sum(statement.verdict != "code alone" for _, statement in ENTRIES) >= 40

@@ -48,6 +48,8 @@ def test_cdpruner():
     assert get_pruner("cdpruner").relevance(Cues(cues, (1, 4))).tolist() == pytest.approx(
         [1, 0.5, 0, 0.5], abs=2e-6
     )
+    # With the paper's sign relevance is 0, 1/2, 1, 1/2: 2 first; it explains 3, so 1 is next.
+    assert kept("cdpruner", 2, (1, 4), options={"direction": "highest"}, **cues) == [1, 2]
     # Strength 1/2: exp(r / 2).
     strong = get_pruner("cdpruner", strength=0.5).relevance(Cues(cues, (1, 4)))
     assert strong.tolist() == pytest.approx(

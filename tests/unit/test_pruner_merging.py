@@ -8,7 +8,6 @@ from pruner_cases import GRID, JOINT, MERGING, all_cues, kept, tensors
 
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.grid.spacing import sampling_grid
-from litelvlm.pruning.methods.holov import stretch_score
 from tests.method_cases import BEFORE, parametrised
 
 MADE = [case for case in BEFORE if get_pruner(case[0], **case[1]).synthetic]
@@ -110,6 +109,12 @@ def test_visionzip():
     assert selection.tokens.flatten().tolist() == pytest.approx([100.0, 2.0, 37 / 3, 12.0])
     # One token is CLS.
     assert get_pruner("visionzip").select(cues, 1).tokens.tolist() == [[100.0]]
+    # Without CLS the second most attended patch, 0 before its equals, is dominant too; rest 2 3 4
+    # 5, stride 2: targets 2 and 4, and keys send 3 to 4 and 5 to 2.
+    selection = get_pruner("visionzip", contextual_share=0.5, cls_state="left_out").select(cues, 4)
+    assert selection.indices.tolist() == [0, 1, 2, 4]
+    assert selection.roles == ("kept", "kept", "merged", "merged")
+    assert selection.tokens.flatten().tolist() == [1.0, 2.0, 4.0 + 32.0, 16.0 + 8.0]
 
 
 def test_visionzip_published_splits():
@@ -185,10 +190,61 @@ def test_holov_variance_term():
     # Two stretches of two tokens, equal attention 1. First: cosine 1, so rows (0, 1), mean 1,
     # variance (1 + 0) / 1 = 1. Second: cosine 0: mean 0, variance 0. Scores 1000 + 0.09 * 1 * (1000
     # / 1) = 1090 and 1000.
-    ones = torch.ones(2)
-    assert stretch_score(ones, torch.ones(2, 3)).item() == pytest.approx(1090, abs=0.01)
-    assert stretch_score(ones, torch.eye(2)).item() == pytest.approx(1000, abs=0.01)
-    assert stretch_score(ones[:1], torch.eye(2)[:1]).item() == 1.0
+    ones, holov = torch.ones(2), get_pruner("holov")
+    for features, expected in ((torch.ones(2, 3), 1090), (torch.eye(2), 1000)):
+        assert holov.token_scores(ones, features).mean().item() == pytest.approx(expected, abs=0.01)
+    assert holov.token_scores(ones[:1], torch.eye(2)[:1]).tolist() == [1.0]
+    # Without the diagonal both tokens of the first stretch have variance 0; at weight 1 the
+    # variance counts as much as attention.
+    left_out = get_pruner("holov", diagonal="left_out").token_scores(ones, torch.ones(2, 3))
+    assert left_out.tolist() == pytest.approx([1000, 1000])
+    whole = get_pruner("holov", variance_weight=1.0).token_scores(ones, torch.ones(2, 3))
+    assert whole.tolist() == pytest.approx([2000, 2000], abs=0.01)
+
+
+def test_holov_square_crops():
+    # A grid of 2 x 5 in four crops: rows 0 and 1, columns 0 to 2 and 3 to 4.
+    holov = get_pruner("holov", stretches=4, crop="square")
+    assert [part.tolist() for part in holov.parts((2, 5))] == [[0, 1, 2], [3, 4], [5, 6, 7], [8, 9]]
+    # Stretches of the same grid run over the end of a row.
+    stretches = get_pruner("holov", stretches=4).parts((2, 5))
+    assert [part.tolist() for part in stretches] == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
+    # Column 0 has 0.15 in each of four rows, column 2 has 0.1. Eight tokens: the rows are equally
+    # heavy and get two each. The left crops get 2.4 and the right ones 1.6, so 2 and 1, and the
+    # left ones the two that are left over.
+    attention = torch.tensor([0.15, 0.0, 0.1, 0.0]).repeat(4)
+    cues = {"projected": torch.ones(16, 2), "cls_attention": attention}
+    rows = kept("holov", 8, (4, 4), options={"stretches": 4}, **cues)
+    assert rows == [0, 2, 4, 6, 8, 10, 12, 14]
+    crops = kept("holov", 8, (4, 4), options={"stretches": 4, "crop": "square"}, **cues)
+    assert crops == [0, 4, 1, 2, 8, 12, 9, 10]
+
+
+@pytest.mark.parametrize("options", [{"variance_weight": 1.0}, {"diagonal": "left_out"}])
+def test_holov_variance_decides_nothing_while_attention_ranks(options):
+    draw = torch.Generator().manual_seed(3)
+    cues = {
+        "projected": torch.randn(64, 8, generator=draw),
+        "cls_attention": torch.rand(64, generator=draw),
+    }
+    released = kept("holov", 24, (8, 8), **cues)
+    assert kept("holov", 24, (8, 8), options=options, **cues) == released
+    by_score = {"inside": "score", "variance_weight": 0.5}
+    ranked = kept("holov", 24, (8, 8), options=by_score, **cues)
+    assert ranked != kept("holov", 24, (8, 8), options={**by_score, **options}, **cues)
+
+
+def test_holov_by_score_takes_the_varied_token():
+    # One part of three tokens: 0 and 1 point one way, 2 across. Cosines with the zeroed diagonal
+    # are (0 1 0), (1 0 0) and (0 0 0): means 1/2 1/2 0, variances 3/8 3/8 0. At weight 1 the
+    # variance adds 1.5 times the mean attention to 0 and 1, which outweighs the attention of 2.
+    cues = {
+        "projected": torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+        "cls_attention": torch.tensor([0.3, 0.3, 0.4]),
+    }
+    one = {"stretches": 1, "variance_weight": 1.0}
+    assert kept("holov", 1, (1, 3), options=one, **cues) == [2]
+    assert kept("holov", 1, (1, 3), options={**one, "inside": "score"}, **cues) == [0]
 
 
 def test_pooling_on_the_grid():

@@ -50,6 +50,26 @@ def test_nuwa_gathers():
     )
 
 
+def test_nuwa_names_anchors_by_attention_times_the_norm_of_the_keys():
+    # Attention names 1 in the left cell; four times as long a key makes it 0.
+    keys = torch.ones(8)
+    keys[0] = 5.0
+    cues = Cues(
+        {
+            "patch_tokens": torch.eye(8),
+            "cls_attention": ATTENTION,
+            "late_states": torch.eye(8),
+            "key_norm": keys,
+        },
+        (2, 4),
+    )
+    released = get_pruner("nuwa", preset="stage1")
+    paper = get_pruner("nuwa", preset="stage1", salience="attention_key_norm")
+    assert released.select(cues, 2).indices.tolist() == [1, 6]
+    assert paper.select(cues, 2).indices.tolist() == [0, 6]
+    assert paper.needs - released.needs == {"key_norm"}
+
+
 @pytest.mark.parametrize(
     ("budget", "n_tokens", "n_layers", "first", "second"),
     [

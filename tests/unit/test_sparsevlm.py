@@ -202,6 +202,10 @@ def test_sparsevlm_by_hand():
     assert kept.weights.tolist() == [[0, 0, 0, 0.5, 0.5, 0]]
     assert kept.stand_for.tolist() == [4]
     assert (kept.weights @ states[1:7]).tolist() == [[4.5]]
+    # The paper adds up what the code averages.
+    added = get_pruner("sparsevlm", recycled="sum").reduce(view, view, 2)
+    assert added.weights.tolist() == [[0, 0, 0, 1, 1, 0]]
+    assert added.places.tolist() == kept.places.tolist()
 
 
 @given(st.integers(0, 10_000), st.integers(3, 60), st.data())

@@ -43,10 +43,11 @@ def _head(tables: Sequence[Audited]) -> str:
             "",
             f"{len(tables)} methods, {statements} statements of their papers, and "
             f"{counts['code alone']} decisions of the code alone. {judged} of the {statements} "
-            f"statements have a verdict; {by_basis['seen']} were read in a source of the paper's "
-            f"authors for this audit, {by_basis['notes']} come from this project's notes and "
-            f"{by_basis['memory']} from memory. Where both sides agree, the second reading that is "
-            "measured is an ablation: no paper and no code asks for it.",
+            f"statements have a verdict; {by_basis['seen']} were read in the paper's text or in a "
+            f"source of its authors for this audit, {by_basis['quoted']} in summaries by others, "
+            f"{by_basis['notes']} come from this project's notes and {by_basis['memory']} from "
+            "memory. Where both sides agree, the second reading that is measured is an ablation: "
+            "no paper and no code asks for it.",
             "",
             "| verdict | entries | meaning |",
             "|---|---|---|",
@@ -56,9 +57,10 @@ def _head(tables: Sequence[Audited]) -> str:
             "",
             *(f"- *{basis}*: {meaning}" for basis, meaning in BASES.items()),
             "",
-            "A verdict rests on *seen* or *notes* only. Sections and equations are given as far as "
-            "they are known. Code was read in stored public copies at the commit that is named. "
-            f"Line numbers were counted in that version. {_placed(tables)}",
+            "A verdict rests on a reading, never on memory. Copies of papers are conversions that "
+            "public repositories hold, so a formula may have lost a sign. Sections and equations "
+            "are given as far as they are known. Code was read in stored public copies at the "
+            f"commit that is named. Line numbers were counted in that version. {_placed(tables)}",
         ]
     )
 
@@ -77,10 +79,10 @@ def _differing(tables: Sequence[Audited]) -> str:
         f"- `{table.method}`, {statement.id}: {statement.claim} *The code:* {_code(statement)}"
         for table, statement in found
     ]
-    notes = sum(statement.basis == "notes" for _, statement in found)
+    later = sum(statement.basis in ("notes", "quoted") for _, statement in found)
     caution = (
-        f"A difference is no error: the code may be the version that was meant. In {notes} of "
-        f"these {len(found)} entries the paper's side comes from this project's notes. Check the "
+        f"A difference is no error: the code may be the version that was meant. In {later} of "
+        f"these {len(found)} entries the paper's side comes from notes or summaries. Check the "
         "paper before you cite one."
     )
     return "\n".join(["## Where paper and code differ", "", caution, "", *lines])
@@ -145,7 +147,7 @@ def _measured(tables: Sequence[Audited], measured: AuditResults | None) -> str:
             *lines,
             *note,
             "The first is the released code's reading. The second is the paper's where both "
-            "differ, and otherwise what the column *compared* names. The difference of cIoU is "
+            "differ, unless the column *compared* names something else. The difference of cIoU is "
             "paired: both readings answer the same expressions. Intervals are 95 %, from "
             "resampling images, and are not adjusted. p is that of an image-level swap, adjusted "
             f"by Holm's method over all {tested} differences. With so few images a wide interval "

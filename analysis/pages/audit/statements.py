@@ -19,11 +19,12 @@ from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.names import check_name
 from litelvlm.pruning import list_pruners
 
-Basis = Literal["seen", "notes", "memory", "none"]
+Basis = Literal["seen", "quoted", "notes", "memory", "none"]
 Verdict = Literal["agree", "differ", "paper open", "code alone", "not verified"]
 Text = Annotated[str, Field(min_length=1)]
 BASES: dict[Basis, str] = {
-    "seen": "read for this audit",
+    "seen": "read for this audit in a copy of the paper's text or in a source of its authors",
+    "quoted": "read for this audit in a summary of the paper by others",
     "notes": "from the notes on the paper that this project's methods were written from",
     "memory": "common knowledge of the field, not read again",
     "none": "no statement known",
@@ -35,7 +36,7 @@ VERDICTS: dict[Verdict, str] = {
     "code alone": "the code decides, and no statement of the paper is known",
     "not verified": "one of the two sides was not read again",
 }
-READ = ("seen", "notes")
+READ = ("seen", "quoted", "notes")
 """Bases on which a verdict may rest."""
 _LINES = re.compile(r"\d+(-\d+)?(, \d+(-\d+)?)*")
 

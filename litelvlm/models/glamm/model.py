@@ -139,6 +139,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
             "cls_key": lambda: clip.cls_key[0],
             "cls_attention": lambda: clip.cls_attention[0],
             "keys_mean": lambda: clip.keys_mean[0],
+            "key_norm": lambda: clip.key_norm[0],
             "late_states": lambda: clip.late_states[0],
             "colours": lambda: clip.colours[0],
             "projected": lambda: self.project(clip.patch_tokens[0]),

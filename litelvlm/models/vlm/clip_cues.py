@@ -83,6 +83,7 @@ class ClipText:
             "cls_key": lambda: image().cls_key[0],
             "cls_attention": lambda: image().cls_attention[0],
             "keys_mean": lambda: image().keys_mean[0],
+            "key_norm": lambda: image().key_norm[0],
             "late_states": lambda: image().late_states[0],
             "colours": lambda: image().colours[0],
         }

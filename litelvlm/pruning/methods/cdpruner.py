@@ -1,7 +1,7 @@
 """CDPruner: a determinantal point process conditioned on the text."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -54,9 +54,9 @@ class CDPruner(GreedyPruner):
     """Keeps a set that is irrelevant to the text and diverse, by a determinantal point process.
 
     Greedy MAP inference of ``K_ij = r_i S_ij r_j``: ``u_i = -mean_t cos(t_t, Z_i)`` (the released
-    code negates, as its author confirmed), min-max scaled to ``r_i = (u_i - min u + 1e-6) / (max u
-    - min u)``; ``S`` is the cosine of projected tokens. Raster order, contiguous positions. Cost:
-    N^2 cosines and R sequential steps of R x N.
+    code negates, as its author confirmed; the paper does not), min-max scaled to ``r_i = (u_i - min
+    u + 1e-6) / (max u - min u)``; ``S`` is the cosine of projected tokens. Raster order, contiguous
+    positions. Cost: N^2 cosines and R sequential steps of R x N.
 
     Source: CDPruner, official code; arXiv 2506.10967. The code scales over the batch, here over the
     image; a relevance that is the same everywhere divides by zero there and counts as 1 here. Texts
@@ -65,6 +65,7 @@ class CDPruner(GreedyPruner):
     Attributes:
         strength: None as the code's default; a value theta in [0, 1) replaces r by ``exp(theta r /
             (2 (1 - theta)))``.
+        direction: Which similarities weigh most: "lowest" as the code, "highest" as the paper.
     """
 
     name: ClassVar[str] = "cdpruner"
@@ -77,6 +78,7 @@ class CDPruner(GreedyPruner):
     origin: ClassVar[Origin] = Origin("arXiv 2506.10967", "Apache-2.0", "A")
 
     strength: float | None = None
+    direction: Literal["lowest", "highest"] = "lowest"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,8 +96,9 @@ class CDPruner(GreedyPruner):
         return greedy_volume(kernel, budget)
 
     def relevance(self, cues: Cues) -> Float[Tensor, "n"]:
-        """Scaled negated similarity, in (0, 1]."""
-        raw = -text_similarity(cues, "cosine").mean(dim=0)
+        """Scaled similarity, negated unless the highest weigh most, in (0, 1]."""
+        raw = text_similarity(cues, "cosine").mean(dim=0)
+        raw = -raw if self.direction == "lowest" else raw
         width = raw.max() - raw.min()
         scaled = torch.where(width > 0, (raw - raw.min() + 1e-6) / width.clamp(min=1e-30), 1.0)
         if self.strength is None:

@@ -41,14 +41,17 @@ class Nuwa(SingleDrop, MergingPruner):
     leaves, T / 4 at half depth: 336 and 48, 224 and 32, 112 and 16 as released, 56 and 8 for 32.
     Raster order, original positions. Cost: one attention row in each model and N^2 cosines.
 
-    Source: Nuwa, official code; arXiv 2602.02951. The paper multiplies a by the norm of the keys,
-    leaves the top quartile of that norm as it is, and drops by the cosine to the mean text
-    embedding.
+    Source: Nuwa, official code; arXiv 2602.02951. The paper names anchors by a times the norm of
+    the keys, leaves the top quartile of that norm as it is, and drops by the cosine to the mean
+    text embedding.
 
     Attributes:
         stage1_only: Leave out the second stage: R1 = T tokens enter and stay, whatever the text.
         combine: "sum" as the code, or "mean": the row of a gathering anchor divided by its sum.
         untouched: Quantile of the anchors' attention from which they stay as they are, 0 to 1.
+        salience: What names the anchors: "attention" as the code, or "attention_key_norm", a times
+            the norm of the same block's keys, as the paper. Which anchors stay as they are goes by
+            the attention either way.
     """
 
     name: ClassVar[str] = "nuwa"
@@ -72,10 +75,13 @@ class Nuwa(SingleDrop, MergingPruner):
     stage1_only: bool = False
     combine: Literal["sum", "mean"] = "sum"
     untouched: float = 0.55
+    salience: Literal["attention", "attention_key_norm"] = "attention"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(self.untouched, "untouched")
+        if self.salience == "attention_key_norm":
+            object.__setattr__(self, "needs", type(self).needs | {"key_norm"})
         if self.stage1_only:
             object.__setattr__(self, "stage", "pre_projector")
             object.__setattr__(self, "text_guided", False)
@@ -122,7 +128,9 @@ class Nuwa(SingleDrop, MergingPruner):
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Anchors, and what the less attended of them gather."""
         attention = cues.float32("cls_attention")
-        anchors = cell_anchors(attention, cues.grid, budget)
+        normed = self.salience == "attention_key_norm"
+        salience = attention * cues.float32("key_norm") if normed else attention
+        anchors = cell_anchors(salience, cues.grid, budget)
         source = one_hot(anchors, cues.n_tokens)
         gathers = attention[anchors] < attention[anchors].quantile(self.untouched)
         weights = self.gathered(cues, anchors)
@@ -150,17 +158,17 @@ def anchor_count(budget: int, n_tokens: int) -> int:
 
 
 def cell_anchors(
-    attention: Float[Tensor, "n"], grid: tuple[int, int], budget: int
+    salience: Float[Tensor, "n"], grid: tuple[int, int], budget: int
 ) -> Int[Tensor, "budget"]:
     """Anchors: the best tokens of every cell, as many per cell as needed, and of those the best.
 
     In raster order. Cells at the right and lower edge of an odd grid are smaller.
     """
-    rows, columns = (torch.arange(size, device=attention.device) // CELL for size in grid)
+    rows, columns = (torch.arange(size, device=salience.device) // CELL for size in grid)
     cell = (rows[:, None] * grid[1] + columns).flatten()
-    rank = rank_within(cell, attention)
+    rank = rank_within(cell, salience)
     named = next(n for n in range(1, CELL**2 + 1) if int((rank < n).sum()) >= budget)
-    return ascending(highest(attention.masked_fill(rank >= named, float("-inf")), budget))
+    return ascending(highest(salience.masked_fill(rank >= named, float("-inf")), budget))
 
 
 def cell_distances(grid: tuple[int, int]) -> Float[Tensor, "n n"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -32,8 +32,12 @@ class SparseVLM(RatedDrops):
     runs one conversation at a time.
 
     Source: SparseVLM, official code (version 1.5); arXiv 2410.04417. The paper derives the count of
-    each drop from the rank of the attention, the code tabulates counts (preset "released").
-    Schedules for a budget are ours.
+    each drop from the rank of the attention, the code tabulates counts (preset "released"); the
+    paper adds up the tokens of a cluster, which join it by cosine. Schedules for a budget are ours.
+
+    Attributes:
+        recycled: What a cluster becomes: the "mean" of its tokens as the code, or their "sum" as
+            the paper.
     """
 
     name: ClassVar[str] = "sparsevlm"
@@ -52,6 +56,8 @@ class SparseVLM(RatedDrops):
         64: (66, 30, 17),
     }
 
+    recycled: Literal["mean", "sum"] = "mean"
+
     def after_drop(self, n_kept: int, n_tokens: int) -> int:
         """Kept and recycled tokens."""
         return n_kept + recycled_count(n_tokens - n_kept)
@@ -66,9 +72,10 @@ class SparseVLM(RatedDrops):
         n_kept = max(
             kept for kept in range(1, count + 1) if self.after_drop(kept, n_tokens) <= count
         )
-        recycled = ranking[n_kept : n_kept + candidate_count(n_tokens - n_kept)]
+        best = ranking[n_kept : n_kept + candidate_count(n_tokens - n_kept)]
         states = entering.hidden_states[entering.image]
-        averages, peaks = density_peaks(states[recycled], count - n_kept)
+        averages, peaks = density_peaks(states[best], count - n_kept)
         weights = torch.zeros(len(peaks), n_tokens, device=states.device)
-        weights[:, recycled] = averages
-        return DropResult(ascending(ranking[:n_kept]), weights, recycled[peaks])
+        # An average holds one over the size of its cluster, a sum holds 1.
+        weights[:, best] = averages if self.recycled == "mean" else averages.ceil()
+        return DropResult(ascending(ranking[:n_kept]), weights, best[peaks])

@@ -34,6 +34,8 @@ class VisionZip(MergingPruner):
         contextual_share: Share of the budget for contextual tokens; 5/32 gives the published 30, 20
             and 10 of 192, 128 and 64.
         combine: "sum" as the code, or "mean" over target and assigned.
+        cls_state: "counted" as the code: CLS is one of the R tokens. "left_out": one more dominant
+            patch takes its place.
     """
 
     name: ClassVar[str] = "visionzip"
@@ -51,6 +53,7 @@ class VisionZip(MergingPruner):
 
     contextual_share: float = 5 / 32
     combine: Literal["sum", "mean"] = "sum"
+    cls_state: Literal["counted", "left_out"] = "counted"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +62,8 @@ class VisionZip(MergingPruner):
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """CLS, dominant and contextual tokens."""
         n_tokens, n_context = cues.n_tokens, floor(self.contextual_share * budget)
-        n_dominant = budget - 1 - n_context
+        n_cls = int(self.cls_state == "counted")
+        n_dominant = budget - n_cls - n_context
         dominant = ascending(highest(cues.float32("cls_attention"), n_dominant))
         source = one_hot(dominant, n_tokens)
         rest = complement(dominant, n_tokens)
@@ -68,13 +72,13 @@ class VisionZip(MergingPruner):
             source = torch.cat(
                 [source, self.absorb(unit_rows(cues.float32("keys_mean")), rest, targets)]
             )
-        cls = dominant.new_tensor([-1])
+        cls = dominant.new_full((n_cls,), -1)
         return RawSelection(
             indices=torch.cat([cls, dominant, targets]),
             places=torch.cat([torch.zeros_like(cls), dominant, targets]),
-            tokens=torch.cat([cues.cls_token[None], mix(source, cues.patch_tokens)]),
-            source=torch.cat([torch.zeros(1, n_tokens, device=source.device), source]),
-            roles=("cls",) + ("kept",) * n_dominant + ("merged",) * n_context,
+            tokens=torch.cat([cues.cls_token[None][:n_cls], mix(source, cues.patch_tokens)]),
+            source=torch.cat([source.new_zeros(n_cls, n_tokens), source]),
+            roles=("cls",) * n_cls + ("kept",) * n_dominant + ("merged",) * n_context,
         )
 
     def absorb(

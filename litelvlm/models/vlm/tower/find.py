@@ -18,6 +18,7 @@ SIGNALS = frozenset(
         "tower_value_norm",
         "cls_attention",
         "keys_mean",
+        "key_norm",
         "keys",
         "values",
         "query",

@@ -79,6 +79,9 @@ class TowerSignals:
             ),
             "cls_attention": cls_attention,
             "keys_mean": lambda: values(self.source, lambda call: call.key.mean(dim=1)),
+            "key_norm": lambda: values(
+                self.source, lambda call: joined_heads(call.key).float().norm(dim=-1)
+            ),
             "keys": lambda: values(self.last, lambda call: joined_heads(call.key)),
             "values": lambda: values(self.last, lambda call: joined_heads(call.value)),
             "query": lambda: first(lambda call: joined_heads(call.query)),
