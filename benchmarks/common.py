@@ -51,6 +51,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def no_options(description: str | None) -> None:
+    """Answer ``--help`` and refuse everything else, for a benchmark that takes no options.
+
+    Args:
+        description: What the benchmark does.
+    """
+    raw = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=description, formatter_class=raw).parse_args()
+
+
 def timing_parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     """A command line with a model, a device, budgets and rounds.
 

@@ -8,7 +8,7 @@ clusters less one, and the pigeonhole bootstrap.
 """
 
 import numpy as np
-from common import store
+from common import no_options, store
 from scipy import stats
 
 from litelvlm.analysis.stats.crossed import crossed_mean
@@ -102,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

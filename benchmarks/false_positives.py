@@ -7,6 +7,7 @@ verdict is "supported". With a number of categories (4, 12 or 80), only those st
 the stored rates of the others stay.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -21,8 +22,17 @@ SHAPES = {4: (4, 60), 12: (12, 80), 80: (80, 160)}
 """Number of categories to numbers of categories and images of a study."""
 
 
-def main(wanted: list[int]) -> None:
-    """The wanted shapes of the data, or all of them."""
+def main() -> None:
+    """Command line: the wanted shapes of the data, or all of them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("categories", type=int, nargs="*", help=", ".join(map(str, SHAPES)))
+    wanted = parser.parse_args().categories
+    if unknown := sorted(set(wanted) - set(SHAPES)):
+        parser.error(
+            f"no studies with {unknown[0]} categories; allowed are {', '.join(map(str, SHAPES))}"
+        )
     job = f"{STUDIES} studies with each claim at its null, strong effects of image and category"
     stored = RESULTS / "false_positives.json"
     lines = json.loads(stored.read_text())["rates"] if wanted and stored.is_file() else {}
@@ -32,4 +42,4 @@ def main(wanted: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(number) for number in sys.argv[1:]])
+    main()

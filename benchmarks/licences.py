@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.common import no_options
+
 RESULT = Path(__file__).parent / "results" / "licences.csv"
 PROJECT, EXTRAS = "litelvlm", ("notebook", "demo", "scale", "quant", "dev")
 ALLOWED = re.compile(
@@ -111,4 +113,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     sys.exit(main())

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from common import store
+from common import no_options, store
 
 from litelvlm import load_model
 
@@ -62,4 +62,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

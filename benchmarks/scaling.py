@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import sweep as measured
 import torch
-from common import RESULTS, store
+from common import RESULTS, no_options, store
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
@@ -210,4 +210,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

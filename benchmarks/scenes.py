@@ -5,7 +5,7 @@ Usage: ``python benchmarks/scenes.py``.
 
 from time import perf_counter
 
-from common import spread, store
+from common import no_options, spread, store
 
 from litelvlm.data.worlds.shapes.scenes import LEVELS, sample_scene
 
@@ -27,4 +27,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from time import perf_counter
 
-from common import spread, store
+from common import no_options, spread, store
 
 from litelvlm import get_pruner, load_model, load_refer
 
@@ -36,4 +36,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -9,7 +9,7 @@ import resource
 from time import perf_counter
 
 import numpy as np
-from common import spread, store
+from common import no_options, spread, store
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap, ratios
 
@@ -40,4 +40,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()
