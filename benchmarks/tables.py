@@ -4,8 +4,7 @@ The two tables are made up, with the numbers of references, sentences, images an
 RefCOCO has, and outlines of 6 to 45 corners. Every opening is a process of its own. The first one
 reads both files and checks them, the others find in the cache folder what came out. Processor time
 of one thread, the import of the library left out. The parts of the first opening are timed in one
-more process. Python's own unpickler with every name refused, which this project does not use, is
-timed beside them.
+more process.
 """
 
 import json
@@ -30,7 +29,7 @@ load_refer(sys.argv[1], split=sys.argv[2])
 print(time.process_time() - start)
 """
 PARTS = """
-import io, json, pickle, sys, time
+import json, sys, time
 from pathlib import Path
 from litelvlm.data.annotations import read_instances
 from litelvlm.data.refs import read_refs
@@ -39,17 +38,12 @@ from litelvlm.data.safe.pickles import loads_plain
 table, instances = map(Path, sys.argv[1:])
 contents = table.read_bytes(), instances.read_bytes()
 
-class WithoutNames(pickle.Unpickler):
-    def find_class(self, module, name):
-        raise pickle.UnpicklingError(f"{module}.{name}")
-
 found = {}
 for name, call in {
     "opcodes": lambda: sum(1 for _ in read_opcodes(contents[0])),
     "opcodes and values": lambda: loads_plain(contents[0]),
     "references": lambda: read_refs(contents[0], table),
     "instances": lambda: read_instances(contents[1], instances),
-    "python's unpickler": lambda: WithoutNames(io.BytesIO(contents[0])).load(),
 }.items():
     start = time.process_time()
     call()

@@ -1,0 +1,89 @@
+r"""Plain tables in protocol 0, the text form of pickles: proven harmless first, then read in C.
+
+This is the only place of the project that uses Python's own unpickler. It sees a file only when all
+of these hold:
+
+- The whole file fits one grammar (``_pattern``): lists, dicts, texts, numbers, ``None`` and the
+  store, nested at most five levels deep. The file names nothing, calls nothing and makes no tuple,
+  set or object. Numbers and escapes have one spelling each, about which all readers agree.
+- No container is fetched from the store. So none holds itself and none stands in two places: what
+  comes out is a tree, not larger than the file says.
+- Numbers of the store are at most as many as the file stores, for the unpickler makes room for all
+  numbers below the largest.
+- The steps are within the bound of our own machine (``pickles``).
+
+And it refuses every name, should one come through all the same. Any other file is left to our own
+machine, which judges it and words the message. Where both read a file, the values are equal.
+"""
+
+import io
+import pickle
+import re
+from functools import cache
+from typing import Never
+
+LEVELS = 5
+"""Of containers; a table has five: references, their fields, sentences, their fields, words."""
+_ID = rb"(?:0|[1-9][0-9]{0,7}+)\n"
+_STORED = rb"(?:p" + _ID + rb")?+"
+_ATOM = b"|".join(
+    (
+        rb"S'(?:[ -&(-\[\]-~]++|\\(?:[\\'nrt]|x[0-9a-f]{2}))*+'\n" + _STORED,
+        rb'S"(?:[ !#-\[\]-~]++|\\(?:[\\nrt]|x[0-9a-f]{2}))*+"\n' + _STORED,
+        rb"V(?:[^\\\n]++|\\u[0-9a-f]{4}|\\U000[0-9a-f]{5})*+\n" + _STORED,
+        rb"g" + _ID,
+        rb"N",
+        rb"I(?:0[01]?+|-?+[1-9][0-9]{0,17}+)\n",
+        rb"L(?:0|-?+[1-9][0-9]{0,59}+)L\n",
+        rb"F-?+(?:0|[1-9][0-9]{0,23}+)(?:\.[0-9]{1,24}+)?+(?:e[+-][0-9]{2})?+\n",
+    )
+)
+
+
+class _WithoutNames(pickle.Unpickler):
+    """Python's unpickler without any name to call."""
+
+    def find_class(self, module: str, name: str, /) -> Never:
+        raise pickle.UnpicklingError(f"{module}.{name} is no plain data")
+
+
+@cache
+def _pattern() -> re.Pattern[bytes]:
+    """The grammar of a whole file; it takes no step back, so each byte is looked at once."""
+    value = b"(?:" + _ATOM + b")"
+    for _ in range(LEVELS):
+        items = rb"l%b(?:%ba)*+" % (_STORED, value)
+        fields = rb"d%b(?:(?:%b)%bs)*+" % (_STORED, _ATOM, value)
+        container = rb"\((?:%b|%b)" % (items, fields)
+        value = b"(?:" + _ATOM + b"|" + container + b")"
+    return re.compile(container + rb"\.")
+
+
+def read_plain(data: bytes, most_steps: int) -> list[object] | dict[object, object] | None:
+    r"""Read a list or dict that is proven to be plain; None where our own machine must judge.
+
+    Args:
+        data: A pickle.
+        most_steps: Opcodes that a file may have.
+
+    Example:
+        >>> read_plain(b"(lp0\nI7\na.", 10), read_plain(b"cposix\nsystem\n.", 10)
+        ([7], None)
+    """
+    # Each step ends with a line, or is one of these signs; those inside texts count too.
+    steps = sum(map(data.count, (b"\n", b"(", b"l", b"d", b"a", b"s", b"N", b".")))
+    if steps > most_steps or _pattern().fullmatch(data) is None:
+        return None
+    # No text holds a line break, so each store and each fetch is among what is found here.
+    containers = set(re.findall(rb"\([ld]p([0-9]{1,8})\n", data))
+    if not containers.isdisjoint(re.findall(rb"g([0-9]{1,8})\n", data)):
+        return None
+    stored = re.findall(rb"p([0-9]{1,8})\n", data)
+    if max(map(int, stored), default=0) > len(stored):
+        return None
+    try:
+        found: list[object] | dict[object, object]
+        found = _WithoutNames(io.BufferedReader(io.BytesIO(data)), encoding="latin1").load()
+    except (pickle.UnpicklingError, ValueError):  # a number that nothing is stored under
+        return None
+    return found
