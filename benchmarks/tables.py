@@ -31,7 +31,7 @@ print(time.process_time() - start)
 PARTS = """
 import json, sys, time
 from pathlib import Path
-from litelvlm.data.annotations import read_instances
+from litelvlm.data.instances import read_instances
 from litelvlm.data.refs import read_refs
 from litelvlm.data.safe.pickle_opcodes import read_opcodes
 from litelvlm.data.safe.pickles import loads_plain

@@ -1,28 +1,17 @@
-"""COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
+"""Objects of the RefCOCO family: images, outlines and the official masks."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
-from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError, decode_mask
-from litelvlm.data.safe.shown import shown
 
-__all__ = ["Annotation", "ImageRecord", "Instances", "RefDataError", "read_instances", "union_mask"]
-
-
-Record = TypeVar("Record")
-MAX_SIDE = 32_768
-"""Longest side of an image, in pixels."""
-MAX_NESTING = 3
-"""Levels of an outline; polygons have two."""
+__all__ = ["Annotation", "ImageRecord", "Instances", "RefDataError", "union_mask"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Instances:
-    """The parsed file, indexed by id."""
+    """What `instances.json` says of some images, indexed by id."""
 
     images: Mapping[int, ImageRecord]
     annotations: Mapping[int, Annotation]
@@ -69,136 +58,6 @@ class Instances:
         for ann_id, annotation in self.annotations.items():
             found.setdefault(annotation.image_id, {})[ann_id] = annotation
         return found
-
-
-def read_instances(content: bytes, path: Path) -> Instances:
-    """Parse and check an `instances.json`; outlines are checked when they are drawn.
-
-    Args:
-        content: The file's bytes.
-        path: Where they come from, for messages.
-
-    Raises:
-        RefDataError: If it is no JSON object with images, annotations and categories, or a record
-            lacks a field.
-    """
-    try:
-        return _instances(content, path)
-    except RecursionError as error:
-        raise RefDataError(
-            f"{path} is nested too deeply for an instances.json; fetch it again"
-        ) from error
-
-
-def _instances(content: bytes, path: Path) -> Instances:
-    try:
-        data = read_json(content)
-    except ValueError as error:
-        raise RefDataError(
-            f"{path} is not JSON ({error}); the download may be cut off, fetch it again"
-        ) from error
-    if not isinstance(data, dict):
-        raise RefDataError(
-            f"{path} holds a {type(data).__name__}, expected an object with images and annotations"
-        )
-    try:
-        images = _by_id("image", map(_image, _objects(data["images"])))
-        annotations = _by_id("annotation", map(_annotation, _objects(data["annotations"])))
-        categories = _by_id(
-            "category", ((_whole(c["id"]), _title(c["name"])) for c in _objects(data["categories"]))
-        )
-    except KeyError as error:
-        raise RefDataError(
-            f"{path} lacks the field {error.args[0]!r} in the whole or in a record"
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise RefDataError(f"{path} has a malformed record: {error}") from error
-    return Instances(images, annotations, categories)
-
-
-def _objects(records: object) -> Iterable[Mapping[str, object]]:
-    """The records of a list that should hold objects."""
-    if not isinstance(records, list):
-        raise ValueError(f"{shown(records)} is no list of objects")
-    for record in records:
-        if not isinstance(record, dict):
-            raise ValueError(f"{shown(record)} is no object")
-        yield record
-
-
-def _by_id(kind: str, records: Iterable[tuple[int, Record]]) -> dict[int, Record]:
-    found: dict[int, Record] = {}
-    for number, record in records:
-        if number in found:
-            raise ValueError(f"{kind} id {shown(number)} occurs twice")
-        found[number] = record
-    return found
-
-
-def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
-    number = _whole(record["id"])
-    height, width = (_side(record[name], name, number) for name in ("height", "width"))
-    return number, ImageRecord(number, _inside(record["file_name"]), height, width)
-
-
-def _annotation(record: Mapping[str, object]) -> tuple[int, Annotation]:
-    number, image, category = (_whole(record[key]) for key in ("id", "image_id", "category_id"))
-    if _deeper(record["segmentation"], MAX_NESTING):
-        raise ValueError(f"the outline of annotation {number} is nested too deeply")
-    outline = json.dumps(record["segmentation"], separators=(",", ":"))
-    return number, Annotation(number, image, category, outline, bool(record.get("iscrowd")))
-
-
-def _deeper(value: object, levels: int) -> bool:
-    """Whether lists and objects, as JSON makes them, are nested more than so many levels deep."""
-    if not isinstance(value, list | dict):
-        return False
-    inside = list(value.values()) if isinstance(value, dict) else value
-    if levels == 0 or not {list, dict} & set(map(type, inside)):
-        return levels == 0
-    return any(_deeper(item, levels - 1) for item in inside)
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{shown(value)} is no whole number")
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{shown(value)} is a number of more than 64 bits")
-    return value
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} is no text")
-    return value
-
-
-def _title(value: object) -> str:
-    """A name that is shown and read as a text."""
-    name = _name(value)
-    if not name.isprintable():
-        raise ValueError(f"{shown(name)} holds characters that cannot be shown")
-    return name
-
-
-def _side(value: object, what: str, image: int) -> int:
-    number = _whole(value)
-    if not 1 <= number <= MAX_SIDE:
-        raise ValueError(
-            f"image {shown(image)} has a {what} of {shown(number)}; allowed: 1 to {MAX_SIDE} pixels"
-        )
-    return number
-
-
-def _inside(file_name: object) -> str:
-    """A file name inside the image folder."""
-    text = _name(file_name)
-    name = PurePosixPath(text)
-    if not name.name or not text.isprintable():
-        raise ValueError(f"file name {shown(text)} is empty or holds control characters")
-    if name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"file name {shown(text)} leaves the image folder")
-    return text
 
 
 def union_mask(
