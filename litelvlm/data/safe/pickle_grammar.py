@@ -8,8 +8,8 @@ of these hold:
   set or object. Numbers and escapes have one spelling each, about which all readers agree.
 - No container is fetched from the store. So none holds itself and none stands in two places: what
   comes out is a tree, not larger than the file says.
-- Numbers of the store are at most as many as the file stores, for the unpickler makes room for all
-  numbers below the largest.
+- Numbers of the store are smaller than the file has bytes, for the unpickler makes room for all
+  numbers below the largest, 16 bytes each.
 - The steps are within the bound of our own machine (``pickles``).
 
 And it refuses every name, should one come through all the same. Any other file is left to our own
@@ -24,20 +24,21 @@ from typing import Never
 
 LEVELS = 5
 """Of containers; a table has five: references, their fields, sentences, their fields, words."""
-_ID = rb"(?:0|[1-9][0-9]{0,7}+)\n"
-_STORED = rb"(?:p" + _ID + rb")?+"
+# ID is a number of the store, STORED the step that stores what stands before it.
 _ATOM = b"|".join(
     (
-        rb"S'(?:[ -&(-\[\]-~]++|\\(?:[\\'nrt]|x[0-9a-f]{2}))*+'\n" + _STORED,
-        rb'S"(?:[ !#-\[\]-~]++|\\(?:[\\nrt]|x[0-9a-f]{2}))*+"\n' + _STORED,
-        rb"V(?:[^\\\n]++|\\u[0-9a-f]{4}|\\U000[0-9a-f]{5})*+\n" + _STORED,
-        rb"g" + _ID,
+        rb"S'(?:[ -&(-\[\]-~]++|\\(?:[\\'nrt]|x[0-9a-f]{2}))*+'\nSTORED",
+        rb'S"(?:[ !#-\[\]-~]++|\\(?:[\\nrt]|x[0-9a-f]{2}))*+"\nSTORED',
+        rb"V(?:[^\\\n]++|\\u[0-9a-f]{4}|\\U000[0-9a-f]{5})*+\nSTORED",
+        rb"gID",
         rb"N",
         rb"I(?:0[01]?+|-?+[1-9][0-9]{0,17}+)\n",
         rb"L(?:0|-?+[1-9][0-9]{0,59}+)L\n",
         rb"F-?+(?:0|[1-9][0-9]{0,23}+)(?:\.[0-9]{1,24}+)?+(?:e[+-][0-9]{2})?+\n",
     )
 )
+# A value ends with its sign: "a" appends it to a list, "s" sets it in a dict.
+_ITEMS, _FIELDS = rb"lSTORED(?:VALUEa)*+", rb"dSTORED(?:(?:ATOM)VALUEs)*+"
 
 
 class _WithoutNames(pickle.Unpickler):
@@ -48,15 +49,22 @@ class _WithoutNames(pickle.Unpickler):
 
 
 @cache
-def _pattern() -> re.Pattern[bytes]:
-    """The grammar of a whole file; it takes no step back, so each byte is looked at once."""
-    value = b"(?:" + _ATOM + b")"
+def _pattern(digits: int) -> re.Pattern[bytes]:
+    """The grammar of a whole file; it takes no step back, so each byte is looked at once.
+
+    Args:
+        digits: That a number of the store may have.
+    """
+    value = container = b"(?:ATOM)"
     for _ in range(LEVELS):
-        items = rb"l%b(?:%ba)*+" % (_STORED, value)
-        fields = rb"d%b(?:(?:%b)%bs)*+" % (_STORED, _ATOM, value)
-        container = rb"\((?:%b|%b)" % (items, fields)
-        value = b"(?:" + _ATOM + b"|" + container + b")"
-    return re.compile(container + rb"\.")
+        container = rb"\((?:%b|%b)" % (
+            _ITEMS.replace(b"VALUE", value),
+            _FIELDS.replace(b"VALUE", value),
+        )
+        value = b"(?:ATOM|%b)" % container
+    number = rb"(?:0|[1-9][0-9]{0,%d}+)\n" % (digits - 1)
+    whole = container.replace(b"ATOM", _ATOM).replace(b"STORED", b"(?:pID)?+")
+    return re.compile(whole.replace(b"ID", number) + rb"\.")
 
 
 def read_plain(data: bytes, most_steps: int) -> list[object] | dict[object, object] | None:
@@ -72,14 +80,12 @@ def read_plain(data: bytes, most_steps: int) -> list[object] | dict[object, obje
     """
     # Each step ends with a line, or is one of these signs; those inside texts count too.
     steps = sum(map(data.count, (b"\n", b"(", b"l", b"d", b"a", b"s", b"N", b".")))
-    if steps > most_steps or _pattern().fullmatch(data) is None:
+    digits = max(1, len(str(len(data))) - 1)  # so each number is smaller than the length
+    if steps > most_steps or _pattern(digits).fullmatch(data) is None:
         return None
     # No text holds a line break, so each store and each fetch is among what is found here.
-    containers = set(re.findall(rb"\([ld]p([0-9]{1,8})\n", data))
-    if not containers.isdisjoint(re.findall(rb"g([0-9]{1,8})\n", data)):
-        return None
-    stored = re.findall(rb"p([0-9]{1,8})\n", data)
-    if max(map(int, stored), default=0) > len(stored):
+    fetched = set(re.findall(rb"g([0-9]++)\n", data))
+    if not fetched.isdisjoint(re.findall(rb"\([ld]p([0-9]++)\n", data)):
         return None
     try:
         found: list[object] | dict[object, object]
