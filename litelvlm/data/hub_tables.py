@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
-from litelvlm.data.annotations import RefDataError
+from litelvlm.data.annotations import MAX_SIDE, RefDataError
 from litelvlm.data.images import image_size
-from litelvlm.data.instances import MAX_SIDE
 from litelvlm.data.safe.shown import shown
 
 UNKNOWN_CATEGORY = -1

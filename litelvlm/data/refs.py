@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from litelvlm.data.annotations import RefDataError
-from litelvlm.data.instances import InstanceTables
+from litelvlm.data.annotations import InstanceTables, RefDataError
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.pickles import UnsafePickleError, loads_plain
 from litelvlm.data.safe.shown import shown

@@ -19,10 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from litelvlm.data.annotations import Annotation, ImageRecord, Instances
+from litelvlm.data.annotations import (
+    Annotation,
+    ImageRecord,
+    Instances,
+    InstanceTables,
+    read_instances,
+)
 from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_folder, set_aside
-from litelvlm.data.instances import InstanceTables, read_instances
 from litelvlm.data.refs import Ref, Sentence, check_belongs, read_refs
 
 logger = logging.getLogger(__name__)

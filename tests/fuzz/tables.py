@@ -10,8 +10,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from refer_tree import make_tree, ref
 
-from litelvlm.data.annotations import RefDataError
-from litelvlm.data.instances import read_instances
+from litelvlm.data.annotations import RefDataError, read_instances
 from litelvlm.data.refs import read_refs
 from litelvlm.data.safe.pickles import UnsafePickleError, loads_plain
 

@@ -14,9 +14,8 @@ from litelvlm.analysis.reproduce.accuracy import accuracy_lines
 from litelvlm.analysis.reproduce.prepare import part_of
 from litelvlm.analysis.reproduce.sampling import against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.data.annotations import Annotation, RefDataError
+from litelvlm.data.annotations import Annotation, RefDataError, read_instances
 from litelvlm.data.dataset import Expression
-from litelvlm.data.instances import read_instances
 
 SHARES = {1: 96, 2: 40, 3: 18, 7: 5, 9: 1}
 """Images of each category: uneven, as in RefCOCO."""
