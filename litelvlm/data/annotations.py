@@ -230,7 +230,7 @@ def _deeper(value: object, levels: int) -> bool:
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         raise ValueError(f"{shown(value)} is no whole number")
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"{shown(value)} is a number of more than 64 bits")

@@ -71,7 +71,7 @@ def _too_deep(path: Path) -> RefDataError:
 
 def _ref(record: object, where: str) -> Ref:
     listed = _field(record, "sentences", where)
-    if not isinstance(listed, list | tuple):
+    if not isinstance(listed, (list, tuple)):
         raise RefDataError(f"{where} has {shown(listed)}, expected a list of sentences")
     sentences = tuple(
         Sentence(
@@ -103,7 +103,7 @@ def _field(record: object, name: str, where: str, sentence: int | None = None) -
 
 
 def _number(value: object, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         raise RefDataError(f"{where} has {shown(value)}, expected a whole number")
     if not -(2**63) <= value < 2**63:
         raise RefDataError(f"{where} has {shown(value)}, a number of more than 64 bits")
@@ -111,7 +111,7 @@ def _number(value: object, where: str) -> int:
 
 
 def _numbers(value: object, where: str) -> tuple[int, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
+    values = value if isinstance(value, (list, tuple)) else [value]
     return tuple(_number(item, where) for item in values)
 
 
