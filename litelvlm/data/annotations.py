@@ -1,13 +1,19 @@
-"""COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
+"""COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks.
+
+A file of RefCOCO's size describes 197,000 objects, so they become columns of a table, not objects
+of Python.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import orjson
+import pyarrow as pa
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
@@ -15,14 +21,32 @@ from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError, decode_mask
 from litelvlm.data.safe.shown import shown
 
-__all__ = ["Annotation", "ImageRecord", "Instances", "RefDataError", "read_instances", "union_mask"]
-
+__all__ = [
+    "Annotation",
+    "ImageRecord",
+    "InstanceTables",
+    "Instances",
+    "RefDataError",
+    "read_instances",
+    "union_mask",
+]
 
 Record = TypeVar("Record")
+Objects = Sequence[Mapping[str, object]]
 MAX_SIDE = 32_768
 """Longest side of an image, in pixels."""
 MAX_NESTING = 3
 """Levels of an outline; polygons have two."""
+_AT_ONCE = 4096
+_COLUMNS = pa.schema(
+    {
+        "ann_id": pa.int64(),
+        "image_id": pa.int64(),
+        "category_id": pa.int64(),
+        "outline": pa.large_string(),
+        "crowd": pa.bool_(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +80,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Instances:
-    """The parsed file, indexed by id."""
+    """What `instances.json` says of some images, indexed by id."""
 
     images: Mapping[int, ImageRecord]
     annotations: Mapping[int, Annotation]
@@ -71,7 +95,21 @@ class Instances:
         return found
 
 
-def read_instances(content: bytes, path: Path) -> Instances:
+class InstanceTables(NamedTuple):
+    """The parsed file, in file order.
+
+    Attributes:
+        images: Image id to record.
+        annotations: A column for each attribute of ``Annotation``; ids are unique.
+        categories: Category id to name.
+    """
+
+    images: Mapping[int, ImageRecord]
+    annotations: pa.Table
+    categories: Mapping[int, str]
+
+
+def read_instances(content: bytes, path: Path) -> InstanceTables:
     """Parse and check an `instances.json`; outlines are checked when they are drawn.
 
     Args:
@@ -90,7 +128,7 @@ def read_instances(content: bytes, path: Path) -> Instances:
         ) from error
 
 
-def _instances(content: bytes, path: Path) -> Instances:
+def _instances(content: bytes, path: Path) -> InstanceTables:
     try:
         data = read_json(content)
     except ValueError as error:
@@ -103,9 +141,10 @@ def _instances(content: bytes, path: Path) -> Instances:
         )
     try:
         images = _by_id("image", map(_image, _objects(data["images"])))
-        annotations = _by_id("annotation", map(_annotation, _objects(data["annotations"])))
+        annotations = _annotations(_objects(data["annotations"]))
+        kinds = _objects(data["categories"])
         categories = _by_id(
-            "category", ((_whole(c["id"]), _title(c["name"])) for c in _objects(data["categories"]))
+            "category", ((_whole(kind["id"]), _title(kind["name"])) for kind in kinds)
         )
     except KeyError as error:
         raise RefDataError(
@@ -113,17 +152,17 @@ def _instances(content: bytes, path: Path) -> Instances:
         ) from error
     except (TypeError, ValueError) as error:
         raise RefDataError(f"{path} has a malformed record: {error}") from error
-    return Instances(images, annotations, categories)
+    return InstanceTables(images, annotations, categories)
 
 
-def _objects(records: object) -> Iterable[Mapping[str, object]]:
+def _objects(records: object) -> Objects:
     """The records of a list that should hold objects."""
     if not isinstance(records, list):
         raise ValueError(f"{shown(records)} is no list of objects")
     for record in records:
         if not isinstance(record, dict):
             raise ValueError(f"{shown(record)} is no object")
-        yield record
+    return records
 
 
 def _by_id(kind: str, records: Iterable[tuple[int, Record]]) -> dict[int, Record]:
@@ -141,12 +180,43 @@ def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
     return number, ImageRecord(number, _inside(record["file_name"]), height, width)
 
 
-def _annotation(record: Mapping[str, object]) -> tuple[int, Annotation]:
-    number, image, category = (_whole(record[key]) for key in ("id", "image_id", "category_id"))
-    if _deeper(record["segmentation"], MAX_NESTING):
-        raise ValueError(f"the outline of annotation {number} is nested too deeply")
-    outline = json.dumps(record["segmentation"], separators=(",", ":"))
-    return number, Annotation(number, image, category, outline, bool(record.get("iscrowd")))
+def _annotations(records: Objects) -> pa.Table:
+    ids, images, kinds = (
+        [_whole(record[key]) for record in records] for key in ("id", "image_id", "category_id")
+    )
+    if len(set(ids)) < len(ids):
+        _by_id("annotation", ((number, number) for number in ids))
+    crowds = [bool(record.get("iscrowd")) for record in records]
+    return pa.table([ids, images, kinds, _outlines(ids, records), crowds], schema=_COLUMNS)
+
+
+def _outlines(ids: Sequence[int], records: Objects) -> pa.ChunkedArray:
+    """Outlines as JSON text; some at a time, since the texts of all take much memory."""
+    pieces = [
+        pa.array(
+            [
+                _outline(record["segmentation"], number)
+                for number, record in zip(
+                    ids[start : start + _AT_ONCE], records[start : start + _AT_ONCE], strict=True
+                )
+            ],
+            pa.large_string(),
+        )
+        for start in range(0, len(records), _AT_ONCE)
+    ]
+    return pa.chunked_array(pieces, pa.large_string())
+
+
+def _outline(value: object, annotation: int) -> bytes:
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # more than 64 bits, half a sign of Unicode, or nested without end
+        text = b""
+    # What has so few brackets is not nested too deeply; nearly all outlines have two.
+    shallow = text and text.count(b"[") + text.count(b"{") <= MAX_NESTING
+    if not shallow and _deeper(value, MAX_NESTING):
+        raise ValueError(f"the outline of annotation {annotation} is nested too deeply")
+    return text or json.dumps(value, separators=(",", ":")).encode()
 
 
 def _deeper(value: object, levels: int) -> bool:
@@ -160,7 +230,7 @@ def _deeper(value: object, levels: int) -> bool:
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         raise ValueError(f"{shown(value)} is no whole number")
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"{shown(value)} is a number of more than 64 bits")

@@ -1,10 +1,10 @@
 """The table of referring expressions (`refs(*.p`, `grefs(*.json`), checked field by field."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from litelvlm.data.annotations import Instances, RefDataError
+from litelvlm.data.annotations import InstanceTables, RefDataError
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.pickles import UnsafePickleError, loads_plain
 from litelvlm.data.safe.shown import shown
@@ -12,8 +12,7 @@ from litelvlm.data.safe.shown import shown
 NO_TARGET = -1
 
 
-@dataclass(frozen=True)
-class Sentence:
+class Sentence(NamedTuple):
     """One wording of a reference."""
 
     sent_id: int
@@ -21,8 +20,7 @@ class Sentence:
     kind: str | None
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """One reference: the objects meant and every wording; `ann_ids` is (-1,) for no target."""
 
     ref_id: int
@@ -73,15 +71,15 @@ def _too_deep(path: Path) -> RefDataError:
 
 def _ref(record: object, where: str) -> Ref:
     listed = _field(record, "sentences", where)
-    if not isinstance(listed, list | tuple):
+    if not isinstance(listed, (list, tuple)):
         raise RefDataError(f"{where} has {shown(listed)}, expected a list of sentences")
     sentences = tuple(
         Sentence(
-            _number(_field(item, "sent_id", f"{where}, sentence {i}"), where),
-            _text(_field(item, "sent", f"{where}, sentence {i}"), where),
+            _number(_field(item, "sent_id", where, place), where),
+            _text(_field(item, "sent", where, place), where),
             _kind(item, where),
         )
-        for i, item in enumerate(listed)
+        for place, item in enumerate(listed)
     )
     return Ref(
         ref_id=_number(_field(record, "ref_id", where), where),
@@ -93,17 +91,19 @@ def _ref(record: object, where: str) -> Ref:
     )
 
 
-def _field(record: object, name: str, where: str) -> object:
-    if not isinstance(record, Mapping):
+def _field(record: object, name: str, where: str, sentence: int | None = None) -> object:
+    if isinstance(record, dict) and name in record:
+        value: object = record[name]
+        return value
+    if sentence is not None:
+        where = f"{where}, sentence {sentence}"
+    if not isinstance(record, dict):
         raise RefDataError(f"{where} is a {type(record).__name__}, expected a dict")
-    if name not in record:
-        raise RefDataError(f"{where} lacks the field {name!r}")
-    value: object = record[name]
-    return value
+    raise RefDataError(f"{where} lacks the field {name!r}")
 
 
 def _number(value: object, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         raise RefDataError(f"{where} has {shown(value)}, expected a whole number")
     if not -(2**63) <= value < 2**63:
         raise RefDataError(f"{where} has {shown(value)}, a number of more than 64 bits")
@@ -111,7 +111,7 @@ def _number(value: object, where: str) -> int:
 
 
 def _numbers(value: object, where: str) -> tuple[int, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
+    values = value if isinstance(value, (list, tuple)) else [value]
     return tuple(_number(item, where) for item in values)
 
 
@@ -125,26 +125,28 @@ def _objects(value: object, where: str) -> tuple[int, ...]:
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise RefDataError(f"{where} has {shown(value)}, expected text")
-    if any("\ud800" <= sign <= "\udfff" for sign in value):
+    if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
         raise RefDataError(f"{where} has {shown(value)}, which is no Unicode text")
     return value
 
 
 def _kind(sentence: object, where: str) -> str | None:
-    kind = sentence.get("kind") if isinstance(sentence, Mapping) else None
+    kind = sentence.get("kind") if isinstance(sentence, dict) else None
     return None if kind is None else _text(kind, where)
 
 
-def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) -> None:
+def check_belongs(refs: Iterable[Ref], instances: InstanceTables, refs_path: Path) -> None:
     """Refuse a table of references that was made for other instances.
 
     Raises:
         RefDataError: Naming the first image or object that `instances.json` lacks, and how many
             references fail.
     """
+    columns = (instances.annotations[name].to_pylist() for name in ("ann_id", "image_id"))
+    image_of = dict(zip(*columns, strict=True))
     first, n = "", 0
     for ref in refs:
-        problem = _mismatch(ref, instances)
+        problem = _mismatch(ref, instances.images, image_of)
         if problem:
             first, n = first or f"reference {ref.ref_id} {problem}", n + 1
     if n:
@@ -154,18 +156,15 @@ def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) ->
         )
 
 
-def _mismatch(ref: Ref, instances: Instances) -> str:
-    if ref.image_id not in instances.images:
+def _mismatch(ref: Ref, images: Collection[int], image_of: Mapping[int, int]) -> str:
+    if ref.image_id not in images:
         return f"names image {ref.image_id}, which is not there"
     for ann_id in ref.ann_ids:
         if ann_id == NO_TARGET:
             continue
-        annotation = instances.annotations.get(ann_id)
-        if annotation is None:
+        image = image_of.get(ann_id)
+        if image is None:
             return f"names annotation {ann_id}, which is not there"
-        if annotation.image_id != ref.image_id:
-            return (
-                f"puts annotation {ann_id} on image {ref.image_id}, "
-                f"instances on image {annotation.image_id}"
-            )
+        if image != ref.image_id:
+            return f"puts annotation {ann_id} on image {ref.image_id}, instances on image {image}"
     return ""

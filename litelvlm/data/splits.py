@@ -6,7 +6,6 @@ order; the official order is that of a Python set and says nothing.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -66,9 +65,8 @@ def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
         return refs, ""
     numbers = count(1)
     renumbered = [
-        replace(
-            ref,
-            sentences=tuple(replace(sentence, sent_id=next(numbers)) for sentence in ref.sentences),
+        ref._replace(
+            sentences=tuple(sentence._replace(sent_id=next(numbers)) for sentence in ref.sentences)
         )
         for ref in refs
     ]

@@ -4,20 +4,28 @@ Reading a stranger's pickle safely takes long. What came out of it is kept in th
 the content of both files and of the code that checked them.
 """
 
+import gc
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from litelvlm.data.annotations import Annotation, ImageRecord, Instances, read_instances
+from litelvlm.data.annotations import (
+    Annotation,
+    ImageRecord,
+    Instances,
+    InstanceTables,
+    read_instances,
+)
 from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_folder, set_aside
 from litelvlm.data.refs import Ref, Sentence, check_belongs, read_refs
@@ -26,15 +34,6 @@ logger = logging.getLogger(__name__)
 
 WORTH_KEEPING = 5_000_000
 """Bytes of both files together; smaller ones are read faster than they are found."""
-_ANNOTATIONS = pa.schema(
-    {
-        "ann_id": pa.int64(),
-        "image_id": pa.int64(),
-        "category_id": pa.int64(),
-        "outline": pa.large_string(),
-        "crowd": pa.bool_(),
-    }
-)
 _PARTS, NOTES = ("refs", "images", "annotations"), "notes.json"
 
 
@@ -72,7 +71,7 @@ class Tables(NamedTuple):
                 split,
                 tuple(Sentence(*s) for s in said),
             )
-            for number, objects, image, kinds, split, said in json.loads(
+            for number, objects, image, kinds, split, said in orjson.loads(
                 _records(self.refs, "split", wanted)
             )
         ]
@@ -80,7 +79,7 @@ class Tables(NamedTuple):
     def instances_of(self, image_ids: Collection[int]) -> Instances:
         """Images, and every object on them."""
         wanted = sorted(image_ids)
-        records = json.loads(_records(self.images, "image_id", wanted))
+        records = orjson.loads(_records(self.images, "image_id", wanted))
         images = [ImageRecord(*found) for found in records]
         columns = _rows(self.annotations, "image_id", wanted).to_pydict().values()
         objects = [Annotation(*found) for found in zip(*columns, strict=True)]
@@ -120,44 +119,47 @@ def _read(table: Path, *_stamps: tuple[int, int]) -> Tables:
     known = _kept(kept, digest)
     if known is not None:
         return known
-    refs, instances = read_refs(contents[0], table), read_instances(contents[1], beside)
-    check_belongs(refs, instances, table)
-    made = _made(refs, instances, digest)
+    with _without_collection():
+        refs, instances = read_refs(contents[0], table), read_instances(contents[1], beside)
+        check_belongs(refs, instances, table)
+        made = _made(refs, instances, digest)
     if sum(map(len, contents)) >= WORTH_KEEPING:
         with suppress(OSError):  # without a cache folder both files are read each time
             _keep(made, kept)
     return made
 
 
-def _made(refs: Iterable[Ref], instances: Instances, digest: str) -> Tables:
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for cycles meanwhile: it would walk again and again through millions of values."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _made(refs: Collection[Ref], instances: InstanceTables, digest: str) -> Tables:
+    images = instances.images
     return Tables(
-        _table("split", ((ref.split, _listed(ref)) for ref in refs), pa.string()),
-        _table("image_id", ((n, list(vars(one).values())) for n, one in instances.images.items())),
-        pa.Table.from_pylist([vars(one) for one in instances.annotations.values()], _ANNOTATIONS),
+        _table("split", pa.array([ref.split for ref in refs], pa.string()), refs),
+        _table("image_id", pa.array(images, pa.int64()), map(_values, images.values())),
+        instances.annotations,
         instances.categories,
         digest,
     )
 
 
-def _table(
-    key: str, rows: Iterable[tuple[object, list[object]]], kind: pa.DataType | None = None
-) -> pa.Table:
-    keys, records = list[object](), list[str]()
-    for name, values in rows:
-        keys.append(name)
-        records.append(json.dumps(values, separators=(",", ":")))
-    return pa.table(
-        {key: pa.array(keys, kind or pa.int64()), "record": pa.array(records, pa.large_string())}
-    )
+def _table(name: str, keys: pa.Array, records: Iterable[tuple[object, ...]]) -> pa.Table:
+    """Keys beside records as JSON text; a named tuple becomes a list."""
+    texts = [orjson.dumps(tuple(record), default=tuple).decode() for record in records]
+    return pa.table({name: keys, "record": pa.array(texts, pa.large_string())})
 
 
-def _listed(ref: Ref) -> list[object]:
-    sentences = [[one.sent_id, one.sent, one.kind] for one in ref.sentences]
-    return [ref.ref_id, ref.ann_ids, ref.image_id, ref.category_ids, ref.split, sentences]
-
-
-def _sentences(listed: list[list[int | str | None]]) -> tuple[Sentence, ...]:
-    return tuple(Sentence(*one) for one in listed)  # type: ignore[arg-type]
+def _values(record: ImageRecord) -> tuple[object, ...]:
+    return record.image_id, record.file_name, record.height, record.width
 
 
 def _records(table: pa.Table, key: str, wanted: Collection[object]) -> str:

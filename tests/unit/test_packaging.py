@@ -162,6 +162,12 @@ def test_no_unsafe_call_in_the_source(call):
     assert [p for p in SOURCES if call in p.read_text()] == [], BANNED[call]
 
 
+def test_python_s_unpickler_is_used_behind_the_grammar_alone():
+    used = re.compile(r"\bUnpickler\b|from pickle import .*\bloads?\b")
+    (only,) = [p for p in SOURCES if used.search(p.read_text())]
+    assert only == ROOT / "litelvlm" / "data" / "safe" / "pickle_grammar.py"
+
+
 @pytest.mark.parametrize("function", ["eval", "exec"])
 def test_no_code_from_strings_in_the_source(function):
     call = re.compile(rf"(?<![\w.]){function}\(")  # `model.eval()` is something else

@@ -1,5 +1,8 @@
 """What was read and checked once opens from the cache, and never in the place of other files."""
 
+import gc
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +11,7 @@ from refer_tree import SQUARE, annotation, make_tree, ref
 
 from litelvlm import load_refer
 from litelvlm.data import tables
+from litelvlm.data.annotations import RefDataError
 
 RUN_LENGTHS = {"size": [6, 8], "counts": [7, 3, 38]}
 
@@ -125,3 +129,24 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tree, monkeypatch):
     (tree / "cache").write_text("a file where the folder should be")
     monkeypatch.setattr(tables, "cache_folder", lambda: tree / "cache")
     assert len(load_refer(tree)) == 2
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [[[0.1, 1e16, 5e-324, -0.0, 7]], [[2**70, 1]], {"size": [6, 8], "counts": "\ud800é"}, [], None],
+)
+def test_an_outline_comes_back_as_it_was(tmp_path, outline):
+    data = load_refer(make_tree(tmp_path, [ref()], [annotation(1, outline)]))
+    assert repr(json.loads(data[0].annotations[1].outline)) == repr(outline)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_search_for_cycles_is_left_as_it_was(tmp_path, enabled):
+    (gc.enable if enabled else gc.disable)()
+    try:
+        load_refer(make_tree(tmp_path / "good", [ref()]))
+        with pytest.raises(RefDataError):
+            load_refer(make_tree(tmp_path / "bad", [ref(ann_id=5)]))
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
