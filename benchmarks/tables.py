@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import spread, store
+from common import no_options, spread, store
 
 IMAGES, OBJECTS, REFERENCES = 19_994, 196_771, 50_000
 WORDS = ("left", "right", "man", "woman", "red", "blue", "near", "table", "cup", "second")
@@ -149,4 +149,5 @@ def _printed(cache: Path, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()
