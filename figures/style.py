@@ -233,5 +233,15 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
             found[kind] = buffer.getvalue()
             if frame is None:
                 figure.set_layout_engine("none")
-                frame = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+                frame = _frame(figure)
     return found
+
+
+def _frame(figure: Figure) -> Bbox:
+    """What a file shows, in inches; texts are measured at the resolution of the files."""
+    dpi = figure.dpi
+    figure.dpi = mpl.rcParams["savefig.dpi"]
+    try:
+        return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+    finally:
+        figure.dpi = dpi

@@ -3,7 +3,7 @@
 The lines of a page run in one folder, in the order of the page, so that a line finds what the line
 before it wrote. What a reader supplies (a checkpoint, a data set, a picture) lies there under the
 name that the page gives it. Rules in ``tests/docs_commands.py`` make the work small; beyond these,
-the embedded worlds have 12 images in each split, and figures are not written as PDF.
+the embedded worlds have 12 images in each split, and figures are coarse and not written as PDF.
 
 A line that downloads must be refused in one line without a network. A line with Ray finds all parts
 computed and starts no worker. ``ELSEWHERE`` names the tests that let both do their work.
@@ -32,7 +32,7 @@ from litelvlm.data.embedded import EMBEDDED as WORLDS
 from litelvlm.data.refer_writer import write_refer
 from litelvlm.embedded.family.factors import Factors, Member
 from litelvlm.embedded.family.training import train_member
-from litelvlm.figures import files
+from litelvlm.figures import files, style
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.vlm.tiny.folder import write_tiny
 from tests.docs_commands import (
@@ -149,6 +149,7 @@ def place(supplied, tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "SCENES", 24)
     monkeypatch.setattr(load, "EMBEDDED", SMALL_WORLDS)
     monkeypatch.setattr(files, "KINDS", ("png", "svg"))
+    monkeypatch.setitem(style._SETTINGS, "savefig.dpi", 40)
     return tmp_path
 
 

@@ -1,5 +1,7 @@
 """The drawn numbers are the tables' numbers, and a figure drawn again is the same file."""
 
+import io
+import xml.etree.ElementTree as ET
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
+from PIL import Image
 from planted import PlantedModel, planted_data
 from planted_importance import planted_importance
 
@@ -354,8 +357,14 @@ def test_all_formats_show_the_same_picture(saved_runs):
     for kinds in (("png",), ("png", "svg", "pdf")):
         with style.styled():
             figure = FIGURES["retention"].draw(Saved(saved_runs["sweep"])).figure
-            style.encode(figure, *kinds)
+            style.heading(figure, "wide " * 40)  # reaches beyond the figure
+            found = style.encode(figure, *kinds)
         places.append(figure.axes[0].get_position().bounds)
+    pixels = Image.open(io.BytesIO(found["png"])).size
+    box = ET.fromstring(found["svg"].decode()).attrib["viewBox"].split()[2:]  # noqa: S314
+    assert [float(side) / 72 for side in box] == pytest.approx(
+        [side / style._SETTINGS["savefig.dpi"] for side in pixels], abs=0.02
+    )
     assert places[0] == places[1]
 
 

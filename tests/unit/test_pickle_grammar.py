@@ -6,7 +6,7 @@ Everything hostile or unusual is left to that machine.
 import pickle
 import random
 import re
-from time import process_time
+import sys
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 
 from litelvlm.data.safe import pickle_grammar, pickles
 from litelvlm.data.safe.pickle_grammar import LEVELS, read_plain
-from litelvlm.data.safe.pickles import MAX_STEPS, loads_by_machine, loads_plain
+from litelvlm.data.safe.pickles import (
+    MAX_STEPS,
+    UnsafePickleError,
+    loads_by_machine,
+    loads_plain,
+)
 
 TEXTS = st.text(max_size=12) | st.sampled_from(["man's", 'a "b"', "it's \"\\", "(lp1", "g1", "p9"])
 ATOMS = (
@@ -152,7 +157,7 @@ def test_every_changed_byte_of_a_table_is_judged_alike():
         check(content[:spot] + draw.choice(SIGNS) + content[spot + 1 :])
         for spot in range(len(content))
     ]
-    assert sum(read) > 50  # changes inside texts are no harm, others are
+    assert sum(read) > 40  # changes inside texts are no harm, others are
 
 
 HOSTILE = {
@@ -232,15 +237,29 @@ def test_large_tables_take_the_fast_way_and_small_ones_do_not(monkeypatch):
     assert calls == [(content, MAX_STEPS)]
 
 
-@pytest.mark.timeout(60)
-def test_the_grammar_never_looks_twice():
-    """Four times the bytes take about four times as long, where a match fails at the very end."""
+def test_the_grammar_takes_no_step_back():
+    """Every repetition keeps what it took, so that no file makes the match try many ways."""
+    pattern = pickle_grammar._pattern(8).pattern
+    plain = re.sub(rb"\\.|\[(?:\\.|[^\]\\])*\]|\(\?:", b"x", pattern)
+    repetitions = re.findall(rb"(?:[*+?]|\{[0-9]+,[0-9]*\})\+?", plain)
+    assert len(repetitions) > 100
+    assert {found[-1:] for found in repetitions} == {b"+"}
+    assert all(len(found) > 1 for found in repetitions)
 
-    def seconds(size):
-        content = b"(l(d(l(d(l" + b"V" + b"(l" * size + b"\n" + b"aI1\n" * size + b"s."
-        start = process_time()
-        assert read_plain(content, 10**9) is None
-        return process_time() - start
 
-    seconds(10)  # compiles
-    assert seconds(800_000) < 16 * max(0.02, seconds(200_000))
+def test_keys_with_one_hash_are_not_read():
+    """A dict of whole numbers that share a hash would take the square of their number."""
+    number = sys.hash_info.modulus
+    content = b"(dL%dL\nI1\ns." % (3 * number)
+    assert hash(3 * number) == hash(number)
+    assert read_plain(content, 100) is None
+    with pytest.raises(UnsafePickleError, match="a number of more than 60 bits"):
+        loads_plain(content)
+    assert loads_plain(b"(dI%d\nI1\ns." % (number - 1)) == {number - 1: 1}
+
+
+def test_a_text_full_of_the_sign_of_a_fetch_is_left_to_the_machine():
+    text = "g" * 10_000
+    content = pickle.dumps([text], 0)
+    assert read_plain(content, 10**6) is None
+    assert loads_plain(content) == [text]

@@ -115,6 +115,7 @@ def test_visionzip():
     assert selection.indices.tolist() == [0, 1, 2, 4]
     assert selection.roles == ("kept", "kept", "merged", "merged")
     assert selection.tokens.flatten().tolist() == [1.0, 2.0, 4.0 + 32.0, 16.0 + 8.0]
+    assert "cls_token" not in get_pruner("visionzip", cls_state="left_out").needs
 
 
 def test_visionzip_published_splits():

@@ -9,6 +9,7 @@ hold itself. It judges every file but one kind: large text pickles that a gramma
 """
 
 import codecs
+import sys
 from collections.abc import Callable, Sequence
 
 from litelvlm.data.safe.pickle_grammar import read_plain
@@ -178,6 +179,9 @@ class _Machine:
 def _key(item: object) -> object:
     if not isinstance(item, _SCALARS):
         raise UnsafePickleError("a key or a member of a set is no text and no number")
+    # Numbers beyond the modulus share hashes, and a dict of them takes the square of their number.
+    if isinstance(item, int) and abs(item) >= sys.hash_info.modulus:
+        raise UnsafePickleError("a key or a member of a set is a number of more than 60 bits")
     return item
 
 

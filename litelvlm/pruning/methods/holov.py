@@ -28,10 +28,10 @@ class HoloV(Pruner):
     ``v_i`` is the variance of the cosines of projected token i to its stretch (the zeroed diagonal
     counted, divisor size - 1). A stretch gets ``floor(u R)`` tokens, u its mean score over the sum;
     left-over tokens go one each to the heaviest. Inside a stretch tokens are taken by CLS attention
-    ``a`` alone. The scaled variance has the mean of the attention in every stretch, so a mean score
-    is ``(1 + w)`` times that mean: the variance decides nothing unless it ranks the tokens (option
-    inside). Native order: stretch by stretch, attention descending (raster in a stretch kept
-    whole); contiguous positions. Cost: N^2 / 16 cosines.
+    ``a`` alone. In a stretch whose tokens vary, the scaled variance has the mean of the attention,
+    so its mean score is ``(1 + w)`` times that mean: there the variance decides nothing unless it
+    ranks the tokens (option inside). Native order: stretch by stretch, attention descending (raster
+    in a stretch kept whole); contiguous positions. Cost: N^2 / 16 cosines.
 
     Source: HoloV, official code; arXiv 2510.02912. The paper arranges the tokens into local crops,
         takes the tokens of a crop by their score, has no weight of the variance, and redistributes

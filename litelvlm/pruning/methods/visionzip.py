@@ -35,7 +35,7 @@ class VisionZip(MergingPruner):
             and 10 of 192, 128 and 64.
         combine: "sum" as the code, or "mean" over target and assigned.
         cls_state: "counted" as the code: CLS is one of the R tokens. "left_out": one more dominant
-            patch takes its place.
+            patch takes its place, and the order has no CLS.
     """
 
     name: ClassVar[str] = "visionzip"
@@ -58,6 +58,8 @@ class VisionZip(MergingPruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(self.contextual_share, "contextual_share", high_open=True)
+        if self.cls_state == "left_out":
+            object.__setattr__(self, "needs", type(self).needs - {"cls_token"})
 
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """CLS, dominant and contextual tokens."""
@@ -73,10 +75,13 @@ class VisionZip(MergingPruner):
                 [source, self.absorb(unit_rows(cues.float32("keys_mean")), rest, targets)]
             )
         cls = dominant.new_full((n_cls,), -1)
+        tokens = mix(source, cues.patch_tokens)
+        if n_cls:
+            tokens = torch.cat([cues.cls_token[None], tokens])
         return RawSelection(
             indices=torch.cat([cls, dominant, targets]),
             places=torch.cat([torch.zeros_like(cls), dominant, targets]),
-            tokens=torch.cat([cues.cls_token[None][:n_cls], mix(source, cues.patch_tokens)]),
+            tokens=tokens,
             source=torch.cat([source.new_zeros(n_cls, n_tokens), source]),
             roles=("cls",) * n_cls + ("kept",) * n_dominant + ("merged",) * n_context,
         )
