@@ -52,8 +52,9 @@ def test_no_main_effect_is_mixed_with_an_interaction_of_two(stage):
 
 def test_design_has_the_promised_seeds():
     counts = Counter(member.stage for member in members())
-    # Ten seeds of the base and the made sink, five of three joined cells, two more of one other.
-    alone = {s: 37 + 3 * sum(len(v) for v in part.values()) for s, part in ALONE.items()}
+    # Ten seeds of the base and the made sink, five of three joined cells, two more of one other
+    # cell and seven more of captions of one object.
+    alone = {s: 44 + 3 * sum(len(v) for v in part.values()) for s, part in ALONE.items()}
     assert counts == {"A": 64, "B": 64, **alone}
     seeds = Counter((m.stage, m.cell) for m in members())
     assert seeds["C", "base"] == seeds["D", "base"] == seeds["C", "sos_loss-1.0"] == 10
