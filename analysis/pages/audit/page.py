@@ -157,7 +157,7 @@ def _measured(tables: Sequence[Audited], measured: AuditResults | None) -> str:
             "expressions of an image. Only a part of the images was read, so compare numbers "
             "within this table alone. Another processor can give other numbers: an earlier run of "
             "this table on another one had a cIoU that differs by 0.02 for two methods at 16 "
-            "tokens, and the same to four digits for nearly all others.",
+            "tokens, and nearly the same numbers for all others.",
             "",
             _settled(measured),
             "",
