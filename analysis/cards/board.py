@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from litelvlm.analysis.cards.card import Card, Metric, Result, Score
+from litelvlm.analysis.cards.card import Card, LeftOut, Metric, Result, Score
 
 
 class Entry(NamedTuple):
@@ -73,6 +73,17 @@ def groups_of(cards: Mapping[str, Card]) -> dict[Group, Cells]:
                 key = (score.method, score.budget, score.metric)
                 cells.setdefault(key, []).append(Entry(name, score, result))
     return dict(sorted(found.items()))
+
+
+def left_out_of(cards: Mapping[str, Card]) -> dict[Group, dict[str, tuple[LeftOut, ...]]]:
+    """What each card left out, by group and file name of the card."""
+    found: dict[Group, dict[str, tuple[LeftOut, ...]]] = {}
+    for name, card in sorted(cards.items()):
+        for result in card.results:
+            if result.left_out:
+                by_card = found.setdefault(_group(card, result), {})
+                by_card[name] = (*by_card.get(name, ()), *result.left_out)
+    return found
 
 
 def _group(card: Card, result: Result) -> Group:

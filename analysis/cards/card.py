@@ -61,6 +61,23 @@ class Score(Bounded):
         return self
 
 
+class LeftOut(Bounded):
+    """A method that has no scores at a budget.
+
+    Attributes:
+        method: Label of the method.
+        budget: Tokens, or their share where every image has another number of tokens.
+        reason: Why it cannot keep to the budget, or work with the model at all.
+    """
+
+    method: Word
+    budget: (
+        Annotated[int, Field(ge=0, le=10**6, strict=True)]
+        | Annotated[float, Field(gt=0, lt=1, strict=True)]
+    )
+    reason: Text
+
+
 class Result(Bounded):
     """The scores of one split.
 
@@ -76,6 +93,7 @@ class Result(Bounded):
         rows: Digest over the pixel counts of all rows: equal rows have equal digests.
         failed: Expressions that failed.
         scores: By method, budget and metric.
+        left_out: Methods without scores at a budget, and why.
     """
 
     data: _Texts
@@ -89,6 +107,7 @@ class Result(Bounded):
     rows: Hex
     failed: Annotated[int, Field(ge=0, le=10**9, strict=True)]
     scores: Annotated[tuple[Score, ...], Field(min_length=1, max_length=3000)]
+    left_out: Annotated[tuple[LeftOut, ...], Field(max_length=3000)] = ()
 
     @model_validator(mode="after")
     def _part_of_whole(self) -> "Result":
@@ -97,6 +116,10 @@ class Result(Bounded):
         keys = [(score.method, score.budget, score.metric) for score in self.scores]
         if len(set(keys)) < len(keys):
             raise ValueError("a method, budget and metric stand twice")
+        left = [(entry.method, entry.budget) for entry in self.left_out]
+        both = sorted(set(left) & {(method, budget) for method, budget, _ in keys})
+        if both or len(set(left)) < len(left):
+            raise ValueError("a method and budget are left out twice, or left out and scored")
         return self
 
 
@@ -142,8 +165,11 @@ class Body(Bounded):
 
     @property
     def content_digest(self) -> str:
-        """sha256 over all fields."""
-        plain = self.model_dump(mode="json", exclude={"digest"})
+        """sha256 over all fields but those at their default.
+
+        A card that was written before such a field was added keeps its digest.
+        """
+        plain = self.model_dump(mode="json", exclude={"digest"}, exclude_defaults=True)
         text = json.dumps(plain, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

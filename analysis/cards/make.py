@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.cards.card import Body, Card, CardSource, Result, Score, sealed
+from litelvlm.analysis.cards.card import Body, Card, CardSource, LeftOut, Result, Score, sealed
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.origin.beginning import now
 from litelvlm.analysis.runs.saved import SavedRun
@@ -96,7 +96,15 @@ def _result(split: Split) -> Result:
             _score({str(name): value for name, value in line.items()})
             for line in split.run.table("scores").to_dict("records")
         ),
+        left_out=tuple(
+            LeftOut(method=entry.method, budget=entry.budget, reason=_one_line(entry.reason))
+            for entry in record.excluded
+        ),
     )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())[:300]
 
 
 def _score(line: Mapping[str, object]) -> Score:

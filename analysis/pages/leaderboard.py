@@ -12,14 +12,17 @@ from litelvlm.analysis.cards.board import (
     disagreements,
     flagged,
     groups_of,
+    left_out_of,
     unequal_rows,
 )
-from litelvlm.analysis.cards.card import Card, Metric
+from litelvlm.analysis.cards.card import Card, LeftOut, Metric
 from litelvlm.analysis.cards.read import Cards
 from litelvlm.analysis.pages.rendering import page_environment
+from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 from litelvlm.analysis.runs.origin.provenance import MINIATURE
+from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.data.files import atomic_write
 
 MAIN_METRIC: Metric = "ciou"
@@ -36,6 +39,7 @@ def write_leaderboard(found: Cards, path: Path) -> Path:
         The path as given.
     """
     groups = groups_of(found.cards)
+    left_out = left_out_of(found.cards)
     apart = disagreements(groups)
     letters = letters_of(found.cards)
     miniature = any(group.family == MINIATURE for group in groups)
@@ -48,7 +52,10 @@ def write_leaderboard(found: Cards, path: Path) -> Path:
         unequal=[
             f"{first} and {second}, {data}" for first, second, data in unequal_rows(found.cards)
         ],
-        groups=[_group_view(group, cells, letters, apart) for group, cells in groups.items()],
+        groups=[
+            _group_view(group, cells, left_out.get(group, {}), letters, apart)
+            for group, cells in groups.items()
+        ],
         cards=[_card_view(letters[name], name, card) for name, card in found.cards.items()],
     )
     return atomic_write(path, page)
@@ -65,6 +72,7 @@ def letters_of(cards: Mapping[str, Card]) -> dict[str, str]:
 def _group_view(
     group: Group,
     cells: Cells,
+    left_out: Mapping[str, Sequence[LeftOut]],
     letters: Mapping[str, str],
     apart: Sequence[Disagreement],
 ) -> dict[str, object]:
@@ -78,27 +86,55 @@ def _group_view(
         )
         for method, _, _ in main
     }
+    absent: dict[tuple[str, int | float], list[str]] = {}
+    for card, entries in left_out.items():
+        for entry in entries:
+            absent.setdefault((entry.method, entry.budget), []).append(letters[card])
     return {
         "title": group.title,
         "budgets": budgets,
+        "left_out": left_out_lines(left_out, letters),
         "rows": [
             {
                 "method": method,
                 "cells": [
-                    [
-                        {
-                            "letter": letters[entry.card],
-                            "text": entry_text(entry),
-                            "flag": flagged(apart, entry),
-                        }
-                        for entry in main.get((method, budget, MAIN_METRIC), [])
-                    ]
+                    {
+                        "entries": [
+                            {
+                                "letter": letters[entry.card],
+                                "text": entry_text(entry),
+                                "flag": flagged(apart, entry),
+                            }
+                            for entry in main.get((method, budget, MAIN_METRIC), [])
+                        ],
+                        "left_out": absent.get((method, budget), []),
+                    }
                     for budget in budgets
                 ],
             }
             for method in sorted(best, key=lambda name: (best[name], name))
         ],
     }
+
+
+def left_out_lines(
+    left_out: Mapping[str, Sequence[LeftOut]], letters: Mapping[str, str]
+) -> list[str]:
+    """Why methods have no scores at a budget: one line for each reason, with the cards it is from.
+
+    Example:
+        >>> one = LeftOut(method="fastv", budget=8, reason="8 are too few")
+        >>> left_out_lines({"a.json": [one], "b.json": [one]}, {"a.json": "A", "b.json": "B"})
+        ['A, B: fastv@8: 8 are too few']
+    """
+    cards: dict[str, list[str]] = {}
+    for name, entries in left_out.items():
+        excluded = [Exclusion.model_validate(entry.model_dump()) for entry in entries]
+        for line in exclusion_lines(excluded):
+            cards.setdefault(line, []).append(letters[name])
+    return [
+        f"{', '.join(names)}: {line.removeprefix('left out: ')}" for line, names in cards.items()
+    ]
 
 
 def entry_text(entry: Entry) -> str:
@@ -137,15 +173,21 @@ def _card_view(letter: str, name: str, card: Card) -> dict[str, str]:
 def board_json(found: Cards) -> dict[str, object]:
     """Everything of the page, and every metric, for programs."""
     groups = groups_of(found.cards)
+    left_out = left_out_of(found.cards)
     return {
         "groups": [
             group._asdict()
             | {
+                "left_out": [
+                    {"card": name} | entry.model_dump()
+                    for name, entries in left_out.get(group, {}).items()
+                    for entry in entries
+                ],
                 "cells": [
                     {"method": method, "budget": budget, "metric": metric}
                     | {"entries": [_entry_json(entry) for entry in entries]}
                     for (method, budget, metric), entries in cells.items()
-                ]
+                ],
             }
             for group, cells in groups.items()
         ],

@@ -1,17 +1,20 @@
 """Result cards: bounded, sealed, and put side by side."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
 
 from litelvlm.analysis.cards.board import disagree, disagreements, groups_of, unequal_rows
-from litelvlm.analysis.cards.card import Score, sealed
+from litelvlm.analysis.cards.card import LeftOut, Score, sealed
 from litelvlm.analysis.cards.make import Split, make_card, rows_digest
 from litelvlm.analysis.cards.read import MAX_BYTES, read_card, read_cards
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.saved import SavedRun
 
 
@@ -128,6 +131,48 @@ def test_fields_out_of_bounds_are_named(card, tmp_path, change, message):
         read_card(path)
 
 
+REASON = "8 tokens are fewer than it can reach"
+
+
+def with_left_out(card, *entries):
+    (result,) = card.results
+    left_out = tuple(LeftOut(method=m, budget=k, reason=REASON) for m, k in entries)
+    return changed(card, results=(result.model_copy(update={"left_out": left_out}),))
+
+
+def without_scores(card, method, budget):
+    (result,) = card.results
+    scores = tuple(one for one in result.scores if (one.method, one.budget) != (method, budget))
+    return changed(card, results=(result.model_copy(update={"scores": scores}),))
+
+
+def test_a_card_says_why_a_method_has_no_scores(run, card, tmp_path):
+    excluded = (Exclusion(method="fastv", budget=8, reason="8 tokens\nare too few\x07"),)
+    record = run.record.model_copy(update={"excluded": excluded})
+    with_reasons = SimpleNamespace(record=record, rows=run.rows, table=run.table)
+    made = make_card("refseg", [Split(with_reasons, 10, "")])
+    assert read_card(write(tmp_path / "a.json", made)) == made
+    (entry,) = made.results[0].left_out
+    assert (entry.method, entry.budget) == ("fastv", 8)
+    assert entry.reason == "8 tokens are too few\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_card_from_before_the_reasons_keeps_its_digest(card, tmp_path):
+    older = json.loads(card.model_dump_json())
+    del older["results"][0]["left_out"]
+    plain = {name: value for name, value in older.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(older | {"digest": digest}))
+    assert read_card(path) == card
+
+
+def test_a_method_cannot_be_left_out_and_scored(card):
+    for entries in ([("litelvlm", 48)], [("fastv", 8), ("fastv", 8)]):
+        with pytest.raises(ValueError, match="left out twice, or left out and scored"):
+            with_left_out(card, *entries)
+
+
 def test_scores_out_of_bounds_are_refused():
     good = {"method": "a", "budget": 4, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6}
     Score.model_validate(good | {"n": 3})
@@ -215,7 +260,8 @@ def test_equal_keys_with_other_rows_are_named(card):
 def test_the_leaderboard_page_says_who_measured_and_what_was_refused(card, tmp_path, capsys):
     folder = tmp_path / "cards"
     folder.mkdir()
-    write(folder / "a.json", changed(card, by="<script>alert(1)</script>"))
+    first = with_left_out(without_scores(card, "random", 8), ("random", 8))
+    write(folder / "a.json", changed(first, by="<script>alert(1)</script>"))
     write(folder / "b.json", changed(moved(card, -0.3), by="Another laboratory"))
     page = tmp_path / "board.html"
     assert main(["leaderboard", str(folder), "--out", str(page)]) == 0
@@ -224,6 +270,8 @@ def test_the_leaderboard_page_says_who_measured_and_what_was_refused(card, tmp_p
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert "disagrees" in text
+    assert f"A: random@8: {REASON}" in text
+    assert text.count("A</a> left out</div>") == 1
     assert card.commit is None or card.commit[:12] in text
     assert "default-src 'none'" in text
 
@@ -243,6 +291,9 @@ def test_the_leaderboard_page_says_who_measured_and_what_was_refused(card, tmp_p
     cells = {(c["method"], c["budget"], c["metric"]): c["entries"] for c in group["cells"]}
     ((entry,),) = [entries for key, entries in cells.items() if key == ("litelvlm", 48, "ciou")]
     assert entry["n_whole"] == 10
+    assert group["left_out"] == [
+        {"card": "a.json", "method": "random", "budget": 8, "reason": REASON}
+    ]
 
 
 def test_the_cards_of_this_project_are_whole():
