@@ -8,6 +8,7 @@ tokens share, and the true mask shows what the measure can reach.
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
@@ -19,6 +20,7 @@ from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.lines import categories_of, category_lines
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
 
+SIGNAL_FIELDS = ("signal", "target", "layer", "head", "removal")
 PARTS = {"H6.attention": (ATTENTION,), "H6.removal": REMOVAL}
 SHORT = {
     "H6.attention": "attention in the middle layers",
@@ -93,14 +95,12 @@ def part_rows(
     partial_set: str = "none",
 ) -> pd.DataFrame:
     """Rows of one measure of one score with the signal of one of ``PARTS``; None takes all."""
-    fields = ("signal", "target", "layer", "head", "removal")
-    keys = pd.MultiIndex.from_frame(rows[list(fields)])
-    rows = rows[keys.isin(PARTS[id])]
     wanted = {"control": "none", "score": score, "metric": metric}
     wanted |= {"partial_set": partial_set, "sinks": "kept"}
     for column, value in wanted.items():
         rows = rows if value is None else rows[rows[column] == value]
-    return rows
+    signals = zip(*(rows[name] for name in SIGNAL_FIELDS), strict=True)
+    return rows[np.array([signal in PARTS[id] for signal in signals], dtype=bool)]
 
 
 def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None) -> pd.DataFrame:
