@@ -213,6 +213,7 @@ def test_the_figure_shows_the_panels(run, tmp_path):
     assert "Successes and failures by rule, not by eye" in picture.caption
 
 
+@pytest.mark.usefixtures("coarse_figures")
 def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
     with pytest.raises(FileNotFoundError, match="a sweep of protocol 'single' draws it"):
         write_figures("examples", [saved_runs["sweep"]], tmp_path)

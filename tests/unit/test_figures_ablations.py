@@ -321,6 +321,7 @@ def earlier_run(saved_runs, folder, table, columns):
     return folder
 
 
+@pytest.mark.usefixtures("coarse_figures")
 @pytest.mark.parametrize(("name", "table"), [("gain", "gain"), ("protocols", "protocols")])
 def test_a_table_of_an_earlier_version_is_left_out_and_refused_by_name(
     saved_runs, tmp_path, name, table

@@ -72,6 +72,7 @@ def official(tmp_path_factory):
     return complete_run(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.usefixtures("coarse_figures")
 def test_the_official_protocol_stands_on_both_sides(saved_runs, official, tmp_path):
     (drawn,) = write_figures("published", [official], tmp_path)
     assert drawn.caption.count("official protocol") == 2
