@@ -3,9 +3,15 @@
 import math
 from typing import Literal
 
+from scipy import stats
+
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Number
 from litelvlm.analysis.runs.outcome import Frozen
 
+REACH = float(stats.norm.ppf(0.975))
+"""Standard errors on either side of a number that make its 95 % interval."""
+DETECTABLE = REACH + float(stats.norm.ppf(0.8))
+"""Standard errors in the smallest difference that is shown with a power of 0.8."""
 Verdict = Literal["agrees", "differs", "undetermined", "not comparable", "no published number"]
 VERDICTS: dict[Verdict, str] = {
     "agrees": "the whole interval of the difference lies within the margin of 0",

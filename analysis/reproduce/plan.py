@@ -7,7 +7,8 @@ from litelvlm.analysis.reproduce.device import Device
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Room, Workplace
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.work import BASIS, WEIGHT_BYTES, WORKING_BYTES, Work
+from litelvlm.analysis.reproduce.targets import get_target
+from litelvlm.analysis.reproduce.work import BASIS, WEIGHT_BYTES, WORKING_BYTES
 from litelvlm.analysis.reproduce.workloads import work_for
 from litelvlm.data.files import atomic_write
 
@@ -23,7 +24,7 @@ def plan_text(
         found: Room on each disk.
         device: Where it would run.
     """
-    lines = [f"Table {settings.table}: {settings.target.title}", ""]
+    lines = [f"Table {settings.table}: {get_target(settings.table).title}", ""]
     if listing is None and settings.assets:
         lines += _unlisted(settings)
     else:
@@ -63,31 +64,12 @@ def _computing(settings: Settings, device: Device) -> list[str]:
         lines.append(f"  too little memory: the published model needs about {needed / 1e9:.0f} GB")
     work = work_for(settings)
     lines += [
-        f"Run: {_run_text(settings, work)}",
+        f"Run: {get_target(settings.table).kind.sentence(settings, work)}",
         f"  about {hours_in_words(work.hours(device))} on this device for "
         f"{settings.model or 'the published model'} ({macs_in_words(work.macs)} multiply-adds)",
         f"  estimated from {BASIS}",
     ]
     return [*lines, "Interrupt it whenever you like: the same command goes on from there."]
-
-
-def _run_text(settings: Settings, work: Work) -> str:
-    if settings.target.study == "efficiency":
-        return (
-            f"study efficiency on one image of {_named(settings)}, {work.passes} passes of the "
-            "language model"
-        )
-    part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
-    head = f"{work.images} images ({part}), "
-    if settings.target.study == "sweep":
-        return (
-            f"{head}{len(settings.splits)} splits, {len(settings.methods)} methods at "
-            f"{len(settings.tokens)} budgets, {settings.draws} draws of the official protocol"
-        )
-    return (
-        f"study {settings.target.study} on {_named(settings)}: {head}"
-        f"{work.passes} passes of the language model for each"
-    )
 
 
 def macs_in_words(macs: float) -> str:
@@ -111,10 +93,6 @@ def hours_in_words(hours: float) -> str:
         minutes = max(1, round(60 * hours))
         return f"{minutes} minute{'s' * (minutes > 1)}"
     return f"{hours:.1f} hours" if hours < 100 else f"{hours:,.0f} hours"
-
-
-def _named(settings: Settings) -> str:
-    return ", ".join(f"{dataset}/{split}" for dataset, split in settings.splits)
 
 
 def agreed(place: Workplace, settings: Settings, listing: Listing | None) -> bool:

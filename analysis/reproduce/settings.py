@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, CLIP, DATA, Asset
-from litelvlm.analysis.reproduce.targets import Place, Target, get_target
 from litelvlm.analysis.runs.outcome import Frozen
 
+Place = tuple[str, str]
+"""Data set and split."""
 Some = Annotated[int, Field(ge=1)]
 
 
@@ -48,11 +49,6 @@ class Settings(Frozen):
         if self.clip is not None and self.model is None:
             raise ValueError("--clip goes with --model; the published checkpoint has its own CLIP")
         return self
-
-    @property
-    def target(self) -> Target:
-        """The table."""
-        return get_target(self.table)
 
     @property
     def assets(self) -> tuple[Asset, ...]:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from litelvlm.analysis.reproduce.kinds.ablation import ABLATION
+from litelvlm.analysis.reproduce.kinds.accuracy import ACCURACY
+from litelvlm.analysis.reproduce.kinds.costs import COSTS
+from litelvlm.analysis.reproduce.kinds.kind import Kind
+from litelvlm.analysis.reproduce.settings import Place
 from litelvlm.analysis.studies import published
 from litelvlm.names import check_name
-
-Place = tuple[str, str]
-"""Data set and split."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Target:
     Attributes:
         name: As the command takes it.
         title: What it shows.
-        study: The study that makes its rows.
+        kind: The study that makes its rows, and what is particular to it.
         splits: Data set and split of each part.
         methods: Methods beside the unpruned model.
         tokens: Budgets, of 576 visual tokens.
@@ -29,7 +31,7 @@ class Target:
 
     name: str
     title: str
-    study: str
+    kind: Kind
     splits: tuple[Place, ...]
     methods: tuple[str, ...]
     tokens: tuple[int, ...]
@@ -38,48 +40,46 @@ class Target:
     caution: str
 
 
-CONTROLS = ("random",)
-"""Methods that every table of accuracy contains, whatever methods are chosen."""
 _OURS = ("litelvlm", "vispruner", "visionzip", "fastv", "trim", "uniform")
-TARGETS: Mapping[str, Target] = MappingProxyType(
-    {
-        "refseg": Target(
-            "refseg",
-            "Referring expression segmentation: cIoU in percent, official protocol",
-            "sweep",
-            published.SPLITS,
-            _OURS,
-            (192, 128, 64),
-            5,
-            (100, 2),
-            "LLaVA-PruMerge is not in the suite (its PruMerge+ is another method). The rivals' "
-            "settings are not published; ours are those of their own papers.",
-        ),
-        "ablation": Target(
-            "ablation",
-            "Parts of the method removed, reversed or replaced: differences of cIoU in points",
-            "ablations",
-            (("refcoco", "testA"),),
-            (),
-            (192, 64),
-            5,
-            (40, 2),
-            "The authors publish no table of these differences, so none stands beside them.",
-        ),
-        "efficiency": Target(
-            "efficiency",
-            "Cost by visual tokens: the unpruned model over the method",
-            "efficiency",
-            (("refcoco", "testA"),),
-            ("litelvlm", "vispruner", "fastv"),
-            (192, 64),
-            1,
-            (1, 1),
-            f"{published.CAUTION} Ratios to the unpruned model are compared, because times of "
-            "two machines are not comparable.",
-        ),
-    }
+_ALL = (
+    Target(
+        "refseg",
+        "Referring expression segmentation: cIoU in percent, official protocol",
+        ACCURACY,
+        published.SPLITS,
+        _OURS,
+        (192, 128, 64),
+        5,
+        (100, 2),
+        "LLaVA-PruMerge is not in the suite (its PruMerge+ is another method). The rivals' "
+        "settings are not published; ours are those of their own papers.",
+    ),
+    Target(
+        "ablation",
+        "Parts of the method removed, reversed or replaced: differences of cIoU in points",
+        ABLATION,
+        (("refcoco", "testA"),),
+        (),
+        (192, 64),
+        5,
+        (40, 2),
+        "The authors publish no table of these differences, so none stands beside them.",
+    ),
+    Target(
+        "efficiency",
+        "Cost by visual tokens: the unpruned model over the method",
+        COSTS,
+        (("refcoco", "testA"),),
+        ("litelvlm", "vispruner", "fastv"),
+        (192, 64),
+        1,
+        (1, 1),
+        f"{published.CAUTION} Ratios to the unpruned model are compared, because times of "
+        "two machines are not comparable.",
+    ),
 )
+TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
+"""The tables by name."""
 NOT_YET: Mapping[str, str] = MappingProxyType(
     {
         "video": "it needs VideoGLaMM's weights and a reader of its videos",
@@ -123,17 +123,3 @@ def parse_splits(given: Sequence[str], target: Target) -> tuple[Place, ...]:
     return tuple(
         place for place, name in zip(published.SPLITS, known, strict=True) if name in given
     )
-
-
-def budget_of(tokens: int, n_tokens: int) -> int:
-    """The budget of a model that keeps the share of a published one.
-
-    Args:
-        tokens: Published budget, of 576.
-        n_tokens: Visual tokens of the model.
-
-    Example:
-        >>> budget_of(192, 576), budget_of(64, 144)
-        (192, 16)
-    """
-    return max(1, n_tokens * tokens // published.N_TOKENS)

@@ -9,6 +9,7 @@ import pandas as pd
 from litelvlm.analysis.reproduce.lines import VERDICTS, Line
 from litelvlm.analysis.reproduce.run import ReproducedRun
 from litelvlm.analysis.reproduce.settings import Settings
+from litelvlm.analysis.reproduce.targets import get_target
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
@@ -29,7 +30,7 @@ def title(settings: Settings, found: Sequence[ReproducedRun]) -> str:
         more.append("miniature: a rehearsal")
     if any(measured.part for measured in found):
         more.append(f"a balanced part: at most {settings.images} images of a split")
-    return settings.target.title + (f" ({'; '.join(more)})" if more else "")
+    return get_target(settings.table).title + (f" ({'; '.join(more)})" if more else "")
 
 
 def notes(settings: Settings, found: Sequence[ReproducedRun]) -> list[str]:
@@ -46,15 +47,8 @@ def notes(settings: Settings, found: Sequence[ReproducedRun]) -> list[str]:
         line for measured in found for line in exclusion_lines(measured.run.record.excluded)
     ]
     said += dict.fromkeys(left_out)
-    said.append(settings.target.caution)
-    said.append(
-        "Published numbers are the authors' own and were not measured here. The interval is that "
-        "of the difference: it counts the draws of both sides, and the images only where a part "
-        "of the split was taken."
-        if settings.target.study == "sweep"
-        else "The interval is 95 %; in the ablation it is that of the measured difference."
-    )
-    return said
+    target = get_target(settings.table)
+    return [*said, target.caution, target.kind.interval]
 
 
 def frame(lines: Sequence[Line]) -> pd.DataFrame:

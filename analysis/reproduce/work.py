@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from litelvlm.analysis.reproduce.device import Device
-from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS
 from litelvlm.models.costs import llama_macs
 from litelvlm.pruning.budgets import ModelSizes
 
@@ -14,6 +13,8 @@ MASK_MACS = 1.82e9
 """Multiply-adds of SAM's mask decoder for one expression; a test counts them anew."""
 OTHER_TOKENS = 124
 """Tokens of the prompt besides the visual ones, as in the published count."""
+TURNS = 3
+"""Expressions of an official conversation."""
 WEIGHT_BYTES = 15.7e9
 """Weights of the published model in bfloat16, CLIP included (`benchmarks/full_size.py`)."""
 WORKING_BYTES = 4e9
@@ -98,38 +99,3 @@ class Work(NamedTuple):
     def hours(self, device: Device) -> float:
         """Hours that a device needs, by its speed at matrix products."""
         return self.macs / (device.macs_per_second * EFFICIENCY) / 3600
-
-
-def work_of(
-    images: Sequence[int],
-    methods: int,
-    budgets: Sequence[int],
-    draws: int,
-    sizes: Sizes = PUBLISHED,
-) -> Work:
-    """What a model computes for a table of accuracy.
-
-    Args:
-        images: Images of each split.
-        methods: Pruning methods, each at every budget.
-        budgets: Visual tokens.
-        draws: Draws of the official protocol.
-        sizes: Of the model.
-    """
-    one_draw = sizes.passes([sizes.n_tokens, *(kept for _ in range(methods) for kept in budgets)])
-    passes = draws * (1 + methods * len(budgets))
-    each = sizes.image_macs + draws * one_draw + passes * 3 * sizes.mask_macs
-    return Work(sum(images), passes, sum(images) * each)
-
-
-def published_counts(dataset: str, split: str) -> tuple[int, float]:
-    """Images of a split as published, and expressions of an image on average.
-
-    Raises:
-        ValueError: If a number is not known.
-    """
-    author = next(iter(FAMILIES[dataset].splits))
-    counts = KNOWN_COUNTS[dataset, author, split]
-    if counts.images is None or counts.expressions is None:
-        raise ValueError(f"the number of images or expressions of {dataset} {split} is not known")
-    return counts.images, counts.expressions / counts.images

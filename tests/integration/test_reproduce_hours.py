@@ -6,8 +6,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.inputs.subset import EvenSubset
+from litelvlm.analysis.reproduce.kinds.ablation_work import ablation_work
+from litelvlm.analysis.reproduce.kinds.costs import efficiency_work
 from litelvlm.analysis.reproduce.work import Sizes
-from litelvlm.analysis.reproduce.workloads import ablation_work, efficiency_work
 from litelvlm.analysis.studies import ablations, efficiency
 from litelvlm.analysis.studies.sweep.passes import model_sizes
 from litelvlm.models.glamm.costs import model_macs

@@ -10,7 +10,7 @@ from planted import PATCH, PlantedData, PlantedSample
 from refer_tree import annotation
 
 from litelvlm.analysis.inputs.balanced import UNSTATED, BalancedSubset, middles, stratum
-from litelvlm.analysis.reproduce.accuracy import accuracy_lines
+from litelvlm.analysis.reproduce.kinds.accuracy_lines import accuracy_lines
 from litelvlm.analysis.reproduce.prepare import part_of
 from litelvlm.analysis.reproduce.sampling import against_one_run
 from litelvlm.analysis.reproduce.settings import Settings

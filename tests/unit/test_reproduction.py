@@ -10,24 +10,21 @@ from pydantic import ValidationError
 
 from litelvlm import load_model
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.reproduce.accuracy import accuracy_lines, published_ciou, published_tokens
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, DATA, wanted_files
-from litelvlm.analysis.reproduce.costs import cost_lines
+from litelvlm.analysis.reproduce.budgets import budget_of, published_tokens
 from litelvlm.analysis.reproduce.device import Device
+from litelvlm.analysis.reproduce.kinds.accuracy import accuracy_work
+from litelvlm.analysis.reproduce.kinds.accuracy_lines import accuracy_lines, published_ciou
+from litelvlm.analysis.reproduce.kinds.cost_lines import cost_lines
 from litelvlm.analysis.reproduce.listing import HubFile, Listing, Repository
 from litelvlm.analysis.reproduce.place import Workplace, rooms
 from litelvlm.analysis.reproduce.plan import agree, agreed, hours_in_words, macs_in_words, plan_text
 from litelvlm.analysis.reproduce.sampling import against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.targets import TARGETS, budget_of, get_target, parse_splits
-from litelvlm.analysis.reproduce.work import (
-    BASIS,
-    IMAGE_MACS,
-    MASK_MACS,
-    PUBLISHED,
-    work_of,
-)
-from litelvlm.analysis.reproduce.workloads import cached_bytes, sizes_for, work_for
+from litelvlm.analysis.reproduce.sizes import sizes_for
+from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits
+from litelvlm.analysis.reproduce.work import BASIS, IMAGE_MACS, MASK_MACS, PUBLISHED
+from litelvlm.analysis.reproduce.workloads import cached_bytes, work_for
 from litelvlm.analysis.studies import published
 from litelvlm.models.costs import llama_macs, transformer_macs
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, sam_config
@@ -174,9 +171,9 @@ def test_the_arithmetic_of_the_plan_is_that_of_the_bench():
 
 
 def test_hours_follow_from_work_and_speed():
-    whole = work_of([750], 2, (192, 64), 5)
+    whole = accuracy_work([750], 2, (192, 64), 5)
     assert (whole.images, whole.passes) == (750, 25)
-    part = work_of([75], 2, (192, 64), 5)
+    part = accuracy_work([75], 2, (192, 64), 5)
     assert part.macs == pytest.approx(whole.macs / 10)
     assert whole.hours(A100) == pytest.approx(whole.macs / (150e12 * 0.3) / 3600)
     assert 0.1 < whole.hours(A100) < 2

@@ -21,7 +21,7 @@ from litelvlm.analysis.reproduce.plan import agree, agreed, plan_text
 from litelvlm.analysis.reproduce.prepare import convert_all
 from litelvlm.analysis.reproduce.run import ReproducedRun, measure
 from litelvlm.analysis.reproduce.settings import Settings, own_path
-from litelvlm.analysis.reproduce.targets import CONTROLS, get_target, parse_splits
+from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits
 from litelvlm.analysis.reproduce.text import notes, table_text, title
 from litelvlm.analysis.reproduce.workloads import cached_bytes
 from litelvlm.analysis.runs.locks import Shard, hold
@@ -66,8 +66,8 @@ def settings_of(verb: Reproduce) -> Settings:
     target = get_target(verb.table)
     images, draws = target.quick if verb.quick else (None, target.draws)
     methods = target.methods if verb.methods is None else verb.methods
-    if target.study == "sweep":
-        methods = tuple(dict.fromkeys((*methods, *CONTROLS)))
+    if target.kind.controls:
+        methods = tuple(dict.fromkeys((*methods, *target.kind.controls)))
     return Settings(
         table=target.name,
         splits=parse_splits(verb.splits, target),
@@ -91,16 +91,18 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
         ValueError: If the table has no scores for a card, or times what a cache would skip.
         OSError: If the file or the folder cannot be written.
     """
+    kind = get_target(settings.table).kind
     if verb.cache is not None:
-        if settings.target.study == "efficiency":
+        if kind.times_encoding:
             raise ValueError(
                 f"--cache {verb.cache}: {verb.table} times how images are encoded, and a cache "
                 "would skip that; leave --cache out"
             )
         require_writable(verb.cache, folder=True)
     if verb.card is not None:
-        if settings.target.study != "sweep":
-            raise ValueError(f"--card holds scores of refseg; {verb.table} has none")
+        if not kind.has_scores:
+            scored = ", ".join(name for name, table in TARGETS.items() if table.kind.has_scores)
+            raise ValueError(f"--card holds scores of {scored}; {verb.table} has none")
         require_writable(verb.card, folder=False)
 
 

@@ -1,26 +1,22 @@
-"""The table of accuracy: cIoU of the official protocol beside the published one."""
+"""Lines of accuracy: cIoU of the official protocol beside the published one."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.reproduce.lines import Line, verdict_of
+from litelvlm.analysis.reproduce.budgets import published_tokens
+from litelvlm.analysis.reproduce.lines import DETECTABLE, REACH, Line, verdict_of
 from litelvlm.analysis.reproduce.sampling import against_one_run
-from litelvlm.analysis.reproduce.targets import Place, budget_of
+from litelvlm.analysis.reproduce.settings import Place
 from litelvlm.analysis.studies import published
 from litelvlm.arrays import Array
 
 MARGIN = 1.0
 """Points of cIoU; a choice, which `docs/reproduce.md` explains. No source states how far two runs
 of the released evaluation lie apart."""
-_REACH = float(stats.norm.ppf(0.975))
-_POWER = float(stats.norm.ppf(0.8))
-TELLS = (_REACH + _POWER) / _REACH
-"""Smallest difference that is shown with a power of 0.8, over half a 95 % interval."""
 
 
 def accuracy_lines(
@@ -50,7 +46,7 @@ def accuracy_lines(
         tokens = published_tokens(kept, n_tokens)
         label, number = known.get((str(method), tokens), ("", float("nan")))
         difference = measured - number
-        low, high = difference - _REACH * error, difference + _REACH * error
+        low, high = difference - REACH * error, difference + REACH * error
         found = verdict_of(low, high, MARGIN, len(inter), comparable)
         line = Line(
             place="/".join(place),
@@ -65,7 +61,7 @@ def accuracy_lines(
             difference=difference,
             low=low,
             high=high,
-            tells=(_REACH + _POWER) * error if label else float("nan"),
+            tells=DETECTABLE * error if label else float("nan"),
             margin=MARGIN,
             n_images=len(inter),
             n=len(cell),
@@ -85,15 +81,6 @@ def published_ciou(place: Place) -> dict[tuple[str, int], tuple[str, float]]:
     }
     whole = ("unpruned", published.UNPRUNED[column])
     return found | {(UNPRUNED, published.N_TOKENS): whole}
-
-
-def published_tokens(budget: int, n_tokens: int) -> int:
-    """The published budget that corresponds to a budget here, by its share of all tokens."""
-    known = sorted({tokens for _, tokens in published.ACCURACY} | {published.N_TOKENS})
-    for tokens in known:
-        if budget_of(tokens, n_tokens) == budget:
-            return tokens
-    return round(budget * published.N_TOKENS / n_tokens)
 
 
 def by_image(

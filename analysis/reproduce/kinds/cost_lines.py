@@ -1,4 +1,4 @@
-"""The table of costs: the unpruned model over each method, ours beside the published ratio."""
+"""Lines of costs: the unpruned model over each method, ours beside the published ratio."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.reproduce.accuracy import TELLS, published_tokens
-from litelvlm.analysis.reproduce.lines import Line, Verdict
+from litelvlm.analysis.reproduce.budgets import published_tokens
+from litelvlm.analysis.reproduce.lines import DETECTABLE, REACH, Line, Verdict
 from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
 
@@ -75,7 +75,7 @@ def cost_lines(
                     difference=ratio - theirs,
                     low=low - theirs,
                     high=high - theirs,
-                    tells=(high - low) / 2 * TELLS if source.timed else float("nan"),
+                    tells=(high - low) / 2 * (DETECTABLE / REACH) if source.timed else float("nan"),
                     margin=margin,
                     n_images=1,
                     n=runs,

@@ -1,0 +1,1 @@
+"""What the kinds of tables differ in, one file each; a new kind is a file here."""

@@ -1,0 +1,78 @@
+"""Tables of accuracy: every method at every budget, in the official protocol."""
+
+from collections.abc import Mapping, Sequence
+
+from litelvlm.analysis.reproduce.budgets import budget_of
+from litelvlm.analysis.reproduce.kinds.accuracy_lines import accuracy_lines
+from litelvlm.analysis.reproduce.kinds.counts import split_counts
+from litelvlm.analysis.reproduce.kinds.kind import CHUNK, FinishedSplit, Kind, images_in_words
+from litelvlm.analysis.reproduce.lines import Line
+from litelvlm.analysis.reproduce.settings import Settings
+from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Work
+
+
+def _options(settings: Settings) -> Mapping[str, object]:
+    return {
+        "methods": settings.methods,
+        "protocol": "official",
+        "seeds": settings.draws,
+        "batch_size": settings.batch_size,
+        "chunk_size": CHUNK,
+    }
+
+
+def _lines(split: FinishedSplit) -> tuple[Line, ...]:
+    data, order = split.data, split.part.order if split.part else ()
+    published_split = data.name == split.place[0] and not data.count_note
+    comparable = published_split and not split.miniature
+    return accuracy_lines(split.run.rows, split.place, split.n_tokens, len(data), comparable, order)
+
+
+def accuracy_work(
+    images: Sequence[int],
+    methods: int,
+    budgets: Sequence[int],
+    draws: int,
+    sizes: Sizes = PUBLISHED,
+) -> Work:
+    """What a model computes for a table of accuracy.
+
+    Args:
+        images: Images of each split.
+        methods: Pruning methods, each at every budget.
+        budgets: Visual tokens.
+        draws: Draws of the official protocol.
+        sizes: Of the model.
+    """
+    one_draw = sizes.passes([sizes.n_tokens, *(kept for _ in range(methods) for kept in budgets)])
+    passes = draws * (1 + methods * len(budgets))
+    each = sizes.image_macs + draws * one_draw + passes * TURNS * sizes.mask_macs
+    return Work(sum(images), passes, sum(images) * each)
+
+
+def _work(settings: Settings, sizes: Sizes) -> Work:
+    images = [count for count, _ in split_counts(settings)]
+    budgets = [budget_of(tokens, sizes.n_tokens) for tokens in settings.tokens]
+    return accuracy_work(images, len(settings.methods), budgets, settings.draws, sizes)
+
+
+def _sentence(settings: Settings, work: Work) -> str:
+    return (
+        f"{images_in_words(settings, work)}, {len(settings.splits)} splits, "
+        f"{len(settings.methods)} methods at {len(settings.tokens)} budgets, "
+        f"{settings.draws} draws of the official protocol"
+    )
+
+
+ACCURACY = Kind(
+    study="sweep",
+    options=_options,
+    lines=_lines,
+    work=_work,
+    sentence=_sentence,
+    interval="Published numbers are the authors' own and were not measured here. The interval is "
+    "that of the difference: it counts the draws of both sides, and the images only where a part "
+    "of the split was taken.",
+    controls=("random",),
+    has_scores=True,
+)
