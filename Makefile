@@ -5,6 +5,8 @@
 # make test   every test, offline: make suite (a process a core with one thread each) and make lmms
 # make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
 #             lmms-eval needs an older protobuf; make test runs them too
+# make shapes the tests of parts and models once more, with the shapes and types of every annotation
+#             checked at run time; they then take about a quarter longer
 # make lint   style and types
 # make docs   the documentation site in site/, without a network; its search needs a server:
 #             python -m http.server -d site
@@ -17,7 +19,7 @@ STAMP  := $(VENV)/.installed
 LMMS   := .venv-lmms
 LSTAMP := $(LMMS)/.installed
 
-.PHONY: env study audit test suite lmms lint docs notebooks clean
+.PHONY: env study audit test suite shapes lmms lint docs notebooks clean
 
 env: $(STAMP)
 
@@ -41,6 +43,10 @@ test: $(STAMP) $(LSTAMP)
 
 suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+shapes: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+		--jaxtyping-packages=litelvlm,beartype.beartype $(SHAPED)
 
 # The second environment sees the packages of the first and holds only what differs.
 $(LSTAMP): $(STAMP) constraints-lmms.txt

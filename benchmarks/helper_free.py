@@ -56,8 +56,8 @@ def helper_free_tower(out: Path, pool: ScenePool) -> ClipTower:
     return ClipTower(train_clip(recipe_without_helper(), pool, words, out, 0, CPU), words)
 
 
-def adapted(arm: str, steps: int, out: Path, pool: ScenePool) -> Glamm:
-    """The shipped model with the CLIP of an arm and a new projector, after so many steps."""
+def adapted(arm: str, pointing: int, steps: int, out: Path, pool: ScenePool) -> Glamm:
+    """The shipped model with the CLIP of an arm and a new projector, after both stages."""
     model = load_model("embedded", dtype="float32", device="cpu")
     if arm == "without helper":
         model.tower = helper_free_tower(out / "clip", pool)
@@ -66,10 +66,14 @@ def adapted(arm: str, steps: int, out: Path, pool: ScenePool) -> Glamm:
         if isinstance(part, nn.Linear):
             part.reset_parameters()
     helper = PointingHelper(model.llama.config.hidden_size, pool.world)
-    stage = Stage("joint", steps=steps, batch=16, lr=1e-3, warmup=30, autocast=False, save_every=25)
     folder = out / arm.replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    train_grounding(stage, model, helper, pool, folder, 0, masks=True)
+    for name, n_steps in (("point", pointing), ("joint", steps)):
+        stage = Stage(
+            name, steps=n_steps, batch=16, lr=1e-3, warmup=30, autocast=False, save_every=25
+        )
+        if n_steps:
+            train_grounding(stage, model, helper, pool, folder, 0, masks=name == "joint")
     export(model, folder / "checkpoint")
     return load_model(folder / "checkpoint", dtype="float32", device="cpu")
 
@@ -90,7 +94,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of grounding of each arm")
+    parser.add_argument("--pointing", type=int, default=0, help="steps of pointing before masks")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps with masks of each arm")
     parser.add_argument("--arm", choices=ARMS, help="only train and score this one; store nothing")
     given = parser.parse_args()
     out: Path = given.out
@@ -98,10 +103,15 @@ def main() -> None:
     pool = ScenePool(out / "scenes", world, RECIPES["pictograms"].scenes)
     arms = {}
     for arm in [given.arm] if given.arm else ARMS:
-        model = adapted(arm, given.steps, out, pool)
+        model = adapted(arm, given.pointing, given.steps, out, pool)
         reversal = summary(list(referents(model.tower)))
         arms[arm] = {"reversal": reversal, "scores": scores(model, out / "runs")}
-    settings = {"clip_steps": CLIP_STEPS, "steps": given.steps, "images": IMAGES}
+    settings = {
+        "clip_steps": CLIP_STEPS,
+        "pointing": given.pointing,
+        "steps": given.steps,
+        "images": IMAGES,
+    }
     if not given.arm:
         store("helper_free", {"settings": settings, "arms": arms})
 

@@ -1,6 +1,6 @@
 """The type of a NumPy array, whatever its numbers are.
 
-jaxtyping's brackets around it state the kind of numbers and the shape, and the tests check both.
+jaxtyping's brackets around it state the kind of numbers and the shape; `make shapes` checks both.
 """
 
 from typing import Any, TypeAlias
