@@ -80,6 +80,14 @@ class Command:
         self.process.start()
         self.pid = self.process.pid
 
+    def poll(self):
+        """Exit status; None while it runs."""
+        return self.process.exitcode
+
+    def kill(self):
+        """End it at once."""
+        self.process.kill()
+
     def wait(self, timeout=None):
         """Exit status."""
         self.process.join(timeout)

@@ -28,6 +28,12 @@ CLIP = f"models/{OPENAI_CLIP}"
 OLD_DATA, NEW_DATA = "datasets/lmms-lab/RefCOCO", "datasets/lmms-lab-encoder/RefCOCO"
 SHARD, TABLE = "pytorch_model-00001-of-00002.bin", "data/testA-00000-of-00001.parquet"
 _LARGE = (".bin", ".parquet", ".model")
+FRESH_CLIENT = """
+import sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+    del sys.modules[name]
+"""
+"""First lines of a process that began with libraries: the client reads its settings on import."""
 
 
 def make_files(root: Path, n_images: int, data: str = OLD_DATA) -> Path:

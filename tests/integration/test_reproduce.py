@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import huggingface_hub.constants
 import pytest
 from loopback_hub import (
     CHECKPOINT,
+    FRESH_CLIENT,
     NEW_DATA,
     OLD_DATA,
     SHARD,
@@ -28,12 +28,12 @@ from litelvlm.analysis.reproduce.assets import DATA
 from litelvlm.analysis.reproduce.fetch import bytes_missing, fetch, partial_path
 from litelvlm.analysis.reproduce.listing import kept_listing, make_listing
 from litelvlm.analysis.runs.parts import read_rows
+from tests.warm import Command
 
 ROOT = Path(__file__).parents[2]
 PIECE = 65_536
 # The client takes pieces of 10 MB, more than a file of the miniature holds.
-START = f"""
-import sys
+START = f"""{FRESH_CLIENT}
 import huggingface_hub.constants as constants
 constants.DOWNLOAD_CHUNK_SIZE = {PIECE}
 from litelvlm.analysis.cli import main
@@ -74,19 +74,11 @@ def start(hub, tmp_path):
     processes = []
 
     def begin(out):
-        card = ["--out", out, "--card", f"{out}.json"]
-        errors = (tmp_path / f"{out}.err").open("ab")
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", START, *COMMAND, *card],
-                cwd=tmp_path,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-        )
-        errors.close()
+        command = [sys.executable, "-c", START, *COMMAND, "--out", out, "--card", f"{out}.json"]
+        printed = (tmp_path / f"{out}.out").open("w")
+        errors = (tmp_path / f"{out}.err").open("a")
+        with printed, errors:
+            processes.append(Command(command, tmp_path, environment, printed, errors))
         return processes[-1]
 
     yield begin
@@ -104,7 +96,6 @@ def kill_when(process, reached):
         time.sleep(0.01)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
 
 
 def partly_fetched(out, name, size):
@@ -112,10 +103,9 @@ def partly_fetched(out, name, size):
     return lambda: any(part.stat().st_size >= size for part in out.glob(f"hub/**/.{name}.*.part"))
 
 
-def finish(process):
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0
-    return json.loads(out)
+def finish(process, printed):
+    assert process.wait(timeout=300) == 0
+    return json.loads(printed.read_text())
 
 
 @pytest.mark.timeout(600)
@@ -129,7 +119,7 @@ def test_killed_three_times_on_the_way_it_gives_the_same_rows(hub, start, tmp_pa
         kill_when(start("killed"), partly_fetched(tmp_path / "killed", part, there[name]))
     parts = tmp_path / "killed" / "runs"
     kill_when(start("killed"), lambda: any(parts.glob("*/rows/part-*.parquet")))
-    killed = finish(start("killed"))
+    killed = finish(start("killed"), tmp_path / "killed.out")
     downloads = [(name, first) for name, first in hub.asked if name in halves]
     # Each file was begun once and went on behind the half that was there, and no file came twice.
     assert downloads == [(name, first) for name, size in there.items() for first in (0, size)]
@@ -137,7 +127,7 @@ def test_killed_three_times_on_the_way_it_gives_the_same_rows(hub, start, tmp_pa
     small = [name for name, _ in hub.asked if name not in halves]
     assert len(small) == len(set(small)) > 5
     hub.asked.clear()
-    whole = finish(start("whole"))
+    whole = finish(start("whole"), tmp_path / "whole.out")
     assert (tmp_path / "killed.err").read_text().count("Go on?") == 0
     assert (tmp_path / "killed.err").read_text().count("still needed") == 1  # it is asked once
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from loopback_hub import (
     CHECKPOINT,
+    FRESH_CLIENT,
     OLD_DATA,
     SHARD,
     TABLE,
@@ -16,11 +17,7 @@ from loopback_hub import (
 from litelvlm.analysis.api import read_rows, read_summary
 from tests.warm import run_python
 
-# The client reads its settings when it is imported.
-CODE = """
-import sys
-for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
-    del sys.modules[name]
+CODE = f"""{FRESH_CLIENT}
 from litelvlm.analysis.cli import main
 sys.exit(main(sys.argv[1:]))
 """
