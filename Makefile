@@ -5,8 +5,8 @@
 # make test   every test, offline: make suite (a process a core with one thread each) and make lmms
 # make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
 #             lmms-eval needs an older protobuf; make test runs them too
-# make shapes the tests of parts and models once more, with the shapes and types of every annotation
-#             checked at run time; they then take about a quarter longer
+# make shapes the tests of parts and models once more, with every annotation checked at run time:
+#             shapes and kinds of numbers of arrays, and types
 # make lint   style and types
 # make docs   the documentation site in site/, without a network; its search needs a server:
 #             python -m http.server -d site
@@ -41,11 +41,21 @@ audit: $(STAMP)
 test: $(STAMP) $(LSTAMP)
 	$(MAKE) --no-print-directory --jobs 2 suite lmms
 
+# A process a core. Slow files stand in front, so none of them is left for the end.
+WORKERS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 suite: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
+
+# Those that draw thousands of studies, or compute with no arrays, are left out.
+UNSHAPED := archives cards cli comfort false_positives figures figures_ablations figures_published \
+	lmms_parts ls planted_levels planted_reversal run_keys runs wheel
+SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
+	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
+	signals_layers tower training vlm_families))
 
 shapes: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) \
 		--jaxtyping-packages=litelvlm,beartype.beartype $(SHAPED)
 
 # The second environment sees the packages of the first and holds only what differs.
