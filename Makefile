@@ -47,9 +47,11 @@ WORKERS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
 
-# Those that draw thousands of studies, or compute with no arrays, are left out.
-UNSHAPED := archives cards cli comfort false_positives figures figures_ablations figures_published \
-	lmms_parts ls planted_levels planted_reversal run_keys runs wheel
+# Those that draw thousands of studies, compute with no arrays, or put stand-ins in a model's place
+# are left out.
+UNSHAPED := archives balanced_part cards cli comfort false_positives figures figures_ablations \
+	figures_published kinds_of_tables lmms_parts ls planted_levels planted_reversal reproduction \
+	run_keys runs wheel
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))
