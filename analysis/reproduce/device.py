@@ -6,6 +6,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
+
+from litelvlm.number_types import number_type
 
 
 class Device(NamedTuple):
@@ -15,20 +18,23 @@ class Device(NamedTuple):
         kind: "cuda" or "cpu".
         name: As the driver or the processor calls it.
         memory: Bytes it has.
-        macs_per_second: Multiply-adds per second of a large matrix product in bfloat16, measured.
+        macs_per_second: Multiply-adds per second of matrix products, measured.
+        dtype: Number type of those products, the one that the model runs in.
     """
 
     kind: str
     name: str
     memory: int
     macs_per_second: float
+    dtype: str = "bfloat16"
 
 
-def see_device(wanted: str = "auto") -> Device:
+def see_device(wanted: str, dtype: str) -> Device:
     """Look at the device that would be used, and time matrix products on it for a moment.
 
     Args:
         wanted: "auto" takes a GPU when there is one; "cpu" or "cuda".
+        dtype: "float32", "bfloat16" or "float16".
 
     Raises:
         ValueError: If a GPU is wanted and there is none.
@@ -38,20 +44,22 @@ def see_device(wanted: str = "auto") -> Device:
         raise ValueError("device 'cuda' is not available here; use --device cpu")
     if gpu and wanted != "cpu":
         facts = torch.cuda.get_device_properties(0)
-        return Device("cuda", facts.name, facts.total_memory, _speed("cuda", 8192, 20))
+        speed = _speed("cuda", dtype, 8192, 8192, 20)
+        return Device("cuda", facts.name, facts.total_memory, speed, dtype)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    name = platform.processor() or platform.machine()
-    return Device(
-        "cpu", f"{name}, {torch.get_num_threads()} threads", memory, _speed("cpu", 512, 3)
-    )
+    threads = torch.get_num_threads()
+    name = f"{platform.processor() or platform.machine()}, {threads} thread{'s' * (threads > 1)}"
+    return Device("cpu", name, memory, _speed("cpu", dtype, 256, 1024, 3), dtype)
 
 
-def _speed(kind: str, side: int, rounds: int) -> float:
-    """Multiply-adds per second of a square product, the fastest of some rounds."""
-    left = torch.ones((side, side), dtype=torch.bfloat16, device=kind)
+def _speed(kind: str, dtype: str, length: int, width: int, rounds: int) -> float:
+    """Multiply-adds per second of a linear layer on so many tokens, the fastest of some rounds."""
+    type_ = number_type(dtype)
+    tokens = torch.ones((length, width), dtype=type_, device=kind)
+    weight = torch.ones((width, width), dtype=type_, device=kind)
     times = []
     for _ in range(rounds + 1):
         start = perf_counter()
-        float((left @ left)[0, 0])  # reading a number waits for the device
+        float(F.linear(tokens, weight)[0, 0])  # reading a number waits for the device
         times.append(perf_counter() - start)
-    return float(side**3 / min(times[1:]))
+    return float(length * width**2 / min(times[1:]))

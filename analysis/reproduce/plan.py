@@ -12,6 +12,9 @@ from litelvlm.analysis.reproduce.work import BASIS, WEIGHT_BYTES, WORKING_BYTES
 from litelvlm.analysis.reproduce.workloads import work_for
 from litelvlm.data.files import atomic_write
 
+FEASIBLE_HOURS = 1000
+"""More than this, about six weeks, and the plan says that the device will not do."""
+
 
 def plan_text(
     settings: Settings, listing: Listing | None, found: Sequence[Room], device: Device
@@ -34,9 +37,12 @@ def plan_text(
             f"{'':14}licence on its page: {r.licence or 'none stated'}; {r.terms}"
             for r in (listing.repositories if listing else ())
         ] or ["  nothing; the files are yours"]
+    unknown = listing is None and bool(settings.assets)
     lines += ["", "Disk:"]
     lines += [
-        f"  {r.folder}: {r.needed / 1e9:.1f} GB still needed, {r.free / 1e9:.1f} GB free"
+        f"  {r.folder}: "
+        + f"{r.needed / 1e9:.1f} GB still needed, " * (not unknown)
+        + f"{r.free / 1e9:.1f} GB free"
         for r in found
     ]
     return "\n".join([*lines, "", *_computing(settings, device), ""])
@@ -57,15 +63,17 @@ def _unlisted(settings: Settings) -> list[str]:
 
 
 def _computing(settings: Settings, device: Device) -> list[str]:
-    speed = f"{device.macs_per_second / 1e12:.2f} T multiply-adds per second"
-    lines = [f"Device: {device.name}, {device.memory / 1e9:.0f} GB, {speed} in bfloat16"]
+    speed = f"{macs_in_words(device.macs_per_second)} multiply-adds per second in {device.dtype}"
+    lines = [f"Device: {device.name}, {device.memory / 1e9:.0f} GB, {speed}"]
     needed = WEIGHT_BYTES + WORKING_BYTES
     if settings.model is None and device.memory < needed:
         lines.append(f"  too little memory: the published model needs about {needed / 1e9:.0f} GB")
     work = work_for(settings)
+    hours = work.hours(device)
     lines += [
         f"Run: {get_target(settings.table).kind.sentence(settings, work)}",
-        f"  about {hours_in_words(work.hours(device))} on this device for "
+        f"  {'not feasible here: ' * (hours > FEASIBLE_HOURS)}"
+        f"about {hours_in_words(hours)} on this device for "
         f"{settings.model or 'the published model'} ({macs_in_words(work.macs)} multiply-adds)",
         f"  estimated from {BASIS}",
     ]
@@ -73,13 +81,15 @@ def _computing(settings: Settings, device: Device) -> list[str]:
 
 
 def macs_in_words(macs: float) -> str:
-    """Multiply-adds in peta, or in tera where they are few.
+    """Multiply-adds in peta, or in tera or giga where they are few.
 
     Example:
-        >>> macs_in_words(2.34e16), macs_in_words(4.5e12)
-        ('23.4 P', '4.5 T')
+        >>> macs_in_words(2.34e16), macs_in_words(4.5e12), macs_in_words(3.2e10)
+        ('23.4 P', '4.5 T', '32.0 G')
     """
-    return f"{macs / 1e15:.1f} P" if macs >= 1e14 else f"{macs / 1e12:.1f} T"
+    if macs >= 1e14:
+        return f"{macs / 1e15:.1f} P"
+    return f"{macs / 1e12:.1f} T" if macs >= 1e11 else f"{macs / 1e9:.1f} G"
 
 
 def hours_in_words(hours: float) -> str:

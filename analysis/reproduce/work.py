@@ -26,8 +26,8 @@ EFFICIENCY = 0.3
 BASIS = (
     "multiply-adds of the image towers, the language model and the mask decoder, at "
     f"{EFFICIENCY:.0%} of the speed that matrix products were just measured to have here; reading "
-    "files, converting and the report come on top, and what the sweep shares between passes comes "
-    "off"
+    "files, converting and the report are not counted, and what the sweep shares between passes is "
+    "not subtracted"
 )
 """How the plan estimates hours."""
 

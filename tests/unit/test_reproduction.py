@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -217,6 +218,26 @@ def test_a_miniature_is_planned_by_its_own_sizes():
     assert "nothing; the files are yours" in text
 
 
+def test_the_rehearsal_is_planned_in_the_number_type_that_it_runs_in(tmp_path, capsys):
+    command = ["reproduce", "refseg", "--model", "embedded", "--data", "embedded", "--device"]
+    command += ["cpu", "--splits", "refcoco/val", "--images", "4", "--draws", "1", "--plan"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "G multiply-adds per second in float32" in said.out
+    assert re.search(r"^  about \d+ minutes? on this device for embedded", said.out, re.MULTILINE)
+    assert "1 split, " in said.out
+    assert "measuring the speed of the device" in said.err
+
+
+def test_a_device_that_would_need_months_is_called_not_feasible():
+    asked = settings()
+    hours = work_for(asked).hours(A100)
+    slow = A100._replace(macs_per_second=A100.macs_per_second * hours / 1001)
+    text = plan_text(asked, None, (), slow)
+    assert "  not feasible here: about 1,001 hours on this device for the published" in text
+    assert "not feasible" not in plan_text(asked, None, (), slow._replace(macs_per_second=1e13))
+
+
 def test_a_plan_without_the_hub_says_what_is_known(tmp_path, capsys, monkeypatch):
     def unreachable(*args):
         raise ConnectionError("the hub cannot be reached")
@@ -229,6 +250,7 @@ def test_a_plan_without_the_hub_says_what_is_known(tmp_path, capsys, monkeypatch
                  "about 39.8 GB of disk", "GB free", "Device: ", "on this device for the published",
                  "lmms-lab-encoder/RefCOCO or lmms-lab/RefCOCO"):  # fmt: skip
         assert part in said.out
+    assert "still needed" not in said.out
     assert "the hub cannot be reached" in said.err
     assert main([command[0], "refseg", "--splits", "refcoco/val", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().out == ""

@@ -27,6 +27,7 @@ from litelvlm.analysis.reproduce.workloads import cached_bytes
 from litelvlm.analysis.runs.locks import Shard, hold
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.data.files import atomic_write
+from litelvlm.models.glamm.checkpoints.source import usual_number_type
 
 
 def run(verb: Reproduce) -> int:
@@ -109,7 +110,9 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
 def planned(verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None) -> str:
     """The plan as text."""
     found = disks(verb, settings, place, listing)
-    return plan_text(settings, listing, found, see_device(verb.device))
+    print_status("measuring the speed of the device")
+    device = see_device(verb.device, usual_number_type(settings.model))
+    return plan_text(settings, listing, found, device)
 
 
 def disks(

@@ -58,7 +58,8 @@ def _work(settings: Settings, sizes: Sizes) -> Work:
 
 def _sentence(settings: Settings, work: Work) -> str:
     return (
-        f"{images_in_words(settings, work)}, {len(settings.splits)} splits, "
+        f"{images_in_words(settings, work)}, "
+        f"{len(settings.splits)} split{'s' * (len(settings.splits) > 1)}, "
         f"{len(settings.methods)} methods at {len(settings.tokens)} budgets, "
         f"{settings.draws} draws of the official protocol"
     )

@@ -26,7 +26,12 @@ from litelvlm.models.glamm.checkpoints.config import (
     read_config,
     sam_config,
 )
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
+from litelvlm.models.glamm.checkpoints.source import (
+    EMBEDDED,
+    clip_source,
+    locate,
+    usual_number_type,
+)
 from litelvlm.models.glamm.checkpoints.weights import load_into
 from litelvlm.models.glamm.compiled import check_compile, compile_parts
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
@@ -101,7 +106,7 @@ def load_model(
             f"quantise={quantise!r} and compile={compile!r} do not go together: packed weights "
             "have kernels of their own; leave one out"
         )
-    kind = number_type(dtype, "float32" if name in EMBEDDED else "bfloat16")
+    kind = number_type(dtype, usual_number_type(name))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     check_compile(compile, place, attn)
     chosen = options or GlammOptions()

@@ -30,6 +30,19 @@ class CheckpointSource(NamedTuple):
     commit: str
 
 
+def usual_number_type(name: str | Path | None) -> str:
+    """The number type that a model runs in unless another is asked for.
+
+    Args:
+        name: As ``load_model`` takes it; None stands for the published checkpoint.
+
+    Example:
+        >>> usual_number_type("embedded"), usual_number_type(None)
+        ('float32', 'bfloat16')
+    """
+    return "float32" if name in EMBEDDED else "bfloat16"
+
+
 def locate(name: str | Path, revision: str | None = None, fetch: bool = True) -> CheckpointSource:
     """Find the files of a model; a hub id is fetched once and then read from the local copy.
 
