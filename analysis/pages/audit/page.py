@@ -70,6 +70,11 @@ def _placed(tables: Sequence[Audited]) -> str:
     entries = [statement for table in tables for statement in table.statement]
     whole = sum(all(source.lines for source in statement.sources) for statement in entries)
     told = f"{whole} of {len(entries)} entries name file, lines and commit."
+    pages = sum(
+        all(source.file.endswith(".md") for source in statement.sources) for statement in entries
+    )
+    if pages:
+        told += f" For {pages} of them that is a README: the code itself is not stored."
     return told if whole == len(entries) else f"{told} In the others the function is named."
 
 
