@@ -213,7 +213,7 @@ def test_it_says_at_the_start_what_is_not_installed(monkeypatch, capsys, tmp_pat
     """Both files are complete here; then one package each is not there, or too old, or too new."""
     assert needs.lacking() == {}
     there = needs.distribution
-    versions = {"pandas": "2.2.3", "numpy": "2.5.2", "captum": None, "timm": None}
+    versions = {"pandas": "2.2.3", "transformers": "6.0.0", "captum": None, "timm": None}
 
     def some(name):
         if name not in versions:
@@ -228,7 +228,7 @@ def test_it_says_at_the_start_what_is_not_installed(monkeypatch, capsys, tmp_pat
         main()
     said = capsys.readouterr().err
     assert "pandas>=3.0, which gpu-base.txt needs, is version 2.2.3" in said
-    assert "numpy<2.5,>=2.2, which gpu-requirements.txt needs, is version 2.5.2" in said
+    assert "transformers<6,>=5.17, which gpu-base.txt needs, is version 6.0.0" in said
     assert "captum>=0.9, which gpu-requirements.txt needs, is not installed" in said
     assert "timm>=1.0, which gpu-base.txt needs, is not installed" in said
     assert "pip install --no-deps -r benchmarks/gpu-requirements.txt" in said
