@@ -1,11 +1,17 @@
-"""The type of a NumPy array, whatever its numbers are.
+"""The types of NumPy arrays; jaxtyping's brackets around them state the numbers and the shape.
 
-jaxtyping's brackets around it state the kind of numbers and the shape; `make shapes` checks both.
+`make shapes` checks both. They are written out because ``numpy.typing.NDArray`` is a `type` alias
+in NumPy 2.5, which jaxtyping 0.3.11 cannot read.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from numpy.typing import NDArray
+import numpy as np
+
+Kind = TypeVar("Kind", bound=np.generic)  # type: ignore[explicit-any]
+
+NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Kind]]  # type: ignore[explicit-any]
+"""An array of one kind of numbers, of any shape."""
 
 # NumPy types the numbers of an array as Any unless one kind is named; the brackets name the kind.
 Array: TypeAlias = NDArray[Any]  # type: ignore[explicit-any]

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
+from litelvlm.arrays import NDArray
 
 
 class CrossedTrainings(NamedTuple):

@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from numpy.typing import NDArray
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
-from litelvlm.arrays import Array
+from litelvlm.arrays import Array, NDArray
 
 PERMUTATIONS = 10_000
 _CHUNK = 1_000

@@ -1,12 +1,14 @@
 """Is everything installed that the GPU programme needs? Names what is not, and what needs it."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from benchmarks.gpu.parts import PARTS, Part
 
 ROOT = Path(__file__).parents[2]
 BASE, CARRIED = (ROOT / "benchmarks" / f"gpu-{name}.txt" for name in ("base", "requirements"))
@@ -18,8 +20,8 @@ def read(path: Path) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
-def lacking() -> list[str]:
-    """What is missing or has another version than it should, each with who needs it.
+def lacking() -> dict[str, str]:
+    """What is missing or has another version than it should, by package, with who needs it.
 
     The packages of both files are looked at, and whatever these need in turn. The ranges are those
     of ``BASE`` and of pyproject.toml. Elsewhere the name counts alone: wheels that are carried
@@ -35,7 +37,7 @@ def lacking() -> list[str]:
             if wanted is None:
                 wanted = listed if path == BASE else Requirement(listed.name)
             found = dict(_problems(wanted, path.name, seen, ranged=True)) | found
-    return list(found.values())
+    return found
 
 
 def _problems(
@@ -58,14 +60,29 @@ def _problems(
             yield from _problems(inner, wanted.name, seen, ranged=False)
 
 
-def refusal() -> str:
-    """What to do about it; empty if nothing is missing."""
-    problems = lacking()
-    if not problems:
+def refusal(problems: Mapping[str, str]) -> str:
+    """What to do about it; empty if nothing is missing that every part needs."""
+    if not problems.keys() - {name for part in PARTS for name in part.needs}:
         return ""
     return (
         "this Python cannot run the programme:\n  "
-        + "\n  ".join(problems)
+        + "\n  ".join(problems.values())
         + f"\ninstall what {BASE.name} names, then: python -m pip install --no-deps -r "
         f"{CARRIED.relative_to(ROOT).as_posix()}"
+    )
+
+
+def without(parts: Sequence[Part], problems: Collection[str]) -> list[Part]:
+    """The parts that need one of these packages for themselves."""
+    return [part for part in parts if set(part.needs) & set(problems)]
+
+
+def notice(left_out: Sequence[Part], problems: Mapping[str, str]) -> str:
+    """Which parts are left out, why, and what to install."""
+    needed = {name for part in left_out for name in part.needs if name in problems}
+    pins = [str(wanted) for wanted in read(CARRIED) if canonicalize_name(wanted.name) in needed]
+    return (
+        f"left out: {', '.join(part.name for part in left_out)}\n  "
+        + "\n  ".join(problems[name] for name in sorted(needed))
+        + f"\n  for these parts: python -m pip install --no-deps {' '.join(pins)}"
     )

@@ -19,6 +19,7 @@ class Part(NamedTuple):
         command: What Python runs on a GPU; "{out}" stands for the part's folder.
         tiny: The same at miniature size on a processor.
         minutes: Longest time; what is not done by then is stopped.
+        needs: Packages that this part alone needs; without them it is left out.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Part(NamedTuple):
     command: str
     tiny: str
     minutes: float = 8.0
+    needs: Sequence[str] = ()
 
 
 PARTS: Sequence[Part] = (
@@ -121,12 +123,14 @@ PARTS: Sequence[Part] = (
         "What do 8-bit weights of the language model change in time and memory?",
         f"{_BENCH} --quantise int8 --rounds 20 --warm-up 3",
         f"{_TINY_BENCH} --quantise int8 --prefill-only",
+        needs=("bitsandbytes",),
     ),
     Part(
         "nf4",
         "What do 4-bit weights (NF4) change?",
         f"{_BENCH} --quantise nf4 --rounds 20 --warm-up 3",
         f"{_TINY_BENCH} --quantise nf4 --prefill-only",
+        needs=("bitsandbytes",),
     ),
     Part(
         "family",

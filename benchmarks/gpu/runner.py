@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from subprocess import Popen
 
@@ -127,9 +127,7 @@ def write_summary(out: Path, states: Mapping[str, str]) -> Path:
         "command": "python -m benchmarks.gpu" + (" --tiny" if first["tiny"] else ""),
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {
-            found.metadata["Name"]: found.version for found in map(distribution, _shown_packages())
-        },
+        "packages": _versions(),
         "gpus": clocks(),
         "parts": {
             name: {"state": states[name], "asks": record["asks"], "seconds": record["seconds"]}
@@ -141,8 +139,16 @@ def write_summary(out: Path, states: Mapping[str, str]) -> Path:
     return path
 
 
-def _shown_packages() -> list[str]:
-    return sorted(wanted.name for path in (BASE, CARRIED) for wanted in read(path))
+def _versions() -> dict[str, str | None]:
+    """Versions of both lists; None for a package that is not there."""
+    versions: dict[str, str | None] = {}
+    for name in sorted(wanted.name for path in (BASE, CARRIED) for wanted in read(path)):
+        try:
+            found = distribution(name)
+            versions[found.metadata["Name"]] = found.version
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions
 
 
 def _environment(folder: Path) -> Mapping[str, str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from numpy.typing import NDArray
+
+from litelvlm.arrays import NDArray
 
 Floats = NDArray[np.float64]
 Mask = Bool[NDArray[np.bool_], "height width"] | UInt8[NDArray[np.uint8], "height width"]

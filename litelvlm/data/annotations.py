@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 from jaxtyping import UInt8
-from numpy.typing import NDArray
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError, decode_mask
 from litelvlm.data.safe.shown import shown

@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.typing import NDArray
 from PIL import Image
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 from jaxtyping import Bool
-from numpy.typing import NDArray
+
+from litelvlm.arrays import NDArray
 
 Point = tuple[int, int]
 

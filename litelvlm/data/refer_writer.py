@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.data.outlines import outline_polygons

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 
+from litelvlm.arrays import NDArray
 from litelvlm.metrics.scores import Counts, Floats, checked_counts
 
 EMPTY_BELOW = 50

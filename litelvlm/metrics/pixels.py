@@ -5,10 +5,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, UInt8
-from numpy.typing import NDArray
 from torch import Tensor
 
-from litelvlm.arrays import Array
+from litelvlm.arrays import Array, NDArray
 from litelvlm.names import check_name
 
 IGNORE = 255

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
+
+from litelvlm.arrays import NDArray
 
 Floats = NDArray[np.float64]
 Counts = Sequence[int] | NDArray[np.int64] | NDArray[np.int32] | Floats

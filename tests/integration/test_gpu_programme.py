@@ -211,9 +211,9 @@ def test_without_a_gpu_the_full_size_is_refused(monkeypatch, capsys, tmp_path):
 
 def test_it_says_at_the_start_what_is_not_installed(monkeypatch, capsys, tmp_path):
     """Both files are complete here; then one package each is not there, or too old, or too new."""
-    assert needs.lacking() == []
+    assert needs.lacking() == {}
     there = needs.distribution
-    versions = {"pandas": "2.2.3", "numpy": "2.5.2", "captum": None, "timm": None}
+    versions = {"pandas": "2.2.3", "transformers": "6.0.0", "captum": None, "timm": None}
 
     def some(name):
         if name not in versions:
@@ -228,10 +228,74 @@ def test_it_says_at_the_start_what_is_not_installed(monkeypatch, capsys, tmp_pat
         main()
     said = capsys.readouterr().err
     assert "pandas>=3.0, which gpu-base.txt needs, is version 2.2.3" in said
-    assert "numpy<2.5,>=2.2, which gpu-requirements.txt needs, is version 2.5.2" in said
+    assert "transformers<6,>=5.17, which gpu-base.txt needs, is version 6.0.0" in said
     assert "captum>=0.9, which gpu-requirements.txt needs, is not installed" in said
     assert "timm>=1.0, which gpu-base.txt needs, is not installed" in said
     assert "pip install --no-deps -r benchmarks/gpu-requirements.txt" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def hide(monkeypatch):
+    """Makes packages look as if they were not installed."""
+
+    def hidden(*names, there=needs.distribution):
+        def some(name):
+            if name in names:
+                raise PackageNotFoundError(name)
+            return there(name)
+
+        monkeypatch.setattr(needs, "distribution", some)
+        monkeypatch.setattr(runner, "distribution", some)
+
+    return hidden
+
+
+def test_a_package_of_some_parts_leaves_out_only_these(hide, monkeypatch, capsys):
+    hide("bitsandbytes")
+    monkeypatch.setattr(sys, "argv", ["gpu", "--list"])
+    assert main() == 0
+    listed, left_out = capsys.readouterr().out.split("left out: ")
+    able = [line.split()[0] for line in listed.splitlines()]
+    assert able == [part.name for part in PARTS if part.name not in {"int8", "nf4"}]
+    assert left_out.splitlines() == [
+        "int8, nf4",
+        "  bitsandbytes, which gpu-requirements.txt needs, is not installed",
+        "  for these parts: python -m pip install --no-deps bitsandbytes==0.50.2",
+    ]
+    monkeypatch.setattr(sys, "argv", ["gpu", "--list", "--parts", "checks"])
+    assert main() == 0
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_what_is_not_left_out_runs(hide, monkeypatch, capsys, tmp_path):
+    hide("bitsandbytes")
+    parts = [
+        part_of("-c 'print(1)'"),
+        part_of("-c 1", needs=["bitsandbytes"])._replace(name="int8"),
+    ]
+    monkeypatch.setattr("benchmarks.gpu.__main__.PARTS", parts)
+    monkeypatch.setattr(sys, "argv", ["gpu", "--tiny", "--out", str(tmp_path)])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("left out: int8\n")
+    found = json.loads((tmp_path / "summary.json").read_text())
+    assert list(found["parts"]) == ["small"]
+    assert found["packages"]["bitsandbytes"] is None
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--parts", "int8"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "no part can run\nleft out: int8\n" in capsys.readouterr().err
+
+
+def test_a_package_of_all_parts_refuses_the_programme(hide, monkeypatch, capsys, tmp_path):
+    hide("bitsandbytes", "captum")
+    monkeypatch.setattr(sys, "argv", ["gpu", "--tiny", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr()
+    assert "captum>=0.9, which gpu-requirements.txt needs, is not installed" in said.err
+    assert "bitsandbytes, which gpu-requirements.txt needs, is not installed" in said.err
+    assert "left out" not in said.out
     assert not (tmp_path / "out").exists()
 
 
@@ -248,7 +312,7 @@ def test_what_another_package_needs_is_named_with_it(monkeypatch):
     monkeypatch.setattr(needs, "distribution", without)
     monkeypatch.setattr(needs, "CARRIED", needs.ROOT / "no such file")
     monkeypatch.setattr(needs, "read", lambda path: [needs.Requirement("ftfy")])
-    assert needs.lacking() == ["wcwidth, which ftfy needs, is not installed"]
+    assert needs.lacking() == {"wcwidth": "wcwidth, which ftfy needs, is not installed"}
 
 
 def test_the_two_lists_are_the_packages_of_the_project():

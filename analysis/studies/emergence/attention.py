@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.text_attention import attention_measures, carried_shares
 from litelvlm.analysis.signals.text_sinks import sos_ranks
+from litelvlm.arrays import NDArray
 from litelvlm.clip.probes.text import text_flow, trace_text
 from litelvlm.clip.tower import Tower
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from litelvlm.analysis.inputs.labels import TokenLabels, label_tokens, skip_reason
+from litelvlm.arrays import NDArray
 from litelvlm.clip.probes.last_blocks import without_direction
 from litelvlm.clip.probes.text import Edit, edited_embeds, trace_text
 from litelvlm.embedded.family.captions import draw_informative, draw_uninformative

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
@@ -19,6 +18,7 @@ from litelvlm.analysis.studies.emergence.outcomes import (
     outcome_table,
     trajectory_table,
 )
+from litelvlm.arrays import NDArray
 
 FOLLOWED = ("found", "sink", "sink_captions", "reversal", "reversal_true", "reversal_absent")
 """Outcomes whose way through the training is kept."""

@@ -24,7 +24,8 @@ from functools import cache
 from typing import Never
 
 import numpy as np
-from numpy.typing import NDArray
+
+from litelvlm.arrays import NDArray
 
 LEVELS = 5
 """Of containers; a table has five: references, their fields, sentences, their fields, words."""

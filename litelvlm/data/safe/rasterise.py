@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.safe.shown import shown
 
 MAX_PARTS = 10_000

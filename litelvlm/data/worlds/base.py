@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from numpy.typing import NDArray
+
+from litelvlm.arrays import NDArray
 
 Kind = Literal["category", "attribute", "place", "relation"]
 

@@ -5,8 +5,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.base import Kind, SceneExpression, WorldLevel
 from litelvlm.data.worlds.referring import Attribute, P, Place, Point, Relation, topic
 

@@ -4,7 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
+
+from litelvlm.arrays import NDArray
 
 
 @lru_cache(maxsize=256)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from litelvlm.arrays import NDArray
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.worlds.pictograms.categories import Appearance, Inventory

@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.data.worlds.pictograms.objects import TINTS
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES

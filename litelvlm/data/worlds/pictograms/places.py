@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.noise import smooth_noise
 
 Field = NDArray[np.float32]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.typing import NDArray
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.base import Scene
 from litelvlm.data.worlds.canvas import (
     canvas_size,

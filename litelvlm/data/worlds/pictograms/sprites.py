@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 from PIL import Image
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.canvas import Region
 from litelvlm.data.worlds.pictograms.atlas import ATLAS, COLUMNS, SIDE
 from litelvlm.data.worlds.pictograms.categories import pictures

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.typing import NDArray
 
+from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.canvas import Region
 from litelvlm.data.worlds.noise import smooth_noise
 from litelvlm.data.worlds.shapes.objects import COLOURS, SceneObject
