@@ -6,7 +6,9 @@ a CLIP of the same seed that never had it. Stored are cIoU at several budgets on
 val, with intervals over images, and the reversal index of both CLIPs as ``benchmarks/recipes.py``
 measures it.
 
-Trainings resume. Everything is float32, which a processor without bfloat16 instructions needs.
+With ``--pointing`` they first learn to point at tokens without masks, as in the shipped recipe; the
+stored numbers are without it. Trainings resume. Everything is float32, which a processor without
+bfloat16 instructions needs.
 """
 
 import argparse
@@ -66,7 +68,7 @@ def adapted(arm: str, pointing: int, steps: int, out: Path, pool: ScenePool) -> 
         if isinstance(part, nn.Linear):
             part.reset_parameters()
     helper = PointingHelper(model.llama.config.hidden_size, pool.world)
-    folder = out / arm.replace(" ", "-")
+    folder = out / f"{arm.replace(' ', '-')}-{pointing}-{steps}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, n_steps in (("point", pointing), ("joint", steps)):
         stage = Stage(

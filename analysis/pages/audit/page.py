@@ -74,7 +74,7 @@ def _placed(tables: Sequence[Audited]) -> str:
         all(source.file.endswith(".md") for source in statement.sources) for statement in entries
     )
     if pages:
-        told += f" For {pages} of them that is a README: the code itself is not stored."
+        told += f" In {pages} of them the file is a README: the code itself is not stored."
     return told if whole == len(entries) else f"{told} In the others the function is named."
 
 
