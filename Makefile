@@ -2,7 +2,7 @@
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
 # make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
-# make test   every test, offline: make suite (a process a core with one thread each) and make lmms
+# make test   every test, offline: make suite (some processes with one thread each) and make lmms
 # make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
 #             lmms-eval needs an older protobuf; make test runs them too
 # make shapes the tests of parts and models once more, with every annotation checked at run time:
@@ -41,8 +41,10 @@ audit: $(STAMP)
 test: $(STAMP) $(LSTAMP)
 	$(MAKE) --no-print-directory --jobs 2 suite lmms
 
-# A process a core. Slow files stand in front, so none of them is left for the end.
-WORKERS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process more than there are cores, because many tests wait for processes of their own.
+# Slow files stand in front, so none of them is left for the end.
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
+WORKERS := -n $(shell expr $(CORES) + 1) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
 suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)

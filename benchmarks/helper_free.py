@@ -39,14 +39,15 @@ BUDGETS = (48, 16)
 CPU = torch.device("cpu")
 
 
-def recipe_without_helper(autocast: bool) -> Recipe:
-    """The shipped recipe, but for the helper."""
+def recipe_without_helper(share: float, autocast: bool) -> Recipe:
+    """The shipped recipe with a share of its steps, but for the helper."""
     shipped = replace(RECIPES["pictograms"], helper=0.0, helper_from=0)
-    stages = {
-        name: replace(getattr(shipped, name), autocast=autocast, save_every=50)
-        for name in ("clip", "point", "joint")
+    stages = {name: getattr(shipped, name) for name in ("clip", "point", "joint")}
+    shorter = {
+        name: replace(stage, steps=round(share * stage.steps), autocast=autocast, save_every=50)
+        for name, stage in stages.items()
     }
-    return replace(shipped, **stages)
+    return replace(shipped, **shorter)
 
 
 def train(recipe: Recipe, out: Path) -> Glamm:
@@ -81,9 +82,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
+    parser.add_argument("--share", type=float, default=1.0, help="of the steps of each stage")
     parser.add_argument("--float32", action="store_true", help="train without bfloat16")
     given = parser.parse_args()
-    recipe = recipe_without_helper(autocast=not given.float32)
+    recipe = recipe_without_helper(given.share, autocast=not given.float32)
     arms = {}
     for arm, model in (
         ("with helper", load_model("embedded", dtype="float32", device="cpu")),

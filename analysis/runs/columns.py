@@ -43,8 +43,11 @@ def check_rows(rows: Iterable[Mapping[str, object]], columns: Sequence[Column]) 
         >>> check_rows([{"layer": 3}], [Column("layer", int, "Block, from 0.")])
     """
     known: dict[str, Column] = {}
+    fitting = set[tuple[str, type]]()  # whether a value fits is a matter of its type alone
     for row in rows:
         for name, value in row.items():
+            if (name, type(value)) in fitting:
+                continue
             if name not in known:
                 known[name] = _described(name, columns)
             if not known[name].fits(value):
@@ -52,6 +55,7 @@ def check_rows(rows: Iterable[Mapping[str, object]], columns: Sequence[Column]) 
                     f"column {name!r} holds {value!r}, which is no {known[name].kind.__name__}; "
                     "change the value, or the table of columns of this study"
                 )
+            fitting.add((name, type(value)))
 
 
 def _described(name: str, columns: Sequence[Column]) -> Column:

@@ -68,4 +68,6 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
 def training_rows(part: pd.DataFrame) -> ItemResult:
     """Rows of one training as plain values."""
     plain = part.astype({"value": "float64", "sd": "float64"})
-    return ItemResult([{str(k): v for k, v in row.items()} for row in plain.to_dict("records")])
+    names = [str(name) for name in plain.columns]
+    columns = [plain[name].tolist() for name in names]
+    return ItemResult([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
