@@ -1,11 +1,13 @@
 """What `faults.py` kills: a command that can be given again, and how its results are compared."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import fault_clock
 import fault_family
+import fault_reproduce
 import pandas as pd
 from safetensors.torch import load_file
 
@@ -45,6 +47,7 @@ class Job:
         compare: What differs between two finished output folders.
         says: What an interrupted process prints.
         workers: Whether it has worker processes that can be killed.
+        around: What must be there for all its starts, given the folder of the job.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Job:
     compare: Compare
     says: str = "interrupted"
     workers: bool = False
+    around: Callable[[Path], AbstractContextManager[object]] = nullcontext
 
 
 def study(name: str, *more: str) -> Callable[[Path], int]:
@@ -126,6 +130,23 @@ def same_measures(first: Path, second: Path) -> list[str]:
     return same_frames(one, two) + debris(second)
 
 
+def same_reproduction(first: Path, second: Path) -> list[str]:
+    """Converted weights, rows of the one run, lines of the card, and the pages of the report."""
+    names = [
+        {path.relative_to(folder) for path in folder.glob("models/*/*.safetensors")}
+        for folder in (first, second)
+    ]
+    pages = {path.relative_to(first) for path in first.glob("report/*.html")}
+    found = [] if names[0] and names[0] == names[1] else ["converted weights: other files"]
+    found += [
+        f"{name} differs"
+        for name in sorted((names[0] & names[1]) | pages)
+        if (first / name).read_bytes() != (second / name).read_bytes()
+    ]
+    left = [path.name for path in second.rglob("*.part")]
+    return found + left + same_run(first / "runs", second / "runs") + debris(second)
+
+
 def jobs() -> dict[str, Job]:
     """Every job by its name, in the order in which they run."""
     bench = ["bench", "--rounds", "3", "--warm-up", "1", "--methods", "litelvlm"]
@@ -137,6 +158,12 @@ def jobs() -> dict[str, Job]:
         Job("family", fault_family.train, same_weights),
         Job("measures", fault_family.measure, same_measures),
         Job("ray", study("sweep", "--engine", "ray"), same_run, workers=True),
+        Job(
+            "reproduce",
+            fault_reproduce.reproduce,
+            same_reproduction,
+            around=fault_reproduce.serve,
+        ),
     ]
     for name in STUDIES:  # whatever a start would have to import first
         table.get_study(name)

@@ -8,7 +8,9 @@ process, which has the libraries loaded, so that kills hit the work. Whenever a 
 end, the results are compared, and the next one begins in an empty folder. Two of three kills are
 SIGKILL, the third is SIGINT (Ctrl-C), after which the process must say so and exit with 130. Of the
 Ray job, every second SIGKILL hits a worker, and no process may be left behind. The job "clock" runs
-under a clock that is set back by a day at every start and by an hour on the way.
+under a clock that is set back by a day at every start and by an hour on the way. The job
+"reproduce" fetches, converts, measures and reports a published table from a hub on the loopback
+address.
 
 Rows, claims and tables, weights and measurements must be equal bit for bit (of the bench: which
 measurements there are, and the counts of operations), and no debris may be left.
@@ -226,7 +228,8 @@ def main() -> int:
         for number, name in enumerate(given.jobs):
             share, rest = divmod(given.kills, len(given.jobs))
             planned = share + (number < rest)
-            results[name] = torment(table[name], Path(folder) / name, planned, draw)
+            with table[name].around(Path(folder) / name):
+                results[name] = torment(table[name], Path(folder) / name, planned, draw)
             keep(earlier | {job: asdict(outcome) for job, outcome in results.items()})
     return int(any(outcome.differs for outcome in results.values()))
 

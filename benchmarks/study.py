@@ -1,10 +1,11 @@
-"""Time and peak memory of all studies from nothing, then resumed.
+"""Time and peak memory of what `make study` runs, from nothing and then resumed.
 
 Usage: ``python benchmarks/study.py [--keep FOLDER]``.
 """
 
 import argparse
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,23 @@ from pathlib import Path
 from time import perf_counter
 
 from common import store
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def words_of_make() -> list[str]:
+    """The arguments that `make study` gives to the command, without the folder of the report."""
+    told = subprocess.run(
+        ["make", "--dry-run", "study"],  # noqa: S607
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.replace("\\\n", " ")
+    words = shlex.split(told.splitlines()[-1])
+    first = words.index("study")
+    return words[first : words.index("--report", first)]
 
 
 def main() -> None:
@@ -26,8 +44,8 @@ def main() -> None:
         folder = kept or Path(temporary)
         if kept:
             kept.mkdir(parents=True)
-        command = ["study", "all", "--model", "embedded", "--data", "embedded"]
-        command += ["--out", f"{folder}/runs", "--report", f"{folder}/report"]
+        job = words_of_make()
+        command = [*job, "--out", f"{folder}/runs", "--report", f"{folder}/report"]
         for name in ("from nothing", "again"):
             start = perf_counter()
             program = Path(sys.executable).with_name("litelvlm")
@@ -40,7 +58,7 @@ def main() -> None:
         {
             "seconds": times,
             "peak_memory_mib": peak,
-            "job": "litelvlm study all, embedded model and data",
+            "job": shlex.join(["litelvlm", *job]),
         },
     )
 

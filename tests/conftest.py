@@ -24,13 +24,19 @@ if "LITELVLM_CACHE" not in os.environ:
 
 gc.disable()  # until all tests are collected: nothing of that is garbage
 
-# Imported before the project, whose import hook would let Python compile them again from source.
-for library in LIBRARIES:
-    import_module(library)
-
 # The same cases in every run; `--hypothesis-profile default` draws others.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
+
+
+def pytest_configure(config):
+    """Import the libraries, unless the tests run in other processes.
+
+    It comes before the project, whose import hook would let Python compile them again from source.
+    """
+    if not config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        for library in LIBRARIES:
+            import_module(library)
 
 
 def pytest_collection_finish():
