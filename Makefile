@@ -19,6 +19,9 @@ STAMP  := $(VENV)/.installed
 LMMS   := .venv-lmms
 LSTAMP := $(LMMS)/.installed
 
+# Compiled modules are kept, whatever the shell says: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: env study audit test suite shapes lmms lint docs notebooks clean
 
 env: $(STAMP)

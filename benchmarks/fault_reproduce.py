@@ -8,8 +8,7 @@ from pathlib import Path
 
 import huggingface_hub.constants as client
 
-ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT), str(ROOT / "tests" / "integration")]
+sys.path += [str(Path(__file__).parents[1] / part) for part in (".", "tests/integration")]
 
 from loopback_hub import make_files, serving
 

@@ -14,7 +14,6 @@ from time import perf_counter
 
 from common import store
 
-
 ROOT = Path(__file__).parents[1]
 
 
