@@ -26,6 +26,9 @@ def serve(folder: Path) -> Iterator[None]:
     """A hub that outlives every start; the client of each start asks it."""
     with serving(make_files(folder / "served", IMAGES)) as hub:
         client.ENDPOINT, client.HF_HUB_OFFLINE = hub.url, False
+        client.HUGGINGFACE_CO_URL_TEMPLATE = (
+            hub.url + "/" + client.HUGGINGFACE_CO_URL_TEMPLATE.split("/", 3)[3]
+        )
         # The client takes pieces of 10 MB, more than a file of the miniature holds.
         client.DOWNLOAD_CHUNK_SIZE = PIECE
         yield
