@@ -5,9 +5,9 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from time import monotonic
 
-import gradio
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +16,11 @@ from litelvlm import get_pruner
 from litelvlm.analysis.pages import demo_app, demo_guard
 from litelvlm.analysis.pages.demo import Answer, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
+
+
+def gradio():
+    """The library, imported where a test needs it: each test process would wait seconds for it."""
+    return import_module("gradio")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +142,7 @@ def page(model, monkeypatch):
 def answer_of(app, waited=0.0):
     """The page's function behind its button, for a request that came so many seconds ago."""
     (found,) = [one.fn for one in app.fns.values() if one.api_name == "compare"]
-    sent = gradio.Request(headers={demo_guard.ARRIVED: repr(monotonic() - waited)})
+    sent = gradio().Request(headers={demo_guard.ARRIVED: repr(monotonic() - waited)})
     return lambda *inputs: found(*inputs, sent)
 
 
@@ -166,7 +171,7 @@ def test_a_request_that_waited_too_long_is_told_so_and_not_computed(page, scene,
     app, threads = page
     scene[0].save(tmp_path / "one.png")
     asked = (str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
-    with pytest.raises(gradio.Error, match="waited for more than 60 seconds"):
+    with pytest.raises(gradio().Error, match="waited for more than 60 seconds"):
         answer_of(app, waited=demo_app.LONGEST_WAIT + 1)(*asked)
     assert threads == []
     answer_of(app, waited=demo_app.LONGEST_WAIT - 30)(*asked)
