@@ -1,7 +1,8 @@
 """Commands in processes of their own that begin with the big libraries already imported.
 
-Importing torch and its companions takes seconds. A server imports them once; each command is a fork
-of it. The project's own modules are imported by each command anew, from the folder it runs in.
+Importing torch and its companions takes seconds. A server imports them once, and the project; each
+command is a fork of it. A command that finds another copy of the project in its folder or on its
+path imports that one anew.
 """
 
 import multiprocessing
@@ -33,9 +34,11 @@ LIBRARIES = (
     "tyro",
 )
 """Imported by the server; none of this project."""
+OWN = ("litelvlm.analysis.cli", "litelvlm.analysis.studies.sweep", "litelvlm.models.glamm.build")
+"""Modules of this project that the server imports, with all that they import."""
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(list(LIBRARIES))
+SERVER.set_forkserver_preload([*LIBRARIES, *OWN])
 
 
 def begin(
@@ -52,7 +55,10 @@ def begin(
     kind, *rest = arguments
     home = folder if kind in ("-m", "-c") else str(Path(kind).parent)
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
-    for module in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+    first = [Path(place).resolve() for place in (home, *filter(None, own))]
+    copied = any((place / "litelvlm").exists() for place in first if place != ROOT)
+    ours = ("tests", "litelvlm") if copied else ("tests",)
+    for module in [name for name in sys.modules if name.partition(".")[0] in ours]:
         del sys.modules[module]  # the folder may hold a package of this name itself
     others = (place for place in sys.path if place and not place.startswith(str(ROOT / "tests")))
     sys.path[:] = [home, *filter(None, own), *others]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from litelvlm import load_refer
 from litelvlm.analysis.api import read_record, read_rows
-from tests.warm import run_python
+from tests.warm import Command, run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -202,15 +202,9 @@ def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
     whole = tmp_path / "whole"
     assert sink(whole, 24).returncode == 0
     out = tmp_path / "interrupted"
-    running = subprocess.Popen(
-        [sys.executable, "-m", "litelvlm.analysis", *SINK, "--limit", "24", "--out", out],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Whoever runs the tests in the background of a shell ignores interrupts, and so would the
-        # study.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    asked = [sys.executable, "-m", "litelvlm.analysis", *SINK, "--limit", "24", "--out", str(out)]
+    with (tmp_path / "errors").open("w") as errors:
+        running = Command(asked, stderr=errors)
     deadline = time.monotonic() + 300
     while (
         not list(out.glob("*/rows/part-*.parquet"))
@@ -219,8 +213,8 @@ def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
     ):
         time.sleep(0.005)
     os.kill(running.pid, signal.SIGINT)
-    _, message = running.communicate(timeout=300)
-    assert running.returncode == 130, message
+    code, message = running.wait(timeout=300), (tmp_path / "errors").read_text()
+    assert code == 130, message
     assert "finished parts are kept" in message
     assert "Traceback" not in message
     kept = {path: path.stat().st_mtime_ns for path in only_run(out).glob("rows/part-*.parquet")}

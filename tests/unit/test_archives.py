@@ -1,7 +1,5 @@
 """Archives of weights that torch would misread, unpack without end or crash on are refused."""
 
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -13,6 +11,7 @@ from litelvlm.data.safe.pickle_shape import check_shapes
 from litelvlm.models.glamm.build import read_clip
 from litelvlm.models.glamm.checkpoints import source
 from litelvlm.models.glamm.checkpoints.shards import check_shard, read_shard
+from tests.warm import run_python
 
 WEIGHTS = {"a.weight": torch.arange(3.0), "b.bias": torch.ones(2, 2).t()}
 
@@ -77,8 +76,7 @@ def test_torch_itself_crashes_on_a_nested_key(tmp_path):
     """What the check is for; a torch that survives it makes the check needless."""
     path = weights(tmp_path / "pytorch_model.bin", {"data.pkl": NESTED})
     script = f"import torch\ntorch.load({str(path)!r}, weights_only=True)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert done.returncode < 0
+    assert run_python(["-c", script]).returncode < 0
 
 
 def test_plans_are_bounded_and_single(tmp_path):
