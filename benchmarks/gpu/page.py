@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.parts import PARTS, Part
-from benchmarks.gpu.runner import RECORD
+from benchmarks.gpu.runner import RECORD, gpu_of
 from benchmarks.gpu.tables import TABLES, clock_of
 from litelvlm.analysis.runs.formatting import markdown_lines
 from litelvlm.embedded.family.training import DONE
@@ -72,8 +72,7 @@ def machines(out: Path) -> list[str]:
             continue
         record, own = read(out / part.name / RECORD), result_of(out / part.name)
         machine = (own or {}).get("machine", {})
-        gpu = record["clocks_before"][0].split(",")[0] if record["clocks_before"] else "no GPU"
-        words = [gpu, f"Python {record['python']}"]
+        words = [gpu_of(record), f"Python {record['python']}"]
         words += [f"{name} {machine[name]}" for name in ("torch", "transformers") if machine]
         words += [f"commit {record['commit'][:12]}"] if record["commit"] else []
         words += ["at miniature size"] if record["tiny"] else []

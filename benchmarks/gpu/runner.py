@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from benchmarks.gpu.needs import BASE, CARRIED, read
 from benchmarks.gpu.parts import Part
@@ -41,6 +42,12 @@ def commit() -> str:
         command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
         found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return found or f"sources {sources_digest()}"
+
+
+def gpu_of(record: Mapping[str, Any]) -> str:
+    """Name of the GPU that a part ran on."""
+    before: list[str] = record["clocks_before"]
+    return before[0].split(",")[0] if before else "no GPU"
 
 
 def is_done(folder: Path, command: list[str]) -> bool:
@@ -112,25 +119,34 @@ def run_part(part: Part, out: Path, tiny: bool = False, again: bool = False) -> 
 
 
 def write_summary(out: Path, states: Mapping[str, str]) -> Path:
-    """One small file about the parts of a call: states, seconds, machine and versions.
+    """One small file about all parts in a folder, and the versions that the last call had.
+
+    A part keeps the commit and the GPU that it ran on, whatever the last call ran on.
 
     Args:
         out: Folder of all parts.
-        states: What ``run_part`` returned, by part.
+        states: What ``run_part`` returned, by part of the last call.
     """
     records = {
-        name: json.loads((out / name / RECORD).read_text(encoding="utf-8")) for name in states
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(out.glob(f"*/{RECORD}"))
     }
-    first = next(iter(records.values()))
+    last = records[next(reversed(states))]
     summary = {
         "date": datetime.now(UTC).date().isoformat(),
-        "command": "python -m benchmarks.gpu" + (" --tiny" if first["tiny"] else ""),
+        "command": "python -m benchmarks.gpu" + (" --tiny" if last["tiny"] else ""),
         "commit": commit(),
         "python": platform.python_version(),
         "packages": _versions(),
         "gpus": clocks(),
         "parts": {
-            name: {"state": states[name], "asks": record["asks"], "seconds": record["seconds"]}
+            name: {
+                "state": states.get(name, record["state"]),
+                "asks": record["asks"],
+                "seconds": record["seconds"],
+                "commit": record["commit"],
+                "gpu": gpu_of(record),
+            }
             for name, record in records.items()
         },
     }

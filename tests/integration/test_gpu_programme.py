@@ -406,6 +406,20 @@ def test_a_summary_names_states_and_versions(monkeypatch, capsys, tmp_path):
     assert again["parts"]["small"]["state"] == "kept"
 
 
+def test_a_part_keeps_the_commit_and_the_gpu_that_it_ran_on(monkeypatch, tmp_path):
+    first, second = part_of("-c 'print(1)'"), part_of("-c 'print(2)'")._replace(name="other")
+    for part, commit, gpu in ((first, "a" * 40, "GPU A"), (second, "b" * 40, "GPU B")):
+        monkeypatch.setattr(runner, "commit", lambda commit=commit: commit)
+        monkeypatch.setattr(runner, "clocks", lambda gpu=gpu: [f"{gpu}, 1, 2"])
+        path = runner.write_summary(tmp_path, {part.name: run_part(part, tmp_path)})
+    found = json.loads(path.read_text())
+    assert found["commit"] == "b" * 40
+    assert {name: (part["state"], part["commit"][0], part["gpu"])
+            for name, part in found["parts"].items()} == {
+        "small": ("done", "a", "GPU A"), "other": ("done", "b", "GPU B")
+    }  # fmt: skip
+
+
 def test_the_check_of_methods_fails_where_a_device_is_wrong():
     def judge(cpu, first, second):
         return judged([[(kept, np.array(logits)) for kept, logits in (cpu, first, second)]])
