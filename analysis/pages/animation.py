@@ -60,8 +60,7 @@ def panels(
             kept = None if whole else get_pruner(method).select(cues, budget)
             (result,) = model.ground([state], [asked], [kept])
             mask = result.mask[0].cpu().numpy()
-            overlap = intersection_union(mask, truth)
-            iou = overlap.intersection / max(overlap.union, 1)
+            iou = intersection_union(mask, truth).iou
             drawn[method, budget] = draw_kept(picture, mask, kept, model.tower), iou
     return drawn
 

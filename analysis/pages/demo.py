@@ -150,11 +150,10 @@ def compare(
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
-    overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
     return Answer(
         draw_kept(picture, whole_mask, None, model.tower, tint),
         draw_kept(picture, few_mask, few.selection, model.tower, tint),
-        overlap.intersection / overlap.union if overlap.union else 1.0,
+        intersection_union(few_mask, whole_mask.astype(np.uint8)).iou,
         few.selection.average
         if isinstance(few.selection, LayerTrace)
         else float(len(selection.indices)),

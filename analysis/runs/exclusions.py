@@ -31,7 +31,7 @@ def exclusion_lines(excluded: Sequence[Exclusion]) -> list[str]:
     """
     alike: dict[tuple[str, ...], list[Exclusion]] = {}
     for entry in excluded:
-        pieces = tuple(re.split(rf"\b{entry.budget}\b", entry.reason))
+        pieces = tuple(re.split(rf"\b{re.escape(str(entry.budget))}\b", entry.reason))
         alike.setdefault(pieces, []).append(entry)
     lines = []
     for pieces, entries in alike.items():

@@ -119,6 +119,11 @@ class Overlap(NamedTuple):
     intersection: int
     union: int
 
+    @property
+    def iou(self) -> float:
+        """Intersection over union; 1 if both masks are empty."""
+        return self.intersection / self.union if self.union else 1.0
+
 
 def intersection_union(
     prediction: Bool[NDArray[np.bool_], "height width"],

@@ -19,16 +19,14 @@ from lmms_eval.tasks.vizwiz_vqa import utils as vizwiz
 from lmms_eval.tasks.vqav2 import utils as vqav2
 
 from litelvlm.metrics.understanding import (
-    circular_accuracy,
     exact_match,
-    mme_scores,
     normalise_answer,
     read_option,
     read_pope,
     score_answer,
     vqa_accuracy,
-    yes_no_scores,
 )
+from tests.question_totals import circular_accuracy, mme_scores, yes_no_scores
 
 N = 200
 WORDS = [

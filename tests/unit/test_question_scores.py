@@ -9,17 +9,15 @@ from litelvlm.analysis.studies.understanding.intervals import intervals_of
 from litelvlm.analysis.studies.understanding.scores import scores_of
 from litelvlm.metrics.understanding import (
     RULES,
-    circular_accuracy,
     exact_match,
-    mme_scores,
     normalise_answer,
     read_mme,
     read_option,
     read_pope,
     score_answer,
     vqa_accuracy,
-    yes_no_scores,
 )
+from tests.question_totals import circular_accuracy, mme_scores, yes_no_scores
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,6 @@ def write(
             shown["layers"] = list(selection.counts)
         if whole is not None:
             other = whole.mask[i].cpu().numpy()
-            both = intersection_union(mask, other.astype("uint8"))
             plain = draw_kept(picture, other, None, model.tower, tints[i])
             panels = {
                 f'"{text}"': picture,
@@ -100,7 +99,7 @@ def write(
             page = atomic_write(beside(name, "compare"), png(side_by_side(panels)))
             shown["compare"] = str(page)
             shown["pixels_unpruned"] = int(other.sum())
-            shown["agreement"] = both.intersection / both.union if both.union else 1.0
+            shown["agreement"] = intersection_union(mask, other.astype("uint8")).iou
         found.append(shown)
     return found
 

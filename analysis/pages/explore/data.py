@@ -16,7 +16,7 @@ from litelvlm.analysis.studies.sweep.passes import SweepContext, expression_pass
 from litelvlm.clip.geometry import Crop
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression, Sample
-from litelvlm.metrics import intersection_union, iou
+from litelvlm.metrics import intersection_union
 from litelvlm.models.requests import equal_batches
 from litelvlm.pruning import LayerTrace, Selection
 
@@ -75,7 +75,7 @@ def expression_view(
             overlap = intersection_union(mask, sample.mask(expression), config.doubled)
             selections.setdefault(made.method, {})[made.budget] = {
                 "mask": pack_mask(mask, size),
-                "iou": round(float(iou([overlap.intersection], [overlap.union], exact=True)[0]), 4),
+                "iou": round(overlap.iou, 4),
                 **roles_view(result.selection, model.n_tokens),
             }
     return {

@@ -25,7 +25,7 @@ from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
-from litelvlm.metrics import intersection_union, iou
+from litelvlm.metrics import intersection_union
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
@@ -206,8 +206,7 @@ def mask_ious(
             zip(sample.expressions, results, strict=True)
         ):
             mask = result.mask[0].cpu().numpy()
-            counts = intersection_union(mask, target_mask(sample, expression))
-            found[name, number] = float(iou([counts.intersection], [counts.union], exact=True)[0])
+            found[name, number] = intersection_union(mask, target_mask(sample, expression)).iou
     return found
 
 

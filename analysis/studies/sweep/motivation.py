@@ -118,8 +118,7 @@ def _example(
         chosen = method.pruner(0 if method.seeded else None).select(posed.cues, budget)
         (result,) = model.ground([posed.state], [posed.conversation], [chosen])
         mask = result.mask[0].cpu().numpy()
-        overlap = intersection_union(mask, sample.mask(expression), config.doubled)
-        ious.append(overlap.intersection / overlap.union if overlap.union else 1.0)
+        ious.append(intersection_union(mask, sample.mask(expression), config.doubled).iou)
         panels.append(draw_kept(posed.picture, mask, chosen, model.tower))
     words, attention = eos_attention(model, posed.conversation)
     return MotivationExample(

@@ -1,16 +1,10 @@
-"""Scores of whole sets of answers that are no mean over questions: POPE, MME, MMBench."""
+"""Totals of POPE, MME and MMBench in their plainest form; the study resamples the same sums."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import nan
 
-PERCEPTION = (
-    "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark",
-    "artwork", "OCR",
-)  # fmt: skip
-"""MME's ten categories of perception; 200 points each."""
-COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
-"""MME's four categories of cognition; 200 points each."""
+from litelvlm.metrics.understanding import COGNITION, PERCEPTION
 
 
 def yes_no_scores(said: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
