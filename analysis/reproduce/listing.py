@@ -99,9 +99,35 @@ class Listing(Frozen):
         known = ", ".join(repository.role for repository in self.repositories)
         raise ValueError(f"the listing has no {role!r}; it has {known}")
 
+    def part(self, assets: Iterable[Asset], splits: Sequence[tuple[str, str]]) -> "Listing":
+        """What some assets and splits need of it.
+
+        Raises:
+            ValueError: If an asset is not in it.
+        """
+        found = []
+        for asset in assets:
+            repository = self.of(asset.role)
+            paths = [file.path for file in repository.files]
+            needed = wanted_files(asset, paths, _splits_of(asset, splits))
+            files = tuple(file for file in repository.files if file.path in needed)
+            found.append(repository.model_copy(update={"files": files}))
+        return Listing(repositories=tuple(found), splits=_names(splits))
+
+
+def _splits_of(asset: Asset, splits: Sequence[tuple[str, str]]) -> list[str]:
+    return [split for dataset, split in splits if dataset == asset.role]
+
+
+def _names(splits: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{dataset}/{split}" for dataset, split in splits)
+
 
 def make_listing(
-    assets: Iterable[Asset], splits: Sequence[tuple[str, str]], endpoint: str | None = None
+    assets: Iterable[Asset],
+    splits: Sequence[tuple[str, str]],
+    endpoint: str | None = None,
+    known: Sequence[Repository] = (),
 ) -> Listing:
     """Ask the hub for the files of some repositories.
 
@@ -109,27 +135,29 @@ def make_listing(
         assets: The repositories.
         splits: Data set and split of everything that is needed.
         endpoint: Address of the hub; `HF_ENDPOINT` or the public one by default.
+        known: Repositories whose name and commit are settled already.
 
     Raises:
         ConnectionError: If the hub cannot be reached.
         FileNotFoundError: If a repository exists under none of its names, or lacks a split.
     """
     api = HfApi(endpoint=endpoint, token=False)
+    pinned = {repository.role: repository for repository in known}
     found = [
-        _repository(api, asset, [split for dataset, split in splits if dataset == asset.role])
+        _repository(api, asset, _splits_of(asset, splits), pinned.get(asset.role))
         for asset in assets
     ]
-    return Listing(
-        repositories=tuple(found), splits=tuple(f"{dataset}/{split}" for dataset, split in splits)
-    )
+    return Listing(repositories=tuple(found), splits=_names(splits))
 
 
-def _repository(api: HfApi, asset: Asset, splits: Collection[str]) -> Repository:
-    for name in asset.names:
+def _repository(
+    api: HfApi, asset: Asset, splits: Collection[str], known: Repository | None
+) -> Repository:
+    for name in asset.names if known is None else (known.name,):
         with plain_network_errors(name):
             try:
                 ask = api.model_info if asset.kind == "model" else api.dataset_info
-                info = ask(name)
+                info = ask(name, revision=known.commit if known else None)
             except RepositoryNotFoundError:
                 continue
             except HfHubHTTPError as error:
@@ -182,14 +210,15 @@ def _require(name: str, asset: Asset, files: Sequence[HubFile], splits: Collecti
 def kept_listing(
     path: Path, assets: Sequence[Asset], splits: Sequence[tuple[str, str]], endpoint: str | None
 ) -> Listing:
-    """The listing that a run began with, or a new one that is then kept.
+    """The part of the kept listing that a run needs; what is not in it is asked for and kept.
 
-    A run that goes on takes the commits it began with and needs no network for this.
+    A run that goes on takes the commits it began with and needs no network for this. One that needs
+    more splits asks for them at these commits, so that nothing is mixed from two of them.
 
     Args:
         path: The file that keeps it.
         assets: As for ``make_listing``.
-        splits: As for ``make_listing``; a kept listing of others is made anew.
+        splits: As for ``make_listing``.
         endpoint: As for ``make_listing``.
 
     Raises:
@@ -203,10 +232,25 @@ def kept_listing(
     except (ValidationError, ValueError, RecursionError):
         set_aside(path)
         known = None
-    wanted = {f"{dataset}/{split}" for dataset, split in splits}
+    known = known or Listing(repositories=(), splits=())
     roles = {asset.role for asset in assets}
-    if known and wanted <= set(known.splits) and roles <= {r.role for r in known.repositories}:
-        return known
-    made = make_listing(assets, splits, endpoint)
-    atomic_write(path, made.model_dump_json(indent=1) + "\n")
-    return made
+    listed = {repository.role for repository in known.repositories}
+    if not (roles <= listed and set(_names(splits)) <= set(known.splits)):
+        known = _extended(known, assets, splits, endpoint)
+        atomic_write(path, known.model_dump_json(indent=1) + "\n")
+    return known.part(assets, splits)
+
+
+def _extended(
+    known: Listing,
+    assets: Sequence[Asset],
+    splits: Sequence[tuple[str, str]],
+    endpoint: str | None,
+) -> Listing:
+    """A listing with more assets and splits, those of before at their commits."""
+    before = [(entry.split("/")[0], entry.split("/")[1]) for entry in known.splits]
+    every = list(dict.fromkeys([*before, *splits]))
+    made = make_listing(assets, every, endpoint, known.repositories).repositories
+    roles = {repository.role for repository in made}
+    others = (repository for repository in known.repositories if repository.role not in roles)
+    return Listing(repositories=(*made, *others), splits=_names(every))

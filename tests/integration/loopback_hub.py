@@ -96,6 +96,7 @@ class LoopbackHub:
         spoiled: Names of files whose bytes are not those that the listing promises.
         leave_at: Bytes of a file after which the hub cannot be reached any more, by file name.
         away: Whether every connection is closed without an answer.
+        moved: Whether every repository has a newer commit than at first.
     """
 
     def __init__(self, root: Path) -> None:
@@ -105,7 +106,7 @@ class LoopbackHub:
         self.cut_at: dict[str, int] = {}
         self.spoiled: set[str] = set()
         self.leave_at: dict[str, int] = {}
-        self.away = False
+        self.away = self.moved = False
         self.released = threading.Event()
         hub = self
 
@@ -181,7 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             card = {"license": "apache-2.0"} if parts[0] == "models" else {}
             name = "/".join(parts[1:3])
-            self._json({"id": name, "sha": commit_of(repository), "cardData": card})
+            now = commit_of(f"{repository} later" if self.served.moved else repository)
+            sha = parts[4] if parts[3:4] == ["revision"] else now
+            self._json({"id": name, "sha": sha, "cardData": card})
 
     def _json(self, found: object, code: int = 200, headers: dict[str, str] | None = None) -> None:
         content = json.dumps(found).encode()

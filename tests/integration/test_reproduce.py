@@ -247,6 +247,25 @@ def test_a_pinned_listing_needs_no_network_and_no_network_is_said(
 
 
 @pytest.mark.usefixtures("online")
+def test_more_splits_are_taken_from_the_commits_that_a_run_began_with(files, tmp_path):
+    data, path = DATA["refcoco"], tmp_path / "hub.json"
+    root = tmp_path / "two-splits"
+    shutil.copytree(files, root)
+    shutil.copy(root / OLD_DATA / TABLE, root / OLD_DATA / TABLE.replace("testA", "val"))
+    with serving(root) as hub:
+        first = kept_listing(path, [ASSET, data], WHERE, hub.url)
+        hub.moved = True
+        both = kept_listing(path, [data], [*WHERE, ("refcoco", "val")], hub.url)
+        newer = make_listing([data], WHERE, hub.url)
+    assert newer.of("refcoco").commit != first.of("refcoco").commit
+    assert both.of("refcoco").commit == first.of("refcoco").commit
+    assert len(both.of("refcoco").files) == 2
+    # What is kept has both assets and both splits, and each run takes its own part.
+    assert kept_listing(path, [ASSET, data], WHERE, hub.url) == first
+    assert [file.path for file in first.of("refcoco").files] == [TABLE]
+
+
+@pytest.mark.usefixtures("online")
 def test_a_disk_too_small_is_refused_before_anything_is_fetched(hub, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000_000)
