@@ -77,6 +77,19 @@ def test_medians_and_ratios_are_those_of_the_rounds(rows):
     assert "none" not in tables["ratios"].method.tolist()
 
 
+def test_the_published_times_are_read_back_from_planted_rounds():
+    whole, prefill = (340.89, 265.83, 237.35), (166.25, 74.88, 54.02)
+    arms = zip(("none", "litelvlm", "litelvlm"), (576, 192, 64), whole, prefill, strict=True)
+    tables = efficiency.make_tables(pd.DataFrame([row for arm in arms for row in timings(*arm)]))
+    times = tables["times"].set_index(["component", "k"])["value"]
+    ratios = tables["ratios"].set_index(["component", "k"])["ratio"]
+    for component, planted in (("end_to_end", whole), ("llm", prefill)):
+        for k, value in zip((576, 192, 64), planted, strict=True):
+            assert times[component, k] == pytest.approx(1.02 * value)
+        for k, value in zip((192, 64), planted[1:], strict=True):
+            assert ratios[component, k] == pytest.approx(planted[0] / value)
+
+
 def test_break_even_is_the_largest_budget_that_is_faster(rows):
     table = efficiency.make_tables(rows)["break_even"].set_index("method")
     # At 144 tokens the method costs 2 % more than it saves.

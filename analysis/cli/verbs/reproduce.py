@@ -45,11 +45,13 @@ class Reproduce(Printing):
     tokens: tuple[int, ...] | None = None
     """Budgets as published, of 576 visual tokens (default: those of the table)."""
     draws: int | None = None
-    """Draws of the official protocol (default: 5; 2 with --quick)."""
+    """Draws of the official protocol (default: 5; 2 with --quick; efficiency draws nothing)."""
     images: int | None = None
-    """Images of each split, a balanced part (default: all; 100 with --quick)."""
+    """Images of each split, a balanced part (default: all; with --quick 100 for refseg, 40 for
+    ablation; efficiency takes one)."""
     model: str | None = None
-    """A checkpoint folder of your own, or "embedded" for a rehearsal (default: the hub's)."""
+    """A copy of the published checkpoint that you have, or "embedded" for a rehearsal (default: the
+    hub's)."""
     clip: str | None = None
     """CLIP's folder, where --model has none inside."""
     data: str | None = None
@@ -61,7 +63,8 @@ class Reproduce(Printing):
     seed: int = 0
     """Seed of whatever is drawn at random."""
     card: Path | None = None
-    """Also write a result card, which `litelvlm leaderboard` puts beside others."""
+    """Also write a result card, which `litelvlm leaderboard` puts beside others; refseg alone has
+    one."""
     by: str = ""
     """Name of who measured, for the card."""
     cache: Path | None = None

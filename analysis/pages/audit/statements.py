@@ -25,7 +25,7 @@ Text = Annotated[str, Field(min_length=1)]
 BASES: dict[Basis, str] = {
     "seen": "read for this audit in a copy of the paper's text or in a source of its authors",
     "quoted": "read for this audit in a summary of the paper by others",
-    "notes": "from the notes on the paper that this project's methods were written from",
+    "notes": "from the notes on the paper that this project's methods were written from, read earlier",
     "memory": "common knowledge of the field, not read again",
     "none": "no statement known",
 }
@@ -34,7 +34,7 @@ VERDICTS: dict[Verdict, str] = {
     "differ": "the code does something else",
     "paper open": "the paper allows both, and the code chose",
     "code alone": "the code decides, and no statement of the paper is known",
-    "not verified": "one of the two sides was not read again",
+    "not verified": "what one of the two sides says could not be established",
 }
 READ = ("seen", "quoted", "notes")
 """Bases on which a verdict may rest."""
