@@ -18,6 +18,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 LMMS   := .venv-lmms
 LSTAMP := $(LMMS)/.installed
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 
 # Compiled modules are kept, whatever the shell says: the tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
@@ -33,9 +34,10 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 	@echo "done; run: source $(BIN)/activate"
 
+# Each process holds the miniature once.
 study: $(STAMP)
 	$(BIN)/litelvlm study reversal sink importance sweep ablations --set 'ablations.requests=[protocol]' \
-		--model embedded --data embedded --report report
+		--model embedded --data embedded --workers $(if $(filter 1 2 3,$(CORES)),$(CORES),4) --report report
 
 audit: $(STAMP)
 	$(BIN)/litelvlm audit --measure --limit 24 --budgets 48 16 \
@@ -46,7 +48,6 @@ test: $(STAMP) $(LSTAMP)
 
 # One process more than there are cores, because many tests wait for processes of their own.
 # Slow files stand in front, so none of them is left for the end.
-CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 WORKERS := -n $(shell expr $(CORES) + 1) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
 suite: $(STAMP)

@@ -22,7 +22,7 @@ from common import store
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.runs.engine import Job, Mapper, PartResult, in_process, prepare
-from litelvlm.analysis.runs.ray_workers import RayWorkers
+from litelvlm.analysis.runs.workers.ray import RayWorkers
 from litelvlm.analysis.studies.sweep import STUDY
 from litelvlm.analysis.studies.sweep.config import Config
 

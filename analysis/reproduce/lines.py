@@ -16,7 +16,7 @@ Verdict = Literal["agrees", "differs", "undetermined", "not comparable", "no pub
 VERDICTS: dict[Verdict, str] = {
     "agrees": "the whole interval of the difference lies within the margin of 0",
     "differs": "the interval of the difference does not hold 0 and reaches beyond the margin",
-    "undetermined": "the interval holds 0 and reaches beyond the margin, or under 20 images are scored",
+    "undetermined": "the interval holds 0 and leaves the margin, or under 20 images are scored",
     "not comparable": "the model or the images are not the published ones, or no GPU took the time",
     "no published number": "the authors publish no number for this line",
 }

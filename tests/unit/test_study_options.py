@@ -8,7 +8,8 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.cli.work.study import configure, mapper
 from litelvlm.analysis.runs.engine import in_process
-from litelvlm.analysis.runs.ray_workers import RayWorkers
+from litelvlm.analysis.runs.workers.processes import Processes
+from litelvlm.analysis.runs.workers.ray import RayWorkers
 from litelvlm.analysis.studies import STUDIES, efficiency
 
 
@@ -104,19 +105,22 @@ def test_the_help_names_every_study(capsys):
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
-        mapper(Study(names=("sweep",), address="auto"), "sweep")
+        mapper(Study(names=("sweep",), address="auto"), "sweep", Processes(1))
 
 
-def test_no_workers_are_refused():
-    with pytest.raises(ValueError, match="0 workers can compute nothing; ask for at least 1"):
-        mapper(Study(names=("sweep",), engine="ray", workers=0), "sweep")
+def test_no_workers_are_refused(capsys):
+    for engine in ("process", "ray"):
+        assert main(["study", "sweep", "--engine", engine, "--workers", "0"]) == 2
+        assert "0 workers can compute nothing; ask for at least 1" in capsys.readouterr().err
 
 
 def test_the_engine_says_where_parts_are_computed():
-    workers = mapper(Study(names=("sweep",), engine="ray", workers=3, address="auto"), "sweep")
+    asked = Study(names=("sweep",), engine="ray", workers=3, address="auto")
+    workers = mapper(asked, "sweep", Processes(3))
     assert isinstance(workers, RayWorkers)
     assert (workers.count, workers.address) == (3, "auto")
-    assert mapper(Study(names=("sweep",)), "sweep") is in_process
+    assert mapper(Study(names=("sweep",)), "sweep", Processes(1)) is in_process
+    assert mapper(Study(names=("sweep",), workers=2), "sweep", Processes(2)) is not in_process
 
 
 def test_yes_and_no_stand_where_they_are_asked_for():

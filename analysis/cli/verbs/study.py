@@ -27,7 +27,8 @@ class Study(RunOptions, Printing):
       litelvlm study sweep --methods litelvlm random uniform --budgets 48 16
       litelvlm study importance faithfulness --set importance.images=200 faithfulness.images=null
       litelvlm study all --limit 20 --report report
-      litelvlm study sweep --methods all --engine ray --workers 2
+      litelvlm study all --workers 2 --report report
+      litelvlm study sweep --methods all --engine ray --workers 8 --address auto
       litelvlm study sweep --model GLAMM --data REFER_SEGM --dataset refcoco --shard 2/8
     """
 
@@ -50,9 +51,10 @@ class Study(RunOptions, Printing):
     set: tuple[str, ...] = ()
     """Fields of a chosen study, as STUDY.FIELD=VALUE; null is everything, [1, 2] a list."""
     engine: Literal["process", "ray"] = "process"
-    """Where parts are computed: in this process, or by Ray workers that hold a model each."""
-    workers: int = 2
-    """Number of Ray workers."""
+    """Where parts are computed: on this machine, or by Ray workers, which a cluster can hold."""
+    workers: int | None = None
+    """Processes that compute parts, each with a model of its own (default: 1; 2 with --engine
+    ray)."""
     address: str | None = None
     """Address of an existing Ray cluster, such as "auto" (default: start one on this machine)."""
     report: Path | None = None

@@ -17,8 +17,9 @@ from litelvlm.analysis.runs.engine import Job, Mapper, in_process, prepare
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
 from litelvlm.analysis.runs.told.watching import Watcher
+from litelvlm.analysis.runs.workers.processes import Processes, import_once
+from litelvlm.analysis.runs.workers.ray import RayWorkers, import_ray
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
 from litelvlm.data.dataset import Dataset
@@ -34,11 +35,17 @@ def run(verb: Study) -> int:
     """
     names = verb.chosen()
     configs, shard = {name: configure(verb, name) for name in names}, Shard.parse(verb.shard)
+    import_once(__name__)
+    workers = Processes(1 if verb.workers is None else verb.workers, verb.seed)
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
     model, data = studied_of(verb), data_of(verb)
 
     watch = Progress(names)
-    folders = [run_one(verb, name, model, data, configs[name], shard, watch) for name in names]
+    with workers as processes:
+        folders = [
+            run_one(verb, name, model, data, configs[name], shard, watch, processes)
+            for name in names
+        ]
     page = None
     if verb.report is not None:
         page = write_report(folders, verb.report)
@@ -50,22 +57,28 @@ def run(verb: Study) -> int:
     return int(any(read_record(folder).state == "failed" for folder in folders))
 
 
-def mapper(verb: Study, name: str) -> Mapper:
+def mapper(verb: Study, name: str, processes: Processes) -> Mapper:
     """Where the parts of a study are computed.
+
+    Args:
+        verb: What was asked for.
+        name: Of the study.
+        processes: Workers on this machine, for more than one without Ray.
 
     Raises:
         ValueError: If Ray is not installed, or one of its options is given without it.
     """
-    if verb.engine == "process":
-        if verb.address is not None:
-            raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
-        return in_process
-    import_ray()
-    return RayWorkers(partial(job, verb, name), verb.workers, verb.address, verb.seed)
+    make = partial(job, verb, name)
+    if verb.engine == "ray":
+        import_ray()
+        return RayWorkers(make, verb.workers or 2, verb.address, verb.seed)
+    if verb.address is not None:
+        raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
+    return processes.mapper(make) if processes.count > 1 else in_process
 
 
 def job(verb: Study, name: str) -> Job:
-    """A study prepared with model and data of its own, for a Ray worker."""
+    """A study prepared with model and data of its own, for a worker."""
     verb.load_plugins()
     return prepare(get_study(name), studied_of(verb), data_of(verb), configure(verb, name))
 
@@ -139,8 +152,9 @@ def run_one(
     config: StudyConfig,
     shard: Shard,
     watch: Watcher,
+    processes: Processes,
 ) -> Path:
     """Run one study and save the pictures of a finished run; its folder."""
     study = get_study(name)
-    where, accepted = mapper(verb, name), verb.accept_versions
+    where, accepted = mapper(verb, name, processes), verb.accept_versions
     return run_with_pictures(study, model, data, config, verb.out, shard, where, accepted, watch)

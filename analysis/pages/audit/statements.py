@@ -25,7 +25,7 @@ Text = Annotated[str, Field(min_length=1)]
 BASES: dict[Basis, str] = {
     "seen": "read for this audit in a copy of the paper's text or in a source of its authors",
     "quoted": "read for this audit in a summary of the paper by others",
-    "notes": "from the notes on the paper that this project's methods were written from, read earlier",
+    "notes": "from the notes on the paper that this project's methods were written from",
     "memory": "common knowledge of the field, not read again",
     "none": "no statement known",
 }

@@ -11,20 +11,18 @@ the same, bit for bit on the CPU.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 import torch
 
-from litelvlm.analysis.runs.engine import Job, PartResult, in_process
-from litelvlm.analysis.runs.origin.determinism import make_deterministic
+from litelvlm.analysis.runs.engine import Job, PartResult
 from litelvlm.analysis.runs.record import RunKey
+from litelvlm.analysis.runs.workers.held import RETRIES, Worker, check_count
 
 log = logging.getLogger(__name__)
-RETRIES = 3
-"""How often a part is given out again after its actor died."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,7 @@ class RayWorkers:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"{self.count} workers can compute nothing; ask for at least 1")
+        check_count(self.count)
 
     def __call__(self, parts: Sequence[int], job: Job) -> Iterator[tuple[int, PartResult]]:
         """Parts in the order in which they are finished.
@@ -138,53 +135,6 @@ class RemoteWorker(Protocol):
     @property
     def part(self) -> RemoteMethod:
         """Computes one part."""
-
-
-class Worker:
-    """Holds a prepared study in a process of its own and computes parts.
-
-    Args:
-        make: Loads model and data and prepares the study; called with the first part.
-        key: What the rows must depend on.
-        threads: Of torch.
-        seed: For the determinism settings.
-    """
-
-    def __init__(self, make: Callable[[], Job], key: RunKey, threads: int, seed: int) -> None:
-        torch.set_num_threads(threads)
-        make_deterministic(seed)
-        self.make, self.key = make, key
-
-    @cached_property
-    def job(self) -> Job:
-        """The study, prepared here."""
-        job = self.make()
-        if job.key != self.key:
-            raise ValueError(
-                "a worker would compute other rows than this process: "
-                f"{difference(job.key, self.key)}; "
-                "give every node the same installation, model and data"
-            )
-        return job
-
-    def part(self, part: int) -> PartResult:
-        """Compute one part.
-
-        Raises:
-            ValueError: If the study prepared here would give other rows.
-        """
-        ((_, result),) = in_process([part], self.job)
-        return result
-
-
-def difference(worker: RunKey, run: RunKey) -> str:
-    """What of two keys differs, in words."""
-    theirs, ours = (key.model_dump(mode="json") for key in (worker, run))
-    return "; ".join(
-        f"{name} is {theirs.get(name)} there and {ours.get(name)} here"
-        for name in dict.fromkeys([*theirs, *ours])
-        if theirs.get(name) != ours.get(name)
-    )
 
 
 def import_ray() -> ModuleType:

@@ -1,0 +1,1 @@
+"""Other processes that compute parts of a run, on this machine or on a cluster."""
