@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Literal
 
+from litelvlm.clip.openai import OPENAI_CLIP
 from litelvlm.data.hub import split_of
-from litelvlm.models.glamm.checkpoints.source import OPENAI_CLIP
 
 Kind = Literal["model", "dataset"]
 _TEXT_SUFFIXES = (".json", ".model", ".txt")

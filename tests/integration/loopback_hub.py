@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from litelvlm.clip.openai import OPENAI_CLIP
 from litelvlm.data.outlines import outline_polygons
 from litelvlm.data.worlds.shapes.scenes import sample_scene
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, OPENAI_CLIP
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from tests.warm import ROOT
 
 CHECKPOINT = "models/MBZUAI/GLaMM-RefSeg"

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from litelvlm.clip.openai import OPENAI_CLIP
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import hub_folder
 from litelvlm.names import unknown_name
@@ -20,7 +21,6 @@ EMBEDDED: Mapping[str, Path] = MappingProxyType(
 )
 """Folders of the miniatures in the package, by the names they are loaded with; the first name is
 the default."""
-OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 
 
 class CheckpointSource(NamedTuple):

@@ -9,6 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedM
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
+from litelvlm.clip.openai import OPENAI_CLIP, has_openai_sizes
 from litelvlm.clip.tower import Tower
 from litelvlm.data.content import content_digest
 from litelvlm.data.safe.archives import check_archives
@@ -21,8 +22,6 @@ from litelvlm.number_types import number_type
 
 EMBEDDED = ("embedded", "embedded-llava")
 """Names of the miniature LLaVA."""
-OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
-_CLIP_SIZES = (1024, 24, 336, 14)  # width, layers, pixels and patch of the CLIP of LLaVA-1.5
 
 
 def load_asked_vlm(
@@ -123,9 +122,7 @@ def _clip_of(
     """The CLIP that is named, else LLaVA-1.5's where the tower has its sizes and it is here."""
     if clip is not None:
         return load_tower(clip, dtype=dtype, device=device)
-    vision = getattr(model.config, "vision_config", None)
-    names = ("hidden_size", "num_hidden_layers", "image_size", "patch_size")
-    if tuple(getattr(vision, name, None) for name in names) != _CLIP_SIZES:
+    if not has_openai_sizes(getattr(model.config, "vision_config", None)):
         return None
     try:
         return load_tower(OPENAI_CLIP, dtype=dtype, device=device)

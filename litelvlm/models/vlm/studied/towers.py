@@ -8,14 +8,13 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
+from litelvlm.clip.openai import OPENAI_CLIP, has_openai_sizes
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import hub_folder
 
 NONE = "none"
 """In place of a CLIP: leave its text tower out."""
-OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
-OPENAI_SIZES = {"hidden_size": 1024, "num_hidden_layers": 24, "image_size": 336, "patch_size": 14}
 SMALLEST = 2.0**-24
 """Smallest number of float16; what lies below is rounded to it or to nothing."""
 ADVICE = (
@@ -56,7 +55,7 @@ def find_clip(
         raise FileNotFoundError(f"there is no CLIP at {clip}; {ADVICE}")
     if folder is not None and (folder / "clip").is_dir():
         return folder / "clip"
-    if all(getattr(vision, name, None) == size for name, size in OPENAI_SIZES.items()):
+    if has_openai_sizes(vision):
         return hub_folder(OPENAI_CLIP, fetch=False)
     raise FileNotFoundError(
         f"the CLIP that this model's image tower comes from is missing; {ADVICE}"
