@@ -49,7 +49,7 @@ def words_of(line):
     return ["sink" if word == "NAME" else word.replace("NAME-", "sink-") for word in given]
 
 
-def without_engine(words):
+def in_one_process(words):
     """The same arguments for a run in this process."""
     line = Line(words)
     for option in ("--engine", "--workers", "--address"):

@@ -6,8 +6,8 @@ name that the page gives it. Rules in ``tests/docs_commands.py`` make the work s
 the embedded worlds have 12 images in each split, and figures are coarse and not written as PDF. On
 the README they are drawn. On other pages what they show is drawn and an empty file is written.
 
-A line that downloads must be refused in one line without a network. A line with Ray finds all parts
-computed and starts no worker. ``ELSEWHERE`` names the tests that let both do their work.
+A line that downloads must be refused in one line without a network. A line with workers finds all
+parts computed and starts no worker. ``ELSEWHERE`` names the tests that let both do their work.
 """
 
 import ast
@@ -43,8 +43,8 @@ from tests.docs_commands import (
     ROOT,
     blocks,
     commands_of,
+    in_one_process,
     reduced,
-    without_engine,
     words_of,
 )
 
@@ -56,6 +56,10 @@ ELSEWHERE = {
     "--engine": (
         "tests/integration/test_ray_workers.py",
         "test_a_worker_killed_on_the_way_loses_and_duplicates_nothing",
+    ),
+    "--workers": (
+        "tests/integration/test_process_workers.py",
+        "test_studies_with_workers_have_the_rows_of_one_process",
     ),
     "refseg": (
         "tests/integration/test_reproduce.py",
@@ -204,8 +208,8 @@ def run_of(word):
 def run(line, capsys):
     """Run one line as its page has it; what it printed."""
     words = [found for word in reduced(line) for found in run_of(word)]
-    if "--engine" in words:  # all parts are there, so that no worker is started
-        assert main(without_engine(words)) == 0
+    if "--workers" in words:  # all parts are there, so that no worker is started
+        assert main(in_one_process(words)) == 0
     code, said = main(words), capsys.readouterr()
     assert "Traceback" not in said.err
     if words[:2] == ["reproduce", "refseg"] and "--model" not in words:

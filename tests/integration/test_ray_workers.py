@@ -68,7 +68,7 @@ def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
     stranger = held.Worker(partial(job_in, tmp_path), other, torch.get_num_threads(), 0)
     with pytest.raises(
         ValueError,
-        match="other rows than this process: code is c there and d here; give every node",
+        match="other rows than this process: code is c there and d here; give every worker",
     ):
         stranger.part(2)
 

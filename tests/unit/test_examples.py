@@ -18,6 +18,7 @@ from litelvlm.analysis.cli.work.study import run_one
 from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.told.watching import nobody
+from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.studies.chosen import successes_and_failures
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import (
@@ -250,7 +251,7 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
     verb = Study(names=("sweep",), out=tmp_path)
-    run = run_one(verb, "sweep", model, data, config, Shard(), nobody)
+    run = run_one(verb, "sweep", model, data, config, Shard(), nobody, Processes(1))
     assert (run / FILE).is_file() == drawn
     table = read_summary(run).table("scores")
     # Every expression once, or up to three of an image in each of two draws.

@@ -42,7 +42,7 @@ class Worker:
             raise ValueError(
                 "a worker would compute other rows than this process: "
                 f"{difference(job.key, self.key)}; "
-                "give every node the same installation, model and data"
+                "give every worker the same installation, model and data"
             )
         return job
 
