@@ -1,4 +1,4 @@
-"""Time and peak memory of what `make study` runs, from nothing and then resumed.
+"""Time of what `make study` runs, from nothing and then resumed; peak memory of one process.
 
 Usage: ``python benchmarks/study.py [--keep FOLDER]``.
 """
@@ -51,6 +51,7 @@ def main() -> None:
             # Our own program.
             subprocess.run([program, *command], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
             times[name] = perf_counter() - start
+    # Of the largest process; workers come on top.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     store(
         "study",
