@@ -14,10 +14,10 @@ from pathlib import Path
 
 from common import store
 
+from benchmarks.trade.picture import context_trade as draw
+from benchmarks.trade.scores import context_trade
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.studies.understanding.trade import context_trade
 from litelvlm.figures import style
-from litelvlm.figures.pictures.context_trade import context_trade as draw
 from litelvlm.models.vlm.asking import load_asked_vlm
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "context_trade.png"

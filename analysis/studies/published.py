@@ -115,7 +115,6 @@ def efficiency() -> pd.DataFrame:
     )
 
 
-_TOKENS = {"unpruned": (576,)}
 _EFFICIENCY = {
     "multiply-adds (T)": {
         "unpruned": ("4.66",),

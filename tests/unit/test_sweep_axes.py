@@ -24,7 +24,7 @@ from litelvlm.analysis.studies.sweep.passes import (
 )
 from litelvlm.analysis.studies.sweep.tables import token_table
 from litelvlm.analysis.studies.sweep.wide import widen
-from litelvlm.metrics import grefcoco_scores
+from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import list_pruners
@@ -349,9 +349,13 @@ def test_no_target_scores_are_those_of_the_metrics(tmp_path):
     rows, table = read_rows(folder), read_summary(folder).table("no_target")
     assert (rows.target_px == 0).sum() == 2 * 2
     for (method, budget), cell in rows.groupby(["method", "budget"]):
-        expected = grefcoco_scores(*(cell[name].to_numpy() for name in PIXELS))
+        pixels = [cell[name].to_numpy() for name in PIXELS]
+        summands = grefcoco_summands(*pixels, cell["target_px"].to_numpy() == 0)
+        (expected,) = grefcoco_scores_of_sums(summands.sum(axis=0, keepdims=True))
         found = table[(table.method == method) & (table.budget == budget)].set_index("metric").value
-        assert found.to_dict() == pytest.approx(expected._asdict())
+        assert found.to_dict() == pytest.approx(
+            dict(zip(GREFCOCO_SCORES, expected.tolist(), strict=True))
+        )
 
 
 def test_a_refusal_is_right_only_where_nothing_is_meant():
