@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
+from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
 from litelvlm.arrays import NDArray
 
 
@@ -36,11 +36,11 @@ class CrossedTrainings(NamedTuple):
     n_trainings: int
     n_categories: int
 
-    def estimate(self, level: float = 0.95) -> Estimate:
-        """The mean with Student's t interval; its unit is the training."""
-        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+    def estimate(self) -> Estimate:
+        """The mean with Student's t interval at 95 %; its unit is the training."""
+        half = float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * self.error
         method = (
-            f"{level:.0%} t interval over {self.n_trainings} trainings and "
+            f"{LEVEL:.0%} t interval over {self.n_trainings} trainings and "
             f"{self.n_categories} categories"
         )
         n = self.n_trainings
