@@ -23,11 +23,13 @@ class FigureFiles(NamedTuple):
         name: In the table of figures.
         caption: What it shows, with n and the kind of interval.
         files: Format ("png", "svg", "pdf") to file.
+        opens: Its rank among the figures that may open a report; 0 for one that does not.
     """
 
     name: str
     caption: str
     files: Mapping[str, Path]
+    opens: int
 
 
 def write_figures(
@@ -134,4 +136,5 @@ def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:
             kind: atomic_write(out / f"{name}.{kind}", content)
             for kind, content in style.encode(figure, *KINDS).items()
         }
-    return FigureFiles(name, f"{FIGURES[name].summary} {note}", files)
+    drawing = FIGURES[name]
+    return FigureFiles(name, f"{drawing.summary} {note}", files, drawing.opens)

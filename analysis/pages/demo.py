@@ -12,7 +12,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.studies.efficiency.timing import timed
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
@@ -20,6 +19,7 @@ from litelvlm.metrics import intersection_union
 from litelvlm.models.base import Grounding
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import clean, conversation
+from litelvlm.models.timed import timed
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
 

@@ -141,7 +141,7 @@ def judge(
     Returns:
         The claims, and one line for each member: id, statement, estimate, low, high (the widest
         interval), null, n_images, n, p (one-sided), p_holm, alone and verdict, as in
-        ``verdicts.confirmatory``.
+        ``verdicts.family_table``.
 
     Raises:
         ValueError: If a column does not exist or holds no number, no row is left, or an expression

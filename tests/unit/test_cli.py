@@ -21,8 +21,8 @@ from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.cli.work import study as work_of_study
 from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.runs.formatting import number
-from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import BY_NAME, STUDIES
+from litelvlm.analysis.studies.confirmatory import confirmatory
 from litelvlm.data.mask_files import numbered
 from litelvlm.figures import FIGURES
 from tests.warm import run_python

@@ -7,6 +7,8 @@ from statistics import median
 
 import pytest
 
+from litelvlm.analysis.studies import EVERY_STUDY
+
 ROOT = Path(__file__).parents[2]
 TOPS = ("litelvlm", "analysis", "figures")
 ROOMS = (
@@ -27,6 +29,8 @@ SHARED_BY_FAMILIES = (
     *("timed", "view"),
 )
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
+GENERIC = ("stats", "runs", "pages", "cli")
+"""Rooms of ``analysis`` that serve every study alike."""
 TABLE_OF_METHODS = Path("litelvlm/pruning/methods")
 
 
@@ -118,6 +122,20 @@ def test_no_import_is_hidden(imports):
     """Commands and the package's face import late, so that they start fast; nobody else does."""
     late = {(module, goal) for module, goal, top in imports if not top}
     assert {pair for pair in late if pair[0] != "litelvlm" and room(pair[0]) != "cli"} == set()
+
+
+def test_generic_rooms_decide_nothing_by_the_name_of_a_study():
+    """What differs between studies is a field of the study, its story or its figures."""
+    found = [
+        (module, node.lineno, name.value)
+        for module, file in FILES.items()
+        if room(module) in GENERIC
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare | ast.match_case)
+        for name in ast.walk(node)
+        if isinstance(name, ast.Constant) and name.value in EVERY_STUDY
+    ]
+    assert found == []
 
 
 def test_there_is_no_circle(imports):

@@ -23,7 +23,7 @@ from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.pages.report.page import build_report, inside_page
 from litelvlm.analysis.pages.report.tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
-from litelvlm.analysis.runs.verdicts import confirmatory
+from litelvlm.analysis.studies.confirmatory import confirmatory
 from litelvlm.analysis.studies.published import STATEMENTS, efficiency
 
 

@@ -23,6 +23,7 @@ from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
+from litelvlm.analysis.studies.stories import STORIES, story_of
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
@@ -238,9 +239,10 @@ def read_config(run: Path) -> Config:
         ValueError: If the run is of another study or asks several expressions at once.
     """
     study = read_record(run).study
-    if study != "sweep":
+    if not story_of(study).explorable:
+        shown = " or ".join(repr(name) for name, story in STORIES.items() if story.explorable)
         raise ValueError(
-            f"{run} is a run of the study {study!r}; the explorer shows a run of 'sweep'"
+            f"{run} is a run of the study {study!r}; the explorer shows a run of {shown}"
         )
     config = sweep_config(run)
     if config.protocol != "single":

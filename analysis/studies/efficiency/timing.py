@@ -19,22 +19,6 @@ RESAMPLES = 2000
 """Resamples of the rounds for the interval of a ratio."""
 
 
-def timed(call: Callable[[], object], device: torch.device) -> dict[str, float]:
-    """Milliseconds of one call by wall clock and, on a GPU, between two events."""
-    if device.type != "cuda":
-        start = perf_counter()
-        call()
-        return {"wall": 1e3 * (perf_counter() - start)}
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize(device)
-    start = perf_counter()
-    before.record()
-    call()
-    after.record()
-    torch.cuda.synchronize(device)
-    return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}
-
-
 def decode_time(generate: Callable[[Callable[[int], bool]], object], device: torch.device) -> float:
     """Milliseconds per generated token after the first, whose time is that of the prompt.
 
