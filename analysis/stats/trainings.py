@@ -72,7 +72,6 @@ def blocked_effects(
     high: Bool[NDArray[np.bool_], "n k"],
     blocks: Shaped[Array, " n"],
     permutations: int = PERMUTATIONS,
-    seed: int = 0,
 ) -> list[Effect]:
     """Effects of the factors of a design of complete blocks, each beside the others.
 
@@ -84,7 +83,6 @@ def blocked_effects(
         high: Whether it has the high level of each factor.
         blocks: Block of each, such as its seed.
         permutations: Random permutations; the p-value is (1 + extreme) / (1 + permutations).
-        seed: Of the permutations.
 
     Raises:
         ValueError: If a value is not finite, or a block lacks one of a factor's levels.
@@ -103,7 +101,7 @@ def blocked_effects(
     centred = values - (np.bincount(block, values) / np.bincount(block))[block]
     limits = np.abs(centred @ contrasts) - _TIE
     extreme = np.zeros(high.shape[1], dtype=np.int64)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for start in range(0, permutations, _CHUNK):
         drawn = within_groups(centred, block, min(_CHUNK, permutations - start), rng)
         extreme += (np.abs(drawn @ contrasts) >= limits).sum(axis=0)
