@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+# mypy sees NumPy's shapes and numbers, and the bounds of a slice, as Any; it is said here once.
 Kind = TypeVar("Kind", bound=np.generic)  # type: ignore[explicit-any]
 
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Kind]]  # type: ignore[explicit-any]
@@ -15,3 +16,6 @@ NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Kind]]  # type: ignore
 
 # NumPy types the numbers of an array as Any unless one kind is named; the brackets name the kind.
 Array: TypeAlias = NDArray[Any]  # type: ignore[explicit-any]
+
+Slice: TypeAlias = slice  # type: ignore[explicit-any, unused-ignore]
+"""A slice of whole numbers; Python 3.11 has no types for its ends."""

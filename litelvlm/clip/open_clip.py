@@ -59,8 +59,7 @@ class OpenClipTower(Tower):
         ValueError: If the model is none of the known families, or its normalisation is unknown.
     """
 
-    # open_clip's tokenizers share no type.
-    tokenizer: Any  # type: ignore[explicit-any]
+    tokenizer: Any  # type: ignore[explicit-any]  # open_clip's tokenizers share no type
 
     def __init__(
         self,

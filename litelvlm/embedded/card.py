@@ -23,6 +23,7 @@ from litelvlm.embedded.evaluate import (
 )
 from litelvlm.embedded.loop import Recipe, Stage
 from litelvlm.embedded.worlds import get_world
+from litelvlm.metrics import THRESHOLDS, iou
 from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
@@ -78,8 +79,9 @@ def score_rows(scores: Scores, table: Sequence[ScoredCondition]) -> list[ScoreRo
 
 
 def good(hit: Array, total: Array) -> Array:
-    """1 where the IoU is at least one half (both empty counts as 1), else 0."""
-    right: Array = (2 * hit >= total).astype(float)
+    """1 where the exact IoU reaches one half, else 0; the mean over expressions is P@0.5."""
+    reached = iou(hit.ravel(), total.ravel(), exact=True).reshape(hit.shape) >= THRESHOLDS[0]
+    right: Array = reached.astype(float)
     return right
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.arrays import Slice
 from litelvlm.pruning.ranking import ascending, highest
 
 QueryToken = Literal["last", "last_prompt", "seg", "mean_text", "raters"]
@@ -23,8 +24,7 @@ class LayerView(ABC):
     """
 
     index: int
-    # mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-    image: slice  # type: ignore[explicit-any, unused-ignore]
+    image: Slice
     queries: Int[Tensor, "q"]
     hidden_states: Float[Tensor, "s d"]
 

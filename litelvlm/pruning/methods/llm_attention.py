@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.arrays import Slice
 from litelvlm.names import check_name
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
@@ -64,10 +65,7 @@ class LlmAttention(ScorePruner):
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 
-# mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-def layer_slice(  # type: ignore[explicit-any, unused-ignore]
-    layers: int | float | str, n_layers: int
-) -> slice:
+def layer_slice(layers: int | float | str, n_layers: int) -> Slice:
     """The layers that are averaged.
 
     Raises:

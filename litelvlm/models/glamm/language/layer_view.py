@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import rotate_half
 
+from litelvlm.arrays import Slice
 from litelvlm.pruning.layers.view import LayerView
 
 
@@ -23,13 +24,13 @@ class LlamaView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
+    def __init__(
         self,
         llama: LlamaForCausalLM,
         index: int,
         hidden_states: Float[Tensor, "s d"],
         position_ids: Real[Tensor, "s"],
-        image: slice,
+        image: Slice,
         queries: Int[Tensor, "q"],
     ) -> None:
         self.index, self.model, self.layer = index, llama.model, llama.model.layers[index]

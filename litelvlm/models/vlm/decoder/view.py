@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from litelvlm.arrays import Slice
 from litelvlm.models.vlm.decoder.collect import collecting
 from litelvlm.pruning.layers.view import LayerView
 
@@ -56,14 +57,13 @@ class DecoderView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    # mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-    def __init__(  # type: ignore[explicit-any, unused-ignore]
+    def __init__(
         self,
         decoder: Decoder,
         index: int,
         hidden_states: Float[Tensor, "s d"],
         rotary: tuple[Tensor, Tensor],
-        image: slice,
+        image: Slice,
         queries: Int[Tensor, "q"],
     ) -> None:
         self.decoder, self.index, self._rotary = decoder, index, rotary
