@@ -42,6 +42,11 @@ class Common:
                 for method in load_plugin(path):
                     register_pruner(method)
 
+    @classmethod
+    def verb(cls) -> str:
+        """The verb's name, which is that of its file."""
+        return cls.__module__.rpartition(".")[2]
+
     def refuse_early(self) -> None:
         """Refuse what can be refused before anything large is imported.
 
@@ -57,7 +62,7 @@ class Common:
         imported here. So the verb itself, its options and its help are read in a moment.
         """
         self.refuse_early()
-        work = import_module(f"litelvlm.analysis.cli.work.{type(self).__name__.lower()}")
+        work = import_module(f"litelvlm.analysis.cli.work.{self.verb()}")
         code: int = work.run(self)
         return code
 

@@ -38,7 +38,7 @@ ORACLE_CUES = frozenset(
 
 
 @dataclass(frozen=True)
-class Answer:
+class DemoResult:
     """Masks and costs of one expression.
 
     Attributes:
@@ -118,7 +118,7 @@ def read_upload(path: str | Path) -> Image.Image:
 @torch.inference_mode()
 def compare(
     model: Glamm, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
-) -> Answer:
+) -> DemoResult:
     """Segment an expression with all tokens and with a pruned set.
 
     Args:
@@ -150,7 +150,7 @@ def compare(
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
-    return Answer(
+    return DemoResult(
         draw_kept(picture, whole_mask, None, model.tower, tint),
         draw_kept(picture, few_mask, few.selection, model.tower, tint),
         intersection_union(few_mask, whole_mask.astype(np.uint8)).iou,

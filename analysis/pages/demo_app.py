@@ -15,7 +15,7 @@ from litelvlm.analysis.pages.demo import (
     MAX_BYTES,
     MAX_PIXELS,
     MAX_TEXT,
-    Answer,
+    DemoResult,
     compare,
     read_upload,
     usable_methods,
@@ -101,7 +101,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
     # itself: an arena of malloc and torch's buffers, about 13 MiB with the miniature.
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=THREAD)
 
-    def computed(path: str, text: str, method: str, budget: int, seed: int) -> Answer:
+    def computed(path: str, text: str, method: str, budget: int, seed: int) -> DemoResult:
         return compare(model, read_upload(path), text, method, budget, seed)
 
     def answer(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.stories import story_of
 from litelvlm.analysis.studies.stories.story import shown

@@ -12,8 +12,8 @@ REACH = float(stats.norm.ppf(0.975))
 """Standard errors on either side of a number that make its 95 % interval."""
 DETECTABLE = REACH + float(stats.norm.ppf(0.8))
 """Standard errors in the smallest difference that is shown with a power of 0.8."""
-Verdict = Literal["agrees", "differs", "undetermined", "not comparable", "no published number"]
-VERDICTS: dict[Verdict, str] = {
+Agreement = Literal["agrees", "differs", "undetermined", "not comparable", "no published number"]
+AGREEMENTS: dict[Agreement, str] = {
     "agrees": "the whole interval of the difference lies within the margin of 0",
     "differs": "the interval of the difference does not hold 0 and reaches beyond the margin",
     "undetermined": "the interval holds 0 and leaves the margin, or under 20 images are scored",
@@ -62,12 +62,12 @@ class Line(Frozen):
     margin: float
     n_images: int
     n: int
-    verdict: Verdict
+    verdict: Agreement
 
 
 def verdict_of(
     low: float, high: float, margin: float, n_images: int, comparable: bool = True
-) -> Verdict:
+) -> Agreement:
     """What an interval of a difference says.
 
     Args:

@@ -15,9 +15,9 @@ from litelvlm.analysis.reproduce.place import Workplace
 from litelvlm.analysis.reproduce.prepare import open_model, open_split, part_of
 from litelvlm.analysis.reproduce.settings import Place, Settings
 from litelvlm.analysis.reproduce.targets import get_target
+from litelvlm.analysis.runs.messages.events import nobody
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.runs.told.watching import nobody
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.glamm.model import Glamm

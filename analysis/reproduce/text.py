@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from litelvlm.analysis.reproduce.lines import VERDICTS, Line
+from litelvlm.analysis.reproduce.lines import AGREEMENTS, Line
 from litelvlm.analysis.reproduce.run import ReproducedRun
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
@@ -95,8 +95,8 @@ def summary(found: Sequence[ReproducedRun]) -> str:
     """How many lines have which verdict, and what each verdict means."""
     counts = Counter(line.verdict for measured in found for line in measured.lines)
     said = [
-        f"{count} {verdict}: {VERDICTS[verdict]}."
-        for verdict in VERDICTS
+        f"{count} {verdict}: {AGREEMENTS[verdict]}."
+        for verdict in AGREEMENTS
         if (count := counts[verdict])
     ]
     lines = [line for measured in found for line in measured.lines]

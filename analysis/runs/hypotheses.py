@@ -50,7 +50,7 @@ class Range(Frozen):
     max: float = np.inf
 
 
-Selection = dict[str, Scalar | tuple[Scalar, ...] | Range]
+RowFilter = dict[str, Scalar | tuple[Scalar, ...] | Range]
 """Columns and what they must hold: one value, one of several, or a range."""
 
 
@@ -72,14 +72,14 @@ class Hypothesis(Frozen):
     statement: str
     study: str
     measure: str
-    where: Selection = Field(default_factory=dict)
-    groups: dict[str, Selection] = Field(default_factory=dict)
+    where: RowFilter = Field(default_factory=dict)
+    groups: dict[str, RowFilter] = Field(default_factory=dict)
     null: float = 0.0
     margin: float | None = Field(default=None, gt=0)
 
     @field_validator("groups")
     @classmethod
-    def _two(cls, value: dict[str, Selection]) -> dict[str, Selection]:
+    def _two(cls, value: dict[str, RowFilter]) -> dict[str, RowFilter]:
         if len(value) not in (0, 2):
             raise ValueError(f"no group or two are needed, got {len(value)}")
         return value
@@ -184,7 +184,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
     return claim.model_copy(update={name: getattr(claim, name) + one.null for name in moved})
 
 
-def _select(one: Hypothesis, rows: pd.DataFrame, wanted: Selection, name: str) -> pd.DataFrame:
+def _select(one: Hypothesis, rows: pd.DataFrame, wanted: RowFilter, name: str) -> pd.DataFrame:
     for column, value in wanted.items():
         if column not in rows:
             raise ValueError(

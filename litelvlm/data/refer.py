@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.arrays import NDArray
+from litelvlm.arrays import NDArray, Slice
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
 from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
-from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts
+from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, Counts
 from litelvlm.data.refs import NO_TARGET
 
 logger = logging.getLogger(__name__)
@@ -144,10 +144,8 @@ class ReferDataset(Sequence[ReferSample]):
     @overload
     def __getitem__(self, index: int) -> ReferSample: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[ReferSample, ...]: ...  # type: ignore[explicit-any]
-    def __getitem__(  # type: ignore[explicit-any]  # a slice of Python 3.11 has no types
-        self, index: int | slice
-    ) -> ReferSample | tuple[ReferSample, ...]:
+    def __getitem__(self, index: Slice) -> tuple[ReferSample, ...]: ...
+    def __getitem__(self, index: int | Slice) -> ReferSample | tuple[ReferSample, ...]:
         return self._samples[index]
 
     def __repr__(self) -> str:
@@ -160,7 +158,7 @@ class ReferDataset(Sequence[ReferSample]):
 @cache
 def _count_note(name: str, split_by: str, split: str, counts: Counts) -> str:
     """Differences from the published size, logged once per split, and what no size is known of."""
-    if name not in FAMILIES:
+    if name not in REF_FAMILIES:
         return ""
     known = KNOWN_COUNTS.get((name, split_by, split), Counts(None, None, None))
     wrong = [

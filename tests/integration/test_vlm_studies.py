@@ -10,7 +10,7 @@ import torch
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.runs.engine import CODE, prepare
 from litelvlm.analysis.runs.parts import read_rows
@@ -342,7 +342,7 @@ def test_a_study_of_clip_alone_reads_llava(models, data, tmp_path):
 
 
 def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
-    verb = Study(
+    verb = StudyVerb(
         names=("reversal",),
         model=f"vlm:{folders['qwen2_5_vl']}",
         device="cpu",

@@ -21,7 +21,13 @@ from litelvlm.analysis.pages.audit.measured import (
     shown,
 )
 from litelvlm.analysis.pages.audit.page import audit_page
-from litelvlm.analysis.pages.audit.statements import READ, VERDICTS, audited, chosen, parse_table
+from litelvlm.analysis.pages.audit.statements import (
+    AUDIT_VERDICTS,
+    READ,
+    audited,
+    chosen,
+    parse_table,
+)
 from litelvlm.analysis.pages.audit.text import audit_text, draws_for, found_for
 from litelvlm.analysis.runs.parts import read_rows
 
@@ -99,7 +105,7 @@ def test_entries_do_not_repeat_each_other():
 
 @pytest.mark.parametrize(("table", "statement"), ENTRIES, ids=IDS)
 def test_an_entry_names_its_sources_and_rests_its_verdict_on_a_reading(table, statement):
-    assert statement.verdict in VERDICTS
+    assert statement.verdict in AUDIT_VERDICTS
     for source in statement.sources:
         assert "/" in table.repository_of(source)
         assert len(source.commit) == 40

@@ -17,7 +17,7 @@ from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment_text import as_text
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work import study as work_of_study
 from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.runs.formatting import number
@@ -190,7 +190,7 @@ def test_study_all_gives_each_study_the_options_it_has():
 
 @pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])
 def test_an_option_that_one_of_the_chosen_studies_has_is_taken(names):
-    study = Study(names=names, methods=("random",))
+    study = StudyVerb(names=names, methods=("random",))
     configs = {name: configure(study, name) for name in study.chosen()}
     assert [method.name for method in configs["sweep"].methods] == ["random"]
     assert "methods" not in type(configs["reversal"]).model_fields
@@ -232,7 +232,7 @@ def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeyp
 
 
 def test_studies_run_in_the_order_of_the_table_and_once():
-    assert Study(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
+    assert StudyVerb(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
 
 
 def test_several_masks_get_numbered_files(tmp_path):

@@ -13,11 +13,11 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.study import run_one
 from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.told.watching import nobody
+from litelvlm.analysis.runs.messages.events import nobody
 from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.studies.chosen import successes_and_failures
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
@@ -250,7 +250,7 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    verb = Study(names=("sweep",), out=tmp_path)
+    verb = StudyVerb(names=("sweep",), out=tmp_path)
     run = run_one(verb, "sweep", model, data, config, Shard(), nobody, Processes(1))
     assert (run / FILE).is_file() == drawn
     table = read_summary(run).table("scores")

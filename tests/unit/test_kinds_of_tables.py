@@ -19,13 +19,13 @@ from litelvlm.analysis.reproduce.place import Workplace
 from litelvlm.analysis.reproduce.plan import plan_text
 from litelvlm.analysis.reproduce.targets import TARGETS, Target
 from litelvlm.analysis.reproduce.text import notes
-from litelvlm.analysis.reproduce.work import Work
+from litelvlm.analysis.reproduce.work import Workload
 
 ANSWERS = Kind(
     study="understanding",
     options=lambda settings: {"task": "pope", "draws": settings.draws},
     lines=lambda split: (),
-    work=lambda settings, sizes: Work(7, 3, 9e15),
+    work=lambda settings, sizes: Workload(7, 3, 9e15),
     sentence=lambda settings, work: f"{work.images} questions of {splits_in_words(settings)}",
     interval="It counts questions.",
     controls=("uniform",),

@@ -14,7 +14,7 @@ from litelvlm.names import check_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(RunOptions, Printing):
+class StudyVerb(RunOptions, Printing):
     """Run one study, several or all of them on a model and a data set.
 
     It ends with one sentence per study; `litelvlm show -v` prints every claim with its numbers.

@@ -6,7 +6,13 @@ from urllib.parse import quote
 
 from litelvlm.analysis.pages.audit.draws import Draws
 from litelvlm.analysis.pages.audit.measured import AuditResults, Difference
-from litelvlm.analysis.pages.audit.statements import BASES, VERDICTS, Audited, Source, Statement
+from litelvlm.analysis.pages.audit.statements import (
+    AUDIT_VERDICTS,
+    BASES,
+    Audited,
+    Source,
+    Statement,
+)
 from litelvlm.analysis.pages.audit.text import draws_for, found_for, verdict_counts
 from litelvlm.analysis.pages.wrapping import wrapped_page
 from litelvlm.analysis.runs.claims import ALPHA
@@ -51,7 +57,10 @@ def _head(tables: Sequence[Audited]) -> str:
             "",
             "| verdict | entries | meaning |",
             "|---|---|---|",
-            *(f"| {verdict} | {counts[verdict]} | {VERDICTS[verdict]} |" for verdict in VERDICTS),
+            *(
+                f"| {verdict} | {counts[verdict]} | {AUDIT_VERDICTS[verdict]} |"
+                for verdict in AUDIT_VERDICTS
+            ),
             "",
             "How the paper's side is known:",
             "",

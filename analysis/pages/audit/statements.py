@@ -20,7 +20,7 @@ from litelvlm.names import check_name
 from litelvlm.pruning import list_pruners
 
 Basis = Literal["seen", "quoted", "notes", "memory", "none"]
-Verdict = Literal["agree", "differ", "paper open", "code alone", "not verified"]
+AuditVerdict = Literal["agree", "differ", "paper open", "code alone", "not verified"]
 Text = Annotated[str, Field(min_length=1)]
 BASES: dict[Basis, str] = {
     "seen": "read for this audit in a copy of the paper's text or in a source of its authors",
@@ -29,7 +29,7 @@ BASES: dict[Basis, str] = {
     "memory": "common knowledge of the field, not read again",
     "none": "no statement known",
 }
-VERDICTS: dict[Verdict, str] = {
+AUDIT_VERDICTS: dict[AuditVerdict, str] = {
     "agree": "the code does what the paper says",
     "differ": "the code does something else",
     "paper open": "the paper allows both, and the code chose",
@@ -108,7 +108,7 @@ class Statement(Frozen):
     basis: Basis
     code: Text
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    verdict: Verdict
+    verdict: AuditVerdict
     told: str = ""
     compared: str = ""
     first: str = ""

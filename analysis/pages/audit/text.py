@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from litelvlm.analysis.pages.audit.draws import Draws
 from litelvlm.analysis.pages.audit.measured import AuditResults, Difference
-from litelvlm.analysis.pages.audit.statements import VERDICTS, Audited, Statement
+from litelvlm.analysis.pages.audit.statements import AUDIT_VERDICTS, Audited, Statement
 from litelvlm.analysis.runs.formatting import interval, number
 
 
@@ -61,9 +61,9 @@ def difference_text(one: Difference) -> str:
 
 
 def verdict_counts(tables: Sequence[Audited]) -> dict[str, int]:
-    """Statements by verdict, in the order of ``VERDICTS``."""
+    """Statements by verdict, in the order of ``AUDIT_VERDICTS``."""
     verdicts = [statement.verdict for table in tables for statement in table.statement]
-    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    return {verdict: verdicts.count(verdict) for verdict in AUDIT_VERDICTS}
 
 
 def summary_line(tables: Sequence[Audited]) -> str:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.stories import common_question, story_of
 from litelvlm.analysis.studies.table import get_study
 
 
 @dataclass(frozen=True)
-class Answer:
+class RunAnswer:
     """What one run found.
 
     Attributes:
@@ -43,10 +43,10 @@ def question(records: Sequence[RunRecord]) -> str:
     return common_question(studies)
 
 
-def answer(anchor: str, run: str, summary: Summary) -> Answer:
+def answer(anchor: str, run: str, summary: Summary) -> RunAnswer:
     """What a finished run found, with the plot of the claim behind its sentence."""
     claim = lead_claim(summary)
-    return Answer(
+    return RunAnswer(
         anchor=anchor,
         run=run,
         question=get_study(summary.study).question,

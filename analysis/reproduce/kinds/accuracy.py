@@ -8,7 +8,7 @@ from litelvlm.analysis.reproduce.kinds.counts import split_counts
 from litelvlm.analysis.reproduce.kinds.kind import CHUNK, FinishedSplit, Kind, images_in_words
 from litelvlm.analysis.reproduce.lines import Line
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Work
+from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Workload
 
 
 def _options(settings: Settings) -> Mapping[str, object]:
@@ -34,7 +34,7 @@ def accuracy_work(
     budgets: Sequence[int],
     draws: int,
     sizes: Sizes = PUBLISHED,
-) -> Work:
+) -> Workload:
     """What a model computes for a table of accuracy.
 
     Args:
@@ -47,16 +47,16 @@ def accuracy_work(
     one_draw = sizes.passes([sizes.n_tokens, *(kept for _ in range(methods) for kept in budgets)])
     passes = draws * (1 + methods * len(budgets))
     each = sizes.image_macs + draws * one_draw + passes * TURNS * sizes.mask_macs
-    return Work(sum(images), passes, sum(images) * each)
+    return Workload(sum(images), passes, sum(images) * each)
 
 
-def _work(settings: Settings, sizes: Sizes) -> Work:
+def _work(settings: Settings, sizes: Sizes) -> Workload:
     images = [count for count, _ in split_counts(settings)]
     budgets = [budget_of(tokens, sizes.n_tokens) for tokens in settings.tokens]
     return accuracy_work(images, len(settings.methods), budgets, settings.draws, sizes)
 
 
-def _sentence(settings: Settings, work: Work) -> str:
+def _sentence(settings: Settings, work: Workload) -> str:
     return (
         f"{images_in_words(settings, work)}, "
         f"{len(settings.splits)} split{'s' * (len(settings.splits) > 1)}, "

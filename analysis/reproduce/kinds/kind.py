@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.reproduce.lines import Line
 from litelvlm.analysis.reproduce.settings import Place, Settings
-from litelvlm.analysis.reproduce.work import Sizes, Work
+from litelvlm.analysis.reproduce.work import Sizes, Workload
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.data.refer import ReferDataset
@@ -67,8 +67,8 @@ class Kind:
     study: str
     options: Callable[[Settings], Mapping[str, object]]
     lines: Callable[[FinishedSplit], tuple[Line, ...]]
-    work: Callable[[Settings, Sizes], Work]
-    sentence: Callable[[Settings, Work], str]
+    work: Callable[[Settings, Sizes], Workload]
+    sentence: Callable[[Settings, Workload], str]
     interval: str
     controls: tuple[str, ...] = ()
     takes_part: bool = True
@@ -76,7 +76,7 @@ class Kind:
     has_scores: bool = False
 
 
-def images_in_words(settings: Settings, work: Work) -> str:
+def images_in_words(settings: Settings, work: Workload) -> str:
     """How many images are asked, and which part of their splits they are."""
     part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
     return f"{work.images} images ({part})"

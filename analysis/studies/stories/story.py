@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.told.watching import Watcher, nobody
+from litelvlm.analysis.runs.messages.events import Watcher, nobody
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel

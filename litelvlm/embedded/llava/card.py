@@ -20,7 +20,7 @@ from litelvlm.embedded.card import show
 from litelvlm.embedded.evaluate import by_image, interval
 from litelvlm.embedded.llava.train import LlavaRecipe
 from litelvlm.metrics.understanding import score_answer
-from litelvlm.models.vlm.asking import AskedVlm
+from litelvlm.models.vlm.answering import AnsweringVlm
 from litelvlm.pruning import Pruner, get_pruner
 
 _GREY = (127, 127, 127)
@@ -76,7 +76,7 @@ def conditions(n_tokens: int) -> dict[str, tuple[list[Pruner | None], int | None
     return found | {"blank image": ([None], None, True)}
 
 
-def measure(model: AskedVlm) -> list[KindRow]:
+def measure(model: AnsweringVlm) -> list[KindRow]:
     """Accuracy by task, kind and condition on all embedded questions."""
     rows: list[KindRow] = []
     for task in LAYOUTS:
@@ -99,7 +99,9 @@ def measure(model: AskedVlm) -> list[KindRow]:
     return rows
 
 
-def _scores(model: AskedVlm, task: str, kind: str, questions: list[Question]) -> dict[str, Array]:
+def _scores(
+    model: AnsweringVlm, task: str, kind: str, questions: list[Question]
+) -> dict[str, Array]:
     """Mean score over draws of every question, by condition."""
     table = conditions(model.n_tokens or 0)
     found: dict[str, Array] = {name: np.zeros(len(questions)) for name in table}
@@ -117,7 +119,12 @@ def _scores(model: AskedVlm, task: str, kind: str, questions: list[Question]) ->
 
 
 def write_card(
-    model: AskedVlm, rows: list[KindRow], folder: Path, recipe: LlavaRecipe, seed: int, path: Path
+    model: AnsweringVlm,
+    rows: list[KindRow],
+    folder: Path,
+    recipe: LlavaRecipe,
+    seed: int,
+    path: Path,
 ) -> None:
     """Write the card and its numbers.
 

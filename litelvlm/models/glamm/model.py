@@ -24,7 +24,7 @@ from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.options import Answer
+from litelvlm.models.glamm.options import AnswerKind
 from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
@@ -184,7 +184,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
                 f"one state, conversation and selection per row are needed, got {len(states)}, "
                 f"{len(conversations)} and {len(selections)}"
             )
-        check_name(answer, get_args(Answer), "kind of answer")
+        check_name(answer, get_args(AnswerKind), "kind of answer")
         watch = Stopwatch(self.device)
         with watch("projector"):
             visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
@@ -267,7 +267,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
                 "text holds no expression; give at least one, for example 'the yellow giraffe'"
             )
         check_name(protocol, PROTOCOLS, "protocol")
-        check_name(answer, get_args(Answer), "kind of answer")
+        check_name(answer, get_args(AnswerKind), "kind of answer")
         if isinstance(pruner, str):
             pruner = get_pruner(pruner)
         if pruner is not None:

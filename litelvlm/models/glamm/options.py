@@ -11,7 +11,7 @@ Pooling = Literal["eos", "words", "no_sos"]
 PatchLayer = Literal["second_last", "last"]
 Read = Literal["before_seg", "seg"]
 Tokenisation = Literal["official", "library"]
-Answer = Literal["forced", "generated"]
+AnswerKind = Literal["forced", "generated"]
 CAPTION = "a photo of {}"
 
 

@@ -5,7 +5,7 @@ import inspect
 import transformers
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.families import FAMILIES, VlmFamily
+from litelvlm.models.vlm.families import VLM_FAMILIES, VlmFamily
 
 FIRST_RELEASE = (5, 19)
 """First release of transformers whose models take features that were computed before."""
@@ -37,10 +37,10 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
             f"encoded images; run: pip install 'transformers>={needed}' (the rest of litelvlm "
             "works with the installed release)"
         )
-    if kind not in FAMILIES:
+    if kind not in VLM_FAMILIES:
         raise ValueError(
             f"{cls} (model_type {kind!r}) is not supported by prune(); families are "
-            f"{', '.join(FAMILIES)}; see litelvlm/models/vlm/families.py to add one"
+            f"{', '.join(VLM_FAMILIES)}; see litelvlm/models/vlm/families.py to add one"
         )
     if not model.can_generate():
         raise ValueError(
@@ -52,4 +52,4 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
             f"{cls} of transformers {transformers.__version__} takes no encoded images "
             "(mm_encoder_outputs); update transformers"
         )
-    return FAMILIES[kind]
+    return VLM_FAMILIES[kind]

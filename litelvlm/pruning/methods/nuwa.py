@@ -20,7 +20,7 @@ from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, rank_within
 from litelvlm.pruning.selection import RawSelection, Selection
 
-CELL = 2  # tokens per side of a cell
+CELL_SIDE = 2  # tokens per side of a cell
 REACH = 280**0.5 / 24  # distance at which gathering ends, in sides of the released 24 x 24 grid
 # Tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192.
 FIRST_STAGE = 7 / 4
@@ -164,10 +164,10 @@ def cell_anchors(
 
     In raster order. Cells at the right and lower edge of an odd grid are smaller.
     """
-    rows, columns = (torch.arange(size, device=salience.device) // CELL for size in grid)
+    rows, columns = (torch.arange(size, device=salience.device) // CELL_SIDE for size in grid)
     cell = (rows[:, None] * grid[1] + columns).flatten()
     rank = rank_within(cell, salience)
-    named = next(n for n in range(1, CELL**2 + 1) if int((rank < n).sum()) >= budget)
+    named = next(n for n in range(1, CELL_SIDE**2 + 1) if int((rank < n).sum()) >= budget)
     return ascending(highest(salience.masked_fill(rank >= named, float("-inf")), budget))
 
 

@@ -26,7 +26,7 @@ from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import digest, hub_folder
-from litelvlm.models.vlm.asking.load import EMBEDDED
+from litelvlm.models.vlm.answering.load import EMBEDDED
 from litelvlm.models.vlm.miniature import CHAT_TEMPLATE, CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.recognition import family_of
 from litelvlm.models.vlm.studied.answers import Speaker

@@ -51,7 +51,7 @@ class VlmAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class AskedVlm(IdentifiedModel):
+class AnsweringVlm(IdentifiedModel):
     """A model with its processor.
 
     Attributes:
