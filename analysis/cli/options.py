@@ -178,6 +178,6 @@ def require_writable(path: Path, *, folder: bool) -> None:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:  # an administrator may write anywhere, and yet not in /proc
         raise PermissionError(
-            f"cannot write {path}: {nearest} takes no files ({error.strerror}); choose another "
-            "place with --out"
+            f"cannot write {path}: {nearest} does not accept files ({error.strerror}); choose "
+            "another place with --out"
         ) from error

@@ -83,7 +83,7 @@ def run_text(folder: Path) -> str:
     lines = [f"{folder}: {record.state_in_words}; {record.counts.told()}\n"]
     if not record.complete:
         return "".join(
-            [*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"]
+            [*lines, "  no verdict yet: parts are missing; run the same command again\n"]
         )
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]

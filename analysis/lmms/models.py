@@ -83,7 +83,7 @@ class _Answering(lmms):
             NotImplementedError: Always; choose a task with ``output_type: generate_until``.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} gives no likelihoods; choose a task with output_type: "
+            f"{type(self).__name__} does not give likelihoods; choose a task with output_type: "
             "generate_until"
         )
 

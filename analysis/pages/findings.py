@@ -42,7 +42,7 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
     unfinished = [record.study for record in records if not record.complete]
     if unfinished:
         found.append(
-            f"parts of {', '.join(unfinished)} are missing; the same command goes on from there"
+            f"parts of {', '.join(unfinished)} are missing; run the same command again to continue"
         )
     limits = {record.limit for record in records} - {None}
     if limits:

@@ -61,7 +61,7 @@ def problems_of(error: ValidationError) -> str:
 def _problem(entry: ErrorDetails) -> str:
     """One refusal in words; a method's own refusal has no field to name."""
     if entry["type"] == "tuple_type":  # pydantic asks for a tuple, which no command line can write
-        return f"{entry['input']} is no list; write one in square brackets"
+        return f"{entry['input']} is not a list; write one in square brackets"
     return entry["msg"].removeprefix("Value error, ")
 
 

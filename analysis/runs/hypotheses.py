@@ -117,7 +117,7 @@ def read_family(path: str | Path) -> HypothesisFamily:
         loaded: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return HypothesisFamily.model_validate(_named(loaded))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML file: {error}") from error
+        raise ValueError(f"{path} is not a YAML file: {error}") from error
     except ValidationError as error:
         raise ValueError(f"{path}: {problems_of(error)}") from error
 
@@ -202,8 +202,8 @@ def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Measure, image and category by expression; expressions without a value are left out."""
     if one.measure not in rows or not pd.api.types.is_numeric_dtype(rows[one.measure]):
         raise ValueError(
-            f"{one.id}: the measure {one.measure!r} is no column of numbers in the rows of "
-            f"{one.study}; `litelvlm ls columns {one.study}` lists them"
+            f"{one.id}: the measure {one.measure!r} is not a column of numbers in the rows "
+            f"of {one.study}; `litelvlm ls columns {one.study}` lists them"
         )
     known = rows.dropna(subset=one.measure)
     if known.empty:

@@ -251,9 +251,7 @@ def association(
     a, b = (v - (np.bincount(group, v) / np.bincount(group))[group] for v in (first, second))
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
     if scale < _TIE:
-        raise ValueError(
-            "an outcome does not vary within its groups, so it correlates with nothing"
-        )
+        raise ValueError("an outcome does not vary within its groups, so it has no correlation")
     n, free = len(a), len(a) - int(group.max()) - 1
     value = float((a @ b) / scale)
     if free < 4:

@@ -105,7 +105,7 @@ def main() -> None:
         numbers = compare(Path(folder), torch.device(given.device)) | {"planned": names}
     store("family", numbers)
     if not names:
-        sys.exit("the command of the part lists no training")
+        sys.exit("the command of the part does not list a training")
     if numbers["largest_difference_of_a_weight"] or numbers["went_on_at_step"] != SAVE_EVERY:
         sys.exit("a stopped training did not go on to the same weights")
 

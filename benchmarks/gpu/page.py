@@ -134,7 +134,7 @@ def write_page(out: Path) -> Path:
     """
     if not any((out / part.name / RECORD).is_file() for part in PARTS):
         raise FileNotFoundError(
-            f"{out} holds no part of the programme; run python -m benchmarks.gpu --out {out} first"
+            f"{out} has no part of the programme; run python -m benchmarks.gpu --out {out} first"
         )
     lines = ["# What the GPU programme measured", "", *machines(out)]
     if draw(out) is not None:

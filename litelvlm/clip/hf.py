@@ -179,7 +179,7 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
         ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise FileNotFoundError(
-            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; "
-            "fetch them again"
+            f"{name} does not contain CLIP's vocabulary: tokenizer.json, or vocab.json with "
+            "merges.txt; fetch them again"
         )
     return tokenizer

@@ -71,8 +71,8 @@ class OpenClipTower(Tower):
         # CoCa is neither: its text tower reads an appended class token.
         if not isinstance(clip, (CLIP, CustomTextCLIP)):
             raise ValueError(
-                f"{type(clip).__name__} is no CLIP or CustomTextCLIP of open_clip; "
-                "captioners are not read"
+                f"{type(clip).__name__} is not supported; give a CLIP or CustomTextCLIP of "
+                "open_clip, not a captioner"
             )
         self.clip, self.tokenizer = clip, tokenizer
         self.trunk = image_trunk(clip.visual)

@@ -136,7 +136,7 @@ def _fetched(name: str, split: str) -> Path:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
-            f"{name} is no folder, and the dataset of that id has no local copy and cannot be "
+            f"{name} is not a folder, and the dataset of that id has no local copy and cannot be "
             f"fetched; run `hf download --repo-type dataset {name}` where there is a network, "
             "or give a folder"
         ) from error
@@ -194,7 +194,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, object]]:
         raise RefDataError(f"{path} {error}") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RefDataError(
-            f"{path} is no readable Parquet file ({_first_line(error)}); fetch it again"
+            f"{path} is not a readable Parquet file ({_first_line(error)}); fetch it again"
         ) from error
 
 

@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TypedDict
 
 import numpy as np
@@ -30,8 +31,8 @@ _HEAD = """# The miniature GLaMM
 
 A model organism: the parts, code path and checkpoint names of GLaMM (CLIP, projector, LLaMA, [SEG]
 head, SAM) at about a thousandth of its size, trained from nothing on procedurally drawn scenes. It
-makes every tool and study run on learned weights anywhere. **It is no evidence about OpenAI's CLIP
-or about GLaMM**: what it shows holds for it alone.
+makes every tool and study run on learned weights anywhere. **It is not evidence about OpenAI's
+CLIP or about GLaMM**: what it shows holds for it alone.
 """
 _LIMITS = """## Limits
 
@@ -119,9 +120,11 @@ def write_card(
     lines = [
         _HEAD,
         "## Held-out scores\n",
-        f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
-        "single protocol with the first question and answer template, budgets of "
-        f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times).\n",
+        paragraph(
+            f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
+            "single protocol with the first question and answer template, budgets of "
+            f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times)."
+        ),
         "| condition | cIoU | P@0.5 |\n|---|---|---|",
         *(f"| {r['condition']} | {show(r['ciou'])} | {show(r['p50'])} |" for r in rows),
         "\n| expressions | n | P@0.5 unpruned |\n|---|---|---|",
@@ -129,16 +132,19 @@ def write_card(
         "\nCLIP retrieval, image to text among 64 scenes: "
         f"R@1 {show(recall)} (n = {n_retrieved}).\n",
         "## Training\n",
-        f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, "
-        f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}.",
-        f"World `{recipe.world}`, {recipe.scenes:,} distinct scenes. "
-        "Reproduce: `python -m litelvlm.embedded.train "
-        f"--world {recipe.world} --out FOLDER --seed " + f"{seed}`.\n",
+        paragraph(
+            f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
+            f"transformers {transformers.__version__}, "
+            f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}. "
+            f"World `{recipe.world}`, {recipe.scenes:,} distinct scenes. "
+            "Reproduce: `python -m litelvlm.embedded.train "
+            f"--world {recipe.world} --out FOLDER --seed {seed}`."
+        ),
         "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n"
         "|---|---|---|---|---|---|",
         *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),
-        f"\nContent sha256 (weights, configuration, tokenizers) `{model.digest}`.\n",
+        "",
+        paragraph(f"Content sha256 (weights, configuration, tokenizers) `{model.digest}`."),
         _LIMITS.format(world.limits),
     ]
     path.write_text("\n".join(lines))
@@ -150,6 +156,11 @@ def write_card(
         "n_images": n_images,
     }
     path.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of a card in lines of at most 100 columns, and the empty line behind it."""
+    return fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def show(value: Sequence[float]) -> str:

@@ -22,7 +22,7 @@ TEXT_SIZES = {
 def has_miniature_sizes(model: object) -> bool:
     """Whether a model's CLIP has the sizes of the miniature, whatever its training, folder or name.
 
-    A model whose tower is no CLIP of the transformers library has not.
+    The answer is False for a model whose tower is not a CLIP of the transformers library.
     """
     config = getattr(getattr(getattr(model, "tower", None), "clip", None), "config", None)
     return all(

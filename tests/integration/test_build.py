@@ -99,7 +99,9 @@ def test_glamm_7b_without_random_weights_is_refused():
 
 
 def test_files_of_glamm_7b_are_refused():
-    with pytest.raises(ValueError, match="has no files, so clip= and revision= mean nothing"):
+    with pytest.raises(
+        ValueError, match="has random weights and reads no files; omit clip= and revision="
+    ):
         load_model("glamm-7b", random_init=True, clip="somewhere")
 
 
@@ -119,7 +121,7 @@ def test_a_clip_of_another_width_or_with_a_hole_is_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"lacks 1 weights, first visual_projection\.weight"):
         load_model(folder, device="cpu")
     (folder / "clip" / "model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="holds no weights of CLIP"):
+    with pytest.raises(FileNotFoundError, match="does not contain CLIP's weights"):
         load_model(folder, device="cpu")
 
 
@@ -159,7 +161,7 @@ def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
     [
-        (None, FileNotFoundError, "no vocabulary of CLIP"),
+        (None, FileNotFoundError, "does not contain CLIP.s vocabulary"),
         ("x", ValueError, "tokenizer of the CLIP in .* is damaged"),
     ],
 )

@@ -110,7 +110,7 @@ def test_the_page_names_what_has_no_result(slow, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["page", str(tmp_path / "nothing")])
     with pytest.raises(SystemExit):
         page_of()
-    assert "holds no part of the programme" in capsys.readouterr().err
+    assert "has no part of the programme" in capsys.readouterr().err
 
 
 def test_parity_refuses_what_the_official_code_did_not_answer():

@@ -224,9 +224,9 @@ def test_who_cannot_keep_is_refused_by_name(model, tmp_path):
         name, digest = "answers", "0"
         device, dtype, view, question = torch.device("cpu"), torch.float32, None, None
 
-    with pytest.raises(ValueError, match="answers \\(Answers\\) keeps no encoded images"):
+    with pytest.raises(ValueError, match="answers \\(Answers\\) cannot keep encoded images"):
         with_image_cache(Answers(), tmp_path)
-    with pytest.raises(ValueError, match="--cache kept: vlm:x keeps no encoded images"):
+    with pytest.raises(ValueError, match="--cache kept: vlm:x cannot keep encoded images"):
         studied_of(StudyVerb(names=("sink",), cache=Path("kept"), model="vlm:x"))
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="name a folder"):

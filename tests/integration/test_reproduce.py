@@ -243,7 +243,7 @@ def test_a_pinned_listing_needs_no_network_and_no_network_is_said(
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
     assert main([*COMMAND, "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
-    assert "the same command goes on once there is a connection" in said
+    assert "run the same command again once there is a connection" in said
 
 
 @pytest.mark.usefixtures("online")

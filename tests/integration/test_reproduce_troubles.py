@@ -76,7 +76,7 @@ def test_every_trouble_ends_with_a_message_and_the_same_command_goes_on(files, r
         hub.away = True
         code, table, said = reproduce(hub, "out")
         assert (code, table) == (1, None)
-        assert "the same command goes on once there is a connection" in said
+        assert "run the same command again once there is a connection" in said
         hub.away = False
 
         # The disk is too small: nothing is fetched.
@@ -91,7 +91,7 @@ def test_every_trouble_ends_with_a_message_and_the_same_command_goes_on(files, r
         code, table, said = reproduce(hub, "out")
         assert (code, table) == (1, None)
         assert f"{SHARD} of MBZUAI/GLaMM-RefSeg cannot be fetched from {hub.url}" in said
-        assert "what is there is kept, and the same command goes on" in said
+        assert "what is there is kept; run the same command again" in said
         (part,) = out.glob(f"hub/**/.{SHARD}.*.part")
         begun = part.stat().st_size
         assert 0 < half - begun < PIECE

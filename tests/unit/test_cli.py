@@ -93,7 +93,7 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
         (["PICTURE"], "an expression is missing"),
         (["FOLDER", "a circle"], "is a folder; name one picture inside it"),
         (["PICTURE", "a circle", "--compare"], "--compare needs a --pruner and a --budget"),
-        (["PICTURE", "a circle", "--out", "/proc/mask.png"], "/proc takes no files"),
+        (["PICTURE", "a circle", "--out", "/proc/mask.png"], "/proc does not accept files"),
         (["PICTURE", "a circle", "  "], "an expression is empty"),
         (["PICTURE", "a circle", "--pruner", "random", "--budget", "0"], "budget 0"),
         (["PICTURE", "a circle", "--pruner", "random"], "needs a --budget"),
@@ -405,8 +405,8 @@ class Failing(Common):
         (
             OSError(28, "No space left on device", "rows"),
             1,
-            "litelvlm: No space left on device: rows; what was finished is kept, and the same "
-            "command goes on once there is room\n",
+            "litelvlm: No space left on device: rows; what was finished is kept; make room "
+            "and run the same command again\n",
         ),
         (RuntimeError("no sample succeeded"), 1, "litelvlm: no sample succeeded\n"),
     ],

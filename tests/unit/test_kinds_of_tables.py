@@ -63,7 +63,9 @@ def test_a_planted_kind_decides_what_is_refused(planted, tmp_path):
     with pytest.raises(ValueError, match="planted times how images are encoded"):
         check_files(cached, planted(replace(ANSWERS, times_encoding=True)))
     carded = Reproduce(table="planted", card=tmp_path / "card.json")
-    with pytest.raises(ValueError, match="--card holds scores of refseg; planted has none"):
+    with pytest.raises(
+        ValueError, match="--card works with the tables refseg, not with planted; leave --card out"
+    ):
         check_files(carded, planted(ANSWERS))
     check_files(carded, planted(replace(ANSWERS, has_scores=True)))
 

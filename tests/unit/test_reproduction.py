@@ -331,7 +331,7 @@ def test_bad_options_are_refused_before_the_hub_is_asked(tmp_path, capsys, argum
 
 def test_a_card_needs_scores(tmp_path, capsys):
     assert main(["reproduce", "efficiency", "--card", str(tmp_path / "card.json")]) == 2
-    assert "--card holds scores of refseg" in capsys.readouterr().err
+    assert "--card works with the tables refseg" in capsys.readouterr().err
 
 
 def test_a_cache_is_refused_where_encoding_is_timed_and_its_room_is_counted(tmp_path, capsys):

@@ -84,7 +84,9 @@ def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_
         main(["study", "ablations", "--out", str(tmp_path), "--set", "ablations.requests=protocol"])
         == 2
     )
-    assert "requests: protocol is no list; write one in square brackets" in capsys.readouterr().err
+    assert (
+        "requests: protocol is not a list; write one in square brackets" in capsys.readouterr().err
+    )
     chosen = configure(
         StudyVerb(names=("ablations",), set=("ablations.requests=[protocol]",)), "ablations"
     )

@@ -55,7 +55,7 @@ def studied_of(verb: ModelOptions) -> StudiedModel:
         return model_of(verb)
     if verb.image_cache is not None:
         raise ValueError(
-            f"--cache {verb.image_cache}: {verb.model} keeps no encoded images, a GLaMM does; "
+            f"--cache {verb.image_cache}: {verb.model} cannot keep encoded images, a GLaMM can; "
             "leave --cache out"
         )
     for name in ("options", "quantise", "compile"):

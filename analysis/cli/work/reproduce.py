@@ -103,7 +103,9 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
     if verb.card is not None:
         if not kind.has_scores:
             scored = ", ".join(name for name, table in TARGETS.items() if table.kind.has_scores)
-            raise ValueError(f"--card holds scores of {scored}; {verb.table} has none")
+            raise ValueError(
+                f"--card works with the tables {scored}, not with {verb.table}; leave --card out"
+            )
         require_writable(verb.card, folder=False)
 
 
@@ -141,7 +143,7 @@ def consents(
     if not verb.yes:
         if not sys.stdin.isatty():
             raise ValueError(
-                "stdin is no terminal, so the plan cannot be confirmed; read it above and add --yes"
+                "stdin is not a terminal, so you cannot confirm the plan; read it and add --yes"
             )
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()

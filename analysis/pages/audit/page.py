@@ -95,7 +95,7 @@ def _differing(tables: Sequence[Audited]) -> str:
     ]
     later = sum(statement.basis in ("notes", "quoted") for _, statement in found)
     caution = (
-        f"A difference is no error: the code may be the version that was meant. In {later} of "
+        f"A difference is not an error: the code may be the version that was meant. In {later} of "
         f"these {len(found)} entries the paper's side comes from notes or summaries. Check the "
         "paper before you cite one."
     )
@@ -246,7 +246,7 @@ def _unmeasured(tables: Sequence[Audited]) -> list[str]:
     return [
         "### What was not compared",
         "",
-        "These entries have no number of their own.",
+        "These entries do not have their own number.",
         "",
         *markdown_lines([("method", "entry", "verdict", "why"), *rows]),
         "",

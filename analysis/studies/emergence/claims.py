@@ -137,6 +137,6 @@ def interpret(claims: Sequence[Claim]) -> str:
     parts = [f"{verdict}: {', '.join(ids)}" for verdict, ids in by_verdict.items() if ids]
     link = "".join(f" {part}" for claim in claims if (part := interpret_sink(claim)))
     return (
-        f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is no evidence "
+        f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is not evidence "
         f"about published CLIP. {interpret_gains(claims)}"
     )

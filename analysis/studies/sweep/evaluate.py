@@ -74,4 +74,4 @@ def _method(given: object) -> str | Method:
     if isinstance(given, Pruner):
         return Method.of(given)
     hint = " (an instance of the class, not the class)" if isinstance(given, type) else ""
-    raise ValueError(f"{given!r} is no method; give a name or get_pruner(...){hint}")
+    raise ValueError(f"{given!r} is not a method; give a name or get_pruner(...){hint}")

@@ -264,7 +264,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         expressions = [text] if isinstance(text, str) else list(text)
         if not expressions:
             raise ValueError(
-                "text holds no expression; give at least one, for example 'the yellow giraffe'"
+                "text has no expression; give at least one, for example 'the yellow giraffe'"
             )
         check_name(protocol, PROTOCOLS, "protocol")
         check_name(answer, get_args(AnswerKind), "kind of answer")

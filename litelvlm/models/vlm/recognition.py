@@ -33,9 +33,9 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
     if release(transformers.__version__) < FIRST_RELEASE:
         needed = ".".join(map(str, FIRST_RELEASE))
         raise ValueError(
-            f"transformers {transformers.__version__} is too old for prune(): its models take no "
-            f"encoded images; run: pip install 'transformers>={needed}' (the rest of litelvlm "
-            "works with the installed release)"
+            f"transformers {transformers.__version__} is too old for prune(): its models do not "
+            f"accept encoded images; run: pip install 'transformers>={needed}' (the rest of "
+            "litelvlm works with the installed release)"
         )
     if kind not in VLM_FAMILIES:
         raise ValueError(
@@ -49,7 +49,7 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
         )
     if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
         raise ValueError(
-            f"{cls} of transformers {transformers.__version__} takes no encoded images "
-            "(mm_encoder_outputs); update transformers"
+            f"{cls} of transformers {transformers.__version__} does not accept encoded "
+            "images (mm_encoder_outputs); update transformers"
         )
     return VLM_FAMILIES[kind]

@@ -135,7 +135,7 @@ def conversation(
 def _pick(templates: Sequence[str], index: int, what: str) -> str:
     if not 0 <= index < len(templates):
         raise ValueError(
-            f"{what}_index {index} is no {what} template; choose 0 to {len(templates) - 1}"
+            f"{what}_index {index} is not a {what} template; choose 0 to {len(templates) - 1}"
         )
     return templates[index]
 

@@ -158,7 +158,7 @@ def of_miniature(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     tower = load_tower(CLIP, device="cpu")
     if not isinstance(tower, ClipTower):
-        raise ValueError(f"{CLIP.name} is no CLIP of transformers; install the package again")
+        raise ValueError(f"{CLIP.name} is not a CLIP of transformers; install the package again")
     network, processor = read_miniature(LLAVA, tower)
     tokenizer = processor.tokenizer
     tokenizer.chat_template = CHAT_TEMPLATE
