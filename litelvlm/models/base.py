@@ -177,6 +177,8 @@ class VisualLM(QueriedModel):
     ``litelvlm.load_vlm`` makes one of a model of transformers.
     """
 
+    described = "a model that answers in words and gives no masks"
+
     @property
     def answering(self) -> tuple["VisualLM", ...]:
         """The model itself."""
@@ -301,7 +303,7 @@ class GroundingModel(TowerModel):
         """
         raise ValueError(
             f"this reads the inside of the language model, which {self.name!r} of family "
-            f"{self.family!r} does not show; choose a model of family 'glamm'"
+            f"{self.family!r} does not show; choose {QueriedModel.described}"
         )
 
     def grounder(self, batch_size: int) -> Grounder:

@@ -23,8 +23,8 @@ FLOORS = {
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
-    *("attribution", "base", "costs", "families", "files", "image_cache", "requests", "sam2"),
-    *("timed", "view"),
+    *("attribution", "base", "costs", "families", "family", "files", "image_cache", "requests"),
+    *("sam2", "timed", "view"),
 )
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
 TABLE_OF_METHODS = Path("litelvlm/pruning/methods")

@@ -28,7 +28,7 @@ from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 SCRIPTS = (
     "explore_unpack.js",
@@ -63,7 +63,7 @@ class ExplorerSource:
         run: Its folder.
     """
 
-    model: Glamm
+    model: GroundingModel
     data: ReferDataset
     run: Path
 
@@ -97,7 +97,7 @@ class RunView:
 
 
 def build_page(
-    model: Glamm,
+    model: GroundingModel,
     data: ReferDataset,
     run: Path,
     out: Path,
@@ -251,7 +251,7 @@ def read_config(run: Path) -> Config:
     return config
 
 
-def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path) -> None:
+def check_source(record: RunRecord, model: GroundingModel, data: ReferDataset, run: Path) -> None:
     """Refuse a run that is not whole, or that another model or other data made.
 
     Raises:
