@@ -13,8 +13,6 @@ import tyro
 from litelvlm.analysis.cli.terminal.screen import print_json
 
 Device = Literal["auto", "cpu", "cuda"]
-VLM = "vlm:"
-"""Begins the name of a model that answers in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

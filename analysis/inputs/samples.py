@@ -9,10 +9,9 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
-from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET as NOTHING
 from litelvlm.models.base import ImageView, StudiedModel
-from litelvlm.models.glamm.prompting.prompts import clean
 
 NO_TARGET = "expression without a target"
 NO_OUTLINE = "target without an outline"

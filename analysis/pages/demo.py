@@ -16,9 +16,7 @@ from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import Grounding
-from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import clean, conversation
+from litelvlm.models.base import Grounding, GroundingModel
 from litelvlm.models.timed import timed
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
@@ -117,7 +115,7 @@ def read_upload(path: str | Path) -> Image.Image:
 
 @torch.inference_mode()
 def compare(
-    model: Glamm, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
+    model: GroundingModel, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
 ) -> DemoResult:
     """Segment an expression with all tokens and with a pruned set.
 
@@ -136,7 +134,7 @@ def compare(
     check_name(method, usable_methods(), "method")
     if len(text) > MAX_TEXT:
         raise ValueError(f"the expression has {len(text)} signs; at most {MAX_TEXT} are taken")
-    dialogue = conversation([clean(text)])
+    dialogue = model.conversation([text])
     pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)
 

@@ -23,7 +23,7 @@ from litelvlm.analysis.pages.demo import (
 from litelvlm.analysis.pages.demo_guard import Guard, waited
 from litelvlm.arrays import Array
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 TITLE = "Visual-token pruning in pixel grounding"
 KEPT = (60, 240)
@@ -81,7 +81,7 @@ def contained() -> Iterator[Path]:
                     os.environ[name] = value
 
 
-def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path) -> App:
+def build_app(model: GroundingModel, scenes: list[tuple[str, Image.Image]], folder: Path) -> App:
     """The page as a ``gradio.Blocks``; call it inside ``contained``.
 
     Args:
@@ -173,7 +173,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
     return page
 
 
-def note(model: Glamm) -> str:
+def note(model: GroundingModel) -> str:
     """What readers must know of the model and of their uploads."""
     limits = (
         f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels. They "

@@ -20,7 +20,7 @@ from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,9 @@ def _largest(run: SavedRun) -> str:
     return f"the heaviest image holds {pixels.max() / pixels.sum():.0%} of the pixels counted"
 
 
-def _run(kind: Kind, settings: Settings, model: Glamm, data: Dataset, runs: Path) -> SavedRun:
+def _run(
+    kind: Kind, settings: Settings, model: GroundingModel, data: Dataset, runs: Path
+) -> SavedRun:
     budgets = tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens)
     common: dict[str, object] = {"budgets": budgets, "seed": settings.seed}
     return run_study(

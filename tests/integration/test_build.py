@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import load_model
-from litelvlm.models.families import FAMILIES
+from litelvlm.models.families import FAMILIES, family_for
 from litelvlm.models.glamm.build import random_parts, read_clip
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, full_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
@@ -245,7 +245,8 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
 
 
 def test_a_loaded_model_names_its_family(model):
-    assert FAMILIES[model.family] is load_model
+    assert isinstance(model, FAMILIES[model.family].model)
+    assert family_for(model.name) is FAMILIES[model.family]
 
 
 def test_options_settled_at_loading():

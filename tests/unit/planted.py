@@ -21,7 +21,7 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
-from litelvlm.models.glamm.prompting.prompts import conversation, question
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, question
 from litelvlm.pruning import Cues, VitView
 
 GRID, PATCH = (12, 12), 14
@@ -285,6 +285,7 @@ class PlantedModel(GroundingModel):
     """Predicts the named object's patches as far as their tokens were kept."""
 
     family, name, digest, n_layers = "planted", "planted", "f" * 64, 1
+    n_questions, n_answers = len(QUESTIONS), len(ANSWERS)
 
     def __init__(self, signal="instance", noise=0.05, pull=0.0):
         clip = PlantedClip(SimpleNamespace(kind="planted"))
@@ -307,6 +308,9 @@ class PlantedModel(GroundingModel):
 
     def conversation(self, expressions, question_index=0, answer_index=0):
         return conversation(expressions, question_index, answer_index)
+
+    def last_layer_embeds(self, state):
+        return self.tower.project(state.clip.last_hidden_state[:, 1:])[0]
 
     def cues(self, state, conversation, coverage=None, key=0):
         sources = {

@@ -62,5 +62,13 @@ def test_a_family_whose_language_model_cannot_be_read_says_so():
     model = PlantedModel()
     conversation = model.conversation(["ball"])
     state = model.encode_image(planted_data(1)[0].image())
-    with pytest.raises(ValueError, match=r"of family 'planted' does not show.*'glamm'"):
+    with pytest.raises(ValueError, match=r"of family 'planted' does not show; .* can be read"):
         model.query_conversation(state, conversation)
+
+
+def test_a_family_whose_states_lack_the_last_layer_says_so():
+    model = PlantedModel()
+    state = model.encode_image(planted_data(1)[0].image())
+    assert model.last_layer_embeds(state).shape[0] == len(state.tokens)
+    with pytest.raises(ValueError, match="'planted' of family 'planted' do not keep; leave out"):
+        GroundingModel.last_layer_embeds(model, state)

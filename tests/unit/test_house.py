@@ -31,9 +31,18 @@ FLOORS = {
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
-    *("attribution", "base", "costs", "families", "files", "image_cache", "requests", "sam2"),
-    *("timed", "view"),
+    *("attribution", "base", "costs", "families", "family", "files", "image_cache", "requests"),
+    *("sam2", "timed", "view"),
 )
+TIED_TO_GLAMM = {
+    # It asks no grounding model: the small CLIPs that it trains read the questions of LiteLVLM's
+    # evaluation, which are GLaMM's.
+    "litelvlm.analysis.studies.emergence.scenes",
+    # Fewer bits are made for the parts of one network, which are counted one by one.
+    "litelvlm.analysis.studies.quantisation.memory",
+    "litelvlm.analysis.studies.quantisation.prepare",
+}
+"""Modules of studies that know GLaMM, and why they must."""
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
 GENERIC = ("stats", "runs", "pages", "cli")
 """Rooms of ``analysis`` that serve every study alike."""
@@ -186,6 +195,17 @@ def test_no_family_imports_another(imports):
         if families and theirs[2] not in (ours[2], *SHARED_BY_FAMILIES):
             wrong.append((module, goal))
     assert wrong == []
+
+
+def test_studies_ask_models_through_their_seams(imports):
+    """What a study asks, what it asks about and what it reads are the same for every family."""
+    found = {
+        module
+        for module, goal, _ in imports
+        if room(module) in ("studies", "inputs", "signals")
+        and f"{goal}.".startswith("litelvlm.models.glamm.")
+    }
+    assert found == TIED_TO_GLAMM
 
 
 def test_no_import_is_hidden(imports):

@@ -12,6 +12,7 @@ from planted import PATCH, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import Method, every_method
+from litelvlm.analysis.inputs.official_draws import official_draw
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
@@ -25,7 +26,7 @@ from litelvlm.analysis.studies.sweep.passes import (
 from litelvlm.analysis.studies.sweep.tables import token_table
 from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
-from litelvlm.models.glamm.prompting.official_draws import official_draw
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import list_pruners
 
@@ -250,7 +251,7 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     assert read_record(folder).protocol == "official"
     for sample in data:
         for seed in (0, 1):
-            drawn = official_draw(4, sample.image_id, seed).expressions
+            drawn = official_draw(4, sample.image_id, seed, (16, 5)).expressions
             found = rows[(rows.image_id == sample.image_id) & (rows.seed == seed)]
             for _, cell in found.groupby("method"):
                 assert cell.sent_id.tolist() == [
@@ -292,7 +293,7 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
     sample = context.data[0]
     state = context.model.encode_image(sample.image())
     kept = []
-    for number, talk in enumerate(plan_conversations(OFFICIAL, sample)):
+    for number, talk in enumerate(plan_conversations(context.model, OFFICIAL, sample)):
         cues = context.model.cues(state, talk.conversation, key=sample.image_id)
         made = {p.method: p for p in expression_passes(context, number, cues, talk.draw)}
         assert made["random"].seed == made["none"].seed == talk.draw
@@ -318,10 +319,44 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
     assert all(s.endswith(", all expressions of an image in one conversation.") for s in said)
-    (talk,) = plan_conversations(config, data[0])
+    (talk,) = plan_conversations(model, config, data[0])
     assert talk.conversation == conversation(
         [expression.sent for expression in data[0].expressions]
     )
+
+
+class Pointing(PlantedModel):
+    """A family with words of its own: two questions, one answer."""
+
+    n_questions, n_answers = 2, 1
+
+    def question(self, expression, question_index=0):
+        return ("Point at {}.", "Find {}.")[question_index].format(expression.lower())
+
+    def conversation(self, expressions, question_index=0, answer_index=0):
+        n = len(expressions)
+        chosen = [question_index] * n if isinstance(question_index, int) else question_index
+        asked = tuple(map(self.question, expressions, chosen))
+        return Conversation(tuple(e.lower() for e in expressions), asked, ("Here: [SEG].",) * n)
+
+
+@pytest.mark.parametrize("protocol", ["single", "conversation", "official"])
+def test_a_family_is_asked_in_its_own_words(protocol, tmp_path):
+    config = sweep.Config(methods=("uniform",), budgets=(16,), seeds=2, protocol=protocol)
+    model, sample = Pointing(), crowded()[0]
+    for talk in plan_conversations(model, config, sample):
+        assert set(talk.conversation.answers) == {"Here: [SEG]."}
+        words = [sample.expressions[place].sent.lower() for place in talk.turns]
+        for word, asked in zip(words, talk.conversation.questions, strict=True):
+            assert asked in (f"Point at {word}.", f"Find {word}.")
+    assert len(read_rows(complete_run(sweep.STUDY, model, crowded(), config, tmp_path)))
+
+
+def test_a_template_that_the_family_lacks_is_refused(tmp_path):
+    config = sweep.Config(methods=("uniform",), budgets=(16,), answer_index=1)
+    assert complete_run(sweep.STUDY, PlantedModel(), crowded(1), config, tmp_path / "planted")
+    with pytest.raises(ValueError, match=r"answer_index 1 is no answer template of planted; .* 0 "):
+        complete_run(sweep.STUDY, Pointing(), crowded(1), config, tmp_path / "pointing")
 
 
 def test_protocols_do_not_mix_in_one_table(tmp_path):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.work.loading import model_of
+from litelvlm.analysis.cli.work.loading import load_as
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.side_by_side import side_by_side
 from litelvlm.analysis.studies.overlay import (
@@ -29,7 +29,8 @@ from litelvlm.pruning.cues import TRUTH
 def run(verb: Segment) -> int:
     """Write masks and overlays, print what was kept and how long it took."""
     picture, pruner = open_image(verb.image), build_pruner(verb)
-    model = model_of(verb)
+    # Answers that the model gives itself, and timings of its stages, are GLaMM's alone.
+    model = load_as(verb, Glamm)
     result = segment(verb, model, picture, pruner)
     whole = segment(verb, model, picture, None) if verb.compare else None
     report: SegmentReport = {

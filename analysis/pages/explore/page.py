@@ -29,7 +29,7 @@ from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 SCRIPTS = (
     "explore_unpack.js",
@@ -64,7 +64,7 @@ class ExplorerSource:
         run: Its folder.
     """
 
-    model: Glamm
+    model: GroundingModel
     data: ReferDataset
     run: Path
 
@@ -98,7 +98,7 @@ class RunView:
 
 
 def build_page(
-    model: Glamm,
+    model: GroundingModel,
     data: ReferDataset,
     run: Path,
     out: Path,
@@ -253,7 +253,7 @@ def read_config(run: Path) -> Config:
     return config
 
 
-def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path) -> None:
+def check_source(record: RunRecord, model: GroundingModel, data: ReferDataset, run: Path) -> None:
     """Refuse a run that is not whole, or that another model or other data made.
 
     Raises:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,22 +32,12 @@ from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
-from litelvlm.clip.states import ClipImage
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring.context import context_scores
 
 METHODS_PART, PROTOCOLS_PART = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
-
-
-@runtime_checkable
-class ClipState(Protocol):
-    """An encoded image that holds the states of a CLIP tower."""
-
-    @property
-    def clip(self) -> ClipImage:
-        """States of the image tower."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +96,7 @@ class AblationContext(SweepContext):
         """Cues with the input that a label names exchanged."""
         loaded, state, number, cues = asked.loaded, asked.state, asked.number, asked.cues
         if label == LAST_LAYER:
-            if not isinstance(state, ClipState):
-                raise ValueError(f"{label} reads CLIP's states, which {self.model.name!r} lacks")
-            last = state.clip.last_hidden_state[:, -cues.n_tokens :]
-            return cues.replaced(patch_embeds=self.model.tower.project(last)[0])
+            return cues.replaced(patch_embeds=self.model.last_layer_embeds(state))
         if label == CONTEXT_ONLY:
             return cues
         if label == KERNEL_SHAP:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.inputs.official_draws import official_draw
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
-from litelvlm.models.glamm.prompting.official_draws import official_draw
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 
@@ -163,23 +162,28 @@ def model_sizes(model: GroundingModel) -> ModelSizes:
     return ModelSizes(model.n_tokens, model.tower.n_blocks - 1, model.n_layers)
 
 
-def plan_conversations(config: Config, sample: Sample) -> list[PlannedConversation]:
+def plan_conversations(
+    model: GroundingModel, config: Config, sample: Sample
+) -> list[PlannedConversation]:
     """Conversations about one image: one per expression, one for all, or one per official draw."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
+        templates = model.n_questions, model.n_answers
         draws = [
-            official_draw(len(sentences), int(sample.image_id), seed)
+            official_draw(len(sentences), int(sample.image_id), seed, templates)
             for seed in range(config.seeds)
         ]
         return [
-            PlannedConversation(draw.conversation(sentences), draw.expressions, seed)
+            PlannedConversation(draw.conversation(model, sentences), draw.expressions, seed)
             for seed, draw in enumerate(draws)
         ]
     places = tuple(range(len(sentences)))
     together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
         PlannedConversation(
-            conversation([sentences[i] for i in turns], config.question_index, config.answer_index),
+            model.conversation(
+                [sentences[i] for i in turns], config.question_index, config.answer_index
+            ),
             turns,
             0,
         )

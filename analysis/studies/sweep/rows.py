@@ -74,7 +74,7 @@ def image_rows(
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture) if state is None else state
-    conversations = plan_conversations(context.config, sample)
+    conversations = plan_conversations(model, context.config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, planned in enumerate(conversations):
         with naming(sample, sample.expressions[planned.turns[0]]):

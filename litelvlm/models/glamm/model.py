@@ -45,6 +45,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
 
     family = "glamm"
     described = "a GLaMM"
+    n_questions, n_answers = len(prompts.QUESTIONS), len(prompts.ANSWERS)
 
     @property
     def n_layers(self) -> int:
@@ -70,6 +71,12 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         """Ask about an expression in one of the 16 question templates, unpruned."""
         conversation = self.conversation([expression], question_index)
         return self.query_conversation(self.encode_image(image), conversation, batch_size)
+
+    def last_layer_embeds(  # type: ignore[override]  # states are those of this family
+        self, state: ImageState
+    ) -> Float[Tensor, "n p"]:
+        """Patch states of CLIP's last layer in the joint space, not normalised."""
+        return ranked_patches(state.clip, "last")[0]
 
     def query_conversation(  # type: ignore[override]  # states are those of this family
         self, state: ImageState, conversation: Conversation, batch_size: int | None = None
