@@ -13,6 +13,7 @@ from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.reproduction import write_reproduction
+from litelvlm.analysis.reproduce.absent import ABSENT, absent_text
 from litelvlm.analysis.reproduce.device import see_device
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
@@ -32,6 +33,9 @@ from litelvlm.models.glamm.checkpoints.source import usual_number_type
 
 def run(verb: Reproduce) -> int:
     """Go through all steps; 1 if samples failed or the plan was refused."""
+    if verb.plan and verb.table in ABSENT:
+        sys.stdout.write(absent_text(verb.table))
+        return 0
     settings = settings_of(verb)
     check_files(verb, settings)
     require_writable(verb.out, folder=True)
