@@ -176,13 +176,13 @@ def _measured(tables: Sequence[Audited], measured: AuditResults | None) -> str:
             "The column *compared* says what stands against what. Unless it says otherwise, the "
             "first is the released code's reading, and the second is the paper's where both "
             "differ. The difference of cIoU is paired: both readings answer the same expressions. "
-            "Intervals are 95 %, from resampling images, and are not adjusted. p is that of an image-level swap, adjusted "
-            f"by Holm's method over all {tested} differences. With so few images a wide interval "
-            "means that this run cannot tell, not that there is no difference. *Unpruned* is the "
-            "same difference without pruning, where the readings are options of the model. In the "
-            "protocol *single* a conversation holds one expression, in *conversation* all "
-            "expressions of an image. Only a part of the images was read, so compare numbers "
-            "within this table alone.",
+            "Intervals are 95 %, from resampling images, and are not adjusted. p is that of an "
+            f"image-level swap, adjusted by Holm's method over all {tested} differences. "
+            "With so few images a wide interval means that this run cannot tell, not that there is "
+            "no difference. *Unpruned* is the same difference without pruning, where the readings "
+            "are options of the model. In the protocol *single* a conversation holds one "
+            "expression, in *conversation* all expressions of an image. Only a part of the images "
+            "was read, so compare numbers within this table alone.",
             "",
             _settled(measured),
             "",
