@@ -54,7 +54,7 @@ def test_a_planted_kind_answers_for_the_plan_and_the_notes(planted):
     assert "Table planted: Answers\n" in text
     assert "Run: 7 questions of refcoco/val\n" in text
     assert "(9.0 P multiply-adds)" in text
-    assert notes(asked, ()) == ["Beware.", "It counts questions."]
+    assert notes(asked, run.Reproduction()) == ["Beware.", "It counts questions."]
 
 
 def test_a_planted_kind_decides_what_is_refused(planted, tmp_path):
@@ -87,7 +87,7 @@ def test_a_planted_kind_decides_what_is_run(planted, monkeypatch, tmp_path, take
     kind = replace(
         ANSWERS, lines=lambda split: tuple(seen.append(split) or ()), takes_part=takes_part
     )
-    (found,) = run.measure(planted(kind), Workplace(tmp_path), None)
+    (found,) = run.measure(planted(kind), Workplace(tmp_path), None).splits
     ((study, part, options),), (split,) = called, seen
     assert study == "understanding"
     own = {name: options[name] for name in ("task", "draws", "budgets", "seed")}
@@ -128,8 +128,10 @@ def test_accuracy_is_compared_only_on_the_published_model_and_split(family, name
     data = Data(range(40))
     data.name = name
     finished = SimpleNamespace(rows=rows, record=record)
-    (line,) = ACCURACY.lines(FinishedSplit(finished, ("refcoco", "testA"), 576, data, None))
+    line, *others = ACCURACY.lines(FinishedSplit(finished, ("refcoco", "testA"), 576, data, None))
+    assert line.method == "litelvlm"
     assert (line.verdict != "not comparable") is comparable
+    assert {other.verdict for other in others} == {"not measured"}
 
 
 def test_the_help_names_every_table(capsys):

@@ -29,7 +29,11 @@ class Reproduce(Printing):
     """
 
     table: Annotated[
-        tyro.conf.Positional[str], tyro.conf.arg(help="refseg, ablation or efficiency.")
+        tyro.conf.Positional[str],
+        tyro.conf.arg(
+            help="refseg, ablation or efficiency. Of video and understanding --plan says why they "
+            "are not run."
+        ),
     ]
     quick: bool = False
     """Take a part of each split, balanced over category and size, and fewer draws; the table states

@@ -1,7 +1,8 @@
 """What a kind of table answers to the code that plans, runs and compares every table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.reproduce.lines import Line
@@ -47,6 +48,18 @@ class FinishedSplit:
         return is_miniature(self.run.record)
 
 
+class Overall(NamedTuple):
+    """What a table says over all its splits.
+
+    Attributes:
+        lines: Published beside measured.
+        note: Why there are none; empty if there are, or if the kind has no such lines.
+    """
+
+    lines: tuple[Line, ...] = ()
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of table: the study behind it, and what is particular to it.
@@ -62,6 +75,7 @@ class Kind:
         takes_part: Whether a balanced part of a split may be taken.
         times_encoding: Whether it times how images are encoded, which a cache would skip.
         has_scores: Whether a result card can hold its scores.
+        overall: Published beside measured over all finished splits.
     """
 
     study: str
@@ -74,6 +88,7 @@ class Kind:
     takes_part: bool = True
     times_encoding: bool = False
     has_scores: bool = False
+    overall: Callable[[Sequence[FinishedSplit]], Overall] = lambda splits: Overall()
 
 
 def images_in_words(settings: Settings, work: Workload) -> str:
