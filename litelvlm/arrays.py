@@ -8,14 +8,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-# mypy sees NumPy's shapes and numbers, and the bounds of a slice, as Any; it is said here once.
+# NumPy types the scalars of an array as Any.
 Kind = TypeVar("Kind", bound=np.generic)  # type: ignore[explicit-any]
 
+# The brackets state the shape, so NumPy's own type leaves it open.
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Kind]]  # type: ignore[explicit-any]
 """An array of one kind of numbers, of any shape."""
 
 # NumPy types the numbers of an array as Any unless one kind is named; the brackets name the kind.
 Array: TypeAlias = NDArray[Any]  # type: ignore[explicit-any]
-
-Slice: TypeAlias = slice  # type: ignore[explicit-any, unused-ignore]
-"""A slice of whole numbers; Python 3.11 has no types for its ends."""

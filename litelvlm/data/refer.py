@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.arrays import NDArray, Slice
+from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
 from litelvlm.data.dataset import Expression
@@ -144,8 +144,12 @@ class ReferDataset(Sequence[ReferSample]):
     @overload
     def __getitem__(self, index: int) -> ReferSample: ...
     @overload
-    def __getitem__(self, index: Slice) -> tuple[ReferSample, ...]: ...
-    def __getitem__(self, index: int | Slice) -> ReferSample | tuple[ReferSample, ...]:
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: slice
+    ) -> tuple[ReferSample, ...]: ...
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: int | slice
+    ) -> ReferSample | tuple[ReferSample, ...]:
         return self._samples[index]
 
     def __repr__(self) -> str:

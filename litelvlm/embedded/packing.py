@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litelvlm.arrays import Array, Slice
+from litelvlm.arrays import Array
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import full_prompt
@@ -17,7 +17,7 @@ IGNORE = -100
 
 
 @dataclass(frozen=True)
-class Packed:
+class Packed:  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     """Rows of [prefix with image | suffix | suffix | ...]; a suffix sees the prefix and itself.
 
     Attributes:
@@ -34,7 +34,7 @@ class Packed:
     position_ids: Tensor
     attention_mask: Tensor
     labels: Tensor
-    image: Slice
+    image: slice  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     seg_index: Tensor
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +22,7 @@ def tree(tmp_path, monkeypatch):
     """Two splits, several objects and a crowd; every table is worth keeping."""
     monkeypatch.setattr(tables, "WORTH_KEEPING", 0)
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
-    tables._read.cache_clear()
-    yield write(tmp_path)
-    tables._read.cache_clear()
+    return write(tmp_path)
 
 
 def write(folder, word="thing"):
@@ -39,6 +38,13 @@ def write(folder, word="thing"):
     )
 
 
+def touch(tree):
+    """Change the time of both files, so that nothing in memory is taken for them."""
+    for file in (*tree.rglob("refs(*"), *tree.rglob("instances.json")):
+        time = file.stat().st_mtime_ns + 10**9
+        os.utime(file, ns=(time, time))
+
+
 def kept(tree):
     return list((tree / "cache" / "tables").iterdir())
 
@@ -50,7 +56,7 @@ def no_reading(*_):
 @pytest.mark.parametrize("split", ["val", "train"])
 def test_a_second_opening_parses_nothing_and_gives_the_same(tree, monkeypatch, split):
     first = load_refer(tree, split=split)
-    tables._read.cache_clear()
+    touch(tree)
     monkeypatch.setattr(tables, "read_refs", no_reading)
     monkeypatch.setattr(tables, "read_instances", no_reading)
     again = load_refer(tree, split=split)
@@ -73,7 +79,7 @@ def test_a_changed_file_is_read(tree):
 
 def test_other_checking_code_reads_again(tree, monkeypatch):
     load_refer(tree)
-    tables._read.cache_clear()
+    touch(tree)
     monkeypatch.setattr(tables, "_code", lambda: "another")
     monkeypatch.setattr(tables, "read_refs", no_reading)
     with pytest.raises(AssertionError, match="parsed again"):
@@ -87,7 +93,7 @@ def test_a_damaged_store_is_set_aside_and_made_again(tree, caplog, part, content
     (folder,) = kept(tree)
     file = folder / f"{part}.parquet"
     file.unlink() if content is None else file.write_bytes(content)
-    tables._read.cache_clear()
+    touch(tree)
     assert list(load_refer(tree)) == whole
     assert "is damaged" in caplog.text
     assert {"refs.parquet", "images.parquet", "annotations.parquet", "notes.json"} == {
@@ -101,7 +107,7 @@ def test_a_part_of_another_store_is_not_believed(tree, caplog):
     table = pq.read_table(folder / "images.parquet")
     altered = pa.array([text.replace("7.png", "../x.png") for text in table["record"].to_pylist()])
     pq.write_table(table.set_column(1, "record", altered), folder / "images.parquet")
-    tables._read.cache_clear()
+    touch(tree)
     assert load_refer(tree)[0].file_name == "7.png"
     assert "not what was kept" in caplog.text
 
@@ -110,7 +116,7 @@ def test_a_store_that_cannot_be_set_aside_stops_nothing(tree, monkeypatch):
     load_refer(tree)
     (folder,) = kept(tree)
     (folder / "notes.json").write_text("noise")
-    tables._read.cache_clear()
+    touch(tree)
 
     def refused(path):
         raise PermissionError(path)

@@ -6,7 +6,6 @@ from typing import Literal
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.arrays import Slice
 from litelvlm.pruning.ranking import ascending, highest
 
 QueryToken = Literal["last", "last_prompt", "seg", "mean_text", "raters"]
@@ -24,7 +23,7 @@ class LayerView(ABC):
     """
 
     index: int
-    image: Slice
+    image: slice  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     queries: Int[Tensor, "q"]
     hidden_states: Float[Tensor, "s d"]
 

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.arrays import Slice
 from litelvlm.names import check_name
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
@@ -65,7 +64,9 @@ class LlmAttention(ScorePruner):
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 
-def layer_slice(layers: int | float | str, n_layers: int) -> Slice:
+def layer_slice(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
+    layers: int | float | str, n_layers: int
+) -> slice:
     """The layers that are averaged.
 
     Raises:

@@ -140,7 +140,7 @@ class LayerDropping:
         ValueError: If a plan's budget is impossible in this model.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         llama: LlamaForCausalLM,
         tokenizer: GlammTokenizer,

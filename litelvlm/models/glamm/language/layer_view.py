@@ -8,7 +8,6 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import rotate_half
 
-from litelvlm.arrays import Slice
 from litelvlm.pruning.layers.view import LayerView
 
 
@@ -24,13 +23,13 @@ class LlamaView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         llama: LlamaForCausalLM,
         index: int,
         hidden_states: Float[Tensor, "s d"],
         position_ids: Real[Tensor, "s"],
-        image: Slice,
+        image: slice,
         queries: Int[Tensor, "q"],
     ) -> None:
         self.index, self.model, self.layer = index, llama.model, llama.model.layers[index]

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.arrays import Slice
 from litelvlm.models.vlm.decoder.collect import collecting
 from litelvlm.pruning.layers.view import LayerView
 
@@ -57,13 +56,13 @@ class DecoderView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         decoder: Decoder,
         index: int,
         hidden_states: Float[Tensor, "s d"],
         rotary: tuple[Tensor, Tensor],
-        image: Slice,
+        image: slice,
         queries: Int[Tensor, "q"],
     ) -> None:
         self.decoder, self.index, self._rotary = decoder, index, rotary
