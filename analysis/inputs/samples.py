@@ -31,10 +31,21 @@ def token_coverage(mask: Array, model: StudiedModel) -> Float[Array, "n"]:
     return model.view(*mask.shape).coverage(mask)
 
 
+def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
+    """How many visual tokens images of a split have: each number once, fewest first.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    if not len(data):
+        raise ValueError("the data set has no images; choose another split")
+    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
+    return tuple(sorted({model.view(*size).n_tokens for size in sizes}))
+
+
 def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
     """Visual tokens of the image that has fewest: what budgets must fit."""
-    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
-    return min(model.view(*size).n_tokens for size in sizes)
+    return token_counts(model, data)[0]
 
 
 def key_columns(

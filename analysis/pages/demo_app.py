@@ -130,6 +130,7 @@ def build_app(model: GroundingModel, scenes: list[tuple[str, Image.Image]], fold
         return found.unpruned, found.pruned, found.summary
 
     methods = usable_methods()
+    # The slider is there before a picture is. Too large a number for a picture is refused.
     budgets = {
         "minimum": 1,
         "maximum": model.n_tokens,
