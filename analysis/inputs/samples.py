@@ -1,6 +1,6 @@
 """Masks, labels and key columns of an expression, and why some expressions cannot be used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -72,11 +72,10 @@ def category_name(data: Dataset, expression: Expression) -> str:
 
     Data without a table of names give the number.
     """
-    names: Mapping[int, str] = getattr(data, "categories", {})
     meant = set(expression.category_id)
     if len(meant) == 1:
         (only,) = meant
-        return str(names.get(only, only))
+        return str(data.categories.get(only, only))
     return "several" if meant else "not stated"
 
 

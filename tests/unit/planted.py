@@ -8,7 +8,7 @@ named object low.
 """
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ class PlantedSample:
 
 class PlantedData(list):
     name, split, split_by, digest = "planted", "val", "none", "0" * 64
+    categories = MappingProxyType({})
 
 
 def clustered(rng, n_images=40, per_image=4, between=1.0, within=0.5):

@@ -36,7 +36,7 @@ def run(verb: Segment) -> int:
     whole = segment(verb, model, picture, None) if verb.compare else None
     report: SegmentReport = {
         "model": model.name,
-        "miniature": has_miniature_sizes(model),
+        "miniature": has_miniature_sizes(model.tower),
         "random_weights": model.digest == "random",
         "pruner": verb.pruner,
         "budget": verb.budget,
