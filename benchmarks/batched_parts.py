@@ -136,7 +136,7 @@ def main() -> None:
         {
             "threads": torch.get_num_threads(),
             "expressions": sizes[index],
-            "cells": len(context.cells),
+            "cells": len(context.cells(model.n_tokens)),
             "share_of_a_shared_sweep": medians([share for share, _ in rounds]),
             "requests": 3 * SELECTIONS,
             "times_less_than_one_by_one": medians([gain for _, gain in rounds]),

@@ -1,6 +1,6 @@
 """Masks, labels and key columns of an expression, and why some expressions cannot be used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -31,10 +31,21 @@ def token_coverage(mask: Array, model: StudiedModel) -> Float[Array, "n"]:
     return model.view(*mask.shape).coverage(mask)
 
 
+def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
+    """How many visual tokens images of a split have: each number once, fewest first.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    if not len(data):
+        raise ValueError("the data set has no images; choose another split")
+    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
+    return tuple(sorted({model.view(*size).n_tokens for size in sizes}))
+
+
 def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
     """Visual tokens of the image that has fewest: what budgets must fit."""
-    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
-    return min(model.view(*size).n_tokens for size in sizes)
+    return token_counts(model, data)[0]
 
 
 def key_columns(
@@ -61,11 +72,10 @@ def category_name(data: Dataset, expression: Expression) -> str:
 
     Data without a table of names give the number.
     """
-    names: Mapping[int, str] = getattr(data, "categories", {})
     meant = set(expression.category_id)
     if len(meant) == 1:
         (only,) = meant
-        return str(names.get(only, only))
+        return str(data.categories.get(only, only))
     return "several" if meant else "not stated"
 
 

@@ -149,13 +149,13 @@ def compare(
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
     return DemoResult(
-        draw_kept(picture, whole_mask, None, model.tower, tint),
-        draw_kept(picture, few_mask, few.selection, model.tower, tint),
+        draw_kept(picture, whole_mask, None, state.view, tint),
+        draw_kept(picture, few_mask, few.selection, state.view, tint),
         intersection_union(few_mask, whole_mask.astype(np.uint8)).iou,
         few.selection.average
         if isinstance(few.selection, LayerTrace)
         else float(len(selection.indices)),
-        model.n_tokens,
+        state.view.n_tokens,
         median_seconds(lambda: ground(None), model.device),
         median_seconds(lambda: ground(choose()), model.device),
     )

@@ -130,6 +130,7 @@ def build_app(model: GroundingModel, scenes: list[tuple[str, Image.Image]], fold
         return found.unpruned, found.pruned, found.summary
 
     methods = usable_methods()
+    # The slider is there before a picture is. Too large a number for a picture is refused.
     budgets = {
         "minimum": 1,
         "maximum": model.n_tokens,
@@ -179,7 +180,7 @@ def note(model: GroundingModel) -> str:
         f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels. They "
         f"are deleted after {sum(KEPT) // 60} minutes at most, and when the server stops."
     )
-    if not has_miniature_sizes(model):
+    if not has_miniature_sizes(model.tower):
         return limits
     return (
         "This model is a miniature that knows rendered scenes only; photographs are foreign to "

@@ -122,6 +122,10 @@ class IdentifiedData(Protocol):
 class Dataset(IdentifiedData, Protocol):
     """The images of one split."""
 
+    @property
+    def categories(self) -> Mapping[int, str]:
+        """Names of categories by id; empty where the data state none."""
+
     def __len__(self) -> int:
         """Number of images."""
 

@@ -63,6 +63,16 @@ class IdentifiedModel(ABC):
     def dtype(self) -> torch.dtype:
         """Number type of the weights."""
 
+    @property
+    def clip_tower(self) -> Tower | None:
+        """Both towers of its CLIP; None if it has no such towers."""
+        return None
+
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernel of each part, by the name of the part; empty if no part says its own."""
+        return {}
+
 
 class StudiedModel(IdentifiedModel):
     """A model that is asked about expressions.
@@ -130,6 +140,16 @@ class TowerModel(StudiedModel):
     def dtype(self) -> torch.dtype:
         """Number type of the weights."""
         return self.tower.dtype
+
+    @property
+    def clip_tower(self) -> Tower:
+        """Both towers."""
+        return self.tower
+
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernel of the towers."""
+        return {"clip": self.tower.attention_kernel}
 
     @property
     def towers(self) -> tuple["TowerModel", ...]:

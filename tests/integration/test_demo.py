@@ -34,7 +34,8 @@ def test_both_masks_are_those_of_the_model(model, scene):
     found = compare(model, picture, text, "litelvlm", 16)
     few = model.segment(picture, text, get_pruner("litelvlm"), budget=16)
     whole = model.segment(picture, text)
-    kept = kept_pixels(few.selection.indices.tolist(), model.tower, *found.pruned.shape[:2])
+    size = found.pruned.shape[:2]
+    kept = kept_pixels(few.selection.indices.tolist(), model.view(*size), *size)
     masks = few.mask[0].numpy(), whole.mask[0].numpy()
     (tint,) = contrasting_tints(picture, (masks[0] | masks[1])[None])
     np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept, tint))

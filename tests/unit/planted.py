@@ -8,7 +8,7 @@ named object low.
 """
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ class PlantedSample:
 
 class PlantedData(list):
     name, split, split_by, digest = "planted", "val", "none", "0" * 64
+    categories = MappingProxyType({})
 
 
 def clustered(rng, n_images=40, per_image=4, between=1.0, within=0.5):
@@ -263,14 +264,14 @@ class PlantedBlocks(VitView):
 
     n_blocks = 1
 
-    def __init__(self, clip):
-        self.states = clip.states[0][0]
+    def __init__(self, clip, grid):
+        self.states, self.grid = clip.states[0][0], grid
 
     def embed(self):
         return self.states
 
     def embed_at(self, shape):
-        patches = self.states[1:].T.unflatten(1, GRID)
+        patches = self.states[1:].T.unflatten(1, self.grid)
         small = nn.functional.adaptive_avg_pool2d(patches, shape).flatten(1).T
         return torch.cat([self.states[:1], small])
 
@@ -330,20 +331,22 @@ class PlantedModel(GroundingModel):
             "block_importance": named,
         }
         sources |= {"llm_gradient": named[:, None].expand(n, d), "projected": torch.ones(n, d)}
-        return Cues(sources, GRID, key, vit=lambda: PlantedBlocks(state.clip))
+        return Cues(
+            sources, state.view.grid, key, vit=lambda: PlantedBlocks(state.clip, state.view.grid)
+        )
 
     def ground(self, states, conversations, selections):
         self.batches.append([None if s is None else len(s.indices) for s in selections])
         return [self.one(*entry) for entry in zip(states, conversations, selections, strict=True)]
 
     def one(self, state, conversation, selection):
-        kept = torch.ones(GRID[0] * GRID[1], dtype=torch.bool)
+        kept = torch.ones(state.view.n_tokens, dtype=torch.bool)
         if selection is not None:
             kept = torch.isin(torch.arange(len(kept)), selection.indices)
         masks = []
         for expression in conversation.expressions:
             code = next(code for code, name in enumerate(NAMES) if name in expression)
-            patches = (state.codes == code) & kept.reshape(GRID).numpy()
+            patches = (state.codes == code) & kept.reshape(state.view.grid).numpy()
             masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
         logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
         n = len(masks)

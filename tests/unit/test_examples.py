@@ -36,6 +36,7 @@ from litelvlm.figures.files import write_figures
 from litelvlm.figures.pictures.examples import draw_examples, page_grid
 from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.figures.style import PAGE, new_figure
+from litelvlm.models.base import tower_view
 from litelvlm.pruning import Selection
 
 
@@ -95,17 +96,17 @@ def test_kept_tokens_are_drawn_where_they_look():
     # never seen
     tower = Mock(spec=Tower, grid=(2, 2), image_size=4, preprocessing=Preprocessing())
     column = [[np.nan] * 4, [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [np.nan] * 4]
-    np.testing.assert_array_equal(kept_pixels([1, 2], tower, height=6, width=4), column)
+    np.testing.assert_array_equal(kept_pixels([1, 2], tower_view(tower, 6, 4), 6, 4), column)
     # squashed into the square, each token looks at 3 x 2 pixels of it
     tower.preprocessing = Preprocessing(resize="squash")
     np.testing.assert_array_equal(
-        kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
+        kept_pixels([1, 2], tower_view(tower, 6, 4), 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
     # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of
     # them in the picture
     tower = Mock(spec=Tower, grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
     np.testing.assert_array_equal(
-        kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
+        kept_pixels([1, 2], tower_view(tower, 6, 4), 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
     assert token_box(tower.preprocessing.crop(6, 4, 6), (2, 2)) == [0, -1 / 4, 1, 5 / 4]
 

@@ -10,7 +10,7 @@ from litelvlm.analysis.api import read_record
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work import study as work_of_study
 from litelvlm.analysis.cli.work.loading import load_as, model_of, studied_of
 from litelvlm.analysis.runs.parts import read_rows
@@ -59,7 +59,7 @@ def test_a_third_family_is_one_line_and_the_command_line_asks_it(monkeypatch, tm
 
 @pytest.mark.usefixtures("third")
 def test_a_family_gets_the_name_and_every_option_that_it_takes():
-    assert model_of(Study(names=("sweep",), model="planted:background")).tower.signal == (
+    assert model_of(StudyVerb(names=("sweep",), model="planted:background")).tower.signal == (
         "background"
     )
     with pytest.raises(ValueError, match="--quantise goes with a GLaMM; leave it out for planted"):
@@ -67,7 +67,7 @@ def test_a_family_gets_the_name_and_every_option_that_it_takes():
     with pytest.raises(ValueError, match="--random-init goes with a GLaMM or a model that answ"):
         studied_of(Bench(model="planted:instance", random_init=True))
     with pytest.raises(ValueError, match="planted:instance keeps no encoded images, a GLaMM does"):
-        studied_of(Study(names=("sweep",), model="planted:instance", cache=Path("kept")))
+        studied_of(StudyVerb(names=("sweep",), model="planted:instance", cache=Path("kept")))
     verb = Segment(image=Path("x.png"), text=("a",), model="planted:instance")
     with pytest.raises(ValueError, match="needs a GLaMM, and planted:instance is a model that ans"):
         load_as(verb, Glamm)
@@ -75,4 +75,4 @@ def test_a_family_gets_the_name_and_every_option_that_it_takes():
 
 def test_without_its_line_a_family_is_unknown():
     with pytest.raises(ValueError, match="planted:instance"):
-        studied_of(Study(names=("sweep",), model="planted:instance", device="cpu"))
+        studied_of(StudyVerb(names=("sweep",), model="planted:instance", device="cpu"))

@@ -87,7 +87,7 @@ def test_a_method_around_random_tokens_draws_with_seeds(label):
     assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
     assert method.pruner(7).needs == method.pruner().needs
     cells, _ = divide_cells(
-        sweep.Config(methods=(label,), seeds=3), (48,), model_sizes(PlantedModel())
+        sweep.Config(methods=(label,), seeds=3), {48: 48}, model_sizes(PlantedModel(), 144)
     )
     assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [
         (label, s, s) for s in range(3)
@@ -132,7 +132,7 @@ def test_all_stands_for_every_method_in_every_preset():
 
 def test_an_impossible_budget_is_left_out_with_its_reason():
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(48, 16))
-    cells, excluded = divide_cells(config, (48, 16), model_sizes(with_layers(4)))
+    cells, excluded = divide_cells(config, {48: 48, 16: 16}, model_sizes(with_layers(4), 144))
     # One of four layers before the drop: 144 / 4 = 36 tokens on average already.
     assert [(cell.method, cell.budget) for cell in cells] == [
         ("fastv", 48),
@@ -182,9 +182,13 @@ def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
 def test_tokens_that_differ_within_a_cell_are_refused():
     rows = pd.DataFrame(
         {"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]}
-    )
+    ).assign(image_id=[1, 2])
     with pytest.raises(ValueError, match="different numbers"):
         token_table(rows)
+    # Images of different size may keep different numbers.
+    whole = rows.assign(method="none", n_kept=[144, 128], n_average=[144.0, 128.0])
+    table = token_table(pd.concat([rows, whole])).set_index("method")
+    assert table["n_kept"].to_dict() == {"a": 7.5, "none": 136.0}
 
 
 def with_sentence(data, number, place, sent):

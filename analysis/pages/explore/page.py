@@ -18,7 +18,6 @@ from litelvlm.analysis.pages.explore.data import choose_expressions, expression_
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.explore.start import Start, start
 from litelvlm.analysis.pages.rendering import page_environment, template_source
-from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
@@ -27,6 +26,7 @@ from litelvlm.analysis.studies.stories import STORIES, story_of
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
+from litelvlm.data.dataset import Sample
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.base import GroundingModel
@@ -161,7 +161,7 @@ def run_view(
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
-    context = SweepContext(model, data, config, resolve_budgets(config.budgets, model.n_tokens))
+    context = SweepContext(model, data, config, config.budgets)
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     there = {int(sent_id) for sent_id in rows["sent_id"].unique()}
     if wanted is None:
@@ -181,8 +181,8 @@ def run_view(
         "run": run.name,
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
-        "grid": list(model.grid),
-        "budgets": sorted(context.budgets),
+        "grid": list(one_grid(model, [places[sent_id][0] for sent_id in chosen])),
+        "budgets": sorted(context.budget_names),
         "methods": [
             {
                 "name": m.label,
@@ -211,6 +211,22 @@ def run_view(
         start=start(rows, chosen, swept),
         miniature=is_miniature(record),
     )
+
+
+def one_grid(model: GroundingModel, samples: Sequence[Sample]) -> tuple[int, int]:
+    """The token grid of all images on the page, whose script has one for all.
+
+    Raises:
+        ValueError: If their grids differ.
+    """
+    grids = {model.view(sample.height, sample.width).grid for sample in samples}
+    if len(grids) > 1:
+        raise ValueError(
+            f"the explorer shows images of one token grid, and these have {sorted(grids)}; show a "
+            "run whose images have one size"
+        )
+    (grid,) = grids
+    return grid
 
 
 def titles(shown: Sequence[RunView]) -> list[str]:

@@ -68,7 +68,8 @@ def _cells(
         seeds=seeds or 1,
         protocol="single" if seeds else "official",
     )
-    return [cell.n_average for cell in divide_cells(config, budgets, sizes.model)[0]]
+    cells, _ = divide_cells(config, {count: count for count in budgets}, sizes.model)
+    return [cell.n_average for cell in cells]
 
 
 def _signals(labels: Iterable[str], config: ablations.Config, sizes: Sizes) -> Iterable[float]:

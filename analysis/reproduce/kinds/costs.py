@@ -42,7 +42,8 @@ def efficiency_work(
     arms = [float(sizes.n_tokens)]
     for method in config.methods:
         asked = (sizes.n_tokens, *budgets) if method.label == PAPER else budgets
-        arms += [cell.n_average for cell in divide_cells(_one(method), asked, sizes.model)[0]]
+        cells, _ = divide_cells(_one(method), {count: count for count in asked}, sizes.model)
+        arms += [cell.n_average for cell in cells]
     rounds = config.rounds + config.warm_up
     calls, whole = (
         rounds if config.prefill_only else 3 * rounds,

@@ -87,9 +87,9 @@ class AblationContext(SweepContext):
         self.measures[asked.number] = self.measure(asked)
         for label in self.altered:
             changed = self.change(label, asked)
-            for budget in self.budgets:
-                kept = select(label, changed, budget)
-                made.append(Pass(asked.number, label, budget, 0, kept, budget, float(budget)))
+            for budget, count in self.kept_tokens(asked.cues.n_tokens).items():
+                kept = select(label, changed, count)
+                made.append(Pass(asked.number, label, budget, 0, kept, count, float(count)))
         return made
 
     def change(self, label: str, asked: SweepQuery) -> Cues:
@@ -129,7 +129,7 @@ class AblationContext(SweepContext):
             rows = query.attention_rows().mean((0, 1))
             found |= correlations(-scores, rows.cpu().numpy().astype(np.float64))
         if self.rounding:
-            found |= rounding(asked.cues, self.budgets)
+            found |= rounding(asked.cues, self.kept_tokens(asked.cues.n_tokens))
         return found
 
 

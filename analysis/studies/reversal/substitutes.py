@@ -60,7 +60,6 @@ class SubstituteContext(Shared):
     ) -> "SubstituteContext":
         """Draw foreign expressions and word the shared texts."""
         asked = config.question_index
-        names: Mapping[int, str] = getattr(data, "categories", {})
         return cls(
             model,
             data,
@@ -69,7 +68,7 @@ class SubstituteContext(Shared):
             budgets,
             draw_foreign(data, model, config.pool, config.seed),
             free_texts(model, asked),
-            {number: model.question(name, asked) for number, name in names.items()},
+            {number: model.question(name, asked) for number, name in data.categories.items()},
         )
 
     def question(self, sent: str) -> str:
