@@ -31,7 +31,7 @@ class Common:
 
         Raises:
             FileNotFoundError: If a file is missing.
-            ValueError: If a file holds no method, or a name is taken.
+            ValueError: If a file does not define a method, or a name is taken.
         """
         if self.plugin:
             from litelvlm.pruning import load_plugin, register_pruner

@@ -137,7 +137,7 @@ def consents(
 
     Raises:
         OSError: If a disk is too small.
-        ValueError: If stdin is no terminal, so that nobody can answer.
+        ValueError: If stdin is not a terminal, so that nobody can answer.
     """
     if agreed(place, settings, listing):
         require_room(disks(verb, settings, place, listing))

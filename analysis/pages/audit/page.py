@@ -266,7 +266,7 @@ def _unmeasured(tables: Sequence[Audited]) -> list[str]:
     return [
         "### What was not compared",
         "",
-        "These entries do not have their own number.",
+        "These entries have no number of their own.",
         "",
         *markdown_lines([("method", "entry", "verdict", "why"), *rows]),
         "",
