@@ -144,8 +144,8 @@ def _between(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
     if len(z) < 2:
         return float("nan")
     means = z.mean(1)
-    spread = np.square(np.diff(means)).mean() / 2 if split.ordered else means.var(ddof=1)
-    return len(z) * float(spread)
+    neighbours = float(np.square(np.diff(means)).mean()) / 2
+    return len(z) * (neighbours if split.ordered else float(means.var(ddof=1)))
 
 
 def _within(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
