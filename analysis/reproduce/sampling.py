@@ -132,7 +132,7 @@ def share_against_one_run(method: Sequence[SplitPixels], whole: Sequence[SplitPi
 def _ours(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
     """Variance of a mean over our draws and images."""
     part = min(1.0, len(z) / split.n_whole)
-    return (1 - part) * _between(split, z) + part * _within(split, z) / z.shape[1]
+    return (1 - part) * _between(split, z) + part * _within(split, z) / float(z.shape[1])
 
 
 def _theirs(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
