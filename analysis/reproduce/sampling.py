@@ -132,7 +132,7 @@ def share_against_one_run(method: Sequence[SplitPixels], whole: Sequence[SplitPi
 def _ours(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
     """Variance of a mean over our draws and images."""
     part = min(1.0, len(z) / split.n_whole)
-    return (1 - part) * _between(split, z) + part * _within(split, z) / z.shape[1]
+    return (1 - part) * _between(split, z) + part * _within(split, z) / float(z.shape[1])
 
 
 def _theirs(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
@@ -144,8 +144,8 @@ def _between(split: SplitPixels, z: Float[Array, "images draws"]) -> float:
     if len(z) < 2:
         return float("nan")
     means = z.mean(1)
-    spread = np.square(np.diff(means)).mean() / 2 if split.ordered else means.var(ddof=1)
-    return len(z) * float(spread)
+    neighbours = float(np.square(np.diff(means)).mean()) / 2
+    return len(z) * (neighbours if split.ordered else float(means.var(ddof=1)))
 
 
 def _within(split: SplitPixels, z: Float[Array, "images draws"]) -> float:

@@ -288,7 +288,7 @@ def test_the_page_says_how_many_entries_have_a_paired_difference():
     kept = tuple(one for one in measured.differences if one.method != "trim")
     fewer = coverage(audited(), measured.model_copy(update={"differences": kept}))
     assert fewer == (own - 1, alone, 1)
-    assert "** 1 more has repeated draws." in head
+    assert "** One more has repeated draws." in head
 
 
 def test_an_entry_that_rests_on_notes_says_that_nobody_can_read_them_here():

@@ -81,7 +81,7 @@ def _paired(tables: Sequence[Audited], measured: AuditResults | None) -> list[st
         return []
     counts, found = verdict_counts(tables), coverage(tables, measured)
     alone = counts["code alone"]
-    drawn = f" {found.drawn} more has repeated draws." if found.drawn == 1 else ""
+    drawn = " One more has repeated draws." if found.drawn == 1 else ""
     return [
         f"**{found.statements} of the {sum(counts.values()) - alone} statements and "
         f"{found.decisions} of the {alone} decisions have a measured paired difference.**{drawn} "

@@ -49,11 +49,11 @@ class MeasuredSplit(NamedTuple):
     def cells(self) -> dict[Cell, tuple[SplitPixels, int]]:
         """Pixels and number of rows by method and budget."""
         found = {}
-        for (method, budget), cell in self.rows.groupby(["method", "budget"], sort=False):
+        for (method, _), cell in self.rows.groupby(["method", "budget"], sort=False):
             pixels = SplitPixels(
                 *by_image(cell, self.order), self.n_whole, ordered=bool(self.order)
             )
-            found[str(method), int(budget)] = (pixels, len(cell))
+            found[str(method), int(cell["budget"].iloc[0])] = (pixels, len(cell))
         return found
 
 
