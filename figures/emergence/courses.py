@@ -26,7 +26,7 @@ COLUMNS = ("pooling", "helper", "sos_loss", "repeated", "largest_layer_uninforma
 TRAJECTORIES = ("sink", "reversal", "largest_layer_uninformative", "reversal_true")
 
 
-def kinds(table: pd.DataFrame) -> pd.Series:
+def kinds(table: pd.DataFrame) -> "pd.Series[str]":
     """Kind of condition of each line of the table "trajectories"; see ``KINDS``."""
     conditions = [
         table["stage"] == "A",

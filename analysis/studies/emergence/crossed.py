@@ -61,7 +61,7 @@ def stage_by_category(rows: pd.DataFrame, table: pd.DataFrame) -> list[pd.DataFr
         categories with enough referents.
     """
     final = category_rows(rows[rows["final"] & rows["training"].isin(table["training"])])
-    groups: dict[tuple[str, ...], dict[str, pd.Series]] = {}
+    groups: dict[tuple[str, ...], dict[str, pd.Series[float]]] = {}
     for name, part in final.groupby("training"):
         found = _differences(part)["reversal"].dropna()
         groups.setdefault(tuple(found.index), {})[str(name)] = found

@@ -35,7 +35,7 @@ def natural_trainings(outcomes: pd.DataFrame) -> pd.DataFrame:
     return counted.dropna(subset=["sink", "reversal"])
 
 
-def condition_of(table: pd.DataFrame) -> pd.Series:
+def condition_of(table: pd.DataFrame) -> "pd.Series[int]":
     """Number of each training's condition: all its factors, whatever stage it belongs to.
 
     Args:

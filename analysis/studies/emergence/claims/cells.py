@@ -97,7 +97,7 @@ def _changes(of_categories: pd.DataFrame, part: pd.DataFrame, outcome: Changed) 
                     str(part["stage"].iloc[0]),
                     outcome,
                     str(cell),
-                    _in_words(own.iloc[0], other.iloc[0]),
+                    _in_words(own, other),
                     t_estimate(change),
                     _crossed(of_categories, part, str(cell), outcome),
                     t_p_value(change),
@@ -107,13 +107,13 @@ def _changes(of_categories: pd.DataFrame, part: pd.DataFrame, outcome: Changed) 
     return found
 
 
-def _in_words(own: pd.Series, other: pd.Series) -> str:
+def _in_words(own: pd.DataFrame, other: pd.DataFrame) -> str:
     """The factors that differ, such as "helper 1.0 instead of 0.0"."""
     names = [field.name for field in fields(Factors)]
     return " and ".join(
-        f"{name.replace('_', ' ')} {own[name]} instead of {other[name]}"
+        f"{name.replace('_', ' ')} {own[name].iloc[0]} instead of {other[name].iloc[0]}"
         for name in names
-        if own[name] != other[name]
+        if own[name].iloc[0] != other[name].iloc[0]
     )
 
 
