@@ -9,7 +9,7 @@ import torch
 
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.signals.text_sinks import effective_rank
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
