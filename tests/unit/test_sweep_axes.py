@@ -359,7 +359,7 @@ def test_a_family_is_asked_in_its_own_words(protocol, tmp_path):
 def test_a_template_that_the_family_lacks_is_refused(tmp_path):
     config = sweep.Config(methods=("uniform",), budgets=(16,), answer_index=1)
     assert complete_run(sweep.STUDY, PlantedModel(), crowded(1), config, tmp_path / "planted")
-    with pytest.raises(ValueError, match=r"answer_index 1 is no answer template of planted; .* 0 "):
+    with pytest.raises(ValueError, match=r"answer_index 1 is not an answer template of planted; .* 0 "):
         complete_run(sweep.STUDY, Pointing(), crowded(1), config, tmp_path / "pointing")
 
 
