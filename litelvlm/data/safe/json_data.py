@@ -28,9 +28,7 @@ def read_json(content: bytes) -> object:
             object, or a number is not finite.
         RecursionError: If it is nested too deeply.
     """
-    values = sum(map(content.count, (b",", b"[", b"{")))  # counted before anything is built
-    if values > MAX_VALUES:
-        raise ValueError(f"it has about {values:,} values; at most {MAX_VALUES:,} are read")
+    check_size(content)
     if len(content) >= LARGE:
         try:
             quick: object = orjson.loads(content)
@@ -40,6 +38,20 @@ def read_json(content: bytes) -> object:
             return quick
         del quick
     return _read_exactly(content)
+
+
+def check_size(content: bytes) -> None:
+    """Count the values of a text before anything is built of them.
+
+    Raises:
+        ValueError: If they are more than ``MAX_VALUES``.
+    """
+    values = 0
+    for start in range(0, len(content), _PIECE):  # numpy counts frequent signs faster than bytes
+        piece = np.frombuffer(content[start : start + _PIECE], dtype=np.uint8)
+        values += sum(int(np.count_nonzero(piece == sign)) for sign in b",[{")
+    if values > MAX_VALUES:
+        raise ValueError(f"it has about {values:,} values; at most {MAX_VALUES:,} are read")
 
 
 def _read_exactly(content: bytes) -> object:

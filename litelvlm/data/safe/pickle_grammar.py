@@ -95,7 +95,7 @@ def read_plain(data: bytes, most_steps: int) -> list[object] | dict[object, obje
         ([7], None)
     """
     # Each step ends with a line, or is one of these signs; those inside texts count too.
-    steps = sum(map(data.count, (b"\n", b"(", b"l", b"d", b"a", b"s", b"N", b".")))
+    steps = len(data) - len(data.translate(None, b"\n(ldasN."))
     # So each number of the store is smaller than the length.
     digits = min(_MOST_DIGITS, max(1, len(str(len(data))) - 1))
     if steps > most_steps or _pattern(digits).fullmatch(data) is None:
@@ -133,5 +133,7 @@ def _numbers(text: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.i
     for step in range(_MOST_DIGITS):
         digits = text[places + step] - ord("0")
         inside &= digits < 10
+        if not inside.any():
+            break
         found = np.where(inside, 10 * found + digits, found)
     return found
