@@ -203,7 +203,7 @@ def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
 
 def _annotations(records: Objects, cut: pa.ChunkedArray | None) -> pa.Table:
     ids, images, kinds = (
-        [_whole(record[key]) for record in records] for key in ("id", "image_id", "category_id")
+        _all_whole([record[key] for record in records]) for key in ("id", "image_id", "category_id")
     )
     if len(set(ids)) < len(ids):
         _by_id("annotation", ((number, number) for number in ids))
@@ -271,6 +271,14 @@ def _whole(value: object) -> int:
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"{shown(value)} is a number of more than 64 bits")
     return value
+
+
+def _all_whole(values: list[object]) -> list[int]:
+    found = [value for value in values if type(value) is int]
+    least, most = min(found, default=0), max(found, default=0)
+    if len(found) < len(values) or not -(2**63) <= least <= most < 2**63:
+        return list(map(_whole, values))  # which words the message
+    return found
 
 
 def _name(value: object) -> str:

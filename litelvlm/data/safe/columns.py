@@ -1,7 +1,7 @@
-"""Columns of tables from plain values.
+"""Columns of tables from plain values, and signs of a text counted.
 
 ``pyarrow.array`` imports pandas wherever that is installed, which takes longer than finding a split
-in kept tables does. These functions import nothing.
+in kept tables does. What is here imports nothing.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from litelvlm.arrays import NDArray
 
+_PIECE = 2**18
+"""Bytes that stay in the processor's cache."""
+
 
 def whole_numbers(values: Sequence[int] | NDArray[np.int64]) -> pa.Array:
     """Numbers of 64 bits.
@@ -18,12 +21,13 @@ def whole_numbers(values: Sequence[int] | NDArray[np.int64]) -> pa.Array:
     Raises:
         OverflowError: If a number has more bits.
     """
-    return _array(pa.int64(), len(values), np.array(values, dtype=np.int64))
+    return _array(pa.int64(), len(values), pa.py_buffer(np.array(values, dtype=np.int64)))
 
 
 def truths(values: Sequence[bool]) -> pa.Array:
     """True and false, a bit each."""
-    return _array(pa.bool_(), len(values), np.packbits(np.array(values, bool), bitorder="little"))
+    bits = np.packbits(np.array(values, dtype=np.bool_), bitorder="little")
+    return _array(pa.bool_(), len(values), pa.py_buffer(bits))
 
 
 def texts(values: Sequence[bytes]) -> pa.Array:
@@ -39,8 +43,18 @@ def joined_texts(content: bytes, ends: NDArray[np.int64]) -> pa.Array:
         ends: Where each ends, in bytes.
     """
     places = np.concatenate([np.zeros(1, dtype=np.int64), ends])
-    return _array(pa.large_string(), len(ends), places, content)
+    buffers = pa.py_buffer(places), pa.py_buffer(content)
+    return _array(pa.large_string(), len(ends), *buffers)
 
 
-def _array(kind: pa.DataType, length: int, *buffers: NDArray[np.generic] | bytes) -> pa.Array:
-    return pa.Array.from_buffers(kind, length, [None, *map(pa.py_buffer, buffers)])
+def count_signs(content: bytes, signs: bytes) -> int:
+    """How many bytes are one of these signs; faster than ``bytes.count`` where they are many."""
+    found = 0
+    for start in range(0, len(content), _PIECE):
+        piece = np.frombuffer(content[start : start + _PIECE], dtype=np.uint8)
+        found += sum(int(np.count_nonzero(piece == sign)) for sign in signs)
+    return found
+
+
+def _array(kind: pa.DataType, length: int, *buffers: pa.Buffer) -> pa.Array:
+    return pa.Array.from_buffers(kind, length, [None, *buffers])
