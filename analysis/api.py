@@ -11,9 +11,9 @@ Example:
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.hypotheses import judge, read_family
+from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.runs.told.watching import Event
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study

@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 import torch
 from common import spread, store
-from sweep import BUDGETS, METHODS
+from sweep import METHODS
 
 from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.inputs.methods import Method
@@ -51,7 +51,7 @@ PARTS = (
     ("counting pixels, building rows", rows, "turn_rows"),
 )
 """Functions by the part that they belong to, and where they are looked up."""
-SELECTIONS = 11
+BUDGETS, SELECTIONS = (48, 32, 16, 8), 11
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def main() -> None:
         {
             "threads": torch.get_num_threads(),
             "expressions": sizes[index],
-            "cells": len(context.cells),
+            "cells": len(context.cells(model.n_tokens)),
             "share_of_a_shared_sweep": medians([share for share, _ in rounds]),
             "requests": 3 * SELECTIONS,
             "times_less_than_one_by_one": medians([gain for _, gain in rounds]),

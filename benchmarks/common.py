@@ -1,4 +1,4 @@
-"""What every benchmark prints and stores: numbers, command, machine and versions.
+"""What every benchmark prints and stores: numbers, command, commit, machine and versions.
 
 ``Kept`` lets a benchmark of several measurements go on where it was stopped.
 """
@@ -26,7 +26,7 @@ _OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == OWN.resol
 sys.path[:] = [entry for entry in sys.path if entry not in _OWN] + _OWN
 sys.path.append(str(OWN.parent))
 
-from benchmarks.sources import sources_digest  # noqa: E402  # the folder above is on the path now
+from benchmarks.sources import code_state, sources_digest  # noqa: E402  # the folder above is on the path now
 
 
 def machine() -> dict[str, Any]:
@@ -95,6 +95,7 @@ def store(name: str, numbers: Mapping[str, Any]) -> None:
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,
+        **code_state(),
         "machine": machine(),
         **numbers,
     }

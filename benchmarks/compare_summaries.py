@@ -64,7 +64,7 @@ def main() -> int:
     old, new = summaries(given.old), summaries(given.new)
     for folder, found in ((given.old, old), (given.new, new)):
         if not found:
-            parser.error(f"{folder} holds no finished run; name the folder that holds run folders")
+            parser.error(f"{folder} has no finished run; name the folder that contains run folders")
     failed = False
     for study in sorted({*old, *new}):
         if study not in old or study not in new:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from common import store
 
+from benchmarks.trade.picture import context_trade as draw
+from benchmarks.trade.scores import context_trade
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.studies.understanding.trade import context_trade
 from litelvlm.figures import style
-from litelvlm.figures.pictures.context_trade import context_trade as draw
-from litelvlm.models.vlm.asking import load_asked_vlm
+from litelvlm.models.vlm.answering import load_answering_vlm
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "context_trade.png"
 
@@ -35,7 +35,7 @@ def main() -> None:
     found = context_trade(
         load_model("embedded", device="cpu"),
         load_refer("embedded", split="val"),
-        load_asked_vlm("embedded", device="cpu"),
+        load_answering_vlm("embedded", device="cpu"),
         given.task,
         limit=given.limit,
         out=given.out,

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
 from litelvlm import get_pruner, load_model, load_refer
-from litelvlm.analysis.studies.efficiency.timing import median_ratio, timed
+from litelvlm.analysis.studies.efficiency.timing import median_ratio
 from litelvlm.clip.states import ClipImage
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.compiled import compile_blocks
@@ -41,6 +41,7 @@ from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.timed import timed
 
 CONVOLUTION = 4
 """Dimensions of a convolution's weight."""

@@ -132,20 +132,17 @@ def one_mask(model: Any, images: int, at_once: int = 8) -> float:
 def miniature() -> dict[str, Any]:
     """Both paths of ``sweep.py`` by multiply-adds, beside what was measured."""
     stored = json.loads((RESULTS / "sweep.json").read_text())
+    budgets: list[int] = stored["budgets"]
     model = load_model("embedded", device="cpu")
     words, expressions = prompts(model, stored["images"])
     config = model.llama.config
     size = config.num_hidden_layers, config.hidden_size, config.intermediate_size
     n_other = words.before + words.common + words.own
-    single = [
-        model_macs(model, (k,) * config.num_hidden_layers, n_other, 1, 20) for k in measured.BUDGETS
-    ]
+    single = [model_macs(model, (k,) * config.num_hidden_layers, n_other, 1, 20) for k in budgets]
     image, text = single[0]["clip_image"] + single[0]["sam_encoder"], single[0]["clip_text"]
     kinds = {name: kind_of(Method.parse(name).pruner()) for name in measured.METHODS}
-    cells = [Cell(kind, k) for kind in kinds.values() for k in measured.BUDGETS]
-    ran = [
-        Cell(kind, k) for name, kind in kinds.items() if name not in SAME for k in measured.BUDGETS
-    ]
+    cells = [Cell(kind, k) for kind in kinds.values() for k in budgets]
+    ran = [Cell(kind, k) for name, kind in kinds.items() if name not in SAME for k in budgets]
     llm = sum(
         cell.macs(words, expressions, size) for cell in [*ran, Cell("shared", model.n_tokens)]
     )

@@ -1,11 +1,11 @@
 """Time of every selector at full size beside one CLIP image forward.
 
-Usage: ``python benchmarks/selection.py``.
+Usage: ``python benchmarks/selection.py [--device cuda]``.
 
 Cues are random tensors of the full sizes (576 tokens of 1024, texts of 768, language model of
 4096), so only the choice is timed, not what the towers compute for it. CLIP is ViT-L/14 at 336
-pixels with random weights. On a CPU everything is float32; on a GPU, which is timed too if there is
-one, CLIP runs in bfloat16.
+pixels with random weights. On a CPU everything is float32; on a GPU CLIP runs in bfloat16. Without
+``--device`` the CPU is timed, and a GPU too if there is one.
 """
 
 import argparse
@@ -147,8 +147,11 @@ def measure(
 
 
 def main() -> None:
-    """Time every selector on every device there is."""
-    parser = argparse.ArgumentParser()
+    """Time every selector on one device, or on every device there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="only this one")
     parser.add_argument(
         "--seconds", type=float, default=2.0, help="longest time per selector and batch size"
     )
@@ -160,7 +163,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     kept = Kept("selection")
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    devices = [options.device] if options.device else there
     store(
         "selection",
         {

@@ -68,7 +68,7 @@ def one_by_one(context: SweepContext, index: int, expressions: int) -> Pixels:
     """Every method and budget as its own call from the picture."""
     sample, found = context.data[index], {}
     for expression in sample.expressions[:expressions]:
-        for cell in context.cells:
+        for cell in context.cells(context.model.n_tokens):
             mask = context.model.segment(
                 sample.image(), expression.sent, cell.pruner, cell.budget
             ).mask[0]
@@ -137,9 +137,12 @@ def main() -> None:
         ran = {
             f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()
         }
-        rows = {f"shared, {n} methods": n_all * len(c.cells) for n, c in contexts.items()}
+        rows = {
+            f"shared, {n} methods": n_all * len(c.cells(model.n_tokens))
+            for n, c in contexts.items()
+        }
         ran[one] = clocks(partial(one_by_one, alone, index, given.expressions))
-        rows[one] = min(given.expressions, n_all) * len(alone.cells)
+        rows[one] = min(given.expressions, n_all) * len(alone.cells(model.n_tokens))
         took = {}
         for way, (_, (wall, processor)) in ran.items():
             took[f"{way}, wall"] = 1e3 * wall / rows[way]
@@ -164,7 +167,7 @@ def main() -> None:
         for clock in ("wall", "processor")
     }
     expressions = float(np.mean([len(data[i].expressions) for i in range(given.images)]))
-    cells = {n: len(c.cells) * expressions for n, c in contexts.items()}
+    cells = {n: len(c.cells(model.n_tokens)) * expressions for n, c in contexts.items()}
     whole = {n: np.median(per_row[f"shared, {n} methods, processor"]) * cells[n] for n in contexts}
     store(
         name,

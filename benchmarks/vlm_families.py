@@ -14,7 +14,7 @@ from common import machine, no_options
 from vlm_proof import prove
 
 from litelvlm.models.vlm import measured
-from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.tiny.table import TINY
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     """Measure and store every family, images first."""
     torch.set_num_threads(1)
     found = {}
-    for name in FAMILIES:
+    for name in VLM_FAMILIES:
         found[name] = {"image": asdict(prove(name))}
         if TINY[name].videos is not None:
             found[name]["video"] = asdict(prove(name, video=True))

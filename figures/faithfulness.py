@@ -25,16 +25,17 @@ WORDS = {
 }
 
 
-def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str | None = None) -> Axes:
+def draw_curve(table: pd.DataFrame, curve: str, ax: Axes) -> Axes:
     """Mean target as tokens are added or removed in the order of each ranking.
+
+    The target is the first of ``TARGETS`` that is there.
 
     Args:
         table: The summary's table "curves": ranking, target, curve, k, value, low, high.
         curve: "insertion" or "deletion".
         ax: Where to draw; one line with a band per ranking.
-        target: Which of the targets; None for the first of ``TARGETS`` that is there.
     """
-    target = target or next(name for name in TARGETS if name in set(table["target"]))
+    target = next(name for name in TARGETS if name in set(table["target"]))
     chosen = table[(table["curve"] == curve) & (table["target"] == target)]
     for ranking, (label, method) in RANKINGS.items():
         line = chosen[chosen["ranking"] == ranking]

@@ -23,11 +23,13 @@ class FigureFiles(NamedTuple):
         name: In the table of figures.
         caption: What it shows, with n and the kind of interval.
         files: Format ("png", "svg", "pdf") to file.
+        opens: Its rank among the figures that may open a report; 0 for one that does not.
     """
 
     name: str
     caption: str
     files: Mapping[str, Path]
+    opens: int
 
 
 def write_figures(
@@ -60,7 +62,7 @@ def write_figures(
     for run in saved:
         if run.summary.partial and not partial:
             raise ValueError(
-                f"{run.folder} is incomplete, so its numbers are no results; "
+                f"{run.folder} is incomplete, so its numbers are not results; "
                 "add --partial to draw it anyway"
             )
     if name != "all" and FIGURES[name].study not in studies:
@@ -117,7 +119,7 @@ def check_fits(name: str, run: Saved) -> None:
             raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
         missing = [file for file in FIGURES[name].files if not (run.folder / file).is_file()]
         if same_study and missing:
-            raise FileNotFoundError(f"{run.folder} holds no {missing[0]}; {HOW_DRAWN}")
+            raise FileNotFoundError(f"{run.folder} has no {missing[0]}; {HOW_DRAWN}")
         able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(run)) or "none"
         raise ValueError(
             f"figure {name!r} cannot be drawn from {run.folder}, a run of the study "
@@ -134,4 +136,5 @@ def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:
             kind: atomic_write(out / f"{name}.{kind}", content)
             for kind, content in style.encode(figure, *KINDS).items()
         }
-    return FigureFiles(name, f"{FIGURES[name].summary} {note}", files)
+    drawing = FIGURES[name]
+    return FigureFiles(name, f"{drawing.summary} {note}", files, drawing.opens)

@@ -167,6 +167,7 @@ DRAWINGS = {
         "Reversal index per expression, with every control, and by category of the referent.",
         _index,
         ("ri",),
+        opens=2,
     ),
     "reversal_recall": Drawing(
         "reversal",

@@ -46,6 +46,8 @@ class Drawing:
         full_size: Whether it is drawn of full-size models alone, since it misleads of a miniature.
         drawable: Whether its tables have lines to draw; a run whose settings leave out what the
             figure shows has none.
+        opens: Its rank among the figures that may open a report, the best is 1; 0 for one that
+            does not.
     """
 
     study: str
@@ -57,6 +59,7 @@ class Drawing:
     full_size: bool = False
     drawable: Callable[[Saved], bool] = lambda run: True
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    opens: int = 0
 
     def fits(self, run: Saved) -> bool:
         """Whether a run holds what this figure is drawn from."""

@@ -180,24 +180,23 @@ def new_panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     return figure, [figure.add_subplot(1, n, place + 1) for place in range(n)]
 
 
-def stacked_panels(lines: Sequence[int], width: float = PAGE) -> tuple[Figure, list[Axes]]:
+def stacked_panels(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
     """A figure with panels below each other that share the horizontal axis.
 
     Args:
         lines: Number of lines in each panel, which decides its height.
-        width: Of the figure, in inches.
     """
     heights = [n + 1.0 for n in lines]
-    figure = Figure(figsize=(width, 0.9 + 0.165 * sum(heights)), layout="constrained")
+    figure = Figure(figsize=(PAGE, 0.9 + 0.165 * sum(heights)), layout="constrained")
     panels = figure.subplots(
         len(lines), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )
     return figure, panels[:, 0].tolist()
 
 
-def side_panels(n: int, height: float, width: float = PAGE) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side that share both axes. Sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def side_panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with panels side by side that share both axes. Height in inches."""
+    figure = Figure(figsize=(PAGE, height), layout="constrained")
     return figure, figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0].tolist()
 
 

@@ -232,6 +232,7 @@ DRAWINGS = {
         "cIoU against visual tokens, by method.",
         partial(_accuracy, metric="ciou"),
         ("scores",),
+        opens=1,
     ),
     "accuracy_giou": Drawing(
         "sweep",

@@ -8,8 +8,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+# NumPy types the scalars of an array as Any.
 Kind = TypeVar("Kind", bound=np.generic)  # type: ignore[explicit-any]
 
+# The brackets state the shape, so NumPy's own type leaves it open.
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Kind]]  # type: ignore[explicit-any]
 """An array of one kind of numbers, of any shape."""
 

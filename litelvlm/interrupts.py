@@ -20,6 +20,6 @@ def interruptible(work: Callable[[], None], kept: str) -> int:
     try:
         work()
     except KeyboardInterrupt:
-        sys.stderr.write(f"interrupted; {kept}, and the same command goes on from there\n")
+        sys.stderr.write(f"interrupted; {kept}; run the same command again to continue\n")
         return INTERRUPTED
     return 0

@@ -41,7 +41,7 @@ def badges(address: str, file: str) -> str:
     found = ADDRESS.fullmatch(address.rstrip("/").removesuffix(".git"))
     if not found:
         raise ValueError(
-            f"{address!r} names no repository; write it as https://github.com/OWNER/NAME"
+            f"{address!r} is not the address of a repository; write it as https://github.com/OWNER/NAME"
         )
     return BADGES.format(owner=found[1], name=found[2], file=file)
 

@@ -96,6 +96,7 @@ METHODS: dict[str, MethodCase] = {
         settings=(
             {},
             {"neighbours": 0, "place": "median", "order": "raster", "positions": "stretch"},
+            {"attention": "tower"},
         ),
     ),
     "holov": MethodCase(
@@ -119,6 +120,7 @@ METHODS: dict[str, MethodCase] = {
             {"preset": "fixed", "stage1_only": True, "untouched": 1.0, "place": "median"},
             {},
             {"preset": "fixed", "layer": 1, "place": "median", "query_token": "mean_text"},
+            {"drop_by": "text_cosine", "query_token": "mean_text"},
         ),
     ),
     "altp_like": MethodCase(
@@ -180,7 +182,12 @@ METHODS: dict[str, MethodCase] = {
         scaled=(),
         layer_scaled="attention",
         layer_equivariant=True,
-        settings=({}, {"layers": (0, 1, 2, 3), "query_token": "seg"}, {"preset": "matched"}),
+        settings=(
+            {},
+            {"layers": (0, 1, 2, 3), "query_token": "seg"},
+            {"preset": "matched"},
+            {"preset": "matched", "ranked_at": "before"},
+        ),
     ),
     "dart": MethodCase(
         scaled=(), layer_scaled="keys", settings=({}, {"image_pivots": 1, "text_pivots": 0})

@@ -29,9 +29,9 @@ def read_card(path: Path) -> Card:
     try:
         return Card.model_validate(read_json(path.read_bytes()))
     except ValidationError as error:
-        raise ValueError(f"{path} is no valid card: {_problems(error)}") from error
+        raise ValueError(f"{path} is not a valid card: {_problems(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no card: {shown(str(error))}") from error
+        raise ValueError(f"{path} is not a card: {shown(str(error))}") from error
 
 
 def _problems(error: ValidationError) -> str:
@@ -67,11 +67,11 @@ def read_cards(folder: Path) -> Cards:
         ValueError: If it holds too many.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}; give one that holds cards")
+        raise FileNotFoundError(f"there is no folder {folder}; give a folder with cards")
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise FileNotFoundError(
-            f"{folder} holds no card (*.json); `litelvlm reproduce TABLE --card FILE` makes one"
+            f"{folder} has no card (*.json); `litelvlm reproduce TABLE --card FILE` makes one"
         )
     if len(paths) > MAX_CARDS:
         raise ValueError(f"{folder} holds {len(paths)} cards; at most {MAX_CARDS} make one page")

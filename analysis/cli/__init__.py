@@ -169,7 +169,7 @@ def guarded(verb: Common) -> int:
         return verb.run()
     except KeyboardInterrupt:
         sys.stderr.write(
-            "interrupted; finished parts are kept, and the same command goes on from there\n"
+            "interrupted; finished parts are kept; run the same command again to continue\n"
         )
         return INTERRUPTED
     except _MISUSE as error:
@@ -225,7 +225,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return problems_of(error)
     if isinstance(error, OSError) and error.filename is not None:
-        kept = "; what was finished is kept, and the same command goes on once there is room"
+        kept = "; what was finished is kept; make room and run the same command again"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return f"{error.strerror}: {error.filename}{kept if full else ''}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -13,8 +13,6 @@ import tyro
 from litelvlm.analysis.cli.terminal.screen import print_json
 
 Device = Literal["auto", "cpu", "cuda"]
-VLM = "vlm:"
-"""Begins the name of a model that answers in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class Common:
 
         Raises:
             FileNotFoundError: If a file is missing.
-            ValueError: If a file holds no method, or a name is taken.
+            ValueError: If a file does not define a method, or a name is taken.
         """
         if self.plugin:
             from litelvlm.pruning import load_plugin, register_pruner
@@ -41,6 +39,11 @@ class Common:
             for path in self.plugin:
                 for method in load_plugin(path):
                     register_pruner(method)
+
+    @classmethod
+    def verb(cls) -> str:
+        """The verb's name, which is that of its file."""
+        return cls.__module__.rpartition(".")[2]
 
     def refuse_early(self) -> None:
         """Refuse what can be refused before anything large is imported.
@@ -57,7 +60,7 @@ class Common:
         imported here. So the verb itself, its options and its help are read in a moment.
         """
         self.refuse_early()
-        work = import_module(f"litelvlm.analysis.cli.work.{type(self).__name__.lower()}")
+        work = import_module(f"litelvlm.analysis.cli.work.{self.verb()}")
         code: int = work.run(self)
         return code
 
@@ -173,6 +176,6 @@ def require_writable(path: Path, *, folder: bool) -> None:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:  # an administrator may write anywhere, and yet not in /proc
         raise PermissionError(
-            f"cannot write {path}: {nearest} takes no files ({error.strerror}); choose another "
-            "place with --out"
+            f"cannot write {path}: {nearest} does not accept files ({error.strerror}); choose "
+            "another place with --out"
         ) from error

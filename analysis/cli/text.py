@@ -9,8 +9,8 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.miniature import is_miniature
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 
@@ -83,7 +83,7 @@ def run_text(folder: Path) -> str:
     lines = [f"{folder}: {record.state_in_words}; {record.counts.told()}\n"]
     if not record.complete:
         return "".join(
-            [*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"]
+            [*lines, "  no verdict yet: parts are missing; run the same command again\n"]
         )
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]

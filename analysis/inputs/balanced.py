@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
 
 from litelvlm.analysis.inputs.samples import target_mask
 from litelvlm.data.annotations import RefDataError
@@ -38,7 +37,7 @@ class BalancedSubset:
     def __init__(self, data: Dataset, images: int) -> None:
         self.data = data
         self.name, self.split, self.split_by = data.name, data.split, data.split_by
-        self.categories: Mapping[int, str] = getattr(data, "categories", {})
+        self.categories = data.categories
         strata = [stratum(data[index]) for index in range(len(data))]
         ordered = sorted(range(len(data)), key=lambda index: (*strata[index], index))
         taken = [ordered[place] for place in middles(len(data), images)]

@@ -23,8 +23,8 @@ def with_image_cache(model: ModelT, folder: str | Path) -> ModelT:
     """
     if not isinstance(model, CachingModel):
         raise ValueError(
-            f"cache {folder}: {model.name} ({type(model).__name__}) keeps no encoded images; "
-            "a GLaMM does. Leave the cache out"
+            f"cache {folder}: {model.name} ({type(model).__name__}) cannot keep encoded images, "
+            "a GLaMM can; leave the cache out"
         )
     if Path(folder).exists() and not Path(folder).is_dir():
         raise NotADirectoryError(f"cache {folder} is a file; name a folder")

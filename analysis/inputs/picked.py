@@ -41,7 +41,7 @@ class PickedExpressions:
         self.data, self.picked, self.passed_over = data, tuple(picked), dict(passed_over or {})
         self.name, self.split, self.split_by = data.name, data.split, data.split_by
         self.digest = data.digest
-        self.categories: Mapping[int, str] = getattr(data, "categories", {})
+        self.categories = data.categories
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,10 +1,7 @@
 """What studies that ask a model about expressions are configured with: templates and batches."""
 
-from pydantic import Field
-
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
-from litelvlm.models.base import StudiedModel
-from litelvlm.models.glamm.prompting.prompts import ANSWERS
+from litelvlm.models.base import GroundingModel, StudiedModel
 
 
 class QuestionConfig(StudyConfig):
@@ -31,9 +28,18 @@ class AnswerConfig(QuestionConfig):
     """Configuration of a study that puts the mask's token into a template answer.
 
     Attributes:
-        answer_index: Answer template, 0 to 4.
+        answer_index: Answer template; how many there are depends on the model's family.
         batch_size: Passes of the language model at once: what bounds memory.
     """
 
-    answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))
+    answer_index: Index = 0
     batch_size: Count = 24
+
+    def check_model(self, model: StudiedModel) -> None:
+        """Refuse a question or answer template that the model's family lacks."""
+        super().check_model(model)
+        if isinstance(model, GroundingModel) and self.answer_index >= model.n_answers:
+            raise ValueError(
+                f"answer_index {self.answer_index} is no answer template of {model.name}; choose 0 "
+                f"to {model.n_answers - 1}"
+            )

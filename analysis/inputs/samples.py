@@ -1,6 +1,6 @@
 """Masks, labels and key columns of an expression, and why some expressions cannot be used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,10 +9,9 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
-from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET as NOTHING
 from litelvlm.models.base import ImageView, StudiedModel
-from litelvlm.models.glamm.prompting.prompts import clean
 
 NO_TARGET = "expression without a target"
 NO_OUTLINE = "target without an outline"
@@ -32,10 +31,21 @@ def token_coverage(mask: Array, model: StudiedModel) -> Float[Array, "n"]:
     return model.view(*mask.shape).coverage(mask)
 
 
+def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
+    """How many visual tokens images of a split have: each number once, fewest first.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    if not len(data):
+        raise ValueError("the data set has no images; choose another split")
+    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
+    return tuple(sorted({model.view(*size).n_tokens for size in sizes}))
+
+
 def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
     """Visual tokens of the image that has fewest: what budgets must fit."""
-    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
-    return min(model.view(*size).n_tokens for size in sizes)
+    return token_counts(model, data)[0]
 
 
 def key_columns(
@@ -62,11 +72,10 @@ def category_name(data: Dataset, expression: Expression) -> str:
 
     Data without a table of names give the number.
     """
-    names: Mapping[int, str] = getattr(data, "categories", {})
     meant = set(expression.category_id)
     if len(meant) == 1:
         (only,) = meant
-        return str(names.get(only, only))
+        return str(data.categories.get(only, only))
     return "several" if meant else "not stated"
 
 

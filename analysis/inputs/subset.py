@@ -1,7 +1,6 @@
 """A part of a split that stands for the whole: images and expressions at even distances."""
 
 import hashlib
-from collections.abc import Mapping
 
 from litelvlm.data.dataset import Dataset, Sample
 
@@ -26,7 +25,7 @@ class EvenSubset:
         self.data, self.expressions = data, expressions
         self.indices = evenly(len(data), images)
         self.name, self.split, self.split_by = data.name, data.split, data.split_by
-        self.categories: Mapping[int, str] = getattr(data, "categories", {})
+        self.categories = data.categories
         # Other parts make other runs.
         part = f"{data.digest} {self.indices} {expressions}"
         self.digest = hashlib.sha256(part.encode()).hexdigest()

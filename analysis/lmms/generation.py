@@ -42,7 +42,7 @@ def generation_of(options: Mapping[str, object]) -> Generation:
     """
     check_greedy(options)
     if "max_new_tokens" not in options:
-        _tell_once(f"a request names no max_new_tokens; its answer ends after {_LENGTH} tokens")
+        _tell_once(f"a request does not set max_new_tokens; its answer ends after {_LENGTH} tokens")
     longest = options.get("max_new_tokens", _LENGTH)
     if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
         raise ValueError(f"max_new_tokens is {longest!r}, allowed are whole numbers from 1")

@@ -1,4 +1,4 @@
-"""Expressions of a data set as documents of lmms-eval, and GLaMM's masks for them."""
+"""Expressions of a data set as documents of lmms-eval, and masks for them."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +13,7 @@ from litelvlm.analysis.lmms.masks import mask_answer
 from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset, ReferSample
-from litelvlm.models.base import Grounder, Request
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import Grounder, GroundingModel, Request
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
 
@@ -103,7 +102,7 @@ class Question(TypedDict):
 
 @torch.inference_mode()
 def ground_all(
-    model: Glamm,
+    model: GroundingModel,
     questions: Iterable[Question],
     pruner: Pruner | None,
     budget: int | None,
@@ -131,7 +130,7 @@ def ground_all(
 
 
 def _ground_image(
-    model: Glamm,
+    model: GroundingModel,
     grounder: Grounder,
     same: Sequence[Question],
     pruner: Pruner | None,

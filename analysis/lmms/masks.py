@@ -63,7 +63,7 @@ def read_mask(answer: str, height: int, width: int) -> Array:
     masks = found.get("masks", []) if isinstance(found, dict) else None
     if not isinstance(masks, list) or len(masks) > 1:
         raise ValueError(
-            f"the answer {answer[:60]!r} holds no list with at most one mask; write "
+            f"the answer {answer[:60]!r} is not a list of at most one mask; write "
             '{"masks": [{"size": [height, width], "counts": "..."}]}'
         )
     if not masks:

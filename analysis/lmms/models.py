@@ -12,7 +12,7 @@ from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
 from litelvlm.analysis.lmms.grounding import Question, ground_all
 from litelvlm.data.images import to_rgb
 from litelvlm.models.families import load_model
-from litelvlm.models.vlm.asking import load_asked_vlm
+from litelvlm.models.vlm.answering import load_answering_vlm
 from litelvlm.pruning import Pruner
 from litelvlm.pruning.budgets import check_budget
 
@@ -83,7 +83,7 @@ class _Answering(lmms):
             NotImplementedError: Always; choose a task with ``output_type: generate_until``.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} gives no likelihoods; choose a task with output_type: "
+            f"{type(self).__name__} does not give likelihoods; choose a task with output_type: "
             "generate_until"
         )
 
@@ -176,13 +176,13 @@ class LmmsVlm(_Answering):
     """Any vision-language model of ``litelvlm.prune`` under lmms-eval, one image a request.
 
     Args:
-        pretrained: As in ``load_asked_vlm``: "embedded", a folder or a hub id.
+        pretrained: As in ``load_answering_vlm``: "embedded", a folder or a hub id.
         pruner: Label of a method; none keeps all tokens.
         budget: Tokens to keep, or their share.
         clip: CLIP whose image tower the model has, for methods that read CLIP's text. The text is
             the document's question, without the prompt around it.
         pad: Pad pictures to squares.
-        device: As in ``load_asked_vlm``.
+        device: As in ``load_answering_vlm``.
         dtype: Likewise.
         batch_size: Not used.
     """
@@ -200,7 +200,7 @@ class LmmsVlm(_Answering):
     ) -> None:
         super().__init__()
         self.pruner, self.budget = method_of(pruner, budget)
-        self.vlm = load_asked_vlm(
+        self.vlm = load_answering_vlm(
             pretrained, dtype=dtype, device=device or None, clip=clip, pad=pad
         )
 

@@ -56,12 +56,12 @@ def panels(
     drawn = {}
     for method in ANIMATED_METHODS:
         for budget in budgets:
-            whole = budget == model.n_tokens
+            whole = budget == state.view.n_tokens
             kept = None if whole else get_pruner(method).select(cues, budget)
             (result,) = model.ground([state], [asked], [kept])
             mask = result.mask[0].cpu().numpy()
             iou = intersection_union(mask, truth).iou
-            drawn[method, budget] = draw_kept(picture, mask, kept, model.tower), iou
+            drawn[method, budget] = draw_kept(picture, mask, kept, state.view), iou
     return drawn
 
 

@@ -12,14 +12,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.studies.efficiency.timing import timed
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import Grounding
-from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import clean, conversation
+from litelvlm.models.base import Grounding, GroundingModel
+from litelvlm.models.timed import timed
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
 
@@ -38,7 +36,7 @@ ORACLE_CUES = frozenset(
 
 
 @dataclass(frozen=True)
-class Answer:
+class DemoResult:
     """Masks and costs of one expression.
 
     Attributes:
@@ -117,8 +115,8 @@ def read_upload(path: str | Path) -> Image.Image:
 
 @torch.inference_mode()
 def compare(
-    model: Glamm, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
-) -> Answer:
+    model: GroundingModel, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
+) -> DemoResult:
     """Segment an expression with all tokens and with a pruned set.
 
     Args:
@@ -136,7 +134,7 @@ def compare(
     check_name(method, usable_methods(), "method")
     if len(text) > MAX_TEXT:
         raise ValueError(f"the expression has {len(text)} signs; at most {MAX_TEXT} are taken")
-    dialogue = conversation([clean(text)])
+    dialogue = model.conversation([text])
     pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)
 
@@ -150,14 +148,14 @@ def compare(
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
-    return Answer(
-        draw_kept(picture, whole_mask, None, model.tower, tint),
-        draw_kept(picture, few_mask, few.selection, model.tower, tint),
+    return DemoResult(
+        draw_kept(picture, whole_mask, None, state.view, tint),
+        draw_kept(picture, few_mask, few.selection, state.view, tint),
         intersection_union(few_mask, whole_mask.astype(np.uint8)).iou,
         few.selection.average
         if isinstance(few.selection, LayerTrace)
         else float(len(selection.indices)),
-        model.n_tokens,
+        state.view.n_tokens,
         median_seconds(lambda: ground(None), model.device),
         median_seconds(lambda: ground(choose()), model.device),
     )

@@ -15,7 +15,7 @@ from litelvlm.analysis.pages.demo import (
     MAX_BYTES,
     MAX_PIXELS,
     MAX_TEXT,
-    Answer,
+    DemoResult,
     compare,
     read_upload,
     usable_methods,
@@ -23,7 +23,7 @@ from litelvlm.analysis.pages.demo import (
 from litelvlm.analysis.pages.demo_guard import Guard, waited
 from litelvlm.arrays import Array
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 TITLE = "Visual-token pruning in pixel grounding"
 KEPT = (60, 240)
@@ -81,7 +81,7 @@ def contained() -> Iterator[Path]:
                     os.environ[name] = value
 
 
-def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path) -> App:
+def build_app(model: GroundingModel, scenes: list[tuple[str, Image.Image]], folder: Path) -> App:
     """The page as a ``gradio.Blocks``; call it inside ``contained``.
 
     Args:
@@ -101,7 +101,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
     # itself: an arena of malloc and torch's buffers, about 13 MiB with the miniature.
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=THREAD)
 
-    def computed(path: str, text: str, method: str, budget: int, seed: int) -> Answer:
+    def computed(path: str, text: str, method: str, budget: int, seed: int) -> DemoResult:
         return compare(model, read_upload(path), text, method, budget, seed)
 
     def answer(
@@ -130,6 +130,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
         return found.unpruned, found.pruned, found.summary
 
     methods = usable_methods()
+    # The slider is there before a picture is. Too large a number for a picture is refused.
     budgets = {
         "minimum": 1,
         "maximum": model.n_tokens,
@@ -173,13 +174,13 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
     return page
 
 
-def note(model: Glamm) -> str:
+def note(model: GroundingModel) -> str:
     """What readers must know of the model and of their uploads."""
     limits = (
         f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels. They "
         f"are deleted after {sum(KEPT) // 60} minutes at most, and when the server stops."
     )
-    if not has_miniature_sizes(model):
+    if not has_miniature_sizes(model.tower):
         return limits
     return (
         "This model is a miniature that knows rendered scenes only; photographs are foreign to "

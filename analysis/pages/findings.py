@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
-from litelvlm.analysis.runs.verdicts import HYPOTHESES
+from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.stories import story_of
 from litelvlm.analysis.studies.stories.story import shown
 
@@ -42,7 +42,7 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
     unfinished = [record.study for record in records if not record.complete]
     if unfinished:
         found.append(
-            f"parts of {', '.join(unfinished)} are missing; the same command goes on from there"
+            f"parts of {', '.join(unfinished)} are missing; run the same command again to continue"
         )
     limits = {record.limit for record in records} - {None}
     if limits:

@@ -20,6 +20,7 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord
+from litelvlm.analysis.studies.stories import story_of
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
 
@@ -34,13 +35,14 @@ def methods_page(folder: Path) -> str:
         ValueError: If the run is of another study, or parts of it are missing.
     """
     record = read_record(folder)
-    if record.study != "sweep" or not record.complete:
+    kind = story_of(record.study).scores
+    if kind is None or not record.complete:
         raise ValueError(
             f"{folder} is not a complete sweep (study {record.study!r}, "
             f"{record.parts_done} of {record.n_parts} parts); "
             "take a finished run of `litelvlm study sweep --methods all`"
         )
-    scores = scores_of(read_summary(folder).table("scores"))
+    scores = scores_of(read_summary(folder), kind)
     rows = read_rows(folder)
     # Three decimals, so that a column can be read downwards.
     ends = zip(scores["value"], scores["low"], scores["high"], strict=True)

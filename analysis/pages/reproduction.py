@@ -1,21 +1,20 @@
 """The page of a reproduction: published beside measured, as the terminal shows it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.pages.rendering import page_environment
-from litelvlm.analysis.reproduce.run import ReproducedRun
+from litelvlm.analysis.reproduce.run import Reproduction
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.text import frame, notes, summary, title
 from litelvlm.data.files import atomic_write
 
 
-def write_reproduction(settings: Settings, found: Sequence[ReproducedRun], path: Path) -> Path:
+def write_reproduction(settings: Settings, found: Reproduction, path: Path) -> Path:
     """Write the page.
 
     Args:
         settings: What was reproduced.
-        found: Its splits.
+        found: What came out.
         path: The HTML file; the report's `index.html` lies beside it.
 
     Returns:
@@ -23,11 +22,11 @@ def write_reproduction(settings: Settings, found: Sequence[ReproducedRun], path:
     """
     environment = page_environment()
     parts = []
-    for measured in found:
-        table = frame(measured.lines)
+    for name, lines in found.parts:
+        table = frame(lines)
         parts.append(
             {
-                "name": "/".join(measured.place),
+                "name": name,
                 "heads": list(table.columns),
                 "rows": table.to_numpy().tolist(),
             }

@@ -10,15 +10,20 @@ from litelvlm.analysis.runs.outcome import Frozen
 
 REACH = float(stats.norm.ppf(0.975))
 """Standard errors on either side of a number that make its 95 % interval."""
+ALL = "all splits"
+"""Place of a line over all splits."""
 DETECTABLE = REACH + float(stats.norm.ppf(0.8))
 """Standard errors in the smallest difference that is shown with a power of 0.8."""
-Verdict = Literal["agrees", "differs", "undetermined", "not comparable", "no published number"]
-VERDICTS: dict[Verdict, str] = {
+Agreement = Literal[
+    "agrees", "differs", "undetermined", "not comparable", "no published number", "not measured"
+]
+AGREEMENTS: dict[Agreement, str] = {
     "agrees": "the whole interval of the difference lies within the margin of 0",
     "differs": "the interval of the difference does not hold 0 and reaches beyond the margin",
     "undetermined": "the interval holds 0 and leaves the margin, or under 20 images are scored",
     "not comparable": "the model or the images are not the published ones, or no GPU took the time",
     "no published number": "the authors publish no number for this line",
+    "not measured": "the authors publish this line, and nothing was measured beside it",
 }
 
 
@@ -26,15 +31,15 @@ class Line(Frozen):
     """One number of a table.
 
     Attributes:
-        place: Data set and split.
-        method: Label of ours.
+        place: Data set and split, or "all splits".
+        method: Label of ours, or the published name where the suite has no such method.
         label: Name in the published table; empty if it is not there.
         tokens: Published budget, of 576.
         budget: Tokens that were kept here.
         quantity: What is measured.
         unit: Of published, measured and difference.
         published: As the authors print it; nan if they do not.
-        measured: Ours.
+        measured: Ours; nan if nothing was measured.
         difference: Measured minus published.
         low: Lower end of its 95 % interval.
         high: Upper end of its 95 % interval.
@@ -54,7 +59,7 @@ class Line(Frozen):
     quantity: str
     unit: str
     published: Number
-    measured: float
+    measured: Number
     difference: Number
     low: Number
     high: Number
@@ -62,12 +67,12 @@ class Line(Frozen):
     margin: float
     n_images: int
     n: int
-    verdict: Verdict
+    verdict: Agreement
 
 
 def verdict_of(
     low: float, high: float, margin: float, n_images: int, comparable: bool = True
-) -> Verdict:
+) -> Agreement:
     """What an interval of a difference says.
 
     Args:

@@ -97,7 +97,7 @@ class Listing(Frozen):
             if repository.role == role:
                 return repository
         known = ", ".join(repository.role for repository in self.repositories)
-        raise ValueError(f"the listing has no {role!r}; it has {known}")
+        raise ValueError(f"the listing does not contain {role!r}; it contains {known}")
 
     def part(self, assets: Iterable[Asset], splits: Sequence[tuple[str, str]]) -> "Listing":
         """What some assets and splits need of it.
@@ -197,7 +197,7 @@ def _file(entry: RepoFile) -> HubFile:
 def _require(name: str, asset: Asset, files: Sequence[HubFile], splits: Collection[str]) -> None:
     if asset.kind == "model":
         if not any(file.path == "config.json" for file in files):
-            raise FileNotFoundError(f"{name} holds no config.json; it is no checkpoint")
+            raise FileNotFoundError(f"{name} has no config.json, so it is not a checkpoint")
         return
     missing = [s for s in splits if not any(wanted_files(asset, [f.path], [s]) for f in files)]
     if missing:

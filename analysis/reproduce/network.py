@@ -26,6 +26,6 @@ def plain_network_errors(what: str) -> Iterator[None]:
             raise
         reason = str(error) or type(error).__name__
         raise ConnectionError(
-            f"{what} cannot be fetched from {constants.ENDPOINT} ({reason}); what is there is "
-            "kept, and the same command goes on once there is a connection"
+            f"{what} cannot be fetched from {constants.ENDPOINT} ({reason}); what is "
+            "there is kept; run the same command again once there is a connection"
         ) from error

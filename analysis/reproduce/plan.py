@@ -77,7 +77,7 @@ def _computing(settings: Settings, device: Device) -> list[str]:
         f"{settings.model or 'the published model'} ({macs_in_words(work.macs)} multiply-adds)",
         f"  estimated from {BASIS}",
     ]
-    return [*lines, "Interrupt it whenever you like: the same command goes on from there."]
+    return [*lines, "You may interrupt it at any time: run the same command again to continue."]
 
 
 def macs_in_words(macs: float) -> str:

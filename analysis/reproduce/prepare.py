@@ -54,6 +54,9 @@ def model_places(
 def open_model(settings: Settings, place: Workplace, listing: Listing | None) -> Glamm:
     """Check every part of the model and load it.
 
+    The published tables are GLaMM's, and the parts are those of its checkpoint. No other family
+    can take its place.
+
     Raises:
         FileNotFoundError: Naming each part that is missing.
         ValueError: If the checkpoint does not fit.

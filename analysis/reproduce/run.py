@@ -2,25 +2,25 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.analysis.reproduce.budgets import budget_of
-from litelvlm.analysis.reproduce.kinds.kind import FinishedSplit, Kind
-from litelvlm.analysis.reproduce.lines import Line
+from litelvlm.analysis.reproduce.kinds.kind import FinishedSplit, Kind, Overall
+from litelvlm.analysis.reproduce.lines import ALL, Line
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Workplace
 from litelvlm.analysis.reproduce.prepare import open_model, open_split, part_of
 from litelvlm.analysis.reproduce.settings import Place, Settings
 from litelvlm.analysis.reproduce.targets import get_target
+from litelvlm.analysis.runs.messages.events import nobody
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.runs.told.watching import nobody
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,38 @@ class ReproducedRun:
         return is_miniature(self.run.record)
 
 
+@dataclass(frozen=True)
+class Reproduction:
+    """A table as it came out.
+
+    Attributes:
+        splits: Its splits.
+        overall: What it says over all of them.
+    """
+
+    splits: tuple[ReproducedRun, ...] = ()
+    overall: Overall = field(default_factory=Overall)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Every line, those of all splits last."""
+        own = (line for measured in self.splits for line in measured.lines)
+        return (*own, *self.overall.lines)
+
+    @property
+    def parts(self) -> tuple[tuple[str, tuple[Line, ...]], ...]:
+        """Name and lines of each split, and of all splits where there are such lines."""
+        own = (("/".join(measured.place), measured.lines) for measured in self.splits)
+        return (*own, *((ALL, self.overall.lines) for _ in self.overall.lines[:1]))
+
+
 def measure(
     settings: Settings,
     place: Workplace,
     listing: Listing | None,
     say: Callable[[str], object] = log.info,
     cache: Path | None = None,
-) -> tuple[ReproducedRun, ...]:
+) -> Reproduction:
     """Run every split of the table; finished parts of an earlier process are kept.
 
     Args:
@@ -74,16 +99,17 @@ def measure(
     splits = [open_split(settings, place, listing, *where) for where in settings.splits]
     model = open_model(settings, place, listing)
     model = model if cache is None else with_image_cache(model, cache)
-    kind, found = get_target(settings.table).kind, []
+    kind, found, finished = get_target(settings.table).kind, [], []
     for where, data in zip(settings.splits, splits, strict=True):
         say(f"{kind.study} on {'/'.join(where)}: {data.n_expressions} expressions")
         part = part_of(settings, data) if kind.takes_part else data
         run = _run(kind, settings, model, part, place.runs)
         chosen = part if isinstance(part, BalancedSubset) else None
-        lines = kind.lines(FinishedSplit(run, where, model.n_tokens, data, chosen))
+        finished.append(FinishedSplit(run, where, model.n_tokens, data, chosen))
+        lines = kind.lines(finished[-1])
         made_of = f"{chosen.text}; {_largest(run)}" if chosen else ""
         found.append(ReproducedRun(where, run, len(data), data.count_note, lines, made_of))
-    return tuple(found)
+    return Reproduction(tuple(found), kind.overall(finished))
 
 
 def _largest(run: SavedRun) -> str:
@@ -92,7 +118,9 @@ def _largest(run: SavedRun) -> str:
     return f"the heaviest image holds {pixels.max() / pixels.sum():.0%} of the pixels counted"
 
 
-def _run(kind: Kind, settings: Settings, model: Glamm, data: Dataset, runs: Path) -> SavedRun:
+def _run(
+    kind: Kind, settings: Settings, model: GroundingModel, data: Dataset, runs: Path
+) -> SavedRun:
     budgets = tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens)
     common: dict[str, object] = {"budgets": budgets, "seed": settings.seed}
     return run_study(

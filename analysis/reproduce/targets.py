@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from litelvlm.analysis.reproduce.absent import ABSENT
 from litelvlm.analysis.reproduce.kinds.ablation import ABLATION
 from litelvlm.analysis.reproduce.kinds.accuracy import ACCURACY
 from litelvlm.analysis.reproduce.kinds.costs import COSTS
@@ -80,25 +81,18 @@ _ALL = (
 )
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
 """The tables by name."""
-NOT_YET: Mapping[str, str] = MappingProxyType(
-    {
-        "video": "it needs VideoGLaMM's weights and a reader of its videos",
-        "understanding": "it needs LLaVA-1.5's benchmarks and their scorers",
-    }
-)
-"""Tables of the paper that no command reproduces yet, and why."""
 
 
 def get_target(name: str) -> Target:
     """One table by its name.
 
     Raises:
-        ValueError: If there is none, or it cannot be reproduced yet; the message says which can.
+        ValueError: If there is none, or it is not run; the message says what works instead.
     """
-    if name in NOT_YET:
+    if name in ABSENT:
         raise ValueError(
-            f"the table {name!r} cannot be reproduced yet: {NOT_YET[name]}; "
-            f"these can: {', '.join(TARGETS)}"
+            f"the table {name!r} is not run: {ABSENT[name].reason}; {ABSENT[name].instead}; "
+            f"these are run: {', '.join(TARGETS)}"
         )
     return TARGETS[check_name(name, TARGETS, "table")]
 

@@ -6,48 +6,48 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from litelvlm.analysis.reproduce.lines import VERDICTS, Line
-from litelvlm.analysis.reproduce.run import ReproducedRun
+from litelvlm.analysis.reproduce.lines import AGREEMENTS, Line
+from litelvlm.analysis.reproduce.run import Reproduction
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
 
-def table_text(settings: Settings, found: Sequence[ReproducedRun]) -> str:
+def table_text(settings: Settings, found: Reproduction) -> str:
     """Published beside measured, split by split, with the notes that belong to it."""
     parts = [title(settings, found), *notes(settings, found), ""]
-    for measured in found:
-        where = "/".join(measured.place)
-        parts += [where, frame(measured.lines).to_string(index=False), ""]
+    for where, lines in found.parts:
+        parts += [where, frame(lines).to_string(index=False), ""]
     return "\n".join([*parts, summary(found), ""])
 
 
-def title(settings: Settings, found: Sequence[ReproducedRun]) -> str:
+def title(settings: Settings, found: Reproduction) -> str:
     """What the table is, and that it is of a miniature or of a part where it is."""
     more = []
-    if any(measured.miniature for measured in found):
+    if any(measured.miniature for measured in found.splits):
         more.append("miniature: a rehearsal")
-    if any(measured.part for measured in found):
+    if any(measured.part for measured in found.splits):
         more.append(f"a balanced part: at most {settings.images} images of a split")
     return get_target(settings.table).title + (f" ({'; '.join(more)})" if more else "")
 
 
-def notes(settings: Settings, found: Sequence[ReproducedRun]) -> list[str]:
+def notes(settings: Settings, found: Reproduction) -> list[str]:
     """What a reader of the table must know."""
-    said = [MINIATURE_NOTE] if any(measured.miniature for measured in found) else []
-    said += [measured.note for measured in found if measured.note]
-    said += [f"{'/'.join(m.place)}: {m.part}" for m in found if m.part]
+    said = [MINIATURE_NOTE] if any(measured.miniature for measured in found.splits) else []
+    said += [measured.note for measured in found.splits if measured.note]
+    said += [f"{'/'.join(m.place)}: {m.part}" for m in found.splits if m.part]
     said += [
         f"{'/'.join(measured.place)}: {measured.run.record.counts.told(' expressions')}"
-        for measured in found
+        for measured in found.splits
         if measured.run.record.counts.failed
     ]
     left_out = [
-        line for measured in found for line in exclusion_lines(measured.run.record.excluded)
+        line for measured in found.splits for line in exclusion_lines(measured.run.record.excluded)
     ]
     said += dict.fromkeys(left_out)
     target = get_target(settings.table)
+    said += [found.overall.note] if found.overall.note else []
     return [*said, target.caution, target.kind.interval]
 
 
@@ -60,7 +60,7 @@ def _texts(line: Line) -> dict[str, str]:
     digits = _digits(line)
     kept = str(line.budget) if line.budget == line.tokens else f"{line.budget} ({line.tokens})"
     return {
-        "method": f"{line.method}" + (f" ({line.label})" if line.label else ""),
+        "method": line.method + (f" ({line.label})" if line.label not in ("", line.method) else ""),
         "tokens": kept,
         "quantity": line.quantity,
         f"published [{line.unit}]": _number(line.published, digits),
@@ -91,16 +91,15 @@ def _interval(line: Line, digits: int) -> str:
     return f"[{line.low:+.{digits}f}, {line.high:+.{digits}f}]"
 
 
-def summary(found: Sequence[ReproducedRun]) -> str:
+def summary(found: Reproduction) -> str:
     """How many lines have which verdict, and what each verdict means."""
-    counts = Counter(line.verdict for measured in found for line in measured.lines)
+    counts = Counter(line.verdict for line in found.lines)
     said = [
-        f"{count} {verdict}: {VERDICTS[verdict]}."
-        for verdict in VERDICTS
+        f"{count} {verdict}: {AGREEMENTS[verdict]}."
+        for verdict in AGREEMENTS
         if (count := counts[verdict])
     ]
-    lines = [line for measured in found for line in measured.lines]
-    telling = [line for line in lines if math.isfinite(line.tells)]
+    telling = [line for line in found.lines if math.isfinite(line.tells)]
     if telling:
         digits, unit = _digits(telling[0]), telling[0].unit
         low, high = (pick(line.tells for line in telling) for pick in (min, max))

@@ -83,7 +83,7 @@ PUBLISHED = Sizes(32, 4096, 11008, OTHER_TOKENS, ModelSizes(576, 23, 32), IMAGE_
 """GLaMM of seven billion weights."""
 
 
-class Work(NamedTuple):
+class Workload(NamedTuple):
     """What a table computes.
 
     Attributes:

@@ -3,10 +3,10 @@
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.sizes import sizes_for
 from litelvlm.analysis.reproduce.targets import get_target
-from litelvlm.analysis.reproduce.work import STATE_BYTES, Work
+from litelvlm.analysis.reproduce.work import STATE_BYTES, Workload
 
 
-def work_for(settings: Settings) -> Work:
+def work_for(settings: Settings) -> Workload:
     """What the model computes for a table: the published one, or the user's own by its sizes.
 
     Raises:

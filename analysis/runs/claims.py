@@ -47,7 +47,7 @@ class Claim(Frozen):
             advance.
         p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
             as the null.
-        unit: What the interval resamples or counts: "images", or "trainings".
+        unit: What the interval resamples or counts: "images", "trainings", or "cells" of them.
         low_categories: Lower end of the interval over images and categories, never narrower than
             that over images; nan where categories say nothing about it.
         high_categories: Its upper end; nan likewise.

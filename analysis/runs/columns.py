@@ -52,7 +52,7 @@ def check_rows(rows: Iterable[Mapping[str, object]], columns: Sequence[Column]) 
                 known[name] = _described(name, columns)
             if not known[name].fits(value):
                 raise TypeError(
-                    f"column {name!r} holds {value!r}, which is no {known[name].kind.__name__}; "
+                    f"column {name!r} has {value!r}, expected {known[name].kind.__name__}; "
                     "change the value, or the table of columns of this study"
                 )
             fitting.add((name, type(value)))

@@ -61,7 +61,7 @@ def problems_of(error: ValidationError) -> str:
 def _problem(entry: ErrorDetails) -> str:
     """One refusal in words; a method's own refusal has no field to name."""
     if entry["type"] == "tuple_type":  # pydantic asks for a tuple, which no command line can write
-        return f"{entry['input']} is no list; write one in square brackets"
+        return f"{entry['input']} is not a list; write one in square brackets"
     return entry["msg"].removeprefix("Value error, ")
 
 
@@ -82,8 +82,61 @@ def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> t
         >>> resolve_budgets(None, 144), resolve_budgets((0.25, 8), 144)
         ((48, 32, 16, 8), (36, 8))
     """
+    return tuple(sorted(set(_token_counts(budgets, n_tokens)), reverse=True))
+
+
+def named_budgets(
+    budgets: tuple[int | float, ...] | None, n_tokens: int, fewest: int
+) -> dict[int, int]:
+    """Tokens to keep of one image, by the name of the budget, largest first.
+
+    Images may have different numbers of tokens. A budget is named by what it keeps of the image
+    that has fewest, so that it has one name in every row. A token count keeps as many of every
+    image; a share keeps more of a larger one. Of two budgets with one name the smaller is used.
+
+    Args:
+        budgets: As for ``resolve_budgets``.
+        n_tokens: Visual tokens of the image before pruning.
+        fewest: Those of the image that has fewest.
+
+    Raises:
+        ValueError: As ``resolve_budgets``.
+
+    Example:
+        >>> named_budgets((0.25, 8), 144, 36), named_budgets(None, 144, 144)
+        ({9: 36, 8: 8}, {48: 48, 32: 32, 16: 16, 8: 8})
+    """
+    names, counts = _token_counts(budgets, fewest), _token_counts(budgets, n_tokens)
+    # The last entry of a name stays.
+    return dict(sorted(zip(names, counts, strict=True), reverse=True))
+
+
+def _token_counts(budgets: tuple[int | float, ...] | None, n_tokens: int) -> list[int]:
     chosen = budgets or tuple(max(1, n_tokens * share // 18) for share in (6, 4, 2, 1))
-    return tuple(sorted({check_budget(budget, n_tokens) for budget in chosen}, reverse=True))
+    return [check_budget(budget, n_tokens) for budget in chosen]
+
+
+def resolved_budgets(
+    budgets: tuple[int | float, ...] | None, token_counts: Sequence[int]
+) -> dict[str, object]:
+    """What the record of a run holds of its budgets, as a field of the configuration.
+
+    These are token counts if all images have equally many tokens. If not, the budgets stay as they
+    were asked for, since a share then keeps another number of each image.
+
+    Args:
+        budgets: As for ``resolve_budgets``.
+        token_counts: How many visual tokens images have: each number once, fewest first.
+
+    Raises:
+        ValueError: As ``resolve_budgets``.
+
+    Example:
+        >>> resolved_budgets((0.25,), (144,)), resolved_budgets((0.25,), (36, 144))
+        ({'budgets': [36]}, {})
+    """
+    found = resolve_budgets(budgets, token_counts[0])
+    return {"budgets": list(found)} if len(token_counts) == 1 else {}
 
 
 def requested_shares(config: StudyConfig, resolved: Mapping[str, object]) -> tuple[str, ...]:
@@ -92,4 +145,6 @@ def requested_shares(config: StudyConfig, resolved: Mapping[str, object]) -> tup
     if all(isinstance(budget, int) for budget in given) or not isinstance(used, Sequence):
         return ()
     counts = ", ".join(map(str, used))
+    if not all(isinstance(budget, int) for budget in used):
+        return (f"budgets asked for: {counts}; a share is taken of each image's own tokens",)
     return (f"budgets asked for: {', '.join(map(str, given))}; as tokens: {counts}",)

@@ -14,6 +14,8 @@ from litelvlm.analysis.runs.columns import Column, check_rows
 from litelvlm.analysis.runs.config import requested_shares
 from litelvlm.analysis.runs.folder import Run, open_run
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.messages.events import Event, Watcher, nobody
+from litelvlm.analysis.runs.messages.reasons import reasons_sentence
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.code import CodeTree
 from litelvlm.analysis.runs.origin.earlier import continued_key
@@ -21,8 +23,6 @@ from litelvlm.analysis.runs.origin.foreign import foreign_digests
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
 from litelvlm.analysis.runs.study import ConfigT, DataT, ModelT, Study
-from litelvlm.analysis.runs.told.reasons import reasons_sentence
-from litelvlm.analysis.runs.told.watching import Event, Watcher, nobody
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.models.base import StudiedModel
 from litelvlm.pruning import Pruner

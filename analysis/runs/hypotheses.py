@@ -50,7 +50,7 @@ class Range(Frozen):
     max: float = np.inf
 
 
-Selection = dict[str, Scalar | tuple[Scalar, ...] | Range]
+RowFilter = dict[str, Scalar | tuple[Scalar, ...] | Range]
 """Columns and what they must hold: one value, one of several, or a range."""
 
 
@@ -72,14 +72,14 @@ class Hypothesis(Frozen):
     statement: str
     study: str
     measure: str
-    where: Selection = Field(default_factory=dict)
-    groups: dict[str, Selection] = Field(default_factory=dict)
+    where: RowFilter = Field(default_factory=dict)
+    groups: dict[str, RowFilter] = Field(default_factory=dict)
     null: float = 0.0
     margin: float | None = Field(default=None, gt=0)
 
     @field_validator("groups")
     @classmethod
-    def _two(cls, value: dict[str, Selection]) -> dict[str, Selection]:
+    def _two(cls, value: dict[str, RowFilter]) -> dict[str, RowFilter]:
         if len(value) not in (0, 2):
             raise ValueError(f"no group or two are needed, got {len(value)}")
         return value
@@ -117,7 +117,7 @@ def read_family(path: str | Path) -> HypothesisFamily:
         loaded: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return HypothesisFamily.model_validate(_named(loaded))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML file: {error}") from error
+        raise ValueError(f"{path} is not a YAML file: {error}") from error
     except ValidationError as error:
         raise ValueError(f"{path}: {problems_of(error)}") from error
 
@@ -141,7 +141,7 @@ def judge(
     Returns:
         The claims, and one line for each member: id, statement, estimate, low, high (the widest
         interval), null, n_images, n, p (one-sided), p_holm, alone and verdict, as in
-        ``verdicts.confirmatory``.
+        ``verdicts.family_table``.
 
     Raises:
         ValueError: If a column does not exist or holds no number, no row is left, or an expression
@@ -184,7 +184,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
     return claim.model_copy(update={name: getattr(claim, name) + one.null for name in moved})
 
 
-def _select(one: Hypothesis, rows: pd.DataFrame, wanted: Selection, name: str) -> pd.DataFrame:
+def _select(one: Hypothesis, rows: pd.DataFrame, wanted: RowFilter, name: str) -> pd.DataFrame:
     for column, value in wanted.items():
         if column not in rows:
             raise ValueError(
@@ -202,8 +202,8 @@ def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Measure, image and category by expression; expressions without a value are left out."""
     if one.measure not in rows or not pd.api.types.is_numeric_dtype(rows[one.measure]):
         raise ValueError(
-            f"{one.id}: the measure {one.measure!r} is no column of numbers in the rows of "
-            f"{one.study}; `litelvlm ls columns {one.study}` lists them"
+            f"{one.id}: the measure {one.measure!r} is not a column of numbers in the rows "
+            f"of {one.study}; `litelvlm ls columns {one.study}` lists them"
         )
     known = rows.dropna(subset=one.measure)
     if known.empty:

@@ -5,8 +5,8 @@ from litelvlm.analysis.runs.record import RunRecord
 
 MINIATURE_NOTE = (
     "These results come from a miniature, a small model trained on rendered scenes. It is a model "
-    "organism: it shows that the instruments work and what they find in it. It is no evidence "
-    "about OpenAI's CLIP or the full-size GLaMM."
+    "organism: it shows that the instruments work and what they find in it. It is not "
+    "evidence about OpenAI's CLIP or the full-size GLaMM."
 )
 
 
@@ -18,7 +18,7 @@ def is_miniature(record: RunRecord) -> bool:
     """
     if "family" not in record.model:
         raise ValueError(
-            f"the record of a {record.study!r} run names no family of its model; "
-            "run its command again"
+            f"the record of a {record.study!r} run does not name the family of its "
+            "model; run its command again"
         )
     return record.model["family"] == MINIATURE

@@ -107,7 +107,7 @@ def read_rows(folder: str | Path) -> pd.DataFrame:
     paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
     if not paths:
         raise FileNotFoundError(
-            f"{folder} holds no rows; run the study with the same command to compute them"
+            f"{folder} has no rows; run the study with the same command to compute them"
         )
     tables, keys = [], set()
     for path in paths:

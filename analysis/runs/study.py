@@ -73,5 +73,5 @@ class Study(Generic[ModelT, DataT, ConfigT]):
         others = f"; studies that can ask it: {', '.join(able)}" if able else ""
         return (
             f"study {self.name} needs {self.reads.described}, and {model.name} "
-            f"({type(model).__name__}) is none{others}"
+            f"({type(model).__name__}) is not one{others}"
         )

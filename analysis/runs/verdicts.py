@@ -1,13 +1,12 @@
-"""The confirmatory hypotheses H1 to H8 together, with adjusted p-values.
+"""Verdicts of a family of hypotheses together, with adjusted p-values.
 
-Eight tests are eight chances of a false discovery. A claim's own verdict asks whether its 95 %
+Several tests are several chances of a false discovery. A claim's own verdict asks whether its 95 %
 interval clears the null, as if it were the only one. Here Holm's adjustment runs over the whole
-family. Its size is always eight: a hypothesis that was not tested counts with p = 1, so adding a
-run can strengthen a verdict and never weakens one.
+family. A hypothesis that was not tested counts with p = 1, so adding a run can strengthen a verdict
+and never weakens one.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,22 +14,6 @@ import pandas as pd
 from litelvlm.analysis.runs.claims import ALPHA, Claim
 from litelvlm.analysis.stats.significance import holm
 
-HYPOTHESES: Mapping[str, str] = MappingProxyType(
-    {
-        "H1": "the referent's tokens rank low, beyond what its place in the image explains",
-        "H2": "the reversal is stronger with the true text than with others",
-        "H3": "the reversal is stronger on the referent than on another object of its category",
-        "H4": "[EOS] attends to [SOS] more than uniform attention does",
-        "H5": "without the sink of the text tower the reversal changes more than without a word",
-        "H6": (
-            "the tokens that the reversed ranking keeps are those that matter inside "
-            "the language model, beyond chance"
-        ),
-        "H7": "LiteLVLM exceeds the best rival by more than 5 %",
-        "H8": "LiteLVLM keeps 90 % of the unpruned cIoU",
-    }
-)
-"""The confirmatory hypotheses in short; claims with these ids say exactly what was tested."""
 NOT_TESTED = "not tested"
 _UNTESTED = dict.fromkeys(("estimate", "low", "high", "null"), float("nan")) | {
     "n_images": 0,
@@ -39,52 +22,25 @@ _UNTESTED = dict.fromkeys(("estimate", "low", "high", "null"), float("nan")) | {
 """What stands in the numbers of a hypothesis without a claim."""
 
 
-def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
-    """Holm's adjustment over H1 to H8, and the verdict that stands after it.
-
-    Collect the claims of all runs of one model on one split and pass them in; claims with other ids
-    (parts, controls, budgets) are exploratory and left out:
-
-        claims = [claim for run in runs for claim in read_summary(run).claims]
-        table = confirmatory(claims)
-
-    Args:
-        claims: At most one claim of each hypothesis.
-
-    Returns:
-        Eight lines in the order of ``HYPOTHESES``: id, statement (of the claim, else the hypothesis
-        in short), estimate, low, high (of the widest interval), null, n_images, n (0 if not
-        tested), p (as the claim has it, two-sided unless it says otherwise), p_holm, alone (the
-        claim's verdict by itself) and verdict. "supported" needs the claim's own verdict and
-        p_holm <= 0.05; "not supported" is the claim's own, since an adjustment guards only against
-        false support; "not tested" if there is no claim; "undetermined" otherwise. Numbers that
-        do not exist are nan.
-
-    Raises:
-        ValueError: If a hypothesis has two claims.
-    """
-    found: dict[str, Claim] = {}
-    for claim in (claim for claim in claims if claim.id in HYPOTHESES):
-        if claim.id in found:
-            raise ValueError(
-                f"{claim.id} occurs twice; give one run of each study, "
-                "of one model on one split in one protocol"
-            )
-        found[claim.id] = claim
-    return family_table(HYPOTHESES, found, lambda claim: claim.p_value)
-
-
 def family_table(
     statements: Mapping[str, str],
     claims: Mapping[str, Claim],
     p_value: Callable[[Claim], float],
 ) -> pd.DataFrame:
-    """A family after Holm's adjustment: one line for each member, as ``confirmatory`` says.
+    """A family after Holm's adjustment.
 
     Args:
         statements: What each member claims in short, by id.
         claims: Those that were tested, by id.
         p_value: Which p-value of a claim counts.
+
+    Returns:
+        One line for each member, in the order of ``statements``: id, statement (of the claim, else
+        the one in short), estimate, low, high (of the widest interval), null, n_images, n (0 if not
+        tested), p, p_holm, alone (the claim's verdict by itself) and verdict. "supported" needs the
+        claim's own verdict and p_holm <= 0.05; "not supported" is the claim's own, since an
+        adjustment guards only against false support; "not tested" if there is no claim;
+        "undetermined" otherwise. Numbers that do not exist are nan.
     """
     p_values = np.array([p_value(claims[id]) if id in claims else np.nan for id in statements])
     known = ~np.isnan(p_values)

@@ -20,20 +20,6 @@ from litelvlm.pruning.ranking import stable_order
 from litelvlm.pruning.scoring.context import context_scores
 
 REVERSED, REVERSED_INPUT = "low_similarity", "low_input_similarity"
-SCORES = (
-    REVERSED,
-    "cosine_low_similarity",
-    "context",
-    "cls_attention",
-    "value_norm",
-    "state_norm",
-    "cls_cosine",
-    "centre_distance",
-    "random",
-    "coverage",
-)
-"""Scores by name, high is kept; the highest-similarity ranking has the negated correlations."""
-
 SUBSTITUTES = (
     REVERSED_INPUT,
     "received_attention",
@@ -43,8 +29,8 @@ SUBSTITUTES = (
     "random",
     "coverage",
 )
-"""The same for models without a text tower of their own (U2 to U4 of ``models.vlm.substitutes``);
-the state norm is that of the projected token."""
+"""Scores of models without a text tower of their own (U2 to U4 of ``models.vlm.substitutes``); the
+state norm is that of the projected token."""
 LEADS = (REVERSED, REVERSED_INPUT)
 
 # A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
@@ -62,7 +48,7 @@ def token_scores(
 
     Args:
         query: The image and its text. What compares the two decides which scores there are:
-            ``SCORES``, or ``SUBSTITUTES`` where the model has no text tower.
+            those of CLIP, or ``SUBSTITUTES`` where the model has no text tower.
         coverage: Of the true mask, which is one of the scores, as what an oracle would use.
         rng: Of the random score.
     """

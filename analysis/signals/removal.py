@@ -72,9 +72,11 @@ def ridge_on_masks(
     kept: int,
     samples: int,
     rng: np.random.Generator,
-    penalty: float = 1.0,
 ) -> Float[Array, "g t"]:
     """Linear effect of keeping each token when ``kept`` random ones are left, by ridge regression.
+
+    The penalty is the mean squared length of a centred column, which halves what a lone column
+    would get.
 
     Args:
         game: Value of sets of tokens.
@@ -82,8 +84,6 @@ def ridge_on_masks(
         kept: Tokens of each random set.
         samples: Random sets.
         rng: Random numbers.
-        penalty: Times the mean squared length of a centred column; 1 halves what a lone column
-            would get.
 
     Raises:
         ValueError: If ``kept`` does not lie between 1 and one less than the tokens.
@@ -94,7 +94,7 @@ def ridge_on_masks(
     design = present - present.mean(0)
     outcome = game(present)
     gram = design.T @ design
-    ridge = penalty * np.trace(gram) / n_players
+    ridge = np.trace(gram) / n_players
     values: Array = np.linalg.solve(
         gram + ridge * np.eye(n_players), design.T @ (outcome - outcome.mean(0))
     )

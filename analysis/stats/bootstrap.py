@@ -15,6 +15,8 @@ from jaxtyping import Float, Shaped
 
 from litelvlm.arrays import Array
 
+LEVEL = 0.95
+"""Level of intervals, unless a claim settled on another."""
 RESAMPLES = 10_000
 ONE_IMAGE = "undefined: one image"
 _CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
@@ -70,7 +72,7 @@ class Bootstrap(NamedTuple):
     n_images: int
     n: int
 
-    def estimates(self, level: float = 0.95) -> list[Estimate]:
+    def estimates(self, level: float = LEVEL) -> list[Estimate]:
         """Percentile interval of each column; undefined without draws.
 
         Raises:
@@ -269,7 +271,6 @@ def nested_bootstrap(
     levels: Sequence[Shaped[Array, "n"]],
     statistic: Statistic,
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Bootstrap:
     """Resample images, then expressions of each, then seeds of each, with replacement.
 
@@ -279,7 +280,6 @@ def nested_bootstrap(
             innermost group are drawn last if the ids of the last level are not unique.
         statistic: From column sums [b, c] to values [b, k].
         resamples: Number of draws.
-        seed: Of the draws.
 
     Raises:
         ValueError: If a value is not finite.
@@ -303,7 +303,7 @@ def nested_bootstrap(
         (np.searchsorted(inner, outer), np.diff(np.searchsorted(inner, np.r_[outer, len(columns)])))
         for outer, inner in pairwise(starts)
     ]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     step = max(1, _CHUNK_CELLS // (8 * len(columns)))
     draws = []
     for start in range(0, resamples, step):

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import optimize, stats
 
-from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.analysis.stats.bootstrap import LEVEL, check_finite
 from litelvlm.arrays import Array
 
 MIN_CATEGORIES = 3
@@ -65,7 +65,7 @@ class Crossed(NamedTuple):
             return f"other images of the same {self.n_categories} categories, too few for others"
         return "nothing beyond a single image"
 
-    def ends(self, level: float = 0.95) -> tuple[float, float]:
+    def ends(self, level: float = LEVEL) -> tuple[float, float]:
         """Student's t interval; nan twice if it is undefined."""
         if not self.defined:
             return np.nan, np.nan

@@ -9,13 +9,14 @@ Source: Cornfield and Tukey (1956) for the expected mean squares; Satterthwaite 
 degrees of freedom.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
+from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
 from litelvlm.arrays import NDArray
 
 
@@ -36,11 +37,11 @@ class CrossedTrainings(NamedTuple):
     n_trainings: int
     n_categories: int
 
-    def estimate(self, level: float = 0.95) -> Estimate:
-        """The mean with Student's t interval; its unit is the training."""
-        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+    def estimate(self) -> Estimate:
+        """The mean with Student's t interval at 95 %; its unit is the training."""
+        half = float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * self.error
         method = (
-            f"{level:.0%} t interval over {self.n_trainings} trainings and "
+            f"{LEVEL:.0%} t interval over {self.n_trainings} trainings and "
             f"{self.n_categories} categories"
         )
         n = self.n_trainings
@@ -91,3 +92,64 @@ def crossed_trainings(
     return CrossedTrainings(
         float(values.mean()), float(np.sqrt(variance)), df, trainings, categories
     )
+
+
+def crossed_coefficients(
+    values: Sequence[Float[NDArray[np.float64], "trainings categories"]],
+    design: Float[NDArray[np.float64], "all k"],
+) -> list[CrossedTrainings]:
+    """Coefficients of a design of trainings, each with its error over trainings and categories.
+
+    Trainings may read different numbers of categories: those that read the same form a group. A
+    coefficient weighs the means of trainings. Its error has a part of trainings, from the residuals
+    of least squares, and one of categories, from the coefficient of each category in each group.
+
+    Args:
+        values: One table for each group of trainings.
+        design: One line for each training, in the order of the groups; a coefficient per column.
+
+    Raises:
+        ValueError: If a value is not finite, a group has one category only, the lines do not match,
+            or no training is to spare for the error.
+
+    Example:
+        A column of ones gives the mean, with the error of all trainings and categories.
+
+        >>> groups = [np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[1.0, 1.0], [2.0, 2.0]])]
+        >>> found = crossed_coefficients(groups, np.ones((4, 1)))[0]
+        >>> found.value, round(found.error, 3)
+        (1.5, 0.479)
+    """
+    for table in values:
+        check_finite(table, "values")
+        if table.shape[1] < 2:
+            raise ValueError(f"two categories are needed, got a table of {table.shape}")
+    means = np.concatenate([table.mean(axis=1) for table in values])
+    if len(means) != len(design):
+        raise ValueError(f"{len(design)} lines of the design for {len(means)} trainings")
+    rest = len(means) - int(np.linalg.matrix_rank(design))
+    if rest < 1:
+        raise ValueError(f"{len(means)} trainings leave none to spare; measure more")
+    weights = np.linalg.pinv(design)
+    residual = float(((means - design @ (weights @ means)) ** 2).sum()) / rest
+    ends = np.cumsum([len(table) for table in values])[:-1]
+    by_group = np.split(weights, ends, axis=1)
+    found = []
+    for number, line in enumerate(weights):
+        parts = [(residual * float((line**2).sum()), rest)]
+        for table, group in zip(values, by_group, strict=True):
+            of_categories = group[number] @ table
+            n = table.shape[1]
+            parts.append((float(of_categories.var(ddof=1)) / n, n - 1))
+        variance = sum(part for part, _ in parts)
+        spread = sum(part**2 / free for part, free in parts)
+        found.append(
+            CrossedTrainings(
+                float(line @ means),
+                float(np.sqrt(variance)),
+                variance**2 / spread if spread > 0 else float(rest),
+                len(means),
+                max(table.shape[1] for table in values),
+            )
+        )
+    return found

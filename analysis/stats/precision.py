@@ -5,6 +5,7 @@ from jaxtyping import Float, Int, Shaped
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import (
+    LEVEL,
     ONE_IMAGE,
     RESAMPLES,
     Bootstrap,
@@ -69,7 +70,7 @@ def bca_estimate(
     return Estimate(value, float(found.low), float(found.high), n_images, len(columns), method)
 
 
-def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
+def smallest_effect(effects: Bootstrap) -> Estimate:
     """The smallest of several paired effects, such as the lead over the best of several rivals.
 
     Which rival is best is itself uncertain. The lower end is the lowest of the single lower ends:
@@ -82,7 +83,6 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
 
     Args:
         effects: One column per rival.
-        level: Of the two-sided interval.
 
     Example:
         >>> draws = np.array([[0.1, 0.4], [0.2, 0.3], [0.3, 0.2]])
@@ -92,10 +92,10 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
     value = float(effects.value.min())
     if not len(effects.draws):
         return effects.undefined(value, ONE_IMAGE)
-    low = float(np.quantile(effects.draws, (1 - level) / 2, axis=0).min())
-    fall = float(np.quantile((effects.value - effects.draws).max(axis=1), (1 + level) / 2))
+    low = float(np.quantile(effects.draws, (1 - LEVEL) / 2, axis=0).min())
+    fall = float(np.quantile((effects.value - effects.draws).max(axis=1), (1 + LEVEL) / 2))
     method = (
-        f"{level:.0%} image bootstrap with reselection among {len(effects.value)}, "
+        f"{LEVEL:.0%} image bootstrap with reselection among {len(effects.value)}, "
         f"B={len(effects.draws)}"
     )
     return Estimate(value, low, value + max(fall, 0.0), effects.n_images, effects.n, method)

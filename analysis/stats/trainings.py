@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy import stats
 
-from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
+from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
 from litelvlm.arrays import Array, NDArray
 
 PERMUTATIONS = 10_000
@@ -30,7 +30,7 @@ class Effect(NamedTuple):
     p_value: float
 
 
-def t_estimate(values: Float[NDArray[np.float64], " n"], level: float = 0.95) -> Estimate:
+def t_estimate(values: Float[NDArray[np.float64], " n"]) -> Estimate:
     """Mean over trainings with Student's t interval; none with a single training.
 
     Raises:
@@ -49,12 +49,12 @@ def t_estimate(values: Float[NDArray[np.float64], " n"], level: float = 0.95) ->
     mean = float(values.mean())
     if n == 1:
         return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(values))
-    return Estimate(mean, mean - half, mean + half, n, n, _method(level, n))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * stats.sem(values))
+    return Estimate(mean, mean - half, mean + half, n, n, _method(n))
 
 
-def t_p_value(values: Float[NDArray[np.float64], " n"], null: float = 0.0) -> float:
-    """Two-sided p-value of Student's t test of a mean; nan with a single training.
+def t_p_value(values: Float[NDArray[np.float64], " n"]) -> float:
+    """Two-sided p-value of Student's t test of a mean against 0; nan with a single training.
 
     Raises:
         ValueError: If a value is not finite.
@@ -63,8 +63,8 @@ def t_p_value(values: Float[NDArray[np.float64], " n"], null: float = 0.0) -> fl
     if len(values) < 2:
         return float("nan")
     if np.ptp(values) == 0:
-        return 0.0 if values[0] != null else 1.0
-    return float(stats.ttest_1samp(values, null).pvalue)
+        return 0.0 if values[0] != 0 else 1.0
+    return float(stats.ttest_1samp(values, 0.0).pvalue)
 
 
 def blocked_effects(
@@ -72,8 +72,6 @@ def blocked_effects(
     high: Bool[NDArray[np.bool_], "n k"],
     blocks: Shaped[Array, " n"],
     permutations: int = PERMUTATIONS,
-    seed: int = 0,
-    level: float = 0.95,
 ) -> list[Effect]:
     """Effects of the factors of a design of complete blocks, each beside the others.
 
@@ -85,8 +83,6 @@ def blocked_effects(
         high: Whether it has the high level of each factor.
         blocks: Block of each, such as its seed.
         permutations: Random permutations; the p-value is (1 + extreme) / (1 + permutations).
-        seed: Of the permutations.
-        level: Of the intervals.
 
     Raises:
         ValueError: If a value is not finite, or a block lacks one of a factor's levels.
@@ -105,12 +101,12 @@ def blocked_effects(
     centred = values - (np.bincount(block, values) / np.bincount(block))[block]
     limits = np.abs(centred @ contrasts) - _TIE
     extreme = np.zeros(high.shape[1], dtype=np.int64)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for start in range(0, permutations, _CHUNK):
         drawn = within_groups(centred, block, min(_CHUNK, permutations - start), rng)
         extreme += (np.abs(drawn @ contrasts) >= limits).sum(axis=0)
     design = np.column_stack([high.astype(np.float64), dummies])
-    estimates = _least_squares(values, design, high.shape[1], level)
+    estimates = _least_squares(values, design, high.shape[1])
     return [
         Effect(estimate, float((1 + count) / (1 + permutations)))
         for estimate, count in zip(estimates, extreme, strict=True)
@@ -142,7 +138,6 @@ def _least_squares(
     values: Float[NDArray[np.float64], " n"],
     design: Float[NDArray[np.float64], "n k"],
     wanted: int,
-    level: float,
 ) -> list[Estimate]:
     """The first coefficients with their t intervals."""
     inverse = np.linalg.pinv(design)
@@ -153,15 +148,15 @@ def _least_squares(
         undefined = "undefined: no trainings to spare"
         return [Estimate(float(b), np.nan, np.nan, n, n, undefined) for b in beta[:wanted]]
     variance = float(((values - design @ beta) ** 2).sum()) / rest
-    half = stats.t.ppf((1 + level) / 2, rest) * np.sqrt(variance * (inverse**2).sum(axis=1))
+    half = stats.t.ppf((1 + LEVEL) / 2, rest) * np.sqrt(variance * (inverse**2).sum(axis=1))
     return [
-        Estimate(float(b), float(b - h), float(b + h), n, n, _method(level, n))
+        Estimate(float(b), float(b - h), float(b + h), n, n, _method(n))
         for b, h in zip(beta[:wanted], half[:wanted], strict=True)
     ]
 
 
-def _method(level: float, n: int) -> str:
-    return f"{level:.0%} t interval over {n} trainings"
+def _method(n: int) -> str:
+    return f"{LEVEL:.0%} t interval over {n} trainings"
 
 
 class Components(NamedTuple):
@@ -243,8 +238,6 @@ def association(
     second: Float[NDArray[np.float64], " n"],
     groups: Shaped[Array, " n"],
     permutations: int = PERMUTATIONS,
-    seed: int = 0,
-    level: float = 0.95,
 ) -> Association:
     """Correlation of two outcomes after removing the means of groups, such as cells or stages.
 
@@ -258,9 +251,7 @@ def association(
     a, b = (v - (np.bincount(group, v) / np.bincount(group))[group] for v in (first, second))
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
     if scale < _TIE:
-        raise ValueError(
-            "an outcome does not vary within its groups, so it correlates with nothing"
-        )
+        raise ValueError("an outcome does not vary within its groups, so it has no correlation")
     n, free = len(a), len(a) - int(group.max()) - 1
     value = float((a @ b) / scale)
     if free < 4:
@@ -268,13 +259,13 @@ def association(
             value, np.nan, np.nan, n, n, "undefined: fewer than five free trainings"
         )
     else:
-        half = float(stats.norm.ppf((1 + level) / 2)) / np.sqrt(free - 3)
+        half = float(stats.norm.ppf((1 + LEVEL) / 2)) / np.sqrt(free - 3)
         low, high = np.tanh(
             np.arctanh(np.clip(value, -0.999999, 0.999999)) + np.array([-half, half])
         )
-        method = f"{level:.0%} Fisher interval over {n} trainings"
+        method = f"{LEVEL:.0%} Fisher interval over {n} trainings"
         estimate = Estimate(value, float(low), float(high), n, n, method)
-    rng, extreme = np.random.default_rng(seed), 0
+    rng, extreme = np.random.default_rng(0), 0
     for start in range(0, permutations, _CHUNK):
         drawn = within_groups(b, group, min(_CHUNK, permutations - start), rng)
         extreme += int((np.abs(drawn @ a) / scale >= abs(value) - _TIE).sum())

@@ -18,7 +18,7 @@ QUESTIONS: Mapping[str, str] = MappingProxyType(
         "importance": (
             "Do the tokens that the reversed ranking keeps matter inside the language model?"
         ),
-        "faithfulness": "Does a ranking of tokens foretell what their removal does to the mask?",
+        "faithfulness": "Does a ranking of tokens predict what their removal does to the mask?",
         "sweep": "How much of the unpruned accuracy does each method keep at each token budget?",
         "ablations": (
             "What is left of the method when each part of it is removed, reversed or replaced?"

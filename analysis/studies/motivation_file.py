@@ -89,7 +89,7 @@ def read_motivation(run: Path) -> Motivation:
         FileNotFoundError: If the run holds none.
     """
     if not (run / FILE).is_file():
-        raise FileNotFoundError(f"{run} holds no {FILE}; {HOW_DRAWN}")
+        raise FileNotFoundError(f"{run} has no {FILE}; {HOW_DRAWN}")
     with safe_open(run / FILE, framework="numpy") as file:
         meta = file.metadata()
         examples = [

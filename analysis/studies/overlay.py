@@ -9,7 +9,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from litelvlm.arrays import Array
 from litelvlm.clip.geometry import coverage_to_pixels
-from litelvlm.clip.tower import Tower
+from litelvlm.models.base import ImageView
 from litelvlm.pruning import Selection
 
 Colour = tuple[int, int, int]
@@ -39,20 +39,20 @@ def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
 
 
 def spread(
-    values: Float[Array, "n"], tower: Tower, height: int, width: int
+    values: Float[Array, "n"], view: ImageView, height: int, width: int
 ) -> Float[Array, "height width"]:
-    """Spread one value per token over the picture; NaN outside what the tower sees."""
-    crop = tower.preprocessing.crop(height, width, tower.image_size)
-    return coverage_to_pixels(values.reshape(tower.grid), height, width, tower.image_size, crop)
+    """Spread one value per token over the picture; NaN outside what the tokens see."""
+    tokens = values.reshape(view.grid)
+    return coverage_to_pixels(tokens, height, width, view.image_size, view.crop)
 
 
 def kept_pixels(
-    kept: Sequence[int], tower: Tower, height: int, width: int
+    kept: Sequence[int], view: ImageView, height: int, width: int
 ) -> Float[Array, "height width"]:
-    """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tower sees."""
-    flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)
+    """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tokens see."""
+    flags = np.zeros(view.n_tokens, dtype=np.float32)
     flags[list(kept)] = 1.0
-    return spread(flags, tower, height, width)
+    return spread(flags, view, height, width)
 
 
 def contrasting_tints(
@@ -112,15 +112,23 @@ def draw_kept(
     picture: Image.Image,
     mask: Bool[Array, "height width"],
     selection: Selection | None,
-    tower: Tower,
+    view: ImageView,
     tint: Colour = TINTS[0],
 ) -> UInt8[Array, "height width 3"]:
-    """``draw_overlay`` with the tokens of a selection; None keeps all."""
-    kept = kept_indices(selection, tower.grid[0] * tower.grid[1])
-    seen = kept_pixels(kept, tower, picture.height, picture.width)
+    """``draw_overlay`` with the tokens of a selection; None keeps all.
+
+    Args:
+        picture: RGB.
+        mask: Foreground.
+        selection: Of this picture's tokens.
+        view: Where they lie.
+        tint: RGB in 0..255.
+    """
+    kept = kept_indices(selection, view.n_tokens)
+    seen = kept_pixels(kept, view, picture.height, picture.width)
     return draw_overlay(picture, mask, seen, tint)
 
 
-def has_unseen_rim(tower: Tower, height: int, width: int) -> bool:
-    """Whether a picture of this size has pixels outside what the tower sees."""
-    return bool(np.isnan(kept_pixels([], tower, height, width)).any())
+def has_unseen_rim(view: ImageView, height: int, width: int) -> bool:
+    """Whether a picture of this size has pixels outside what the tokens see."""
+    return bool(np.isnan(kept_pixels([], view, height, width)).any())

@@ -10,9 +10,9 @@ from litelvlm.analysis.runs.config import StudyConfig, problems_of
 from litelvlm.analysis.runs.engine import Mapper, complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.messages.events import Watcher, nobody
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
-from litelvlm.analysis.runs.told.watching import Watcher, nobody
 from litelvlm.analysis.studies import BENCH, EVERY_STUDY, STUDIES
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import StudiedModel

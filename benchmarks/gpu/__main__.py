@@ -2,8 +2,8 @@
 
 Each part runs in a process of its own and is stored when it is done; the same command goes on with
 those that are not. Each stores its measurements one by one, so that a part that was stopped goes on
-behind them. ``--tiny --out FOLDER`` runs all of them at miniature size on a
-processor. It needs a checkout, a Python with torch 2.11 or newer, and the packages of
+behind them. ``--tiny --out FOLDER`` runs all of them at miniature size on a processor. It needs a
+checkout or a pack (``benchmarks.gpu.pack``), a Python with torch 2.11 or newer, and the packages of
 ``gpu-base.txt`` and ``gpu-requirements.txt``; what is missing is named at the start. A part that
 alone needs a missing package is left out, and the others run. States and versions go to
 ``summary.json``.
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.gpu.needs import lacking, notice, refusal, without
 from benchmarks.gpu.parts import PARTS
-from benchmarks.gpu.runner import ROOT, clocks, run_part, write_summary
+from benchmarks.gpu.runner import OUT, clocks, run_part, write_summary
+from benchmarks.sources import packed_parts
 
 
 def main() -> int:
@@ -23,8 +24,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = [part.name for part in PARTS]
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu")
+    packed = packed_parts()
+    names = [part.name for part in PARTS if packed is None or part.name in packed]
+    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART")
     parser.add_argument("--tiny", action="store_true", help="miniature size, on a processor")
     parser.add_argument("--again", action="store_true", help="also what is stored already")

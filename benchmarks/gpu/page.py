@@ -1,42 +1,26 @@
-"""One page from the files of the GPU programme: ``python -m benchmarks.gpu.page FOLDER``.
+"""One page from the files of the GPU programme: ``python -m benchmarks.gpu.page [FOLDER]``.
 
 ``FOLDER/page.md`` says for each part what it asked, whether it is done, where it ran and what it
 found; ``FOLDER/prefill.svg`` draws the prefill by visual tokens in every way that was measured. A
-part that is not done is named, and so is a result that cannot be read.
+part that is not done is named, and so is a result that cannot be read. Without ``FOLDER`` it is the
+page of ``benchmarks/results/gpu``, and what the two README files say of GPU figures is written anew
+(``blocks``), also where nothing was measured.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from benchmarks.gpu.blocks import rewrite
 from benchmarks.gpu.parts import PARTS, Part
-from benchmarks.gpu.runner import RECORD, gpu_of
-from benchmarks.gpu.tables import TABLES, clock_of
+from benchmarks.gpu.results import prefills, read, result_of
+from benchmarks.gpu.runner import OUT, RECORD, gpu_of
+from benchmarks.gpu.tables import TABLES
 from litelvlm.analysis.runs.formatting import markdown_lines
 from litelvlm.embedded.family.training import DONE
 from litelvlm.figures import style
 
 PAGE, FIGURE = "page.md", "prefill.svg"
-WAYS = ("prefill-sdpa", "prefill-eager", "int8", "nf4")
-"""Parts that time the prefill of the language model by ``bench``."""
-UNPRUNED, OURS = "none", "litelvlm"
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A JSON file."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def result_of(folder: Path) -> dict[str, Any] | None:
-    """The result of a finished part; None where there is none."""
-    paths = [path for path in sorted(folder.glob("*.json")) if path.name != RECORD]
-    if not paths or not (folder / RECORD).is_file() or read(folder / RECORD)["state"] != "done":
-        return None
-    return read(paths[0])
 
 
 def section(part: Part, folder: Path) -> list[str]:
@@ -80,29 +64,6 @@ def machines(out: Path) -> list[str]:
     return [*(f"- {where}: {', '.join(names)}" for where, names in found.items()), ""]
 
 
-def prefills(out: Path) -> Iterator[tuple[str, list[tuple[int, float, float, float]]]]:
-    """By way: visual tokens and median prefill with quartiles.
-
-    Of the paper's method, and of the unpruned model where all tokens are kept.
-    """
-    for name in WAYS:
-        found = result_of(out / name)
-        if found is None:
-            continue
-        points: dict[int, tuple[int, float, float, float]] = {}
-        for budget in found["budgets"].values():
-            clock = clock_of(budget["times"])
-            for row in sorted(budget["times"], key=lambda row: row["method"] != UNPRUNED):
-                chosen = (row["component"], row["metric"]) == ("llm", clock)
-                if chosen and row["method"] in (UNPRUNED, OURS):
-                    points.setdefault(row["k"], (row["k"], row["value"], row["q25"], row["q75"]))
-        yield name, sorted(points.values())
-    found = result_of(out / "compiled")
-    if found is not None:
-        times = {int(k): ways["compiled"]["prefill"] for k, ways in found["milliseconds"].items()}
-        yield "compiled", sorted((k, t["median"], t["q25"], t["q75"]) for k, t in times.items())
-
-
 def draw(out: Path) -> Path | None:
     """Draw the prefill by visual tokens; None if no part timed it."""
     ways = list(prefills(out))
@@ -134,7 +95,7 @@ def write_page(out: Path) -> Path:
     """
     if not any((out / part.name / RECORD).is_file() for part in PARTS):
         raise FileNotFoundError(
-            f"{out} holds no part of the programme; run python -m benchmarks.gpu --out {out} first"
+            f"{out} has no part of the programme; run python -m benchmarks.gpu --out {out} first"
         )
     lines = ["# What the GPU programme measured", "", *machines(out)]
     if draw(out) is not None:
@@ -152,10 +113,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="what --out of the programme named")
+    parser.add_argument("folder", type=Path, nargs="?", help="what --out of the programme named")
+    folder: Path | None = parser.parse_args().folder
     try:
-        print(write_page(parser.parse_args().folder))
-    except FileNotFoundError as error:
+        if folder is not None or any(OUT.glob(f"*/{RECORD}")):
+            print(write_page(folder or OUT))
+        if folder is None:
+            rewrite()
+    except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     return 0
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from benchmarks.gpu.needs import BASE, CARRIED, read
 from benchmarks.gpu.parts import Part
-from benchmarks.sources import sources_digest
+from benchmarks.sources import code_state
 
 ROOT = Path(__file__).parents[2]
-RECORD = "part.json"
+OUT = ROOT / "benchmarks" / "results" / "gpu"
+RECORD, SUMMARY = "part.json", "summary.json"
 _QUERY = "name,driver_version,clocks.sm,clocks.mem,temperature.gpu,power.draw,memory.used"
 _TAIL = 4_000
 
@@ -33,15 +34,6 @@ def clocks() -> list[str]:
     command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip().splitlines()
-
-
-def commit() -> str:
-    """Commit of the checkout; in a copy without git "sources" and the digest of its sources."""
-    found = ""
-    if shutil.which("git") is not None:
-        command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return found or f"sources {sources_digest()}"
 
 
 def gpu_of(record: Mapping[str, Any]) -> str:
@@ -111,7 +103,7 @@ def run_part(part: Part, out: Path, tiny: bool = False, again: bool = False) -> 
         "clocks_before": before,
         "clocks_after": clocks(),
         "python": platform.python_version(),
-        "commit": commit(),
+        **code_state(),
         "tail": log.read_text(encoding="utf-8", errors="replace")[-_TAIL:],
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -135,7 +127,7 @@ def write_summary(out: Path, states: Mapping[str, str]) -> Path:
     summary = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": "python -m benchmarks.gpu" + (" --tiny" if last["tiny"] else ""),
-        "commit": commit(),
+        **code_state(),
         "python": platform.python_version(),
         "packages": _versions(),
         "gpus": clocks(),
@@ -145,12 +137,13 @@ def write_summary(out: Path, states: Mapping[str, str]) -> Path:
                 "asks": record["asks"],
                 "seconds": record["seconds"],
                 "commit": record["commit"],
+                "clean": record["clean"],
                 "gpu": gpu_of(record),
             }
             for name, record in records.items()
         },
     }
-    path = out / "summary.json"
+    path = out / SUMMARY
     path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return path
 

@@ -3,16 +3,21 @@
 import re
 from textwrap import fill
 
-WIDTH = 30
+WIDTH = 44
 """Characters of a line."""
 
 
 def cell_label(cell: str) -> str:
-    """What a cell of the family changes; of several changes their names alone, without values.
+    """What a cell of the family changes, with values where the cell names them.
 
     Example:
         >>> cell_label("text_depth-8"), cell_label("scope-object_filler-20")
-        ('text depth-8', 'scope + filler')
+        ('text depth 8', 'scope object + filler 20')
+        >>> cell_label("pooling+registers")
+        'pooling + registers'
     """
-    names = [name.replace("_", " ") for name in re.findall(r"([a-z]\w*?)-[^_]+", cell)]
-    return fill(" + ".join(names), WIDTH) if len(names) > 1 else cell.replace("_", " ")
+    changes = re.findall(r"([a-z]\w*?)-([^_]+)", cell)
+    names = [f"{name.strip('_')} {value}" for name, value in changes] or cell.split("+")
+    # A line is not broken inside a condition.
+    joined = " + ".join(name.replace("_", " ").replace(" ", "\N{NO-BREAK SPACE}") for name in names)
+    return fill(joined, WIDTH).replace("\N{NO-BREAK SPACE}", " ")

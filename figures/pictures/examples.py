@@ -102,6 +102,10 @@ def _examples(run: Saved) -> RenderedFigure:
 
 DRAWINGS = {
     "examples": Drawing(
-        "sweep", "Masks over the budgets, successes beside failures.", _examples, files=(str(FILE),)
+        "sweep",
+        "Masks over the budgets, successes beside failures.",
+        _examples,
+        files=(str(FILE),),
+        opens=3,
     ),
 }

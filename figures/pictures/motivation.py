@@ -197,6 +197,7 @@ DRAWINGS = {
         "Similarity maps beside masks, and what [EOS] attends to.",
         _maps,
         files=(str(FILE),),
+        opens=4,
     ),
     "motivation_distributions": Drawing(
         "sweep",

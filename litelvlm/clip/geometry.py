@@ -163,7 +163,7 @@ def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> f
     total = int(inside.sum())
     if total == 0:
         raise ValueError(
-            "the mask is empty, so no share of it is visible; leave no-target expressions out first"
+            "the mask is empty, so its visible share is undefined; leave out no-target expressions"
         )
     height, width = mask.shape
     top, left, bottom, right = (crop or crop_box(height, width, size)).box

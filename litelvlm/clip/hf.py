@@ -1,6 +1,6 @@
 """The Hugging Face CLIP towers as a pair of towers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -51,6 +51,19 @@ class ClipTower(Tower):
     def text_config(self) -> CLIPTextConfig:
         """The text tower's configuration."""
         return cast(CLIPTextConfig, self.clip.config.text_config)
+
+    @property
+    def sizes(self) -> Mapping[str, Mapping[str, object]]:
+        """Both configurations."""
+        return {
+            "vision_config": self.vision_config.to_dict(),
+            "text_config": self.text_config.to_dict(),
+        }
+
+    @property
+    def attention_kernel(self) -> str:
+        """Attention kernel that both towers are set to."""
+        return str(self.clip.config._attn_implementation)
 
     @property
     def image_size(self) -> int:
@@ -179,7 +192,7 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
         ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise FileNotFoundError(
-            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; "
-            "fetch them again"
+            f"{name} does not contain CLIP's vocabulary: tokenizer.json, or vocab.json with "
+            "merges.txt; fetch them again"
         )
     return tokenizer

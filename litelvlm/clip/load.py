@@ -153,7 +153,8 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
     folder = Path(name)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise FileNotFoundError(
-            f"{name} holds no config.json and no open_clip_config.json; give the folder of a CLIP"
+            f"{name} contains neither config.json nor open_clip_config.json; "
+            "give the folder of a CLIP"
         )
     if folder.is_dir():
         check_archives(folder)

@@ -59,8 +59,7 @@ class OpenClipTower(Tower):
         ValueError: If the model is none of the known families, or its normalisation is unknown.
     """
 
-    # open_clip's tokenizers share no type.
-    tokenizer: Any  # type: ignore[explicit-any]
+    tokenizer: Any  # type: ignore[explicit-any]  # open_clip's tokenizers share no type
 
     def __init__(
         self,
@@ -72,8 +71,8 @@ class OpenClipTower(Tower):
         # CoCa is neither: its text tower reads an appended class token.
         if not isinstance(clip, (CLIP, CustomTextCLIP)):
             raise ValueError(
-                f"{type(clip).__name__} is no CLIP or CustomTextCLIP of open_clip; "
-                "captioners are not read"
+                f"{type(clip).__name__} is not supported; give a CLIP or CustomTextCLIP of "
+                "open_clip, not a captioner"
             )
         self.clip, self.tokenizer = clip, tokenizer
         self.trunk = image_trunk(clip.visual)

@@ -58,7 +58,7 @@ class TimmBlock(Block):
         module: An ``EvaBlock``, ``EvaBlockPostNorm`` or ``Block``, whose parts timm does not type.
     """
 
-    module: Any  # type: ignore[explicit-any]
+    module: Any  # type: ignore[explicit-any]  # timm does not type its parts
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module

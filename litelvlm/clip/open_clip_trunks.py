@@ -102,7 +102,8 @@ class TimmTrunk(ImageTrunk):
         kind = type(trunk).__name__
         if not isinstance(trunk, (eva.Eva, vision_transformer.VisionTransformer)):
             raise ValueError(
-                f"the timm trunk {kind} is no plain ViT; give an open_clip ViT, EVA or SigLIP model"
+                f"the timm trunk {kind} is not a plain ViT; "
+                "give an open_clip ViT, EVA or SigLIP model"
             )
         modules, self.grid = self.trunk.blocks, tuple(self.trunk.patch_embed.grid_size)
         self.pools_attention = trunk.attn_pool is not None
@@ -175,6 +176,6 @@ def image_trunk(visual: nn.Module) -> ImageTrunk:
     if isinstance(visual, TimmModel):
         return TimmTrunk(visual)
     raise ValueError(
-        f"the image tower {type(visual).__name__} is no ViT; "
+        f"the image tower {type(visual).__name__} is not a ViT; "
         "give an open_clip ViT, EVA or SigLIP model"
     )

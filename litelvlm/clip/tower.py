@@ -1,6 +1,6 @@
 """A CLIP-like pair of towers: one image tower and one text tower that share a space."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,19 @@ class Tower(TowerParts):
 
     A family gives the parts; what studies and methods read is built here.
     """
+
+    @property
+    def sizes(self) -> Mapping[str, Mapping[str, object]]:
+        """Sizes of "vision_config" and "text_config" by the names that transformers gives them.
+
+        Empty for a tower that is not a CLIP of transformers.
+        """
+        return {}
+
+    @property
+    def attention_kernel(self) -> str:
+        """Attention kernel that both towers are set to; "unknown" where they do not say."""
+        return "unknown"
 
     def redrawn(self) -> "Tower | None":
         """The same architecture with weights drawn by torch's global generator.

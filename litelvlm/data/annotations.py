@@ -179,10 +179,10 @@ def _tables(data: Mapping[str, object], cut: pa.ChunkedArray | None = None) -> I
 def _objects(records: object) -> Objects:
     """The records of a list that should hold objects."""
     if not isinstance(records, list):
-        raise ValueError(f"{shown(records)} is no list of objects")
+        raise ValueError(f"{shown(records)} is not a list of objects")
     for record in records:
         if not isinstance(record, dict):
-            raise ValueError(f"{shown(record)} is no object")
+            raise ValueError(f"{shown(record)} is not an object")
     return records
 
 
@@ -267,7 +267,7 @@ def _deeper(value: object, levels: int) -> bool:
 
 def _whole(value: object) -> int:
     if type(value) is not int:
-        raise ValueError(f"{shown(value)} is no whole number")
+        raise ValueError(f"{shown(value)} is not a whole number")
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"{shown(value)} is a number of more than 64 bits")
     return value
@@ -283,7 +283,7 @@ def _all_whole(values: list[object]) -> list[int]:
 
 def _name(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} is no text")
+        raise ValueError(f"{shown(value)} is not a text")
     return value
 
 

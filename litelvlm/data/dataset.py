@@ -1,5 +1,6 @@
 """What every data set of referring expressions offers: images, each with expressions and masks."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -10,6 +11,10 @@ from PIL import Image
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation
+
+# What prompts of grounding models mark images, boxes and phrases with. Lower-cased text can still
+# spell these; "[SEG]" it cannot.
+CONTROL = re.compile(r"</?s>|</?p>|<(?:unk|image|im_start|im_end|bbox|point)>")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,30 @@ class Expression:
     category_id: tuple[int, ...]
     sent: str
     kind: str | None = None
+
+
+def clean(expression: str) -> str:
+    """Strip and lower-case a referring expression.
+
+    Raises:
+        ValueError: If nothing is left, or if the text spells a control token of the prompt.
+
+    Example:
+        >>> clean(" Left Man ")
+        'left man'
+    """
+    text = expression.strip().lower()
+    if not text:
+        raise ValueError(
+            f"the expression {expression!r} is empty; name what to segment, for example "
+            "'the yellow giraffe'"
+        )
+    found = CONTROL.search(text)
+    if found:
+        raise ValueError(
+            f"the expression {expression!r} spells the control token {found.group()!r}; remove it"
+        )
+    return text
 
 
 @runtime_checkable
@@ -92,6 +121,10 @@ class IdentifiedData(Protocol):
 @runtime_checkable
 class Dataset(IdentifiedData, Protocol):
     """The images of one split."""
+
+    @property
+    def categories(self) -> Mapping[int, str]:
+        """Names of categories by id; empty where the data state none."""
 
     def __len__(self) -> int:
         """Number of images."""

@@ -23,7 +23,7 @@ from litelvlm.data.annotations import RefDataError
 from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_folder, remove_debris
 from litelvlm.data.hub_tables import HubTables
-from litelvlm.data.layout import FAMILIES, FOLDER
+from litelvlm.data.layout import FOLDER, REF_FAMILIES
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name
@@ -72,10 +72,10 @@ def hub_root(
         ValueError: If a name is unknown, or a row lacks something.
         FileNotFoundError: If there is no such split, or it can be neither found nor fetched.
     """
-    dataset = check_name(dataset, FAMILIES, "dataset") if dataset else guess(root)
-    author = split_by or next(iter(FAMILIES[dataset].splits))
-    check_name(author, FAMILIES[dataset].splits, "split_by")
-    check_name(split, FAMILIES[dataset].splits[author], f"split of {dataset} ({author})")
+    dataset = check_name(dataset, REF_FAMILIES, "dataset") if dataset else guess(root)
+    author = split_by or next(iter(REF_FAMILIES[dataset].splits))
+    check_name(author, REF_FAMILIES[dataset].splits, "split_by")
+    check_name(split, REF_FAMILIES[dataset].splits[author], f"split of {dataset} ({author})")
     folder = Path(root).expanduser()
     if not folder.is_dir():
         if not is_hub_id(root):
@@ -113,7 +113,8 @@ def guess(root: str | Path) -> str:
         if part in name:
             return dataset
     raise ValueError(
-        f"the name {root} does not say which dataset it is; pass dataset= one of {list(FAMILIES)}"
+        f"the name {root} does not say which dataset it is; pass dataset= one of "
+        f"{list(REF_FAMILIES)}"
     )
 
 
@@ -135,7 +136,7 @@ def _fetched(name: str, split: str) -> Path:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
-            f"{name} is no folder, and the dataset of that id has no local copy and cannot be "
+            f"{name} is not a folder, and the dataset of that id has no local copy and cannot be "
             f"fetched; run `hf download --repo-type dataset {name}` where there is a network, "
             "or give a folder"
         ) from error
@@ -149,7 +150,7 @@ def _stamp(files: Iterable[Path]) -> str:
 
 def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: str) -> None:
     """Write tables and pictures of one split."""
-    images = base / FAMILIES[dataset].images
+    images = base / REF_FAMILIES[dataset].images
     images.mkdir(parents=True)
     (base / dataset).mkdir()
     tables = HubTables(images, split, sum(path.stat().st_size for path in files))
@@ -161,7 +162,7 @@ def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: 
                 tables.add(row)
             except (KeyError, TypeError, ValueError) as error:  # RefDataError is a ValueError
                 raise RefDataError(f"{path}, row {number}: {error}") from error
-    (base / dataset / FAMILIES[dataset].tables[author][0]).write_bytes(
+    (base / dataset / REF_FAMILIES[dataset].tables[author][0]).write_bytes(
         pickle.dumps(tables.refs, protocol=2)
     )
     (base / dataset / "instances.json").write_text(json.dumps(tables.instances()), encoding="utf-8")
@@ -193,7 +194,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, object]]:
         raise RefDataError(f"{path} {error}") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RefDataError(
-            f"{path} is no readable Parquet file ({_first_line(error)}); fetch it again"
+            f"{path} is not a readable Parquet file ({_first_line(error)}); fetch it again"
         ) from error
 
 

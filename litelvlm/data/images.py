@@ -105,7 +105,7 @@ def _read(path: Path) -> bytes:
     if not path.exists():
         raise FileNotFoundError(f"there is no image at {path}")
     if not path.is_file():
-        raise ValueError(f"{path} is no file; give the path of one image")
+        raise ValueError(f"{path} is not a file; give the path of one image")
     return path.read_bytes()
 
 

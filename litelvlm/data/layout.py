@@ -39,7 +39,7 @@ class RefFamily:
     pictures: str = "the COCO 2014 training images"
 
 
-FAMILIES: Mapping[str, RefFamily] = MappingProxyType(
+REF_FAMILIES: Mapping[str, RefFamily] = MappingProxyType(
     {
         "refcoco": RefFamily({"unc": ("refs(unc).p",)}, {"unc": _AB}),
         "refcoco+": RefFamily({"unc": ("refs(unc).p",)}, {"unc": _AB}),
@@ -111,12 +111,15 @@ def find_root(path: str | Path) -> Path:
     root = Path(path).expanduser()
     if (root / FOLDER).is_dir():
         return root / FOLDER
-    if root.is_dir() and (root.name == FOLDER or any((root / name).is_dir() for name in FAMILIES)):
+    if root.is_dir() and (
+        root.name == FOLDER or any((root / name).is_dir() for name in REF_FAMILIES)
+    ):
         return root
     raise FileNotFoundError(
-        f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} "
-        'in it; give its path, "embedded" or "embedded-shapes" for rendered scenes, or a '
-        "hub id such as lmms-lab/RefCOCO (a local folder called lmms-lab would be taken for a path)"
+        f"no REFER data at {root}: expected a folder {FOLDER} with one of "
+        f'{", ".join(REF_FAMILIES)} in it; give its path, "embedded" or "embedded-shapes" for '
+        "rendered scenes, or a hub id such as lmms-lab/RefCOCO (a local folder called lmms-lab "
+        "would be taken for a path)"
     )
 
 
@@ -140,15 +143,15 @@ def choose(
             several.
         FileNotFoundError: If the dataset's files are missing.
     """
-    present = [name for name in FAMILIES if (root / name).is_dir()]
+    present = [name for name in REF_FAMILIES if (root / name).is_dir()]
     if dataset is None:
         if len(present) != 1:
             raise ValueError(
                 f"{root} holds {', '.join(present) or 'no dataset'}; "
-                f"pass dataset= one of {list(FAMILIES)}"
+                f"pass dataset= one of {list(REF_FAMILIES)}"
             )
         dataset = present[0]
-    family = FAMILIES[check_name(dataset, FAMILIES, "dataset")]
+    family = REF_FAMILIES[check_name(dataset, REF_FAMILIES, "dataset")]
     author = check_name(
         next(iter(family.splits)) if split_by is None else split_by, family.splits, "split_by"
     )

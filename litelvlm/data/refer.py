@@ -17,7 +17,7 @@ from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
 from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
-from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts
+from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, Counts
 from litelvlm.data.refs import NO_TARGET
 
 logger = logging.getLogger(__name__)
@@ -144,8 +144,10 @@ class ReferDataset(Sequence[ReferSample]):
     @overload
     def __getitem__(self, index: int) -> ReferSample: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[ReferSample, ...]: ...  # type: ignore[explicit-any]
-    def __getitem__(  # type: ignore[explicit-any]  # a slice of Python 3.11 has no types
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: slice
+    ) -> tuple[ReferSample, ...]: ...
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
         self, index: int | slice
     ) -> ReferSample | tuple[ReferSample, ...]:
         return self._samples[index]
@@ -160,7 +162,7 @@ class ReferDataset(Sequence[ReferSample]):
 @cache
 def _count_note(name: str, split_by: str, split: str, counts: Counts) -> str:
     """Differences from the published size, logged once per split, and what no size is known of."""
-    if name not in FAMILIES:
+    if name not in REF_FAMILIES:
         return ""
     known = KNOWN_COUNTS.get((name, split_by, split), Counts(None, None, None))
     wrong = [

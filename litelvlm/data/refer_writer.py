@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.files import atomic_folder
-from litelvlm.data.layout import FAMILIES, FOLDER
+from litelvlm.data.layout import FOLDER, REF_FAMILIES
 from litelvlm.data.outlines import outline_polygons
 from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.base import Kind, Scene
@@ -58,7 +58,7 @@ def write_refer(
 
 def _fill(base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping[str, str]) -> None:
     (base / DATASET).mkdir(parents=True)
-    images_folder = base / FAMILIES[DATASET].images
+    images_folder = base / REF_FAMILIES[DATASET].images
     images_folder.mkdir(parents=True)
     tables = _Tables(categories)
     pixels = hashlib.sha256()
@@ -72,7 +72,7 @@ def _fill(base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping
     # Protocol 2, as the published files have; plain containers, strings and numbers only.
     refs = pickle.dumps(tables.refs, protocol=2)
     instances = json.dumps(tables.instances(pixels.hexdigest()), separators=(",", ":")).encode()
-    (base / DATASET / FAMILIES[DATASET].tables["unc"][0]).write_bytes(refs)
+    (base / DATASET / REF_FAMILIES[DATASET].tables["unc"][0]).write_bytes(refs)
     (base / DATASET / "instances.json").write_bytes(instances)
 
 

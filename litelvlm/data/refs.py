@@ -119,7 +119,9 @@ def _numbers(value: object, where: str) -> tuple[int, ...]:
 def _objects(value: object, where: str) -> tuple[int, ...]:
     found = _numbers(value, where)
     if not found:
-        raise RefDataError(f"{where} names no object; where nothing is meant, ann_id is [-1]")
+        raise RefDataError(
+            f"{where} has an empty ann_id; write [-1] for an expression without an object"
+        )
     return found
 
 
@@ -127,7 +129,7 @@ def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise RefDataError(f"{where} has {shown(value)}, expected text")
     if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
-        raise RefDataError(f"{where} has {shown(value)}, which is no Unicode text")
+        raise RefDataError(f"{where} has {shown(value)}, which is not valid Unicode")
     return value
 
 

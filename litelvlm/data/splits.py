@@ -11,7 +11,7 @@ from pathlib import Path
 
 from litelvlm.data.annotations import Instances
 from litelvlm.data.dataset import Expression
-from litelvlm.data.layout import FAMILIES, choose, split_test
+from litelvlm.data.layout import REF_FAMILIES, choose, split_test
 from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.refs import Ref
 from litelvlm.data.tables import read_tables, without_collection
@@ -38,13 +38,13 @@ def read_split(
     """
     dataset, author, table = choose(root, dataset, split, split_by, name)
     tables = read_tables(table)
-    chosen = tables.refs_of(split_test(split, FAMILIES[dataset].exact))
+    chosen = tables.refs_of(split_test(split, REF_FAMILIES[dataset].exact))
     if not chosen:
         present = ", ".join(tables.splits) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
     instances = tables.instances_of({ref.image_id for ref in chosen})
     apart, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
-    family = FAMILIES[dataset]
+    family = REF_FAMILIES[dataset]
     samples = _samples(apart, instances, root / family.images, family.pictures)
     return ReferDataset(
         name or dataset,

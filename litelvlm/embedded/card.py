@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TypedDict
 
 import numpy as np
@@ -23,14 +24,15 @@ from litelvlm.embedded.evaluate import (
 )
 from litelvlm.embedded.loop import Recipe, Stage
 from litelvlm.embedded.worlds import get_world
+from litelvlm.metrics import THRESHOLDS, iou
 from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
 
 A model organism: the parts, code path and checkpoint names of GLaMM (CLIP, projector, LLaMA, [SEG]
 head, SAM) at about a thousandth of its size, trained from nothing on procedurally drawn scenes. It
-makes every tool and study run on learned weights anywhere. **It is no evidence about OpenAI's CLIP
-or about GLaMM**: what it shows holds for it alone.
+makes every tool and study run on learned weights anywhere. **It is not evidence about OpenAI's
+CLIP or about GLaMM**: what it shows holds for it alone.
 """
 _LIMITS = """## Limits
 
@@ -78,8 +80,9 @@ def score_rows(scores: Scores, table: Sequence[ScoredCondition]) -> list[ScoreRo
 
 
 def good(hit: Array, total: Array) -> Array:
-    """1 where the IoU is at least one half (both empty counts as 1), else 0."""
-    right: Array = (2 * hit >= total).astype(float)
+    """1 where the exact IoU reaches one half, else 0; the mean over expressions is P@0.5."""
+    reached = iou(hit.ravel(), total.ravel(), exact=True).reshape(hit.shape) >= THRESHOLDS[0]
+    right: Array = reached.astype(float)
     return right
 
 
@@ -117,9 +120,11 @@ def write_card(
     lines = [
         _HEAD,
         "## Held-out scores\n",
-        f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
-        "single protocol with the first question and answer template, budgets of "
-        f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times).\n",
+        paragraph(
+            f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
+            "single protocol with the first question and answer template, budgets of "
+            f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times)."
+        ),
         "| condition | cIoU | P@0.5 |\n|---|---|---|",
         *(f"| {r['condition']} | {show(r['ciou'])} | {show(r['p50'])} |" for r in rows),
         "\n| expressions | n | P@0.5 unpruned |\n|---|---|---|",
@@ -127,16 +132,19 @@ def write_card(
         "\nCLIP retrieval, image to text among 64 scenes: "
         f"R@1 {show(recall)} (n = {n_retrieved}).\n",
         "## Training\n",
-        f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, "
-        f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}.",
-        f"World `{recipe.world}`, {recipe.scenes:,} distinct scenes. "
-        "Reproduce: `python -m litelvlm.embedded.train "
-        f"--world {recipe.world} --out FOLDER --seed " + f"{seed}`.\n",
+        paragraph(
+            f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
+            f"transformers {transformers.__version__}, "
+            f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}. "
+            f"World `{recipe.world}`, {recipe.scenes:,} distinct scenes. "
+            "Reproduce: `python -m litelvlm.embedded.train "
+            f"--world {recipe.world} --out FOLDER --seed {seed}`."
+        ),
         "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n"
         "|---|---|---|---|---|---|",
         *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),
-        f"\nContent sha256 (weights, configuration, tokenizers) `{model.digest}`.\n",
+        "",
+        paragraph(f"Content sha256 (weights, configuration, tokenizers) `{model.digest}`."),
         _LIMITS.format(world.limits),
     ]
     path.write_text("\n".join(lines))
@@ -148,6 +156,11 @@ def write_card(
         "n_images": n_images,
     }
     path.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of a card in lines of at most 100 columns, and the empty line behind it."""
+    return fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def show(value: Sequence[float]) -> str:

@@ -1,7 +1,10 @@
 """Sizes of the miniature's CLIP, and how a model of these sizes is recognised.
 
-Nothing is imported here: a stored run asks which family made it, and loads no model for that.
+Nothing of transformers is imported here: a stored run asks which family made it, and loads no model
+for that.
 """
+
+from litelvlm.clip.tower import Tower
 
 VISION_SIZES = {
     "hidden_size": 192,
@@ -19,14 +22,15 @@ TEXT_SIZES = {
 }
 
 
-def has_miniature_sizes(model: object) -> bool:
-    """Whether a model's CLIP has the sizes of the miniature, whatever its training, folder or name.
+def has_miniature_sizes(tower: Tower | None) -> bool:
+    """Whether a CLIP has the sizes of the miniature, whatever its training, folder or name.
 
-    A model whose tower is no CLIP of the transformers library has not.
+    Args:
+        tower: Both towers; None for a model without a CLIP.
     """
-    config = getattr(getattr(getattr(model, "tower", None), "clip", None), "config", None)
+    sizes = {} if tower is None else tower.sizes
     return all(
-        getattr(getattr(config, tower, None), name, None) == size
-        for tower, sizes in (("vision_config", VISION_SIZES), ("text_config", TEXT_SIZES))
-        for name, size in sizes.items()
+        name in sizes and sizes[name].get(field) == size
+        for name, own in (("vision_config", VISION_SIZES), ("text_config", TEXT_SIZES))
+        for field, size in own.items()
     )

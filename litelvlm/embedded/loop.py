@@ -164,5 +164,5 @@ def _resume(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.O
                 key: tensors[f"{key}.{name}"].to(parameter.device).clone()
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-    logger.info("%s goes on at step %d", path.stem, step)
+    logger.info("%s continues at step %d", path.stem, step)
     return step

@@ -17,7 +17,7 @@ IGNORE = -100
 
 
 @dataclass(frozen=True)
-class Packed:  # type: ignore[explicit-any, unused-ignore]  # a slice of Python 3.11 has no types
+class Packed:  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     """Rows of [prefix with image | suffix | suffix | ...]; a suffix sees the prefix and itself.
 
     Attributes:
@@ -34,7 +34,7 @@ class Packed:  # type: ignore[explicit-any, unused-ignore]  # a slice of Python 
     position_ids: Tensor
     attention_mask: Tensor
     labels: Tensor
-    image: slice  # type: ignore[explicit-any, unused-ignore]
+    image: slice  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     seg_index: Tensor
 
 

@@ -3,8 +3,6 @@
 from litelvlm.metrics.grefcoco import (
     EMPTY_BELOW,
     GREFCOCO_SCORES,
-    GrefcocoScores,
-    grefcoco_scores,
     grefcoco_scores_of_sums,
     grefcoco_summands,
 )
@@ -24,14 +22,12 @@ __all__ = [
     "GREFCOCO_SCORES",
     "IGNORE",
     "THRESHOLDS",
-    "GrefcocoScores",
     "Overlap",
     "PixelCounts",
     "TargetPixels",
     "ciou",
     "count_pixels",
     "giou",
-    "grefcoco_scores",
     "grefcoco_scores_of_sums",
     "grefcoco_summands",
     "intersection_union",

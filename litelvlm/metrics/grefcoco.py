@@ -5,8 +5,6 @@ a refusal ("no target"). Every score is a ratio of sums over expressions, so a s
 expressions needs the summands only.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -17,47 +15,9 @@ EMPTY_BELOW = 50
 """A prediction under this many pixels counts as "nothing there"."""
 
 
-class GrefcocoScores(NamedTuple):
-    """Scores of gRefCOCO; a rate is None where no expression counts for it.
-
-    Attributes:
-        n_acc: Share of the expressions without a target that are refused.
-        t_acc: Share of the expressions with a target that are not refused.
-        giou: Mean IoU over expressions.
-        ciou: Sum of intersections over sum of unions.
-    """
-
-    n_acc: float | None
-    t_acc: float | None
-    giou: float
-    ciou: float
-
-
-GREFCOCO_SCORES = GrefcocoScores._fields
-
-
-def grefcoco_scores(
-    intersections: Counts,
-    unions: Counts,
-    predicted: Counts,
-    target: Counts,
-    empty_below: int = EMPTY_BELOW,
-) -> GrefcocoScores:
-    """Score the predictions for a set of expressions, some of which may have no target.
-
-    Arguments and rules are those of `grefcoco_summands`; an expression has no target where its
-    target has no pixel.
-    """
-    summands = grefcoco_summands(
-        intersections, unions, predicted, target, np.asarray(target) == 0, empty_below
-    )
-    ((n_acc, t_acc, giou, ciou),) = grefcoco_scores_of_sums(summands.sum(axis=0, keepdims=True))
-    return GrefcocoScores(
-        None if np.isnan(n_acc) else float(n_acc),
-        None if np.isnan(t_acc) else float(t_acc),
-        float(giou),
-        float(ciou),
-    )
+GREFCOCO_SCORES = ("n_acc", "t_acc", "giou", "ciou")
+"""Names of the scores: the share of the expressions without a target that are refused, the share of
+the others that are not, the mean IoU over expressions, and the IoU of all their pixels together."""
 
 
 def grefcoco_summands(

@@ -63,6 +63,16 @@ class IdentifiedModel(ABC):
     def dtype(self) -> torch.dtype:
         """Number type of the weights."""
 
+    @property
+    def clip_tower(self) -> Tower | None:
+        """Both towers of its CLIP; None if it has no such towers."""
+        return None
+
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernel of each part, by the name of the part; empty if no part says its own."""
+        return {}
+
 
 class StudiedModel(IdentifiedModel):
     """A model that is asked about expressions.
@@ -132,6 +142,16 @@ class TowerModel(StudiedModel):
         return self.tower.dtype
 
     @property
+    def clip_tower(self) -> Tower:
+        """Both towers."""
+        return self.tower
+
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernel of the towers."""
+        return {"clip": self.tower.attention_kernel}
+
+    @property
     def towers(self) -> tuple["TowerModel", ...]:
         """The model itself."""
         return (self,)
@@ -177,6 +197,8 @@ class VisualLM(QueriedModel):
     ``litelvlm.load_vlm`` makes one of a model of transformers.
     """
 
+    described = "a model that answers in words and gives no masks"
+
     @property
     def answering(self) -> tuple["VisualLM", ...]:
         """The model itself."""
@@ -215,9 +237,13 @@ class GroundingModel(TowerModel):
 
     Attributes:
         family: Name of the family in ``litelvlm.models.families.FAMILIES``.
+        n_questions: Question templates.
+        n_answers: Answer templates.
     """
 
     family: str
+    n_questions: int
+    n_answers: int
     described = "a model that answers with masks"
 
     @property
@@ -286,6 +312,19 @@ class GroundingModel(TowerModel):
             selections: One per image; None keeps every token.
         """
 
+    def last_layer_embeds(self, state: VisualState) -> Float[Tensor, "n p"]:
+        """Patch states of the image tower's last layer in the joint space, not normalised.
+
+        Methods rank the states that the language model gets, which may be of an earlier layer.
+
+        Raises:
+            ValueError: If encoded images of this family do not keep them.
+        """
+        raise ValueError(
+            f"this reads the last layer of the image tower, which encoded images of {self.name!r} "
+            f"of family {self.family!r} do not keep; leave out what reads it"
+        )
+
     def query_conversation(
         self, state: VisualState, conversation: Conversation, batch_size: int | None = None
     ) -> TokenQuery:
@@ -301,7 +340,7 @@ class GroundingModel(TowerModel):
         """
         raise ValueError(
             f"this reads the inside of the language model, which {self.name!r} of family "
-            f"{self.family!r} does not show; choose a model of family 'glamm'"
+            f"{self.family!r} does not show; choose {QueriedModel.described}"
         )
 
     def grounder(self, batch_size: int) -> Grounder:

@@ -40,8 +40,8 @@ class Conversation:
     def __post_init__(self) -> None:
         if not self.questions or len(self.questions) - len(self.answers) not in (0, 1):
             raise ValueError(
-                f"{len(self.questions)} questions and {len(self.answers)} answers make no "
-                "conversation; give one answer per question, or leave out the last"
+                f"{len(self.questions)} questions and {len(self.answers)} answers do not "
+                "make a conversation; give one answer per question, or leave out the last"
             )
 
     def until(self, turn: int, answers: tuple[str, ...]) -> "Conversation":

@@ -1,7 +1,10 @@
-"""Calls of a model that a bench times, part by part."""
+"""Calls of a model that a bench times, part by part, and how long one call takes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+
+import torch
 
 from litelvlm.data.images import ImageSource
 from litelvlm.models.base import StudiedModel
@@ -86,3 +89,19 @@ class TimedModel(StudiedModel):
             ValueError: If the method reads what the model cannot give, or the model answers one
                 expression at a time and gets several.
         """
+
+
+def timed(call: Callable[[], object], device: torch.device) -> dict[str, float]:
+    """Milliseconds of one call by wall clock and, on a GPU, between two events."""
+    if device.type != "cuda":
+        start = perf_counter()
+        call()
+        return {"wall": 1e3 * (perf_counter() - start)}
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    start = perf_counter()
+    before.record()
+    call()
+    after.record()
+    torch.cuda.synchronize(device)
+    return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}

@@ -44,7 +44,9 @@ def check_budget(budget: object, n_tokens: int) -> int:
     if isinstance(budget, bool) or not isinstance(budget, SupportsIndex):
         if isinstance(budget, float | np.floating) and 0 < budget < 1:
             return tokens_from_ratio(float(budget), n_tokens)
-        raise ValueError(f"budget {budget!r} is not {allowed}, nor a share of them between 0 and 1")
+        raise ValueError(
+            f"budget {budget!r} is neither {allowed} nor a share of them between 0 and 1"
+        )
     count = operator.index(budget)
     if count < 1:
         raise ValueError(f"budget {count} is not {allowed}; keep at least one token")

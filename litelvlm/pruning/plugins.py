@@ -120,7 +120,7 @@ def _module_of(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"plugin {str(path)!r} does not exist; give the path of a .py file")
     if path.suffix != ".py":
-        raise ValueError(f"plugin {str(path)!r} is no Python file; give the path of a .py file")
+        raise ValueError(f"plugin {str(path)!r} is not a Python file; give the path of a .py file")
     path = path.resolve()
     digest = sha256(str(path).encode()).hexdigest()[:8]
     name = f"litelvlm_plugin_{path.stem}_{digest}"

@@ -260,5 +260,5 @@ def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
     assert second.stdout.splitlines() == [*told[:5], *told[6:]]  # this time without a report
     assert {path: path.stat().st_mtime_ns for path in rows} == rows
     figure = ["figure", "accuracy_ciou", "--from", next((tmp_path / "runs").glob("sweep-*"))]
-    assert "no results" in refusal(*figure, "--out", tmp_path / "figures")
+    assert "not results" in refusal(*figure, "--out", tmp_path / "figures")
     assert litelvlm(*figure, "--partial", "--out", tmp_path / "figures").returncode == 0

@@ -129,7 +129,7 @@ def test_a_study_added_by_the_guide_runs_and_passes_its_tests(project):
     assert "mask_size  Open: Predicted masks are larger than the objects" in told
     assert "Predicted minus true share" in told
     assert "figures/rendered/mask_size.png" in told
-    (named,) = re.findall(r"^ *`pytest (.*)`", guide, re.MULTILINE)
+    (named,) = re.findall(r"^ *`pytest ([^`]*)`", guide, re.MULTILINE)
     assert named.replace("<name>", "mask_size").split() == list(
         dict.fromkeys(check.partition("::")[0] for check in STUDY_CHECKS)
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli.options import Common
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.studies import STUDIES
 
@@ -65,7 +65,7 @@ def check_setting(case: list) -> None:
     """Any value of any field of a study becomes a configuration or a refusal in one line."""
     study, field, value = case
     try:
-        configure(Study(names=(study,), set=(f"{study}.{field}={value}",)), study)
+        configure(StudyVerb(names=(study,), set=(f"{study}.{field}={value}",)), study)
     except ValueError as error:
         assert "\n" not in cli.one_line(error)
         assert len(cli.one_line(error)) < 2_000

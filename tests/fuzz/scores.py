@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from litelvlm.metrics.grefcoco import grefcoco_scores
+from litelvlm.metrics.grefcoco import grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.metrics.pixels import count_pixels, intersection_union
 from litelvlm.metrics.scores import THRESHOLDS, ciou, giou, iou, precision_at
 
@@ -65,5 +65,6 @@ def check_scores(case: list) -> None:
         reached = sum(float(r) >= threshold for r in ratios)
         assert share == reached / len(ratios)
     assert set(precision_at(i, u)) == set(THRESHOLDS)
-    scores = grefcoco_scores(i, u, u, i)
-    assert all(score is None or 0 <= score <= 1 for score in scores)
+    summands = grefcoco_summands(i, u, u, i, np.array(i) == 0)
+    scores = grefcoco_scores_of_sums(summands.sum(axis=0, keepdims=True))
+    assert np.all(np.isnan(scores) | ((scores >= 0) & (scores <= 1)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,9 @@ CLIP = f"models/{OPENAI_CLIP}"
 OLD_DATA, NEW_DATA = "datasets/lmms-lab/RefCOCO", "datasets/lmms-lab-encoder/RefCOCO"
 SHARD, TABLE = "pytorch_model-00001-of-00002.bin", "data/testA-00000-of-00001.parquet"
 _LARGE = (".bin", ".parquet", ".model")
+_LINKED = (".bin", ".parquet", ".safetensors")
+"""Files that the hub itself does not hand out: it sends clients to its storage."""
+_SIGNATURE = "Expires=4102444800&Signature=loopback"
 FRESH_CLIENT = """
 import sys
 for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
@@ -89,9 +92,15 @@ def _rows(n_images: int) -> Iterator[dict[str, object]]:
 class LoopbackHub:
     """Serves the repositories, and fails in the ways that it is told to.
 
+    As the real hub does, it answers for a large file with a redirect (302) that names size and hash
+    of the file. The address is signed and leads to a storage of another origin, which knows nothing
+    of the hub's hashes.
+
     Attributes:
         url: Address, for `HF_ENDPOINT`.
+        storage: Address of the storage.
         asked: Repository and path, and first byte asked for, of every download.
+        redirected: Method, and repository and path, of every request that was sent to the storage.
         hold_at: Bytes of a file after which the connection stays silent, by file name.
         cut_at: Bytes of a file after which the connection is closed, once each, by file name.
         spoiled: Names of files whose bytes are not those that the listing promises.
@@ -103,6 +112,7 @@ class LoopbackHub:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[tuple[str, int]] = []
+        self.redirected: list[tuple[str, str]] = []
         self.hold_at: dict[str, int] = {}
         self.cut_at: dict[str, int] = {}
         self.spoiled: set[str] = set()
@@ -114,8 +124,11 @@ class LoopbackHub:
         class Handler(_Handler):
             served = hub
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        class Storage(_Storage):
+            served = hub
+
+        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in (Handler, Storage)]
+        self.url, self.storage = (f"http://127.0.0.1:{one.server_port}" for one in self.servers)
 
 
 def client_environment(hub: LoopbackHub, folder: Path) -> dict[str, str]:
@@ -134,15 +147,20 @@ def client_environment(hub: LoopbackHub, folder: Path) -> dict[str, str]:
 def serving(root: Path) -> Iterator[LoopbackHub]:
     """Serve a folder of repositories while the block runs."""
     hub = LoopbackHub(root)
-    thread = threading.Thread(target=hub.server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        for server in hub.servers
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield hub
     finally:
         hub.released.set()
-        hub.server.shutdown()
-        hub.server.server_close()
-        thread.join()
+        for server, thread in zip(hub.servers, threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
 
 def commit_of(repository: str) -> str:
@@ -171,7 +189,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._api(parts[1:])
         else:
             kind = parts if parts[0] == "datasets" else ["models", *parts]
-            self._file("/".join(kind[:3]), "/".join(kind[5:]), body)
+            repository, name = "/".join(kind[:3]), "/".join(kind[5:])
+            if name.endswith(_LINKED):
+                self._redirect(repository, name)
+            else:
+                self._file(repository, name, body)
 
     def _api(self, parts: list[str]) -> None:
         repository = "/".join(parts[:3])
@@ -197,6 +219,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def _names(self, repository: str, sha256: str) -> dict[str, str]:
+        """Headers by which a file is known."""
+        return {"ETag": f'"{sha256}"', "X-Repo-Commit": commit_of(repository)}
+
+    def _redirect(self, repository: str, name: str) -> None:
+        content = (self.served.root / repository / name).read_bytes()
+        self.served.redirected.append((self.command, f"{repository}/{name}"))
+        self.send_response(302)
+        where = f"{self.served.storage}/cdn/{quote(repository)}/{quote(name)}?{_SIGNATURE}"
+        self.send_header("Location", where)
+        self.send_header("X-Linked-Etag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Linked-Size", str(len(content)))
+        self.send_header("X-Repo-Commit", commit_of(repository))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def _file(self, repository: str, name: str, body: bool) -> None:
         hub, path = self.served, self.served.root / repository / name
         content = path.read_bytes()
@@ -205,8 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.name in hub.spoiled:
             content = bytes([content[0] ^ 1]) + content[1:]
         self.send_response(206 if first else 200)
-        self.send_header("ETag", f'"{etag}"')
-        self.send_header("X-Repo-Commit", commit_of(repository))
+        for header in self._names(repository, etag).items():
+            self.send_header(*header)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(content) - first))
         if first:
@@ -223,6 +261,25 @@ class _Handler(BaseHTTPRequestHandler):
         hub.away |= leave is not None
         if hold is not None:
             hub.released.wait(60)
+
+
+class _Storage(_Handler):
+    """Hands out what it is asked for with a signed address, and nothing else."""
+
+    def _answer(self, body: bool) -> None:
+        if self.served.away:
+            self.close_connection = True
+            return
+        address = urlsplit(self.path)
+        parts = [part for part in unquote(address.path).split("/") if part]
+        if parts[0] != "cdn" or address.query != _SIGNATURE:
+            self._json({"error": "the address is not signed"}, 403)
+        else:
+            self._file("/".join(parts[1:4]), "/".join(parts[4:]), body)
+
+    def _names(self, repository: str, sha256: str) -> dict[str, str]:
+        """A storage names its objects in its own way."""
+        return {"ETag": f'"{sha256[::-1][:32]}"'}
 
 
 def _entry(folder: Path, path: Path) -> dict[str, object]:

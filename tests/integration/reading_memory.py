@@ -24,7 +24,6 @@ from PIL import Image
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.load import load_refer
 from litelvlm.data.safe import json_data, pickles
-from litelvlm.data.tables import _read
 
 REFS, POINTS = 2_000, 40
 
@@ -132,10 +131,11 @@ def main() -> None:
     first, source = (write_parquet(folder / name) for name in ("RefCOCO-first", "RefCOCO"))
     load_refer(first)  # what any first reading loads and keeps
     found = {"parquet": peak_above(lambda: load_refer(source))}
-    _read.cache_clear()  # else the tables are still held
-    found["refer"] = peak_of_objects(lambda: load_refer(source))
     made = load_refer(source).root
     tables = [path for path in made.rglob("*") if path.suffix in (".p", ".json")]
+    for path in tables:
+        os.utime(path)  # a changed file is read again; else the tables are still held
+    found["refer"] = peak_of_objects(lambda: load_refer(source))
     found["table bytes"] = sum(path.stat().st_size for path in tables)
     found |= {name: peak_above(call) for name, call in bombs(folder, source).items()}
     sys.stdout.write(json.dumps(found))

@@ -9,7 +9,7 @@ import yaml
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.studies import sweep
 
@@ -66,7 +66,7 @@ def test_segment_takes_a_share(data, tmp_path, capsys):
 
 def test_a_sweep_records_the_share_and_the_tokens_it_became(model, data, tmp_path):
     verb = tyro.cli(
-        Study, args=["sweep", "--methods", "uniform", "--budgets", "0.25", "8", "--limit", "1"]
+        StudyVerb, args=["sweep", "--methods", "uniform", "--budgets", "0.25", "8", "--limit", "1"]
     )
     folder = complete_run(sweep.STUDY, model, data, configure(verb, "sweep"), tmp_path)
     assert yaml.safe_load((folder / "config.yaml").read_text())["config"]["budgets"] == [36, 8]

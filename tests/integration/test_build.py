@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import load_model
-from litelvlm.models.families import FAMILIES
+from litelvlm.models.families import FAMILIES, family_for
 from litelvlm.models.glamm.build import random_parts, read_clip
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, full_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
@@ -99,7 +99,9 @@ def test_glamm_7b_without_random_weights_is_refused():
 
 
 def test_files_of_glamm_7b_are_refused():
-    with pytest.raises(ValueError, match="has no files, so clip= and revision= mean nothing"):
+    with pytest.raises(
+        ValueError, match="has random weights and reads no files; omit clip= and revision="
+    ):
         load_model("glamm-7b", random_init=True, clip="somewhere")
 
 
@@ -119,7 +121,7 @@ def test_a_clip_of_another_width_or_with_a_hole_is_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"lacks 1 weights, first visual_projection\.weight"):
         load_model(folder, device="cpu")
     (folder / "clip" / "model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="holds no weights of CLIP"):
+    with pytest.raises(FileNotFoundError, match="does not contain CLIP's weights"):
         load_model(folder, device="cpu")
 
 
@@ -159,7 +161,7 @@ def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
     [
-        (None, FileNotFoundError, "no vocabulary of CLIP"),
+        (None, FileNotFoundError, "does not contain CLIP.s vocabulary"),
         ("x", ValueError, "tokenizer of the CLIP in .* is damaged"),
     ],
 )
@@ -243,7 +245,8 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
 
 
 def test_a_loaded_model_names_its_family(model):
-    assert FAMILIES[model.family] is load_model
+    assert isinstance(model, FAMILIES[model.family].model)
+    assert family_for(model.name) is FAMILIES[model.family]
 
 
 def test_options_settled_at_loading():

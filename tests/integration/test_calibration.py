@@ -82,5 +82,5 @@ def test_what_cannot_be_calibrated_is_refused(model, state, chosen, monkeypatch)
         model.ground([state], [TALK], [chosen[0]], answer="generated")
     # Pretended: a kernel of this kind runs on some GPUs only.
     monkeypatch.setattr(model.llama.config, "_attn_implementation", "flash_attention_2")
-    with pytest.raises(ValueError, match="'flash_attention_2' takes no additive bias"):
+    with pytest.raises(ValueError, match="'flash_attention_2' does not accept the additive bias"):
         calibrated_masks(model.llama, [chosen[0]], [1], torch.zeros(1, 20, dtype=torch.long))

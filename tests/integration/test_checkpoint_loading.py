@@ -116,7 +116,7 @@ def test_misfits_are_named_and_nothing_changes(folder):
     for part in (
         "1 unknown: extra.weight",
         "3 missing: model.layers.0.mlp.up_proj.weight",
-        "1 misshapen: model.norm.weight is [3], the model wants [64]",
+        "1 misshapen: model.norm.weight is [3], the model expects [64]",
     ):
         assert part in str(caught.value)
     assert torch.equal(parts["projector"][0].weight, before)

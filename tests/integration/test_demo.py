@@ -14,7 +14,7 @@ from PIL import Image
 
 from litelvlm import get_pruner
 from litelvlm.analysis.pages import demo_app, demo_guard
-from litelvlm.analysis.pages.demo import Answer, compare, read_upload, usable_methods
+from litelvlm.analysis.pages.demo import DemoResult, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
 
 
@@ -34,7 +34,8 @@ def test_both_masks_are_those_of_the_model(model, scene):
     found = compare(model, picture, text, "litelvlm", 16)
     few = model.segment(picture, text, get_pruner("litelvlm"), budget=16)
     whole = model.segment(picture, text)
-    kept = kept_pixels(few.selection.indices.tolist(), model.tower, *found.pruned.shape[:2])
+    size = found.pruned.shape[:2]
+    kept = kept_pixels(few.selection.indices.tolist(), model.view(*size), *size)
     masks = few.mask[0].numpy(), whole.mask[0].numpy()
     (tint,) = contrasting_tints(picture, (masks[0] | masks[1])[None])
     np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept, tint))
@@ -57,11 +58,13 @@ def test_a_method_inside_the_language_model_counts_tokens_per_layer(model, scene
 
 def test_the_summary_says_what_was_saved():
     blank = np.zeros((1, 1, 3), dtype=np.uint8)
-    text = Answer(blank, blank, 0.5, 36.0, 144, unpruned_seconds=0.2, pruned_seconds=0.05).summary
+    text = DemoResult(
+        blank, blank, 0.5, 36.0, 144, unpruned_seconds=0.2, pruned_seconds=0.05
+    ).summary
     assert "36 of 144 visual tokens (75% fewer)" in text
     assert "50 ms instead of 200 ms (75% less time)" in text
     assert "IoU 0.50" in text
-    assert "25% more" in Answer(blank, blank, 1.0, 1.0, 144, 0.2, 0.25).summary
+    assert "25% more" in DemoResult(blank, blank, 1.0, 1.0, 144, 0.2, 0.25).summary
 
 
 def test_oracles_are_not_offered():
@@ -129,7 +132,7 @@ def page(model, monkeypatch):
 
     def computed(model, picture, *_):
         threads.append(threading.current_thread())
-        return Answer(np.asarray(picture), np.asarray(picture), 1.0, 1.0, 2, 1.0, 1.0)
+        return DemoResult(np.asarray(picture), np.asarray(picture), 1.0, 1.0, 2, 1.0, 1.0)
 
     async def built(folder):  # without a running loop gradio makes some and closes none
         return demo_app.build_app(model, [], folder)

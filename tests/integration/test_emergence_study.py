@@ -75,7 +75,7 @@ def test_summary_names_every_cell_and_leaves_few_trainings_open(run):
     assert set(summary.table("cells")["cell"]) == set(CELLS)
     assert {claim.id for claim in summary.claims} >= {"base.sink.C", "base.reversal.C"}
     assert {c.verdict for c in summary.claims if c.n < 5} <= {"undetermined"}
-    assert "no evidence about published CLIP" in summary.interpretation
+    assert "not evidence about published CLIP" in summary.interpretation
 
 
 def test_measuring_again_reads_what_is_there(family, monkeypatch, tmp_path):
@@ -92,7 +92,7 @@ def test_measuring_again_reads_what_is_there(family, monkeypatch, tmp_path):
 
 
 def test_missing_trainings_and_rows_are_named(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match=r"holds no training; make some with"):
+    with pytest.raises(FileNotFoundError, match=r"has no training; make some with"):
         store.measure_family(tmp_path)
     monkeypatch.setattr(store, "BUNDLE", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"--set emergence\.family=FOLDER"):

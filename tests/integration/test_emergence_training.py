@@ -146,7 +146,7 @@ def test_an_interrupted_family_says_what_is_kept_and_goes_on(tmp_path, monkeypat
     finally:
         signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err
-    assert "finished trainings and saved states are kept, and the same command goes on" in said
+    assert "finished trainings and saved states are kept; run the same command again" in said
     assert "Traceback" not in said
     steps = []
 

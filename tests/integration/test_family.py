@@ -1,7 +1,6 @@
 """Whether a model is a miniature is read off its sizes: a name or a folder can be anything."""
 
 import shutil
-from types import SimpleNamespace
 
 import pytest
 from transformers import CLIPModel
@@ -11,6 +10,7 @@ from litelvlm.analysis.pages.demo_app import note
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.analysis.runs.record import RunRecord
+from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.embedded.sizes import clip_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
@@ -32,7 +32,6 @@ def test_a_copied_miniature_is_still_one(tmp_path, random_init):
 def test_other_sizes_under_its_name_are_not(model, tower, field):
     config = clip_config(64)
     setattr(getattr(config, tower), field, 2 * getattr(getattr(config, tower), field))
-    other = SimpleNamespace(name="embedded", tower=SimpleNamespace(clip=CLIPModel(config)))
-    assert has_miniature_sizes(model)
-    assert not has_miniature_sizes(other)
-    assert not has_miniature_sizes(SimpleNamespace(tower=object()))
+    assert has_miniature_sizes(model.tower)
+    assert not has_miniature_sizes(ClipTower(CLIPModel(config), model.tower.tokenizer))
+    assert not has_miniature_sizes(None)

@@ -20,16 +20,21 @@ from benchmarks.common import Kept
 from benchmarks.gpu import needs, parity, runner
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.checks import judged
-from benchmarks.gpu.page import WAYS, prefills, write_page
+from benchmarks.gpu.pack import CODE, kinds_of
 from benchmarks.gpu.page import main as page_of
+from benchmarks.gpu.page import write_page
 from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.results import WAYS, prefills
 from benchmarks.gpu.runner import run_part
 from litelvlm.embedded.family.design import members
 from tests.warm import Command
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
-def test_each_part_runs_at_miniature_size(part, tmp_path, monkeypatch):
+def test_each_part_runs_at_miniature_size(part, holding, tmp_path, monkeypatch):
+    """In a pack of its own, which has no other file than what the part names."""
+    home = holding(*(kind for kind in kinds_of([part], tiny=True) if kind != CODE))
+    monkeypatch.setattr(runner, "ROOT", home)
     if part.name != "checks":  # one in a process that begins from nothing is enough
         monkeypatch.setattr(runner, "Popen", Command)
     state = run_part(part, tmp_path, tiny=True)
@@ -110,7 +115,7 @@ def test_the_page_names_what_has_no_result(slow, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["page", str(tmp_path / "nothing")])
     with pytest.raises(SystemExit):
         page_of()
-    assert "holds no part of the programme" in capsys.readouterr().err
+    assert "has no part of the programme" in capsys.readouterr().err
 
 
 def test_parity_refuses_what_the_official_code_did_not_answer():
@@ -409,7 +414,8 @@ def test_a_summary_names_states_and_versions(monkeypatch, capsys, tmp_path):
 def test_a_part_keeps_the_commit_and_the_gpu_that_it_ran_on(monkeypatch, tmp_path):
     first, second = part_of("-c 'print(1)'"), part_of("-c 'print(2)'")._replace(name="other")
     for part, commit, gpu in ((first, "a" * 40, "GPU A"), (second, "b" * 40, "GPU B")):
-        monkeypatch.setattr(runner, "commit", lambda commit=commit: commit)
+        state = {"commit": commit, "clean": True}
+        monkeypatch.setattr(runner, "code_state", lambda state=state: state)
         monkeypatch.setattr(runner, "clocks", lambda gpu=gpu: [f"{gpu}, 1, 2"])
         path = runner.write_summary(tmp_path, {part.name: run_part(part, tmp_path)})
     found = json.loads(path.read_text())

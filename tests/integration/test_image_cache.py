@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from litelvlm import load_model
 from litelvlm.analysis.api import evaluate, read_rows
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.inputs import image_cache as keyed
 from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
@@ -213,10 +213,10 @@ def test_scores_are_the_same_with_and_without(model, data, tmp_path, monkeypatch
 
 
 def test_the_command_reads_and_keeps(tmp_path):
-    study = Study(names=("sweep",), cache=tmp_path / "kept", device="cpu")
+    study = StudyVerb(names=("sweep",), cache=tmp_path / "kept", device="cpu")
     assert studied_of(study).image_cache.folder == tmp_path / "kept"
     assert model_of(study).image_cache is not None
-    assert studied_of(Study(names=("sweep",), device="cpu")).image_cache is None
+    assert studied_of(StudyVerb(names=("sweep",), device="cpu")).image_cache is None
 
 
 def test_who_cannot_keep_is_refused_by_name(model, tmp_path):
@@ -224,10 +224,10 @@ def test_who_cannot_keep_is_refused_by_name(model, tmp_path):
         name, digest = "answers", "0"
         device, dtype, view, question = torch.device("cpu"), torch.float32, None, None
 
-    with pytest.raises(ValueError, match="answers \\(Answers\\) keeps no encoded images"):
+    with pytest.raises(ValueError, match="answers \\(Answers\\) cannot keep encoded images"):
         with_image_cache(Answers(), tmp_path)
-    with pytest.raises(ValueError, match="--cache kept: vlm:x keeps no encoded images"):
-        studied_of(Study(names=("sink",), cache=Path("kept"), model="vlm:x"))
+    with pytest.raises(ValueError, match="--cache kept: vlm:x cannot keep encoded images"):
+        studied_of(StudyVerb(names=("sink",), cache=Path("kept"), model="vlm:x"))
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="name a folder"):
         with_image_cache(model, tmp_path / "file")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from litelvlm.analysis.signals.gradients import input_signals, integrated_gradients, layer_signals
-from litelvlm.models.attribution import _ROW_MEMORY_BYTES, frozen
+from litelvlm.models.attribution import frozen
 from litelvlm.models.glamm.attribution.layers import attention_flow
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.prompting.prompts import conversation
@@ -110,6 +110,6 @@ def test_attention_maps_are_kept_for_one_layer_at_a_time(model, targets):
 
 
 def test_batches_are_planned_for_what_a_row_keeps(targets, one_row):
-    planned = _ROW_MEMORY_BYTES / targets.batch_size
+    planned = 4 * 2**30 / targets.batch_size
     assert one_row <= planned
     assert planned < 4 * one_row

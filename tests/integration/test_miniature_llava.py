@@ -21,9 +21,9 @@ from litelvlm.embedded.llava.train import LlavaRecipe, train
 from litelvlm.embedded.loop import Stage
 from litelvlm.embedded.pool import ScenePool
 from litelvlm.embedded.worlds import get_world
-from litelvlm.models.vlm.asking import load_asked_vlm
-from litelvlm.models.vlm.asking.load import miniature
-from litelvlm.models.vlm.asking.vlm import padded
+from litelvlm.models.vlm.answering import load_answering_vlm
+from litelvlm.models.vlm.answering.load import miniature
+from litelvlm.models.vlm.answering.vlm import padded
 from litelvlm.models.vlm.miniature import (
     CLIP,
     LLAVA,
@@ -39,7 +39,7 @@ CARD_TEXT = (CARDS / "llava.md").read_text()
 
 @pytest.fixture(scope="module")
 def vlm():
-    return load_asked_vlm("embedded", device="cpu")
+    return load_answering_vlm("embedded", device="cpu")
 
 
 def test_clip_is_stored_once_and_the_rest_is_small(vlm):
@@ -123,7 +123,7 @@ def test_missing_and_damaged_weights_are_refused(vlm):
     with pytest.raises(ValueError, match=r"NaN|finite"):
         assemble(config, damaged, tower)
     with pytest.raises(ValueError, match="unknown model"):
-        load_asked_vlm("embeded")
+        load_answering_vlm("embeded")
 
 
 def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):

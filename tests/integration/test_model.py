@@ -122,7 +122,7 @@ def test_budget_out_of_range_is_refused_before_any_work(model, budget):
 
 @pytest.mark.parametrize("protocol", ["single", "conversation"])
 def test_no_expression_is_refused_before_any_work(model, protocol):
-    with pytest.raises(ValueError, match="text holds no expression; give at least one"):
+    with pytest.raises(ValueError, match="text has no expression; give at least one"):
         model.segment("no such file.png", [], protocol=protocol)
 
 

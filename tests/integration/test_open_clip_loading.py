@@ -34,7 +34,7 @@ CROP = {
 def test_other_families_are_refused_by_name(native):
     config = {"layers": (1, 1, 1, 1), "width": 8, "image_size": 32, "head_width": 16}
     resnet = open_clip.CLIP(16, config, TEXT)
-    with pytest.raises(ValueError, match="ModifiedResNet is no ViT"):
+    with pytest.raises(ValueError, match="ModifiedResNet is not a ViT"):
         OpenClipTower(resnet, SimpleTokenizer(), Preprocessing())
     oblong = open_clip.CLIP(SHARED, VISION | {"image_size": (28, 35)}, TEXT)
     with pytest.raises(ValueError, match="28 x 35"):
@@ -42,7 +42,7 @@ def test_other_families_are_refused_by_name(native):
     pooled = open_clip.CLIP(SHARED, VISION | {"pool_type": "avg"}, TEXT)
     with pytest.raises(ValueError, match="pools by 'avg'"):
         OpenClipTower(pooled, SimpleTokenizer(), Preprocessing())
-    with pytest.raises(ValueError, match="Linear is no CLIP or CustomTextCLIP"):
+    with pytest.raises(ValueError, match="Linear is not supported; give a CLIP or CustomTextCLIP"):
         OpenClipTower(torch.nn.Linear(2, 2), SimpleTokenizer())
     with pytest.raises(ValueError, match="give preprocessing="):
         OpenClipTower(native.clip, SimpleTokenizer())
@@ -140,7 +140,9 @@ def test_load_refusals(published_model, tmp_path):
         load_tower(f"open_clip:{published_model}/elsewhere")
     with pytest.raises(FileNotFoundError, match=r"configuration of nobody/nothing.*connect once"):
         load_tower("nobody/nothing")
-    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+    with pytest.raises(
+        FileNotFoundError, match=r"contains neither config\.json nor open_clip_config\.json"
+    ):
         load_tower(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
     with pytest.raises(ValueError, match="is a 'siglip' model"):

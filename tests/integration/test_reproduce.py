@@ -1,5 +1,6 @@
 """A published table from an empty folder to the printed comparison, against a hub on loopback."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -155,10 +156,53 @@ def test_killed_three_times_on_the_way_it_gives_the_same_rows(hub, start, tmp_pa
     assert lines["litelvlm", 64]["published"] == 74.5
     assert lines["litelvlm", 64]["budget"] == 16
     assert lines["random", 64]["verdict"] == "no published number"
-    assert {line["verdict"] for line in killed["lines"] if line["label"]} == {"not comparable"}
+    measured = [line for line in killed["lines"] if line["label"] and line["n"]]
+    assert {line["verdict"] for line in measured} == {"not comparable"}
+    assert lines["LLaVA-PruMerge", 64]["verdict"] == "not measured"
+    (needed,) = (note for note in killed["notes"] if "Avg. and Rel." in note)
+    assert needed.startswith("Avg. and Rel. of the published table need all splits; not measured")
+    assert needed.endswith(
+        "here: refcoco/val, refcoco/testB, refcoco+/val, refcoco+/testA, refcoco+/testB, "
+        "refcocog/val, refcocog/test."
+    )
     page = (tmp_path / "killed" / "report" / "reproduction.html").read_text()
     assert "not comparable" in page
     assert (tmp_path / "killed" / "report" / "index.html").is_file()
+
+
+@pytest.mark.usefixtures("online")
+def test_large_files_come_from_the_storage_that_the_hub_names(hub, tmp_path):
+    """The hub is asked where a large file is; the storage alone hands it out."""
+    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    large = {file.path: file for file in repository.files if file.path.endswith(".bin")}
+    assert SHARD in large
+    assert len(large) < len(repository.files)
+    url = huggingface_hub.hf_hub_url(repository.name, SHARD, endpoint=hub.url)
+    told = huggingface_hub.get_hf_file_metadata(url, token=False, endpoint=hub.url)
+    assert told.location.startswith(f"{hub.storage}/cdn/{CHECKPOINT}/{SHARD}?")
+    assert (told.etag, told.size) == (large[SHARD].sha256, large[SHARD].size)
+    hub.redirected.clear()
+    folder = fetch(repository, tmp_path, hub.url)
+    assert hub.redirected == [("HEAD", f"{CHECKPOINT}/{name}") for name in large]
+    assert {name for name, _ in hub.asked} == {
+        f"{CHECKPOINT}/{file.path}" for file in repository.files
+    }
+    for name in large:
+        assert (folder / name).read_bytes() == (hub.root / CHECKPOINT / name).read_bytes()
+
+
+@pytest.mark.usefixtures("online")
+def test_a_storage_that_refuses_is_told_as_the_hub_s_refusal(hub, tmp_path, monkeypatch):
+    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    addressed = huggingface_hub.get_hf_file_metadata
+
+    def unsigned(*args, **options):
+        found = addressed(*args, **options)
+        return dataclasses.replace(found, location=found.location.partition("?")[0])
+
+    monkeypatch.setattr("litelvlm.analysis.reproduce.fetch.get_hf_file_metadata", unsigned)
+    with pytest.raises(ConnectionError, match=f"the hub refuses {SHARD} of MBZUAI/GLaMM-RefSeg"):
+        fetch(repository, tmp_path, hub.url)
 
 
 @pytest.mark.usefixtures("online")
@@ -243,7 +287,7 @@ def test_a_pinned_listing_needs_no_network_and_no_network_is_said(
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
     assert main([*COMMAND, "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
-    assert "the same command goes on once there is a connection" in said
+    assert "run the same command again once there is a connection" in said
 
 
 @pytest.mark.usefixtures("online")

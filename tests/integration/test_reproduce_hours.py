@@ -31,7 +31,7 @@ def sizes_of(model):
     image = parts["clip_image"] + parts["sam_encoder"] + parts["projector"]
     return Sizes(
         llama.num_hidden_layers, llama.hidden_size, llama.intermediate_size, other,
-        model_sizes(model), image, parts["mask_decoder"],
+        model_sizes(model, model.n_tokens), image, parts["mask_decoder"],
     )  # fmt: skip
 
 

@@ -346,5 +346,5 @@ def test_classes_that_lack_what_is_needed(llava, monkeypatch):
     with pytest.raises(ValueError, match=r"LlavaModel has no head.*AutoModelForImageTextToText"):
         prune(llava.base_model, "random", 9)
     monkeypatch.setattr(llava, "forward", lambda input_ids: None)
-    with pytest.raises(ValueError, match=r"takes no encoded images.*update transformers"):
+    with pytest.raises(ValueError, match=r"does not accept encoded images.*update transformers"):
         prune(llava, "random", 9)

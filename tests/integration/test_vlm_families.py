@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.vlm_proof import masked_difference, prove
 from litelvlm import get_pruner
-from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.tiny.table import TINY, tiny_prompt, tiny_vlm
 
 NOT_EXACT = {
@@ -19,9 +19,9 @@ VIDEOS = [name for name, family in TINY.items() if family.videos is not None]
 
 
 def test_every_family_has_a_tiny_model():
-    assert set(TINY) == set(FAMILIES)
+    assert set(TINY) == set(VLM_FAMILIES)
     assert len(set(TINY) - set(NOT_EXACT)) >= 20
-    assert {name for name, family in FAMILIES.items() if family.videos} == set(VIDEOS)
+    assert {name for name, family in VLM_FAMILIES.items() if family.videos} == set(VIDEOS)
 
 
 @pytest.mark.parametrize("name", [name for name in TINY if name not in NOT_EXACT])

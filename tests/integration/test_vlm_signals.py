@@ -5,12 +5,12 @@ import torch
 
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.encoding import encode
-from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
 from litelvlm.models.vlm.tower.find import TOWERS, attention_modules, source_block, tower_watched
 from litelvlm.models.vlm.tower.watch import WATCHER, Watcher, watch
 
-KNOWN = [name for name, family in FAMILIES.items() if family.patches != "unknown"]
+KNOWN = [name for name, family in VLM_FAMILIES.items() if family.patches != "unknown"]
 
 
 def tower_of(model):
@@ -34,7 +34,7 @@ def test_patches_are_given_to_the_token_that_they_make(name):
     layer = tower.get_submodule(path.rpartition(".")[0])
     mlp = getattr(layer, "mlp", None) or layer.ffn
     plain = features(model, inputs)
-    with tower_watched(model, FAMILIES[name].patches) as signals, torch.no_grad():
+    with tower_watched(model, VLM_FAMILIES[name].patches) as signals, torch.no_grad():
         encode(model, inputs)
     found = signals()
     length = sum(call.key.shape[2] for call in found.source)

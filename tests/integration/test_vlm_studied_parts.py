@@ -189,7 +189,7 @@ def test_an_image_processor_is_repeated_or_refused():
     for change, words in (
         ({"resample": 1}, "resample .* is neither bicubic"),
         ({"do_normalize": False}, "do_normalize is off"),
-        ({"do_center_crop": False}, "a picture is no square"),
+        ({"do_center_crop": False}, "a picture is not a square"),
         ({"rescale_factor": 1 / 127.5}, "rescale_factor .* is not 1/255"),
         ({"size": {"shortest_edge": 200}}, "size .* is not the 168 pixels"),
         ({"crop_size": {"height": 100, "width": 168}}, "crop_size .* is not the 168 pixels"),

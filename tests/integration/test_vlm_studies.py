@@ -10,7 +10,7 @@ import torch
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.runs.engine import CODE, prepare
 from litelvlm.analysis.runs.parts import read_rows
@@ -328,7 +328,8 @@ def test_the_bench_times_the_language_model(kind, models, data, tmp_path):
 
 def test_studies_that_need_masks_name_those_that_do_not(models, data, tmp_path):
     qwen = models["qwen2_5_vl"]
-    with pytest.raises(ValueError, match=r"answers with masks.*reversal, importance, faithfulness"):
+    able = "reversal, emergence, importance, faithfulness"
+    with pytest.raises(ValueError, match=f"answers with masks.*{able}"):
         run_study("sweep", qwen, data, tmp_path)
     with pytest.raises(ValueError, match="study sink needs a model with both towers of CLIP"):
         run_study("sink", qwen, data, tmp_path)
@@ -342,7 +343,7 @@ def test_a_study_of_clip_alone_reads_llava(models, data, tmp_path):
 
 
 def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
-    verb = Study(
+    verb = StudyVerb(
         names=("reversal",),
         model=f"vlm:{folders['qwen2_5_vl']}",
         device="cpu",
@@ -428,7 +429,7 @@ def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path)
 
 def test_every_study_is_asked_by_the_models_that_its_seam_names(models):
     able = {name: set(studies_for(model)) for name, model in models.items()}
-    masks = {"sweep", "ablations", "quantisation", "emergence", "sink_causal"}
+    masks = {"sweep", "ablations", "quantisation", "sink_causal"}
     towers = {"mechanism", "sink"}
     assert able["llava"] == {*STUDIES, BENCH} - masks
     assert able["qwen2_5_vl"] == {*STUDIES, BENCH} - masks - towers

@@ -19,7 +19,7 @@ from litelvlm.analysis.lmms.__main__ import TASK_FILES
 from litelvlm.analysis.lmms.models import LmmsGlamm, LmmsVlm
 from litelvlm.analysis.studies.understanding import evaluate_questions
 from litelvlm.data.understanding.tasks import load_questions
-from litelvlm.models.vlm.asking import load_asked_vlm
+from litelvlm.models.vlm.answering import load_answering_vlm
 
 IMAGES = 3
 CONDITIONS = {"unpruned": (None, None), "pruned": ("litelvlm", 16)}
@@ -95,7 +95,7 @@ def test_answers_equal_our_evaluator(manager, monkeypatch, tmp_path, task, condi
     assert task != "pope" or groups == {"random", "popular", "adversarial"}
     monkeypatch.setattr(answers, "open_questions", lambda name: {task: few}[name])
     found = evaluate_questions(
-        load_asked_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,), out=tmp_path,
+        load_answering_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,), out=tmp_path,
         blank=False,
     )  # fmt: skip
     ours = found.rows[found.rows["method"] == (pruner or "none")]

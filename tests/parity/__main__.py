@@ -36,7 +36,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     found = [name for name in FOLDERS if (args.fixtures / name).is_dir()]
     if not found:
-        parser.error(f"{args.fixtures} holds none of the folders {', '.join(FOLDERS)}")
+        parser.error(f"{args.fixtures} contains none of the folders {', '.join(FOLDERS)}")
     failed = []
     for name in found:
         out = args.out / name

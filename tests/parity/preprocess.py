@@ -28,7 +28,7 @@ def compute(fixtures: Path, out: Path) -> None:
     for name, path, clip_side, sam_side in pictures(fixtures):
         with failures.of(f"the picture {name}"):
             if path is None:
-                raise FileNotFoundError(f"{fixtures} holds no picture {name}")
+                raise FileNotFoundError(f"{fixtures} does not contain the picture {name}")
             image = open_image(path)
             square, (height, width) = sam_pixel_values(image, sam_side)
             resized = torch.from_numpy(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from litelvlm import load_refer
 from litelvlm.data.annotations import RefDataError
-from litelvlm.data.layout import FAMILIES
+from litelvlm.data.layout import REF_FAMILIES
 from litelvlm.data.refer import ReferDataset
 from tests.parity.failures import Failures
 from tests.parity.recorded import matched
@@ -66,7 +66,7 @@ def present(fixtures: Path) -> Iterator[tuple[str, Decode]]:
 
     Images are numbered by ascending image id.
     """
-    for name, family in FAMILIES.items():
+    for name, family in REF_FAMILIES.items():
         folder = fixtures / "Refer_Segm" / name
         if not folder.is_dir():
             continue

@@ -8,7 +8,7 @@ named object low.
 """
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
-from litelvlm.models.glamm.prompting.prompts import conversation, question
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, question
 from litelvlm.pruning import Cues, VitView
 
 GRID, PATCH = (12, 12), 14
@@ -59,6 +59,7 @@ class PlantedSample:
 
 class PlantedData(list):
     name, split, split_by, digest = "planted", "val", "none", "0" * 64
+    categories = MappingProxyType({})
 
 
 def clustered(rng, n_images=40, per_image=4, between=1.0, within=0.5):
@@ -263,14 +264,14 @@ class PlantedBlocks(VitView):
 
     n_blocks = 1
 
-    def __init__(self, clip):
-        self.states = clip.states[0][0]
+    def __init__(self, clip, grid):
+        self.states, self.grid = clip.states[0][0], grid
 
     def embed(self):
         return self.states
 
     def embed_at(self, shape):
-        patches = self.states[1:].T.unflatten(1, GRID)
+        patches = self.states[1:].T.unflatten(1, self.grid)
         small = nn.functional.adaptive_avg_pool2d(patches, shape).flatten(1).T
         return torch.cat([self.states[:1], small])
 
@@ -285,6 +286,7 @@ class PlantedModel(GroundingModel):
     """Predicts the named object's patches as far as their tokens were kept."""
 
     family, name, digest, n_layers = "planted", "planted", "f" * 64, 1
+    n_questions, n_answers = len(QUESTIONS), len(ANSWERS)
 
     def __init__(self, signal="instance", noise=0.05, pull=0.0):
         clip = PlantedClip(SimpleNamespace(kind="planted"))
@@ -308,6 +310,9 @@ class PlantedModel(GroundingModel):
     def conversation(self, expressions, question_index=0, answer_index=0):
         return conversation(expressions, question_index, answer_index)
 
+    def last_layer_embeds(self, state):
+        return self.tower.project(state.clip.last_hidden_state[:, 1:])[0]
+
     def cues(self, state, conversation, coverage=None, key=0):
         sources = {
             "patch_tokens": state.clip.patch_tokens[0],
@@ -326,20 +331,22 @@ class PlantedModel(GroundingModel):
             "block_importance": named,
         }
         sources |= {"llm_gradient": named[:, None].expand(n, d), "projected": torch.ones(n, d)}
-        return Cues(sources, GRID, key, vit=lambda: PlantedBlocks(state.clip))
+        return Cues(
+            sources, state.view.grid, key, vit=lambda: PlantedBlocks(state.clip, state.view.grid)
+        )
 
     def ground(self, states, conversations, selections):
         self.batches.append([None if s is None else len(s.indices) for s in selections])
         return [self.one(*entry) for entry in zip(states, conversations, selections, strict=True)]
 
     def one(self, state, conversation, selection):
-        kept = torch.ones(GRID[0] * GRID[1], dtype=torch.bool)
+        kept = torch.ones(state.view.n_tokens, dtype=torch.bool)
         if selection is not None:
             kept = torch.isin(torch.arange(len(kept)), selection.indices)
         masks = []
         for expression in conversation.expressions:
             code = next(code for code, name in enumerate(NAMES) if name in expression)
-            patches = (state.codes == code) & kept.reshape(GRID).numpy()
+            patches = (state.codes == code) & kept.reshape(state.view.grid).numpy()
             masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
         logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
         n = len(masks)

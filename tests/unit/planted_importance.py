@@ -14,17 +14,29 @@ from scipy.ndimage import gaussian_filter
 
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.signals.clip_scores import REVERSED, SCORES
+from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.stats.faithfulness import curve_points, eraser_counts
 from litelvlm.analysis.studies import faithfulness, importance
-from litelvlm.analysis.studies.faithfulness.rows import MOVED
+from litelvlm.analysis.studies.faithfulness.rows import MOVED_LEADS
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 from litelvlm.models.glamm.attribution.targets import TARGETS
 
 N = GRID[0] * GRID[1]
 BUDGETS = (48, 32, 16, 8)
+SCORES = (
+    REVERSED,
+    "cosine_low_similarity",
+    "context",
+    "cls_attention",
+    "value_norm",
+    "state_norm",
+    "cls_cosine",
+    "centre_distance",
+    "random",
+    "coverage",
+)
 RANKINGS = (
     REVERSED,
     "high_similarity",
@@ -32,7 +44,7 @@ RANKINGS = (
     "coverage",
     "attention_middle",
     "leave_one_out",
-    MOVED,
+    MOVED_LEADS[REVERSED],
 )
 
 

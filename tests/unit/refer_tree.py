@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from litelvlm.data.layout import FAMILIES
+from litelvlm.data.layout import REF_FAMILIES
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "parity" / "refer"
 SQUARE = [[1, 1, 4, 1, 4, 4, 1, 4]]
@@ -23,7 +23,7 @@ def make_tree(
     """A small tree; annotations default to one square of id 1 on image 7."""
     base = root / "Refer_Segm"
     (base / dataset).mkdir(parents=True, exist_ok=True)
-    folder = base / FAMILIES[dataset].images
+    folder = base / REF_FAMILIES[dataset].images
     folder.mkdir(parents=True, exist_ok=True)
     images = [{"file_name": f"{image['id']}.png", **image} for image in images]
     for image in images:

@@ -343,7 +343,7 @@ def test_what_rounding_changes_is_measured(rows, done):
     # float32 takes 2.
     patches = torch.tensor([[1.002], [1.001], [1.0], [3.0]])
     cues = Cues.from_tensors(patch_embeds=patches, text_embeds=torch.ones(1, 1), **CONTEXT)
-    assert rounding(cues, (1, 3)) == {
+    assert rounding(cues, {1: 1, 3: 3}) == {
         "ties_float32": 0,
         "ties_bfloat16": 0.75,
         "jaccard_1": 0,

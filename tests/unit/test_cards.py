@@ -108,7 +108,7 @@ def test_every_change_by_hand_is_noticed(card, tmp_path):
         )  # fmt: skip
         target = tmp_path / "edited.json"
         target.write_text(json.dumps(edited))
-        with pytest.raises(ValueError, match="is no valid card"):
+        with pytest.raises(ValueError, match="is not a valid card"):
             read_card(target)
 
 
@@ -192,11 +192,11 @@ def test_scores_out_of_bounds_are_refused():
 
 def test_what_is_no_card_is_refused_with_its_reason(tmp_path):
     for content, message in (
-        (b"", "is no card"),
-        (b"[" * 100_000, "is no card"),
+        (b"", "is not a card"),
+        (b"[" * 100_000, "is not a card"),
         (b'{"form": 1, "form": 1}', "stands twice"),
-        (b'{"form": NaN}', "no number of JSON"),
-        (b"\xff\xfe", "is no card"),
+        (b'{"form": NaN}', "not a number that JSON allows"),
+        (b"\xff\xfe", "is not a card"),
         (b" " * (MAX_BYTES + 1), "has 4,000,001 bytes"),
     ):
         path = tmp_path / "bad.json"

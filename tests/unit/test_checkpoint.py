@@ -227,7 +227,7 @@ def test_tables_that_are_not_flat_are_refused(tmp_path):
 
 
 def test_incomplete_folders_are_named(tmp_path, tensors):
-    with pytest.raises(FileNotFoundError, match="holds no weights"):
+    with pytest.raises(FileNotFoundError, match="does not contain weights"):
         shard_paths(tmp_path)
     write_bin_shards(tmp_path, tensors)
     (tmp_path / "pytorch_model-00001-of-00002.bin").unlink()

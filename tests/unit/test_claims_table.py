@@ -5,9 +5,9 @@ from pathlib import Path
 
 from litelvlm.analysis.api import read_summary
 from litelvlm.analysis.pages.claims_table import filled, verdicts_of
-from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.studies.ablations import claims as ablations
 from litelvlm.analysis.studies.ablations import official
+from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ablations.md").read_text(encoding="utf-8")

@@ -17,12 +17,12 @@ from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment_text import as_text
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work import study as work_of_study
 from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.runs.formatting import number
-from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import BY_NAME, STUDIES
+from litelvlm.analysis.studies.confirmatory import confirmatory
 from litelvlm.data.mask_files import numbered
 from litelvlm.figures import FIGURES
 from tests.warm import run_python
@@ -93,7 +93,7 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
         (["PICTURE"], "an expression is missing"),
         (["FOLDER", "a circle"], "is a folder; name one picture inside it"),
         (["PICTURE", "a circle", "--compare"], "--compare needs a --pruner and a --budget"),
-        (["PICTURE", "a circle", "--out", "/proc/mask.png"], "/proc takes no files"),
+        (["PICTURE", "a circle", "--out", "/proc/mask.png"], "/proc does not accept files"),
         (["PICTURE", "a circle", "  "], "an expression is empty"),
         (["PICTURE", "a circle", "--pruner", "random", "--budget", "0"], "budget 0"),
         (["PICTURE", "a circle", "--pruner", "random"], "needs a --budget"),
@@ -190,7 +190,7 @@ def test_study_all_gives_each_study_the_options_it_has():
 
 @pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])
 def test_an_option_that_one_of_the_chosen_studies_has_is_taken(names):
-    study = Study(names=names, methods=("random",))
+    study = StudyVerb(names=names, methods=("random",))
     configs = {name: configure(study, name) for name in study.chosen()}
     assert [method.name for method in configs["sweep"].methods] == ["random"]
     assert "methods" not in type(configs["reversal"]).model_fields
@@ -232,7 +232,7 @@ def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeyp
 
 
 def test_studies_run_in_the_order_of_the_table_and_once():
-    assert Study(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
+    assert StudyVerb(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
 
 
 def test_several_masks_get_numbered_files(tmp_path):
@@ -405,8 +405,8 @@ class Failing(Common):
         (
             OSError(28, "No space left on device", "rows"),
             1,
-            "litelvlm: No space left on device: rows; what was finished is kept, and the same "
-            "command goes on once there is room\n",
+            "litelvlm: No space left on device: rows; what was finished is kept; make room "
+            "and run the same command again\n",
         ),
         (RuntimeError("no sample succeeded"), 1, "litelvlm: no sample succeeded\n"),
     ],

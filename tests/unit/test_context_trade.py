@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.studies.understanding.trade import (
+from benchmarks.trade.picture import context_trade
+from benchmarks.trade.scores import (
     FEWEST,
     SIDES,
     answer_columns,
@@ -14,7 +15,6 @@ from litelvlm.analysis.studies.understanding.trade import (
     trade_of,
 )
 from litelvlm.figures import style
-from litelvlm.figures.pictures.context_trade import context_trade
 
 SHARES, BUDGETS = [0.0, 0.5, 0.9], [16, 8]
 

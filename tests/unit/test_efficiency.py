@@ -17,7 +17,6 @@ from litelvlm.analysis.studies.efficiency.timing import (
     decode_time,
     gpu_state,
     median_ratio,
-    timed,
 )
 from litelvlm.figures import FIGURES
 from litelvlm.figures.efficiency import (
@@ -27,6 +26,7 @@ from litelvlm.figures.efficiency import (
     prefill_ratios,
     timed_part,
 )
+from litelvlm.models.timed import timed
 
 
 def timings(method, k, whole, llm, rounds=5):

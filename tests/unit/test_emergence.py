@@ -9,11 +9,15 @@ import torch
 
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.signals.text_sinks import effective_rank
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
+from litelvlm.analysis.stats.significance import benjamini_hochberg
+from litelvlm.analysis.stats.trainings import t_p_value
 from litelvlm.analysis.studies.emergence import outcomes
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
+from litelvlm.analysis.studies.emergence.claims.trainings import training_claim
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
 from litelvlm.analysis.studies.emergence.interactions import interactions_table
@@ -22,7 +26,6 @@ from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajecto
 from litelvlm.analysis.studies.emergence.rows import Config, training_rows
 from litelvlm.analysis.studies.emergence.scenes import Referent, Texts
 from litelvlm.analysis.studies.emergence.tables import make_tables
-from litelvlm.analysis.studies.emergence.training_claims import training_claim
 from litelvlm.embedded.family.design import members
 
 CONFIG = Config()
@@ -116,7 +119,9 @@ def test_planted_effects_are_found_and_the_others_are_not(planted):
     assert len(others) == 10
     silent = set(others) - {"A.sink.uninformative", "B.reversal.scope"}
     assert all(claims[id].verdict != "supported" for id in silent)
-    assert claims["base.reversal.B"].verdict == "supported"
+    assert claims["base.reversal.B.cls"].verdict == "supported"
+    assert claims["base.reversal.B.mean"].verdict == "supported"
+    assert claims["base.reversal.B.cls"].n == 32
     assert claims["sink.causes"].verdict == "not supported"
     assert claims["sink.causes"].estimate == pytest.approx(0.0)
     assert claims["sink.added"].verdict == "not supported"
@@ -154,8 +159,9 @@ def test_a_family_without_effects_supports_nothing():
         sink=lambda m, rng: rng.normal(0, 0.2), reversal=lambda m, rng: rng.normal(0, 0.2)
     )
     claims = make_claims(rows, CONFIG)
-    settled = [claim for claim in claims if claim.id != "together" and claim.id[:4] != "sink"]
-    assert len(settled) == 13
+    linked = ("together", "mediator", "sink")
+    settled = [claim for claim in claims if claim.id.split(".")[0] not in linked]
+    assert len(settled) == 14
     assert [claim.id for claim in settled if claim.verdict == "supported"] == []
 
 
@@ -203,7 +209,7 @@ def made_sinks(change, sink=2.0, found=0.95):
 @pytest.mark.parametrize(
     ("change", "verdict", "words"),
     [
-        (0.2, "supported", "so this is a lead"),
+        (0.2, "supported", "have a stronger reversal that follows the text."),
         (-0.2, "not supported", "Towers trained to have a sink have no stronger reversal."),
     ],
 )
@@ -218,7 +224,8 @@ def test_what_a_sink_made_in_training_does_is_paired_by_seed(change, verdict, wo
     assert by_id["sink.added"].excluded == {"made a sink on purpose": 10}
     assert by_id["sink.added"].n == 10
     assert by_id["sink.added"].verdict == "supported"
-    assert made.method == "95% t interval over 10 trainings and 4 categories"
+    interval = "95% t interval over 10 trainings and 4 categories"
+    assert made.method == f"{interval}; two looks, so p must be at most 0.0294 (Pocock)"
 
 
 def test_a_made_sink_is_judged_over_categories_too():
@@ -255,7 +262,8 @@ def test_the_interval_of_the_base_is_over_trainings_and_categories():
         ]
     )
     claim = {c.id: c for c in make_claims(rows, CONFIG)}["base.reversal.C"]
-    assert claim.method == "95% t interval over 10 trainings and 4 categories"
+    interval = "95% t interval over 10 trainings and 4 categories"
+    assert claim.method == f"{interval}; two looks, so p must be at most 0.0294 (Pocock)"
     table = make_tables(rows, CONFIG.gate)["crossed"].set_index("cell")
     by_seed = [
         outcomes.category_table(part)["true"] - outcomes.category_table(part)["absent"]
@@ -300,8 +308,9 @@ def test_trainings_that_did_not_learn_do_not_count_in_claims_about_reversal():
         for row in measured(m, 0.0, 0.5 if i % 2 else -9.0, found=0.9 if i % 2 else 0.5, rng=rng)
     ]
     claims = {claim.id: claim for claim in make_claims(pd.DataFrame(rows), CONFIG)}
-    assert claims["base.reversal.B"].estimate == pytest.approx(0.5)
-    assert claims["base.reversal.B"].excluded == {"did not learn to find categories": 8}
+    own = [claims[f"base.reversal.B.{pooling}"] for pooling in ("cls", "mean")]
+    assert [claim.estimate for claim in own] == pytest.approx([0.5, 0.5], abs=0.1)
+    assert sum(c.excluded["did not learn to find categories"] for c in own) == 8
     # Half a block has more of some conditions than of others.
     part = pd.DataFrame([row for row in rows if row["cell"] != "categories"])
     assert not [claim for claim in make_claims(part, CONFIG) if claim.id.startswith("base.")]
@@ -365,10 +374,12 @@ def test_a_training_that_two_stages_share_counts_once_where_trainings_are_pooled
     numbers[base.name] = numbers[shared.name]
     rows = [r for m in (*block, base) for r in measured(m, *numbers[m.name], no_sos=0.0)]
     claims = {claim.id: claim for claim in make_claims(pd.DataFrame(rows), CONFIG)}
-    assert (claims["together"].n, claims["sink.causes"].n) == (16, 16)
+    assert (claims["together.cells"].n, claims["sink.causes"].n) == (16, 16)
     other = next(m for m in members(("C",)) if (m.cell, m.seed) == ("base", 4))
     more = pd.DataFrame([*rows, *measured(other, 0.1, 0.2, no_sos=0.0)])
-    assert {c.id: c for c in make_claims(more, CONFIG)}["together"].n == 17
+    claims = {c.id: c for c in make_claims(more, CONFIG)}
+    # The fifth seed of the base joins the condition that both stages have.
+    assert (claims["together.cells"].n, claims["sink.causes"].n) == (16, 17)
 
 
 def test_outcomes_by_hand():
@@ -406,6 +417,84 @@ def test_verdicts_of_trainings(low, high, p, two_sided, n, expected):
     assert claim.sample == f"{n} trainings"
 
 
+def test_a_second_look_asks_for_a_smaller_p_value():
+    estimate = Estimate(0.2, 0.01, 0.4, 10, 10, "t")
+    verdicts = [
+        training_claim("x", "X.", estimate, "0", p, two_looks=twice).verdict
+        for p, twice in ((0.04, False), (0.04, True), (0.029, True))
+    ]
+    assert verdicts == ["supported", "undetermined", "supported"]
+    below = Estimate(-0.2, -0.4, -0.01, 10, 10, "t")
+    assert training_claim("x", "X.", below, "0", 0.04, two_looks=True).verdict == "undetermined"
+    claim = training_claim("x", "X.", estimate, "0", 0.04, two_looks=True)
+    assert "10 trainings with p = 0.04 are not enough" in undetermined_reason(claim)
+
+
+def test_what_conditions_share_is_no_link_of_trainings():
+    """Captions of one object lower the sink and raise the reversal; seeds link nothing."""
+    rng = np.random.default_rng(2)
+    rows = family(
+        sink=lambda m, rng_: -1.0 * (m.factors.scope == "object") + rng.normal(0, 0.1),
+        reversal=lambda m, rng_: 0.5 * (m.factors.scope == "object") + rng.normal(0, 0.1),
+        stages=("B",),
+    )
+    claims = {claim.id: claim for claim in make_claims(rows, CONFIG)}
+    apart, means = claims["together"], claims["together.cells"]
+    assert (means.verdict, means.unit, means.n) == ("not supported", "cells", 16)
+    assert means.estimate < -0.9
+    assert (apart.verdict, apart.unit, apart.n) == ("undetermined", "trainings", 64)
+    assert abs(apart.estimate) < 0.3
+    links = make_tables(rows, CONFIG.gate)["links"].set_index(["second", "trainings", "level"])
+    assert links.loc[("reversal", "all", "stages"), "correlation"] < -0.8
+    assert links.loc[("reversal", "class token, no helper", "between"), "n"] == 8
+    # A condition with a single training says nothing of what seeds do.
+    fewer = rows[(rows["cell"] != "scope") | (rows["seed"] == 0)]
+    claims = {claim.id: claim for claim in make_claims(fewer, CONFIG)}
+    assert claims["together"].n == 60
+
+
+def test_a_changed_condition_needs_five_trainings_for_a_verdict():
+    shifts = {"base": 0.0, "helper-1.0": -0.9, "helper-0.3_helper_from-0.25": -0.6}
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame(
+        [
+            row
+            for member in members(("C",))
+            if member.cell in shifts
+            for row in measured(member, 0.0, shifts[member.cell] + rng.normal(0, 0.05))
+        ]
+    )
+    claims = {claim.id: claim for claim in make_claims(rows, CONFIG)}
+    few, more = claims["C.reversal.helper-1.0"], claims["C.reversal.helper-0.3_helper_from-0.25"]
+    assert (few.verdict, few.n) == ("undetermined", 3)
+    assert few.high < 0
+    assert "3 trainings" in undetermined_reason(few)
+    assert (more.verdict, more.n) == ("supported", 5)
+    assert "helper 0.3 instead of 0.0 and helper from 0.25 instead of 0.0" in more.statement
+    assert more.low_categories <= more.low < more.high <= more.high_categories
+    own = [claim for id, claim in claims.items() if id.startswith("C.")]
+    assert len(own) == 6
+    tested = [t_p_value(values) for values in by_hand(rows)]
+    assert sorted(claim.p_value for claim in own if ".reversal." in claim.id) == pytest.approx(
+        sorted(benjamini_hochberg(np.array([*tested, *tested, 1.0, 1.0]))[:2])
+    )
+    assert "of 6" in interpret(list(claims.values())).lower()
+
+
+def by_hand(rows):
+    """Changes of the difference by cell and seed, from rows alone."""
+    final = rows[rows["final"] & (rows["measure"] == "reversal") & (rows["category"] == "")]
+    final = final[final["layer"] == -2].pivot(
+        index=["cell", "seed"], columns="text", values="value"
+    )
+    difference = (final["true"] - final["absent"]).unstack("cell")
+    return [
+        (difference[cell] - difference["base"]).dropna().to_numpy()
+        for cell in difference
+        if cell != "base"
+    ]
+
+
 def test_reversal_of_planted_tokens():
     # Two tokens in object 0, two in object 1, four on the ground; three categories, one axis each.
     covered = np.array([[1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0]], dtype=float)
@@ -423,6 +512,12 @@ def test_reversal_of_planted_tokens():
     assert index["true"] == pytest.approx(0.0)  # +1 and -1
     by_category = [row["value"] for row in rows if row["category"] and row["text"] == "true"]
     assert sorted(by_category) == [-1.0, 1.0]
+    edited = Texts(axes[:3], axes[:3], axes[:3], axes[:3], -axes[:3], axes[3], axes[3])
+    more = list(reversal_rows(tokens, found, edited, -2, names))
+    kept = {(row["text"], row["category"]): row["value"] for row in more}
+    for text, expected in (("no sos", (1.0, -1.0)), ("more sos", (-1.0, 1.0))):
+        assert (kept[text, "dog"], kept[text, "cat"]) == expected
+        assert kept[f"{text} absent", "dog"] == 0.0
     assert index["absent"] == 0.0  # all tokens tie
     assert index["mean"] == pytest.approx((1 * 4 + 0.5 * 2) / 6 * 2 - 1)
     # Text 0 on object 1: its tokens tie with the ground and lie above object 0's.

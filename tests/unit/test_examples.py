@@ -13,11 +13,11 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.study import run_one
 from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.told.watching import nobody
+from litelvlm.analysis.runs.messages.events import nobody
 from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.studies.chosen import successes_and_failures
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
@@ -36,6 +36,7 @@ from litelvlm.figures.files import write_figures
 from litelvlm.figures.pictures.examples import draw_examples, page_grid
 from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.figures.style import PAGE, new_figure
+from litelvlm.models.base import tower_view
 from litelvlm.pruning import Selection
 
 
@@ -95,17 +96,17 @@ def test_kept_tokens_are_drawn_where_they_look():
     # never seen
     tower = Mock(spec=Tower, grid=(2, 2), image_size=4, preprocessing=Preprocessing())
     column = [[np.nan] * 4, [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [np.nan] * 4]
-    np.testing.assert_array_equal(kept_pixels([1, 2], tower, height=6, width=4), column)
+    np.testing.assert_array_equal(kept_pixels([1, 2], tower_view(tower, 6, 4), 6, 4), column)
     # squashed into the square, each token looks at 3 x 2 pixels of it
     tower.preprocessing = Preprocessing(resize="squash")
     np.testing.assert_array_equal(
-        kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
+        kept_pixels([1, 2], tower_view(tower, 6, 4), 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
     # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of
     # them in the picture
     tower = Mock(spec=Tower, grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
     np.testing.assert_array_equal(
-        kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
+        kept_pixels([1, 2], tower_view(tower, 6, 4), 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
     assert token_box(tower.preprocessing.crop(6, 4, 6), (2, 2)) == [0, -1 / 4, 1, 5 / 4]
 
@@ -250,7 +251,7 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    verb = Study(names=("sweep",), out=tmp_path)
+    verb = StudyVerb(names=("sweep",), out=tmp_path)
     run = run_one(verb, "sweep", model, data, config, Shard(), nobody, Processes(1))
     assert (run / FILE).is_file() == drawn
     table = read_summary(run).table("scores")

@@ -5,6 +5,7 @@ import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
 from litelvlm.analysis.api import read_rows, read_summary
+from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,
@@ -16,7 +17,7 @@ from litelvlm.analysis.stats.faithfulness import (
     square_removals,
 )
 from litelvlm.analysis.studies import faithfulness
-from litelvlm.analysis.studies.faithfulness.rows import MOVED
+from litelvlm.analysis.studies.faithfulness.rows import MOVED_LEADS
 
 
 def test_the_first_tokens_of_an_order():
@@ -101,7 +102,7 @@ def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
     # The same area as the order moved round the grid, which is as smooth: smoothness is all there
     # is.
     areas = rows["metric"] == "deletion_auc"
-    rows.loc[areas & (rows["ranking"] == MOVED), "value"] -= 0.6
+    rows.loc[areas & (rows["ranking"] == MOVED_LEADS[REVERSED]), "value"] -= 0.6
     claims = {claim.id: claim for claim in faithfulness.make_claims(rows)}
     assert claims["F.deletion.random"].verdict == "supported"
     assert claims["F.deletion.moved"].estimate == pytest.approx(0, abs=0.01)

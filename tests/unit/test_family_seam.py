@@ -1,11 +1,15 @@
 """What every model family shares: the view of an image, conversations, grounders."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 from planted import GRID, PATCH, SIZE, PlantedModel, planted_data
 
+from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.clip.geometry import coverage, crop_box, visible_fraction
+from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.models.base import GroundingModel, ImageView, Request, TowerModel, VisualState
 from litelvlm.pruning import Selection
 
@@ -62,5 +66,25 @@ def test_a_family_whose_language_model_cannot_be_read_says_so():
     model = PlantedModel()
     conversation = model.conversation(["ball"])
     state = model.encode_image(planted_data(1)[0].image())
-    with pytest.raises(ValueError, match=r"of family 'planted' does not show.*'glamm'"):
+    with pytest.raises(ValueError, match=r"of family 'planted' does not show; .* can be read"):
         model.query_conversation(state, conversation)
+
+
+def test_a_run_names_the_attention_kernels_that_the_model_says():
+    model = PlantedModel()
+    assert model_identity(model)["attention"] == "clip=unknown"
+    assert model_identity(model)["family"] == "other"
+    assert not has_miniature_sizes(model.clip_tower)
+
+    class Spoken(PlantedModel):
+        attention_kernels: ClassVar = {"clip": "sdpa", "decoder": "eager"}
+
+    assert model_identity(Spoken())["attention"] == "clip=sdpa, decoder=eager"
+
+
+def test_a_family_whose_states_lack_the_last_layer_says_so():
+    model = PlantedModel()
+    state = model.encode_image(planted_data(1)[0].image())
+    assert model.last_layer_embeds(state).shape[0] == len(state.tokens)
+    with pytest.raises(ValueError, match="'planted' of family 'planted' do not keep; leave out"):
+        GroundingModel.last_layer_embeds(model, state)

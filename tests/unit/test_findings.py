@@ -11,10 +11,10 @@ from litelvlm.analysis.cli.text import claim_text, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.pages.report.opening import lead_claim
 from litelvlm.analysis.runs.claims import make_claim, null_claim
+from litelvlm.analysis.runs.messages.events import Event
+from litelvlm.analysis.runs.messages.reasons import reasons_sentence, undetermined_reason
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import Summary
-from litelvlm.analysis.runs.told.reasons import reasons_sentence, undetermined_reason
-from litelvlm.analysis.runs.told.watching import Event
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 from litelvlm.analysis.stats.crossed import Crossed
 

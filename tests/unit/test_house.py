@@ -1,17 +1,25 @@
 """The rooms of the house: few files in each, imports one way, no circle, nothing hidden."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
 import pytest
 
+from litelvlm.analysis.studies import EVERY_STUDY
+
 ROOT = Path(__file__).parents[2]
 TOPS = ("litelvlm", "analysis", "figures")
-ROOMS = (
-    "stats", "runs", "inputs", "signals", "studies", "lmms", "cards", "reproduce", "pages", "cli"
-)  # fmt: skip
+PAGE = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+ROWS = re.findall(
+    r"^\| `([\w/]+)/` \| .* \| ([^|]+) \|$",
+    PAGE[PAGE.index("## Rooms") : PAGE.index("### Before and after")],
+    re.MULTILINE,
+)
+"""Folder and last column of the page's two tables of rooms, from the top down."""
+ROOMS = [name.removeprefix("analysis/") for name, _ in ROWS if name.startswith("analysis/")][::-1]
 """Rooms of ``analysis``; each may import from those before it and from itself."""
 FLOORS = {
     "litelvlm.arrays": 0, "litelvlm.names": 0, "litelvlm.number_types": 0, "litelvlm.hub_ids": 0,
@@ -23,10 +31,21 @@ FLOORS = {
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
-    *("attribution", "base", "costs", "families", "files", "image_cache", "requests", "sam2"),
-    *("timed", "view"),
+    *("attribution", "base", "costs", "families", "family", "files", "image_cache", "requests"),
+    *("sam2", "timed", "view"),
 )
+TIED_TO_GLAMM = {
+    # It asks no grounding model: the small CLIPs that it trains read the questions of LiteLVLM's
+    # evaluation, which are GLaMM's.
+    "litelvlm.analysis.studies.emergence.scenes",
+    # Fewer bits are made for the parts of one network, which are counted one by one.
+    "litelvlm.analysis.studies.quantisation.memory",
+    "litelvlm.analysis.studies.quantisation.prepare",
+}
+"""Modules of studies that know GLaMM, and why they must."""
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
+GENERIC = ("stats", "runs", "pages", "cli")
+"""Rooms of ``analysis`` that serve every study alike."""
 TABLE_OF_METHODS = Path("litelvlm/pruning/methods")
 
 
@@ -104,20 +123,109 @@ def test_arrows_point_one_way(imports):
     assert wrong == []
 
 
+def dotted(folder):
+    """Name of the module of a folder or file that the page names."""
+    name = folder.replace("/", ".")
+    places = (f"litelvlm.analysis.{name}", f"litelvlm.{name}", name)
+    return next(place for place in places if place in FILES)
+
+
+def inside(module, places):
+    return any(f"{module}.".startswith(f"{place}.") for place in places)
+
+
+def is_library(module):
+    return not inside(module, ("litelvlm.analysis", "litelvlm.figures"))
+
+
+def test_imports_are_those_that_the_page_allows(imports):
+    allowed = {
+        dotted(folder): {dotted(folder), *map(dotted, re.findall(r"`([\w/]+)`", cell))}
+        for folder, cell in ROWS
+    }
+    shared = {name for name, file in FILES.items() if file.parent == ROOT / "litelvlm"}
+    wrong = []
+    for module, goal, _ in imports:
+        ours = max((name for name in allowed if inside(module, [name])), key=len, default=None)
+        fine = ours is None or goal in shared - {"litelvlm"} or inside(goal, allowed[ours])
+        if inside(module, ["litelvlm.analysis"]):
+            fine |= is_library(goal)
+        if not fine:
+            wrong.append((module, goal))
+    assert wrong == []
+
+
+def test_every_room_of_the_page_is_above_those_that_it_may_import():
+    library = [dotted(folder) for folder, _ in ROWS if folder.startswith("litelvlm/")]
+    others = [dotted(folder) for folder, _ in ROWS if not folder.startswith("litelvlm/")]
+    order = [*others, *library]
+
+    def row(module):
+        """Row of the whole room that holds a module."""
+        return next(place for place, name in enumerate(order) if inside(module, [name]))
+
+    below = {
+        folder: [row(dotted(place)) for place in re.findall(r"`([\w/]+)`", cell)]
+        for folder, cell in ROWS
+    }
+    assert [
+        folder for folder, rows in below.items() if min(rows, default=99) < row(dotted(folder))
+    ] == []
+    assert {folder for folder, rows in below.items() if not rows} == {
+        folder for folder, cell in ROWS if cell.startswith("nothing")
+    }
+    found = {
+        dotted(path.parent.relative_to(ROOT).as_posix())
+        for path in ROOT.glob("litelvlm/*/__init__.py")
+        if not path.parent.is_symlink()
+    }
+    assert {name for name in library if name.count(".") == 1} == found
+
+
+def test_the_readme_names_every_room_of_analysis():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in ROOMS if f"`{name}/`" not in text] == []
+
+
 def test_no_family_imports_another(imports):
     wrong = []
     for module, goal, _ in imports:
         ours, theirs = module.split("."), goal.split(".")
-        inside = ours[1:2] == theirs[1:2] == ["models"] and len(ours) > 3 and len(theirs) > 2
-        if inside and theirs[2] not in (ours[2], *SHARED_BY_FAMILIES):
+        families = ours[1:2] == theirs[1:2] == ["models"] and len(ours) > 3 and len(theirs) > 2
+        if families and theirs[2] not in (ours[2], *SHARED_BY_FAMILIES):
             wrong.append((module, goal))
     assert wrong == []
+
+
+def test_studies_ask_models_through_their_seams(imports):
+    """What a study asks, what it asks about and what it reads are the same for every family."""
+    found = {
+        module
+        for module, goal, _ in imports
+        if room(module) in ("studies", "inputs", "signals")
+        and f"{goal}.".startswith("litelvlm.models.glamm.")
+    }
+    assert found == TIED_TO_GLAMM
 
 
 def test_no_import_is_hidden(imports):
     """Commands and the package's face import late, so that they start fast; nobody else does."""
     late = {(module, goal) for module, goal, top in imports if not top}
     assert {pair for pair in late if pair[0] != "litelvlm" and room(pair[0]) != "cli"} == set()
+
+
+def test_generic_rooms_decide_nothing_by_the_name_of_a_study():
+    """What differs between studies is a field of the study, its story or its figures."""
+    found = [
+        (module, node.lineno, name.value)
+        for module, file in FILES.items()
+        if room(module) in GENERIC
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare | ast.match_case)
+        for name in ast.walk(node)
+        if isinstance(name, ast.Constant) and name.value in EVERY_STUDY
+    ]
+    assert found == []
 
 
 def test_there_is_no_circle(imports):

@@ -168,7 +168,7 @@ def test_bad_files_are_explained(tmp_path):
     ):
         load_refer(folder)
     (folder / "data" / "val-00000-of-00001-abc.parquet").write_bytes(b"PAR1 cut off")
-    with pytest.raises(RefDataError, match="no readable Parquet file"):
+    with pytest.raises(RefDataError, match="not a readable Parquet file"):
         load_refer(folder)
 
 

@@ -103,8 +103,8 @@ def test_a_family_is_adjusted_over_all_its_members_tested_or_not():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"measure": "rj"}, "'rj' is no column of numbers"),
-        ({"measure": "control"}, "'control' is no column of numbers"),
+        ({"measure": "rj"}, "'rj' is not a column of numbers"),
+        ({"measure": "control"}, "'control' is not a column of numbers"),
         ({"where": {"layr": 1}}, "the column 'layr'"),
         ({"where": {"control": "N7"}, "groups": {}}, "no row with a value is left"),
         ({"where": {}, "groups": {}}, "an expression occurs twice"),
@@ -118,7 +118,7 @@ def test_what_the_rows_cannot_answer_is_refused_with_a_reason(changes, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("family: [", "is no YAML file"),
+        ("family: [", "is not a YAML file"),
         ("family: mine", "hypotheses"),
         ("family: mine\nhypotheses: [{id: a, statement: b, study: c, measure: d, nul: 1}]", "nul"),
         (

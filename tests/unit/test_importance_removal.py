@@ -64,7 +64,13 @@ def test_ridge_ranks_additive_tokens_and_shrinks():
     assert np.array_equal(found[:, 0].argsort(), np.arange(12))
     # With a penalty of one mean squared column, an orthogonal design would be halved.
     assert np.polyfit(worth[:, 0], found[:, 0], 1)[0] == pytest.approx(0.52, abs=0.03)
-    unshrunk = ridge_on_masks(lambda present: present @ worth, 12, 4, 2000, rng, penalty=1e-9)
-    np.testing.assert_allclose(unshrunk - unshrunk.mean(), worth, atol=1e-6)
+    # The same solution as least squares on the sets and one more line per token, which asks for 0.
+    seen = []
+    found = ridge_on_masks(lambda present: seen.append(present) or present @ worth, 12, 4, 50, rng)
+    sets = seen[0] - seen[0].mean(0)
+    lines = np.sqrt((sets**2).sum() / 12) * np.eye(12)
+    wanted = np.concatenate([sets @ worth, np.zeros((12, 1))])
+    expected = np.linalg.lstsq(np.concatenate([sets, lines]), wanted)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
     with pytest.raises(ValueError, match="between 1 and 11, got 12"):
         ridge_on_masks(lambda present: present @ worth, 12, 12, 10, rng)

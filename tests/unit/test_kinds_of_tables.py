@@ -19,13 +19,13 @@ from litelvlm.analysis.reproduce.place import Workplace
 from litelvlm.analysis.reproduce.plan import plan_text
 from litelvlm.analysis.reproduce.targets import TARGETS, Target
 from litelvlm.analysis.reproduce.text import notes
-from litelvlm.analysis.reproduce.work import Work
+from litelvlm.analysis.reproduce.work import Workload
 
 ANSWERS = Kind(
     study="understanding",
     options=lambda settings: {"task": "pope", "draws": settings.draws},
     lines=lambda split: (),
-    work=lambda settings, sizes: Work(7, 3, 9e15),
+    work=lambda settings, sizes: Workload(7, 3, 9e15),
     sentence=lambda settings, work: f"{work.images} questions of {splits_in_words(settings)}",
     interval="It counts questions.",
     controls=("uniform",),
@@ -54,7 +54,7 @@ def test_a_planted_kind_answers_for_the_plan_and_the_notes(planted):
     assert "Table planted: Answers\n" in text
     assert "Run: 7 questions of refcoco/val\n" in text
     assert "(9.0 P multiply-adds)" in text
-    assert notes(asked, ()) == ["Beware.", "It counts questions."]
+    assert notes(asked, run.Reproduction()) == ["Beware.", "It counts questions."]
 
 
 def test_a_planted_kind_decides_what_is_refused(planted, tmp_path):
@@ -63,7 +63,9 @@ def test_a_planted_kind_decides_what_is_refused(planted, tmp_path):
     with pytest.raises(ValueError, match="planted times how images are encoded"):
         check_files(cached, planted(replace(ANSWERS, times_encoding=True)))
     carded = Reproduce(table="planted", card=tmp_path / "card.json")
-    with pytest.raises(ValueError, match="--card holds scores of refseg; planted has none"):
+    with pytest.raises(
+        ValueError, match="--card works with the tables refseg, not with planted; leave --card out"
+    ):
         check_files(carded, planted(ANSWERS))
     check_files(carded, planted(replace(ANSWERS, has_scores=True)))
 
@@ -85,7 +87,7 @@ def test_a_planted_kind_decides_what_is_run(planted, monkeypatch, tmp_path, take
     kind = replace(
         ANSWERS, lines=lambda split: tuple(seen.append(split) or ()), takes_part=takes_part
     )
-    (found,) = run.measure(planted(kind), Workplace(tmp_path), None)
+    (found,) = run.measure(planted(kind), Workplace(tmp_path), None).splits
     ((study, part, options),), (split,) = called, seen
     assert study == "understanding"
     own = {name: options[name] for name in ("task", "draws", "budgets", "seed")}
@@ -126,8 +128,10 @@ def test_accuracy_is_compared_only_on_the_published_model_and_split(family, name
     data = Data(range(40))
     data.name = name
     finished = SimpleNamespace(rows=rows, record=record)
-    (line,) = ACCURACY.lines(FinishedSplit(finished, ("refcoco", "testA"), 576, data, None))
+    line, *others = ACCURACY.lines(FinishedSplit(finished, ("refcoco", "testA"), 576, data, None))
+    assert line.method == "litelvlm"
     assert (line.verdict != "not comparable") is comparable
+    assert {other.verdict for other in others} == {"not measured"}
 
 
 def test_the_help_names_every_table(capsys):

@@ -275,6 +275,40 @@ def test_fastv_reads_the_layer_before_and_pyramiddrop_its_own():
     assert (get_pruner("fastv").look_back, get_pruner("pyramiddrop").look_back) == (1, 0)
 
 
+def test_pyramiddrop_ranks_with_the_layer_before_the_drop_as_its_paper():
+    before, own = View(ATTENTION), View(ATTENTION, queries=(6,))
+    paper = get_pruner("pyramiddrop", ranked_at="before")
+    # Token 5 of the layer before prefers place 3.
+    assert paper.look_back == 1
+    assert paper.reduce(before, own, 1).places.tolist() == [3]
+    # No layer comes before layer 0, so no drop can be ranked there.
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        get_pruner("pyramiddrop", layers=(0, 2), ranked_at="before").schedule(60, 144, 4)
+    small = get_pruner("pyramiddrop", preset="matched")
+    least = {
+        ranked: get_pruner("pyramiddrop", preset="matched", ranked_at=ranked).smallest_budget(
+            144, 4
+        )
+        for ranked in ("behind", "before")
+    }
+    assert least["behind"] == small.smallest_budget(144, 4) == 1
+    assert least["before"] > least["behind"]
+
+
+def test_nuwa_drops_by_the_cosine_to_the_mean_text_as_its_paper():
+    # Visual directions in degrees: 0, 90, 60 and 185. The text points at 45 (twice) and 70.
+    angles = torch.deg2rad(torch.tensor([10.0, 0, 90, 60, 185, 45, 70]))
+    states = torch.stack([angles.cos(), angles.sin()], dim=1) * torch.arange(1.0, 8.0)[:, None]
+    view = View(ATTENTION, queries=(5, 6), hidden_states=states)
+    paper = get_pruner("nuwa", drop_by="text_cosine", query_token="mean_text")
+    assert paper.reduce(view, view, 1).places.tolist() == [2]
+    assert paper.reduce(view, view, 2).places.tolist() == [1, 2]
+    assert paper.reduce(view, view, 3).places.tolist() == [0, 1, 2]
+    # The attention of the layer prefers places 0 and 2.
+    assert get_pruner("nuwa").reduce(view, view, 2).places.tolist() == [0, 2]
+    assert (paper.reads, get_pruner("nuwa").reads) == ({"hidden_states"}, {"attention"})
+
+
 def test_dart_by_hand():
     # L1 norms 9, then 1 3 2 1 for visual tokens, 4 and 5 for text: pivots are place 1 and token 6.
     keys = torch.tensor([[9.0, 0.0], [1, 0], [-3, 0], [1, -1], [0, 1], [2, 2], [0, 5]])

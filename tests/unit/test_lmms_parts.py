@@ -128,7 +128,7 @@ def test_options_that_change_nothing_here_are_named_once(caplog):
         check_mask_options({"repetition_penalty": 1.1, "until": ["x"], "max_new_tokens": 4})
     told = [record.getMessage() for record in caplog.records]
     assert told == [
-        "a request names no max_new_tokens; its answer ends after 16 tokens",
+        "a request does not set max_new_tokens; its answer ends after 16 tokens",
         "the generation option image_aspect_ratio='original' is not known here and is left out",
         "the generation option repetition_penalty=1.1 does not apply to a mask",
     ]

@@ -11,7 +11,7 @@ from litelvlm.analysis.cli.work.methods_table import method_rows
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import BENCH, QUESTIONS, STUDIES
 from litelvlm.analysis.studies.table import get_study
-from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.measured import measured_differences
 from litelvlm.pruning import registry
 
@@ -163,7 +163,7 @@ def test_families_are_listed_with_their_measured_differences(capsys):
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split()[:3] == ["family", "input", "handed"]
     stored = measured_differences()
-    assert list(stored) == list(FAMILIES)
+    assert list(stored) == list(VLM_FAMILIES)
     rows = [line.split() for line in lines]
     assert [(row[0], row[1]) for row in rows] == [
         (name, kind) for name, proofs in stored.items() for kind in proofs

@@ -98,7 +98,8 @@ def test_the_page_is_made_from_the_run(folder):
     assert lines["mask_oracle"][2] == "true mask"
     assert "means over 2 draws" in page
     assert page.startswith(
-        "# All methods, in all presets, single protocol: one expression per conversation\n"
+        "# All methods, in all presets, single protocol\n\n"
+        "The single protocol: one expression per conversation.\n"
     )
     assert "**Miniature.**" not in page
     assert f"`{read_record(folder).command}`" in page
@@ -110,8 +111,8 @@ def test_a_page_of_the_official_protocol_says_so(tmp_path):
         complete_run(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
     )
     assert page.startswith(
-        "# All methods, in all presets, official protocol: "
-        "up to three drawn expressions of an image in one conversation\n"
+        "# All methods, in all presets, official protocol\n\nThe official protocol: "
+        "up to three drawn expressions of an image in one conversation.\n"
     )
     # Two draws of both expressions of four images.
     assert "on 16 questions about 4 images" in page

@@ -8,9 +8,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from litelvlm.metrics import (
+    GREFCOCO_SCORES,
     ciou,
     giou,
-    grefcoco_scores,
+    grefcoco_scores_of_sums,
+    grefcoco_summands,
     intersection_union,
     iou,
     precision_at,
@@ -78,17 +80,23 @@ def test_senseless_counts_are_refused(i, u):
         ciou(i, u)
 
 
+def grefcoco(i, u, predicted, target):
+    summands = grefcoco_summands(i, u, predicted, target, np.array(target) == 0)
+    (scores,) = grefcoco_scores_of_sums(summands.sum(axis=0, keepdims=True))
+    return dict(zip(GREFCOCO_SCORES, scores.tolist(), strict=True))
+
+
 def test_no_target_scores_by_hand():
     # No target, refused (49 px); no target, answered (50 px); target, hit 60 / 120; target, refused
     # (10 px of 80).
     i, u = [0, 0, 60, 10], [49, 50, 120, 80]
     predicted, target = [49, 50, 90, 10], [0, 0, 90, 80]
-    scores = grefcoco_scores(i, u, predicted, target)
-    assert (scores.n_acc, scores.t_acc) == (0.5, 0.5)
-    assert scores.giou == pytest.approx((1 + 0 + 0.5 + 0) / 4, abs=1e-15)
-    assert scores.ciou == pytest.approx(60 / (0 + 50 + 120 + 80), abs=1e-15)
-    assert grefcoco_scores([60], [70], [60], [70]).n_acc is None
-    assert grefcoco_scores([0], [60], [60], [0]).t_acc is None
+    scores = grefcoco(i, u, predicted, target)
+    assert (scores["n_acc"], scores["t_acc"]) == (0.5, 0.5)
+    assert scores["giou"] == pytest.approx((1 + 0 + 0.5 + 0) / 4, abs=1e-15)
+    assert scores["ciou"] == pytest.approx(60 / (0 + 50 + 120 + 80), abs=1e-15)
+    assert np.isnan(grefcoco([60], [70], [60], [70])["n_acc"])
+    assert np.isnan(grefcoco([0], [60], [60], [0])["t_acc"])
 
 
 def test_recorded_official_scores():

@@ -5,9 +5,14 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from planted import PlantedModel
 
-from litelvlm.models.glamm.prompting.official_draws import official_draw
+from litelvlm.analysis.inputs import official_draws
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, question
+
+
+def official_draw(n_expressions, image_id, seed, templates=(16, 5)):
+    return official_draws.official_draw(n_expressions, image_id, seed, templates)
 
 
 @pytest.mark.parametrize(("n", "turns"), [(1, 1), (2, 2), (3, 3), (40, 3)])
@@ -51,12 +56,21 @@ def test_draw_depends_on_seed_and_image_only():
 def test_conversation_has_the_drawn_turns():
     draw = official_draw(5, 3, 2)
     sentences = ["Left man", "the dog", "a red cup", "table", "sky"]
-    talk = draw.conversation(sentences)
+    talk = draw.conversation(PlantedModel(), sentences)
     assert talk.expressions == tuple(sentences[i].lower() for i in draw.expressions)
     assert talk.questions == tuple(
         question(sentences[i], q) for i, q in zip(draw.expressions, draw.questions, strict=True)
     )
     assert talk.answers == tuple(ANSWERS[a] for a in draw.answers)
+
+
+def test_templates_are_drawn_from_those_that_the_model_has():
+    draws = [official_draw(3, image, 0, (2, 1)) for image in range(50)]
+    assert {number for draw in draws for number in draw.questions} == {0, 1}
+    assert {number for draw in draws for number in draw.answers} == {0}
+    assert [draw.expressions for draw in draws] == [
+        official_draw(3, image, 0).expressions for image in range(50)
+    ]
 
 
 @pytest.mark.parametrize(("n", "image", "seed"), [(0, 1, 1), (3, -1, 0), (3, 1, -1)])

@@ -79,9 +79,9 @@ def test_a_line_covers_what_it_covers_in_whatever_place():
         ("abc", "is a str"),
         ([[1, 2]], "at least two points"),
         ([[1, 2, 3, 4, 5]], "at least two points"),
-        ([[1, 2, 3, 4, 5, float("nan")]], "no number or far outside"),
-        ([[1, 2, 3, 4, 5, 1e9]], "no number or far outside"),
-        ([["a", "b", "c", "d"]], "no number or far outside"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "not a number, or lies far outside"),
+        ([[1, 2, 3, 4, 5, 1e9]], "not a number, or lies far outside"),
+        ([["a", "b", "c", "d"]], "not a number, or lies far outside"),
         ([{"size": [9, 9], "counts": "0"}], r"size \[9, 9\], the image \[6, 8\]"),
         ([{"size": [6, 8], "counts": [3, 3]}], "add up to 48"),
         ([{"size": [6, 8], "counts": [50, -2]}], "add up to 48"),
@@ -109,7 +109,7 @@ HEAVY = {
         [{"size": [480, 640], "counts": "0" * (13 * 480 * 640)}],
         "run lengths are longer than an image",
     ),
-    "number that is none": ([[0, 0, float("nan"), 1, 1, 1]], "a point that is no number"),
+    "number that is none": ([[0, 0, float("nan"), 1, 1, 1]], "a point that is not a number"),
     "truth as a run": ([{"size": [1, 1], "counts": [True]}], "has size [1, 1]"),
 }
 

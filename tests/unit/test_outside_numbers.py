@@ -14,6 +14,7 @@ from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.cli import VERBS, main
 from litelvlm.analysis.pages.audit.outside import (
     computed_macs,
+    implied_layers,
     operations,
     outside_numbers,
     outside_page,
@@ -102,21 +103,44 @@ def test_a_planted_reversal_has_a_negative_msc(tmp_path):
     assert (primary.ri > 0).all()
 
 
-def seeds_spread(folder):
-    """Largest minus smallest cIoU of the draws, by method."""
-    return seed_table(read_rows(folder)).groupby("method")["ciou"].agg(np.ptp)
+def drawn_scores(folder):
+    """cIoU of each official draw."""
+    return seed_table(read_rows(folder)).query("method == 'uniform'")["ciou"].to_numpy()
 
 
-@pytest.mark.parametrize(("objects", "moves"), [(2, False), (5, True)])
-def test_official_draws_alone_move_the_score(tmp_path, objects, moves):
-    # With two expressions an image every run asks both. With five it asks three of them, so two
-    # runs score different questions. Tokens are pruned alike in both.
+def test_two_expressions_an_image_leave_nothing_to_draw(tmp_path):
     config = sweep.Config(methods=("uniform",), budgets=(8,), protocol="official", seeds=4)
-    data = planted_data(6, objects=objects)
-    folder = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path)
-    assert (seeds_spread(folder)["uniform"] > 0) == moves
-    again = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path / "again")
-    assert seeds_spread(again)["uniform"] == seeds_spread(folder)["uniform"]
+    folder = complete_run(sweep.STUDY, PlantedModel(), planted_data(6), config, tmp_path)
+    assert np.ptp(drawn_scores(folder)) == 0
+
+
+def test_official_draws_move_the_score_as_much_as_they_must(tmp_path):
+    """Three of five expressions an image: the variance of a sum without replacement is known.
+
+    The pixels of every expression are known from a run that asks them all. Each image adds 3 (1 -
+    3/5) S^2 to the variance of the sum of z = I - c U, S^2 that of its five expressions. Tokens are
+    pruned alike in every run.
+    """
+    data, model, draws = planted_data(6, objects=5), PlantedModel(), 80
+    common = {"methods": ("uniform",), "budgets": (8,)}
+    every = complete_run(
+        sweep.STUDY, model, data, sweep.Config(**common, protocol="conversation"), tmp_path
+    )
+    rows = read_rows(every).query("method == 'uniform'")
+    assert (rows.groupby("image_id").size() == 5).all()
+    ciou = rows["inter_px"].sum() / rows["union_px"].sum()
+    z = (rows["inter_px"] - ciou * rows["union_px"]).groupby(rows["image_id"])
+    asked = 3 / 5 * rows["union_px"].sum()
+    expected = np.sqrt((3 * (1 - 3 / 5) * z.var(ddof=1)).sum()) / asked
+    config = sweep.Config(**common, protocol="official", seeds=draws)
+    scores = drawn_scores(complete_run(sweep.STUDY, model, data, config, tmp_path))
+    assert len(scores) == draws
+    assert scores.mean() == pytest.approx(ciou, abs=4 * expected / np.sqrt(draws))
+    # That of 80 draws lies within a quarter of the true one with a probability of 0.998.
+    assert scores.std(ddof=1) == pytest.approx(expected, rel=0.25)
+    few = sweep.Config(**common, protocol="official", seeds=4)
+    again = drawn_scores(complete_run(sweep.STUDY, model, data, few, tmp_path / "again"))
+    assert again.tolist() == scores[:4].tolist()
 
 
 def test_the_formula_gives_the_published_operations_where_the_prompt_is_known():
@@ -128,6 +152,22 @@ def test_the_formula_gives_the_published_operations_where_the_prompt_is_known():
     by_name = {(one.method, one.tokens): one for one in operations()}
     assert by_name["LiteLVLM", 64].computed == (computed_macs(64, 124), computed_macs(64, 130))
     assert by_name["FastV", 192].computed is None
+
+
+def test_the_layers_that_fastv_must_have_run_whole_are_read_back():
+    # Planted: 3 of 32 layers with all tokens, the others with 64.
+    for others in (124, 130):
+        planted = (3 * computed_macs(576, others) + 29 * computed_macs(64, others)) / 32
+        assert implied_layers(64, others, planted) == pytest.approx(3)
+    implied = [
+        [round(implied_layers(tokens, others, value), 1) for others in (124, 130)]
+        for tokens, value in ((192, 2.65), (64, 2.23))
+    ]
+    assert implied == [[7.1, 6.6], [9.3, 9.0]]
+    told = " ".join(outside_page().split())
+    assert "6.6 to 7.1 layers at 192 tokens and 9.0 to 9.3 layers at 64 tokens" in told
+    assert told.partition("FastV prunes inside the language model, before")[2].split()[0] == "layer"
+    assert "before layer K, and the authors" in outside_text()
 
 
 def test_published_prefill_times_follow_operations_except_for_fastv():

@@ -117,7 +117,7 @@ def varint(value):
 @pytest.mark.parametrize(
     ("field", "new", "match"),
     [
-        (2, 60_000, "is no readable Parquet file"),  # the unpacked size: the unpacker notices
+        (2, 60_000, "is not a readable Parquet file"),  # the unpacked size: the unpacker notices
         (3, 60_000, "ends beyond its column"),
         ("values", 60, "its pages hold 60 values, the footer says 40"),
     ],

@@ -75,7 +75,7 @@ def test_truncated_files_are_refused(noise, kind, tmp_path):
 def test_absent_empty_and_foreign_sources_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
         open_image(tmp_path / "nothing.png")
-    with pytest.raises(ValueError, match="is no file"):
+    with pytest.raises(ValueError, match="is not a file"):
         open_image(tmp_path)
     (tmp_path / "empty.png").touch()
     with pytest.raises(ValueError, match=r"empty\.png: no image, the content is empty"):

@@ -57,11 +57,11 @@ def test_bca_without_spread_or_with_one_image():
 def test_the_smallest_effect_by_hand():
     # Effects .2 and .3. Falls below them per draw: (.1, -.1), (0, 0), (-.1, .1), largest .1, 0, .1.
     draws = np.array([[0.1, 0.4], [0.2, 0.3], [0.3, 0.2]])
-    found = smallest_effect(Bootstrap(np.array([0.2, 0.3]), draws, 30, 90), level=0.5)
+    found = smallest_effect(Bootstrap(np.array([0.2, 0.3]), draws, 30, 90))
     assert found.value == 0.2
-    # Quarter quantiles of (.1, .2, .3) and (.2, .3, .4) are .15 and .25; the .75 quantile of (0,
+    # 2.5 % quantiles of (.1, .2, .3) and (.2, .3, .4) are .105 and .205; the 97.5 % quantile of (0,
     # .1, .1) is .1.
-    assert (found.low, found.high) == pytest.approx((0.15, 0.3))
+    assert (found.low, found.high) == pytest.approx((0.105, 0.3))
     assert (found.n_images, found.n) == (30, 90)
     assert "reselection among 2" in found.method
     assert not smallest_effect(Bootstrap(np.array([0.2]), np.empty((0, 1)), 1, 9)).defined

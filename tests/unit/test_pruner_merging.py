@@ -156,6 +156,23 @@ def test_prumerge_plus():
     ]
 
 
+def test_prumerge_plus_ranks_by_the_tower_s_own_attention_as_its_paper():
+    cues = Cues(
+        {
+            "patch_tokens": torch.tensor([[16.0], [32], [64], [128], [256], [512]]),
+            "keys": torch.arange(6.0)[:, None],
+            "cls_attention": torch.tensor([0.0, 0.5, 0.125, 0.125, 0.0, 0.25]),
+        },
+        (2, 3),
+    )
+    paper = get_pruner("prumerge_plus", attention="tower", neighbours=0)
+    selection = paper.select(cues, 4)
+    # Top token 1; of 0 2 3 4 5 the evenly spaced are 2 and 4; the rest weighs 128/8 + 512/4.
+    assert selection.indices.tolist() == [1, 2, 4, -1]
+    assert selection.tokens.flatten().tolist() == [32.0, 64.0, 256.0, 144.0]
+    assert paper.needs == {"patch_tokens", "keys", "cls_attention"}
+
+
 def test_holov():
     # Two stretches of three equal tokens each: the variance term is the same share everywhere, so
     # attention sums .6 and .3 weigh 2/3 and 1/3. Budget 3: two and one, each stretch's best by

@@ -71,7 +71,7 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         ("scope", {"alpha": -1.0}, "alpha -1.0"),
         ("evtp_iv_like", {"spatial_weight": float("inf")}, "spatial_weight inf"),
         ("holov", {"stretches": 0}, "stretches 0"),
-        ("holov", {"stretches": 8, "crop": "square"}, "stretches 8 is no square number"),
+        ("holov", {"stretches": 8, "crop": "square"}, "stretches 8 is not a square number"),
         ("holov", {"variance_weight": 2.0}, r"variance_weight 2.0 is not in \[0, 1\]"),
         ("prumerge_plus", {"neighbours": -1}, "neighbours -1"),
         ("nuwa", {"untouched": 1.5}, r"untouched 1.5 is not in \[0, 1\]"),

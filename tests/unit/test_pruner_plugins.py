@@ -173,7 +173,7 @@ def test_a_plugin_that_does_not_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing.py' does not exist; give the path"):
         load_plugin(tmp_path / "nothing.py")
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"is no Python file"):
+    with pytest.raises(ValueError, match=r"is not a Python file"):
         load_plugin(tmp_path / "notes.txt")
 
 

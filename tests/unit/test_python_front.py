@@ -113,8 +113,8 @@ def test_an_argument_of_a_wrong_type_is_refused_with_the_fix(tmp_path):
     assert done.stdout.splitlines() == [
         "model is 'embedded'; load it first, with litelvlm.load_model(...) or load_vlm(...)",
         "data is 'embedded'; load it first, with litelvlm.load_refer(...)",
-        "3 is no method; give a name or get_pruner(...)",
-        "<class 'litelvlm.pruning.methods.random.Random'> is no method; give a name or "
+        "3 is not a method; give a name or get_pruner(...)",
+        "<class 'litelvlm.pruning.methods.random.Random'> is not a method; give a name or "
         "get_pruner(...) (an instance of the class, not the class)",
     ], done.stderr
 

@@ -197,20 +197,23 @@ def instances(image=None, **changes):
 
 
 ODD_INSTANCES = {
-    "endless height": (instances({"height": float("inf")}), "Infinity is no number"),
+    "endless height": (instances({"height": float("inf")}), "Infinity is not a number"),
     "negative height": (instances({"height": -6}), "image 7 has a height of -6; allowed: 1 to"),
     "height of zero": (instances({"height": 0}), "image 7 has a height of 0"),
     "huge width": (instances({"width": 10**9}), "image 7 has a width of 1000000000"),
-    "part of a pixel": (instances({"height": 6.5}), "6.5 is no whole number"),
-    "truth as a height": (instances({"height": True}), "True is no whole number"),
-    "height as text": (instances({"height": "6"}), "'6' is no whole number"),
+    "part of a pixel": (instances({"height": 6.5}), "6.5 is not a whole number"),
+    "truth as a height": (instances({"height": True}), "True is not a whole number"),
+    "height as text": (instances({"height": "6"}), "'6' is not a whole number"),
     "no file name": (instances({"file_name": ""}), "is empty or holds control characters"),
     "file name of a folder": (instances({"file_name": "./"}), "is empty or holds"),
     "file name with a bell": (instances({"file_name": "a\x07.png"}), "is empty or holds"),
     "absolute file name": (instances({"file_name": "/etc/x"}), "leaves the image folder"),
-    "number as a file name": (instances({"file_name": 7}), "7 is no text"),
-    "image id as text": (instances({"id": "7"}), "'7' is no whole number"),
-    "category without a name": (instances(categories=[{"id": 3, "name": None}]), "None is no text"),
+    "number as a file name": (instances({"file_name": 7}), "7 is not a text"),
+    "image id as text": (instances({"id": "7"}), "'7' is not a whole number"),
+    "category without a name": (
+        instances(categories=[{"id": 3, "name": None}]),
+        "None is not a text",
+    ),
     "image twice": (
         instances(images=[{"id": 7, "file_name": "7.png", "height": 6, "width": 8}] * 2),
         "image id 7 occurs twice",
@@ -239,7 +242,7 @@ def test_odd_instances_are_refused_with_the_record(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ann_id": []}, "names no object; where nothing is meant, ann_id is [-1]"),
+        ({"ann_id": []}, "has an empty ann_id; write [-1] for an expression without an object"),
         ({"ann_id": [True]}, "has True, expected a whole number"),
         ({"ref_id": 1.0}, "has 1.0, expected a whole number"),
         ({"sentences": None}, "has None, expected a list of sentences"),

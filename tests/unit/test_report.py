@@ -23,7 +23,7 @@ from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.pages.report.page import build_report, inside_page
 from litelvlm.analysis.pages.report.tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
-from litelvlm.analysis.runs.verdicts import confirmatory
+from litelvlm.analysis.studies.confirmatory import confirmatory
 from litelvlm.analysis.studies.published import STATEMENTS, efficiency
 
 
@@ -196,7 +196,7 @@ def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
         lambda text: text.replace('"family": "other"', '"family": "miniature"', 1),
     )
     marked = Page(build_report([copied], tmp_path / "out", {}).read_text())
-    assert "It is no evidence about OpenAI's CLIP" in marked.text
+    assert "It is not evidence about OpenAI's CLIP" in marked.text
     assert "sink (miniature)" in marked.text
 
 

@@ -3,14 +3,16 @@
 import io
 import math
 import re
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
+import tyro
 from pydantic import ValidationError
 
 from litelvlm import load_model
-from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli import VERBS, main
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, DATA, wanted_files
 from litelvlm.analysis.reproduce.budgets import budget_of, published_tokens
 from litelvlm.analysis.reproduce.device import Device
@@ -27,6 +29,7 @@ from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_split
 from litelvlm.analysis.reproduce.work import BASIS, IMAGE_MACS, MASK_MACS, PUBLISHED
 from litelvlm.analysis.reproduce.workloads import cached_bytes, work_for
 from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.published_video import video
 from litelvlm.models.costs import llama_macs, transformer_macs
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, sam_config
 from litelvlm.models.glamm.costs import mask_decoder_macs, model_macs, sam_encoder_macs
@@ -302,14 +305,50 @@ def test_the_plan_says_what_it_needs_and_is_agreed_to_once(tmp_path):
     assert not agreed(place, asked, listing("other"))
 
 
-def test_tables_that_are_not_there_yet_are_named(capsys):
-    for name, reason in (("video", "VideoGLaMM"), ("understanding", "LLaVA-1.5")):
-        assert main(["reproduce", name, "--yes"]) == 2
+def test_tables_that_are_not_run_are_named_with_what_works(capsys, tmp_path):
+    for name, parts in (
+        ("video", ("VideoGLaMM's weights", "reproduce video --plan shows the published numbers")),
+        ("understanding", ("nothing could stand beside ours", "litelvlm evaluate --task gqa")),
+    ):
+        assert main(["reproduce", name, "--yes", "--out", str(tmp_path / "out")]) == 2
         said = capsys.readouterr().err
-        assert reason in said
-        assert "these can: refseg, ablation, efficiency" in said
+        assert all(part in said for part in parts)
+        assert "these are run: refseg, ablation, efficiency" in said
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="did you mean 'refseg'"):
         get_target("refsag")
+
+
+def test_the_plan_of_a_table_that_is_not_run_shows_what_is_published(capsys, tmp_path):
+    assert main(["reproduce", "video", "--plan", "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "Not run: it needs VideoGLaMM's weights" in said
+    assert "static/js/evaluation-table.js" in said
+    rows = [line.split() for line in said.splitlines()]
+    for row in (
+        ["Ref-DAVIS-17", "LiteLVLM", "196", "66.8", "71.6", "69.2", "99.5"],
+        ["Ref-DAVIS-17", "LiteLVLM", "81", "64.3", "67.8", "66.1", "95.1"],
+        ["Refer-YouTube-VOS", "LiteLVLM", "196", "65.1", "67.9", "66.5", "99.5"],
+        ["Refer-YouTube-VOS", "LiteLVLM", "81", "60.8", "67.6", "64.2", "96.1"],
+    ):
+        assert row in rows
+    assert not (tmp_path / "out").exists()
+    assert main(["reproduce", "understanding", "--plan"]) == 0
+    said = capsys.readouterr().out
+    assert "Published" not in said
+    # The command that it names parses.
+    named = said[said.index("Instead: litelvlm ") + 18 : said.index(" measures one of")]
+    verb, *rest = shlex.split(named)
+    assert tyro.cli(VERBS[verb], args=rest).task == "gqa"
+
+
+def test_published_numbers_of_videos_fit_each_other():
+    table = video()
+    assert len(table) == 10
+    assert ((table["J"] + table["F"]) / 2 - table["J&F"]).abs().max() < 0.11
+    for _, rows in table.groupby("data"):
+        whole = rows.loc[rows["method"] == "unpruned", "J&F"].item()
+        assert (100 * rows["J&F"] / whole - rows["Rel."]).abs().max() < 0.11
 
 
 @pytest.mark.parametrize(
@@ -331,7 +370,7 @@ def test_bad_options_are_refused_before_the_hub_is_asked(tmp_path, capsys, argum
 
 def test_a_card_needs_scores(tmp_path, capsys):
     assert main(["reproduce", "efficiency", "--card", str(tmp_path / "card.json")]) == 2
-    assert "--card holds scores of refseg" in capsys.readouterr().err
+    assert "--card works with the tables refseg" in capsys.readouterr().err
 
 
 def test_a_cache_is_refused_where_encoding_is_timed_and_its_room_is_counted(tmp_path, capsys):

@@ -22,7 +22,7 @@ from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.asking import AskedVlm
+from litelvlm.models.vlm.answering import AnsweringVlm
 from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
 from litelvlm.pruning import get_pruner
 
@@ -66,7 +66,7 @@ CASES = [
     *GLAMM,
     *(Case(name, (kind, ReferDataset)) for kind in (Vlm, ClipVlm) for name in studies_of(kind)),
     *(Case(name, (PlantedModel, PlantedData)) for name in studies_of(PlantedModel)),
-    Case(ANSWERS, (AskedVlm, QuestionSet)),
+    Case(ANSWERS, (AnsweringVlm, QuestionSet)),
 ]
 
 
@@ -220,7 +220,7 @@ def test_another_method_is_another_key(copy):
         ("understanding", "litelvlm.data.understanding.yes_no"),
         ("understanding", "litelvlm.metrics.understanding.answers"),
         ("understanding", "litelvlm.metrics.understanding.choices"),
-        ("understanding", "litelvlm.models.vlm.asking.load"),
+        ("understanding", "litelvlm.models.vlm.answering.load"),
         ("understanding", "litelvlm.models.vlm.shorten"),
     ],
 )

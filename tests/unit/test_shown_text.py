@@ -79,7 +79,7 @@ def test_a_full_disk_names_the_file_and_what_is_kept(tmp_path, monkeypatch):
         atomic_write(tmp_path / "part.parquet", b"rows")
     told = cli.one_line(found.value)
     assert str(tmp_path / "part.parquet") in told
-    assert "what was finished is kept, and the same command goes on" in told
+    assert "what was finished is kept; make room and run the same command again" in told
     assert list(tmp_path.iterdir()) == []
 
 

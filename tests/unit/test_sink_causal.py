@@ -175,13 +175,13 @@ def test_kept_tokens_are_compared_by_overlap():
     inside = np.array([True, False, False, False])
     plain = np.array([0.0, 1.0, 2.0, 3.0], dtype=np.float32)
     scores = np.array([[0.0, 3.0, 1.0, 2.0], [0.0, 1.0, 2.0, 3.0]], dtype=np.float32)
-    row = compared((2,), scores, plain, inside, ~inside)
+    row = compared({2: 2}, scores, plain, inside, ~inside)
     # {0, 1} and {0, 2} share one of three; the second variant is the same.
     assert row["jaccard_2"] == pytest.approx((1 / 3 + 1) / 2)
     assert row["d_ri"] == row["abs_d_ri"] == 0.0
     # One variant puts the inside token last, the other first: both changes count in full.
     turned = np.array([[3.0, 0.0, 1.0, 2.0]], dtype=np.float32)
-    both = compared((2,), np.concatenate([turned, scores[1:]]), plain, inside, ~inside)
+    both = compared({2: 2}, np.concatenate([turned, scores[1:]]), plain, inside, ~inside)
     assert (both["d_ri"], both["abs_d_ri"]) == (-1.0, 1.0)
 
 

@@ -107,7 +107,7 @@ def test_names_that_stand_for_nothing(name):
         ({"rms_norm_eps": None, "vocab_size": None}, "lacks vocab_size, rms_norm_eps"),
         ({"hidden_size": "4096"}, "hidden_size='4096' .allowed: whole numbers"),
         ({"num_hidden_layers": 0}, "num_hidden_layers=0"),
-        ({"num_attention_heads": 5}, "no multiple of num_attention_heads 5"),
+        ({"num_attention_heads": 5}, "not a multiple of num_attention_heads 5"),
         ({"mm_vision_select_layer": -1}, r"mm_vision_select_layer=-1 \(known: -2\)"),
         ({"rms_norm_eps": "small"}, "rms_norm_eps='small' .allowed: numbers"),
         (

@@ -92,7 +92,7 @@ def test_accepted_versions_go_on_with_the_old_run_and_are_recorded(tmp_path, mon
     with caplog.at_level(logging.WARNING):
         second = sweep(tmp_path, accept_versions=True)
     assert second.folder == first.folder
-    assert caplog.text.count("goes on with other versions than it began with: torch") == 1
+    assert caplog.text.count("continues with other versions than it began with: torch") == 1
     assert {session.versions["torch"] for session in second.record.sessions} == {
         installed["torch"],
         "99.0",

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.study import configure, mapper
 from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.workers.processes import Processes
@@ -14,7 +14,7 @@ from litelvlm.analysis.studies import STUDIES, efficiency
 
 
 def test_options_of_the_sweep_reach_its_configuration():
-    verb = Study(
+    verb = StudyVerb(
         names=("sweep",),
         methods=("uniform", "litelvlm(order=raster)"),
         protocol="official",
@@ -23,16 +23,16 @@ def test_options_of_the_sweep_reach_its_configuration():
     config = configure(verb, "sweep")
     assert [method.label for method in config.methods] == ["uniform", "litelvlm(order=raster)"]
     assert (config.protocol, config.seeds) == ("official", 2)
-    assert configure(Study(names=("sweep",), batch_size=3), "sweep").batch_size == 3
+    assert configure(StudyVerb(names=("sweep",), batch_size=3), "sweep").batch_size == 3
 
 
 def test_an_option_that_no_chosen_study_has_is_refused():
     with pytest.raises(ValueError, match="has the option --protocol"):
-        configure(Study(names=("sink",), protocol="official"), "sink")
+        configure(StudyVerb(names=("sink",), protocol="official"), "sink")
 
 
 def test_any_field_of_a_chosen_study_can_be_set():
-    verb = Study(
+    verb = StudyVerb(
         names=("importance", "reversal"),
         set=("importance.images=null", "reversal.budgets=[48, 8]"),
         seed=3,
@@ -40,12 +40,12 @@ def test_any_field_of_a_chosen_study_can_be_set():
     config = configure(verb, "importance")
     assert (config.images, config.seed) == (None, 3)
     assert configure(verb, "reversal").budgets == (48, 8)
-    both = Study(
+    both = StudyVerb(
         names=("all",), budgets=(16,), set=("sink_causal.budgets=[8]", "ablations.images=2")
     )
     assert [configure(both, name).budgets for name in ("sweep", "sink_causal")] == [(16,), (8,)]
     assert configure(both, "ablations").images == 2
-    clips = Study(names=("mechanism",), set=("mechanism.clip=[open_clip:ViT-B-16/openai]",))
+    clips = StudyVerb(names=("mechanism",), set=("mechanism.clip=[open_clip:ViT-B-16/openai]",))
     assert configure(clips, "mechanism").clip == ("open_clip:ViT-B-16/openai",)
 
 
@@ -74,7 +74,7 @@ def test_any_field_of_a_chosen_study_can_be_set():
 )
 def test_what_cannot_be_set_is_refused_with_what_can(entry, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        configure(Study(names=("sink",), set=(entry,)), "sink")
+        configure(StudyVerb(names=("sink",), set=(entry,)), "sink")
 
 
 def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_them(
@@ -84,16 +84,18 @@ def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_
         main(["study", "ablations", "--out", str(tmp_path), "--set", "ablations.requests=protocol"])
         == 2
     )
-    assert "requests: protocol is no list; write one in square brackets" in capsys.readouterr().err
+    assert (
+        "requests: protocol is not a list; write one in square brackets" in capsys.readouterr().err
+    )
     chosen = configure(
-        Study(names=("ablations",), set=("ablations.requests=[protocol]",)), "ablations"
+        StudyVerb(names=("ablations",), set=("ablations.requests=[protocol]",)), "ablations"
     )
     assert chosen.requests == ("protocol",)
 
 
 def test_a_field_is_set_once():
     with pytest.raises(ValueError, match=r"names sink\.seed twice"):
-        configure(Study(names=("sink",), set=("sink.seed=1", "sink.seed=2")), "sink")
+        configure(StudyVerb(names=("sink",), set=("sink.seed=1", "sink.seed=2")), "sink")
 
 
 def test_the_help_names_every_study(capsys):
@@ -105,7 +107,7 @@ def test_the_help_names_every_study(capsys):
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
-        mapper(Study(names=("sweep",), address="auto"), "sweep", Processes(1))
+        mapper(StudyVerb(names=("sweep",), address="auto"), "sweep", Processes(1))
 
 
 def test_no_workers_are_refused(capsys):
@@ -115,12 +117,12 @@ def test_no_workers_are_refused(capsys):
 
 
 def test_the_engine_says_where_parts_are_computed():
-    asked = Study(names=("sweep",), engine="ray", workers=3, address="auto")
+    asked = StudyVerb(names=("sweep",), engine="ray", workers=3, address="auto")
     workers = mapper(asked, "sweep", Processes(3))
     assert isinstance(workers, RayWorkers)
     assert (workers.count, workers.address) == (3, "auto")
-    assert mapper(Study(names=("sweep",)), "sweep", Processes(1)) is in_process
-    assert mapper(Study(names=("sweep",), workers=2), "sweep", Processes(2)) is not in_process
+    assert mapper(StudyVerb(names=("sweep",)), "sweep", Processes(1)) is in_process
+    assert mapper(StudyVerb(names=("sweep",), workers=2), "sweep", Processes(2)) is not in_process
 
 
 def test_yes_and_no_stand_where_they_are_asked_for():

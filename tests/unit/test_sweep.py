@@ -226,7 +226,7 @@ def test_bad_configurations_are_refused(fields, message):
 
 def test_a_template_that_the_family_lacks_is_refused_before_any_row(tmp_path):
     with pytest.raises(
-        ValueError, match="question_index 16 is no question template; choose 0 to 15"
+        ValueError, match="question_index 16 is not a question template; choose 0 to 15"
     ):
         study(tmp_path, config=FAST.model_copy(update={"question_index": 16}))
     assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ from planted import PATCH, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import Method, every_method
+from litelvlm.analysis.inputs.official_draws import official_draw
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
@@ -24,8 +25,8 @@ from litelvlm.analysis.studies.sweep.passes import (
 )
 from litelvlm.analysis.studies.sweep.tables import token_table
 from litelvlm.analysis.studies.sweep.wide import widen
-from litelvlm.metrics import grefcoco_scores
-from litelvlm.models.glamm.prompting.official_draws import official_draw
+from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import list_pruners
 
@@ -86,7 +87,7 @@ def test_a_method_around_random_tokens_draws_with_seeds(label):
     assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
     assert method.pruner(7).needs == method.pruner().needs
     cells, _ = divide_cells(
-        sweep.Config(methods=(label,), seeds=3), (48,), model_sizes(PlantedModel())
+        sweep.Config(methods=(label,), seeds=3), {48: 48}, model_sizes(PlantedModel(), 144)
     )
     assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [
         (label, s, s) for s in range(3)
@@ -131,7 +132,7 @@ def test_all_stands_for_every_method_in_every_preset():
 
 def test_an_impossible_budget_is_left_out_with_its_reason():
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(48, 16))
-    cells, excluded = divide_cells(config, (48, 16), model_sizes(with_layers(4)))
+    cells, excluded = divide_cells(config, {48: 48, 16: 16}, model_sizes(with_layers(4), 144))
     # One of four layers before the drop: 144 / 4 = 36 tokens on average already.
     assert [(cell.method, cell.budget) for cell in cells] == [
         ("fastv", 48),
@@ -181,9 +182,13 @@ def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
 def test_tokens_that_differ_within_a_cell_are_refused():
     rows = pd.DataFrame(
         {"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]}
-    )
+    ).assign(image_id=[1, 2])
     with pytest.raises(ValueError, match="different numbers"):
         token_table(rows)
+    # Images of different size may keep different numbers.
+    whole = rows.assign(method="none", n_kept=[144, 128], n_average=[144.0, 128.0])
+    table = token_table(pd.concat([rows, whole])).set_index("method")
+    assert table["n_kept"].to_dict() == {"a": 7.5, "none": 136.0}
 
 
 def with_sentence(data, number, place, sent):
@@ -250,7 +255,7 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     assert read_record(folder).protocol == "official"
     for sample in data:
         for seed in (0, 1):
-            drawn = official_draw(4, sample.image_id, seed).expressions
+            drawn = official_draw(4, sample.image_id, seed, (16, 5)).expressions
             found = rows[(rows.image_id == sample.image_id) & (rows.seed == seed)]
             for _, cell in found.groupby("method"):
                 assert cell.sent_id.tolist() == [
@@ -292,7 +297,7 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
     sample = context.data[0]
     state = context.model.encode_image(sample.image())
     kept = []
-    for number, talk in enumerate(plan_conversations(OFFICIAL, sample)):
+    for number, talk in enumerate(plan_conversations(context.model, OFFICIAL, sample)):
         cues = context.model.cues(state, talk.conversation, key=sample.image_id)
         made = {p.method: p for p in expression_passes(context, number, cues, talk.draw)}
         assert made["random"].seed == made["none"].seed == talk.draw
@@ -318,10 +323,44 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
     assert all(s.endswith(", all expressions of an image in one conversation.") for s in said)
-    (talk,) = plan_conversations(config, data[0])
+    (talk,) = plan_conversations(model, config, data[0])
     assert talk.conversation == conversation(
         [expression.sent for expression in data[0].expressions]
     )
+
+
+class Pointing(PlantedModel):
+    """A family with words of its own: two questions, one answer."""
+
+    n_questions, n_answers = 2, 1
+
+    def question(self, expression, question_index=0):
+        return ("Point at {}.", "Find {}.")[question_index].format(expression.lower())
+
+    def conversation(self, expressions, question_index=0, answer_index=0):
+        n = len(expressions)
+        chosen = [question_index] * n if isinstance(question_index, int) else question_index
+        asked = tuple(map(self.question, expressions, chosen))
+        return Conversation(tuple(e.lower() for e in expressions), asked, ("Here: [SEG].",) * n)
+
+
+@pytest.mark.parametrize("protocol", ["single", "conversation", "official"])
+def test_a_family_is_asked_in_its_own_words(protocol, tmp_path):
+    config = sweep.Config(methods=("uniform",), budgets=(16,), seeds=2, protocol=protocol)
+    model, sample = Pointing(), crowded()[0]
+    for talk in plan_conversations(model, config, sample):
+        assert set(talk.conversation.answers) == {"Here: [SEG]."}
+        words = [sample.expressions[place].sent.lower() for place in talk.turns]
+        for word, asked in zip(words, talk.conversation.questions, strict=True):
+            assert asked in (f"Point at {word}.", f"Find {word}.")
+    assert len(read_rows(complete_run(sweep.STUDY, model, crowded(), config, tmp_path)))
+
+
+def test_a_template_that_the_family_lacks_is_refused(tmp_path):
+    config = sweep.Config(methods=("uniform",), budgets=(16,), answer_index=1)
+    assert complete_run(sweep.STUDY, PlantedModel(), crowded(1), config, tmp_path / "planted")
+    with pytest.raises(ValueError, match=r"answer_index 1 is no answer template of planted; .* 0 "):
+        complete_run(sweep.STUDY, Pointing(), crowded(1), config, tmp_path / "pointing")
 
 
 def test_protocols_do_not_mix_in_one_table(tmp_path):
@@ -349,9 +388,13 @@ def test_no_target_scores_are_those_of_the_metrics(tmp_path):
     rows, table = read_rows(folder), read_summary(folder).table("no_target")
     assert (rows.target_px == 0).sum() == 2 * 2
     for (method, budget), cell in rows.groupby(["method", "budget"]):
-        expected = grefcoco_scores(*(cell[name].to_numpy() for name in PIXELS))
+        pixels = [cell[name].to_numpy() for name in PIXELS]
+        summands = grefcoco_summands(*pixels, cell["target_px"].to_numpy() == 0)
+        (expected,) = grefcoco_scores_of_sums(summands.sum(axis=0, keepdims=True))
         found = table[(table.method == method) & (table.budget == budget)].set_index("metric").value
-        assert found.to_dict() == pytest.approx(expected._asdict())
+        assert found.to_dict() == pytest.approx(
+            dict(zip(GREFCOCO_SCORES, expected.tolist(), strict=True))
+        )
 
 
 def test_a_refusal_is_right_only_where_nothing_is_meant():

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 
 import numpy as np
 import pytest
@@ -19,9 +20,7 @@ def tree(tmp_path, monkeypatch):
     """Two splits, several objects and a crowd; every table is worth keeping."""
     monkeypatch.setattr(tables, "WORTH_KEEPING", 0)
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
-    tables._read.cache_clear()
-    yield write(tmp_path)
-    tables._read.cache_clear()
+    return write(tmp_path)
 
 
 def write(folder, word="thing"):
@@ -37,6 +36,13 @@ def write(folder, word="thing"):
     )
 
 
+def touch(tree):
+    """Change the time of both files, so that nothing in memory is taken for them."""
+    for file in (*tree.rglob("refs(*"), *tree.rglob("instances.json")):
+        time = file.stat().st_mtime_ns + 10**9
+        os.utime(file, ns=(time, time))
+
+
 def kept(tree):
     return list((tree / "cache" / "tables").iterdir())
 
@@ -48,7 +54,7 @@ def no_reading(*_):
 @pytest.mark.parametrize("split", ["val", "train"])
 def test_a_second_opening_parses_nothing_and_gives_the_same(tree, monkeypatch, split):
     first = load_refer(tree, split=split)
-    tables._read.cache_clear()
+    touch(tree)
     monkeypatch.setattr(tables, "read_refs", no_reading)
     monkeypatch.setattr(tables, "read_instances", no_reading)
     again = load_refer(tree, split=split)
@@ -71,7 +77,7 @@ def test_a_changed_file_is_read(tree):
 
 def test_other_checking_code_reads_again(tree, monkeypatch):
     load_refer(tree)
-    tables._read.cache_clear()
+    touch(tree)
     monkeypatch.setattr(tables, "_code", lambda: "another")
     monkeypatch.setattr(tables, "read_refs", no_reading)
     with pytest.raises(AssertionError, match="parsed again"):
@@ -85,7 +91,7 @@ def test_a_damaged_store_is_set_aside_and_made_again(tree, caplog, part, content
     (folder,) = kept(tree)
     file = folder / f"{part}.arrow"
     file.unlink() if content is None else file.write_bytes(content)
-    tables._read.cache_clear()
+    touch(tree)
     assert list(load_refer(tree)) == whole
     assert "is damaged" in caplog.text
     assert {"refs.arrow", "images.arrow", "annotations.arrow", "notes.json"} == {
@@ -100,7 +106,7 @@ def test_a_part_of_another_store_is_not_believed(tree, caplog):
     altered = file.read_bytes().replace(b"7.png", b"../.p")
     assert altered != file.read_bytes()
     file.write_bytes(altered)
-    tables._read.cache_clear()
+    touch(tree)
     assert load_refer(tree)[0].file_name == "7.png"
     assert "not what was kept" in caplog.text
 
@@ -109,7 +115,7 @@ def test_a_store_that_cannot_be_set_aside_stops_nothing(tree, monkeypatch):
     load_refer(tree)
     (folder,) = kept(tree)
     (folder / "notes.json").write_text("noise")
-    tables._read.cache_clear()
+    touch(tree)
 
     def refused(path):
         raise PermissionError(path)

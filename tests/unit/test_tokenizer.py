@@ -99,7 +99,9 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"added_tokens\.json is not valid JSON"):
         GlammTokenizer.from_pretrained(tmp_path)
     (tmp_path / "added_tokens.json").write_text('["[SEG]"]')
-    with pytest.raises(ValueError, match=r"added_tokens\.json is no table of tokens and their ids"):
+    with pytest.raises(
+        ValueError, match=r"added_tokens\.json is not a table of tokens and their ids"
+    ):
         GlammTokenizer.from_pretrained(tmp_path)
     (tmp_path / "added_tokens.json").write_text('{"[SEG]": 420}')
     with pytest.raises(ValueError, match=r"tokenizer\.model is not a sentencepiece model"):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from litelvlm.analysis.runs.claims import make_claim
-from litelvlm.analysis.runs.verdicts import HYPOTHESES, adjusted_verdict, confirmatory
+from litelvlm.analysis.runs.verdicts import adjusted_verdict
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.studies.confirmatory import HYPOTHESES, confirmatory
 
 
 def claim(id, p, low=0.1, high=0.3, n_images=30):

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.measured import measured_differences
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_the_door_costs_less_than_two_percent_and_the_page_quotes_it():
 def test_twenty_families_are_measured():
     measured = set(measured_differences())
     assert len(measured) >= 20
-    assert measured == set(FAMILIES)
+    assert measured == set(VLM_FAMILIES)
 
 
 def test_the_readme_shows_four_families_in_lines_that_run():

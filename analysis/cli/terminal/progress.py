@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.pages.findings import finding
-from litelvlm.analysis.runs.told.watching import Event
+from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.studies.stories import story_of
 
 SOON = 2

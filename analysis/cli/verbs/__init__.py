@@ -15,14 +15,14 @@ from litelvlm.analysis.cli.verbs.report import Report
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.show import Show
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 
 VERBS = {
-    cls.__name__.lower(): cls
+    cls.verb(): cls
     for cls in (
         Segment,
         Evaluate,
-        Study,
+        StudyVerb,
         Bench,
         Reproduce,
         Leaderboard,

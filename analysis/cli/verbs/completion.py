@@ -79,7 +79,7 @@ def with_names(script: str, names: Mapping[str, Sequence[str]]) -> str:
     """Let a script of tyro complete names too: it holds a table of options, in Python.
 
     Raises:
-        RuntimeError: If the script holds no such table.
+        RuntimeError: If the script has no such table.
     """
     added = WITH_NAMES.format(names=dict(names)).replace("\\", "\\\\")
     found, count = re.subn(r"^(COMPLETION_SPEC = .*\n)", rf"\1{added}", script, flags=re.MULTILINE)

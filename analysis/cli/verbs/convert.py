@@ -12,7 +12,7 @@ from litelvlm.analysis.cli.options import Printing, require_writable
 
 @dataclass(frozen=True, kw_only=True)
 class Convert(Printing):
-    """Rewrite a checkpoint folder as safetensors, which hold no code and need less memory to load.
+    """Rewrite a checkpoint folder as safetensors, which load with less memory and contain no code.
 
     The new folder appears once it is complete. An existing folder is not overwritten. The source
     stays unchanged.

@@ -14,12 +14,12 @@ class Evaluate(RunOptions, Printing):
 
     The scores are cIoU, gIoU, P@0.5 to P@0.9 and, with no-target expressions, N-acc and T-acc.
 
-    --protocol single asks every expression once with one template (exhaustive), --protocol
-    conversation all of an image in one conversation; --protocol official draws three expressions an
-    image and random templates for one conversation, as the official code does, once per seed. cIoU
-    and gIoU are printed with the official epsilons and
-    exactly. The rows are those of a sweep: every finished part is kept, the same command goes on
-    where the last one stopped, and `litelvlm show` prints the intervals.
+    --protocol single asks every expression once with one template (exhaustive). --protocol
+    conversation asks all expressions of an image in one conversation. --protocol official draws
+    three expressions an image and random templates for one conversation, as the official code does,
+    once per seed. cIoU and gIoU are printed with the official epsilons and exactly. The rows are
+    those of a sweep. Every finished part is kept; to continue, run the same command again.
+    `litelvlm show` prints the intervals.
 
     Examples:
       litelvlm evaluate

@@ -126,13 +126,13 @@ def drawings() -> dict[str, str]:
 def splits() -> dict[str, str]:
     """Data sets and their splits."""
     from litelvlm.data.embedded import EMBEDDED
-    from litelvlm.data.layout import FAMILIES
+    from litelvlm.data.layout import REF_FAMILIES
 
     listing = {
         name: ", ".join(f"{split} ({len(part)} images)" for split, part in data.seeds.items())
         for name, data in EMBEDDED.items()
     }
-    for name, family in FAMILIES.items():
+    for name, family in REF_FAMILIES.items():
         listing[name] = "; ".join(
             f"{author}: {', '.join(splits)}" for author, splits in family.splits.items()
         )
@@ -141,14 +141,14 @@ def splits() -> dict[str, str]:
 
 def families() -> dict[str, str]:
     """Families of vision-language models that ``litelvlm.prune`` takes, and what is special."""
-    from litelvlm.models.vlm.families import FAMILIES
+    from litelvlm.models.vlm.families import VLM_FAMILIES
 
-    return {name: "; ".join(family.special) or "-" for name, family in FAMILIES.items()}
+    return {name: "; ".join(family.special) or "-" for name, family in VLM_FAMILIES.items()}
 
 
 def family_rows() -> list[tuple[str, ...]]:
     """The table of families with the measured differences, headings first."""
-    from litelvlm.models.vlm.families import FAMILIES
+    from litelvlm.models.vlm.families import VLM_FAMILIES
     from litelvlm.models.vlm.measured import measured_differences
 
     heads = ("family", "input", "handed back", "masked", "masked (float64)", "generate", "batch")
@@ -165,6 +165,6 @@ def family_rows() -> list[tuple[str, ...]]:
             )
             cells = [f"{number:.0e}" for number in numbers]
             exact = "yes" if proof["masked_double"] < ROUNDING else "no"
-            special = "; ".join(FAMILIES[name].special) or "-"
+            special = "; ".join(VLM_FAMILIES[name].special) or "-"
             rows.append((name, kind, *cells, exact, special))
     return rows

@@ -15,9 +15,9 @@ from litelvlm.analysis.cli.options import Device, Printing
 class Reproduce(Printing):
     """Reproduce a published table: fetch, convert, check, run, and print both side by side.
 
-    It says what it needs and asks once. Interrupted anywhere, the same command goes on: downloads
-    in the middle of a file, runs at the last finished part. Published numbers stand beside ours
-    with difference, interval and verdict.
+    It says what it needs and asks once. You may interrupt it anywhere and run the same command
+    again. A download then continues in the middle of a file, a run at the last finished part. It
+    prints published numbers beside ours, with difference, interval and verdict.
 
     Examples:
       litelvlm reproduce refseg --plan
@@ -29,7 +29,11 @@ class Reproduce(Printing):
     """
 
     table: Annotated[
-        tyro.conf.Positional[str], tyro.conf.arg(help="refseg, ablation or efficiency.")
+        tyro.conf.Positional[str],
+        tyro.conf.arg(
+            help="refseg, ablation or efficiency. Of video and understanding --plan says why they "
+            "are not run."
+        ),
     ]
     quick: bool = False
     """Take a part of each split, balanced over category and size, and fewer draws; the table states

@@ -14,13 +14,13 @@ from litelvlm.names import check_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(RunOptions, Printing):
+class StudyVerb(RunOptions, Printing):
     """Run one study, several or all of them on a model and a data set.
 
     It ends with one sentence per study; `litelvlm show -v` prints every claim with its numbers.
-    Every finished part is kept; the same command goes on where the last one stopped. How large a
-    study is, and whatever else its configuration holds, is set with --set STUDY.FIELD=VALUE. An
-    unknown field is refused, and the message lists the fields that exist.
+    Every finished part is kept. To continue, run the same command again. --set STUDY.FIELD=VALUE
+    sets any field of a study's configuration, such as its number of images. An unknown field is
+    refused, and the message lists the fields that exist.
 
     Examples:
       litelvlm study reversal

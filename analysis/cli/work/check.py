@@ -12,8 +12,10 @@ from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.verbs.check import Check
 from litelvlm.analysis.cli.work.loading import data_of, model_of
 from litelvlm.data.refer import ReferSample
+from litelvlm.models.families import family_for
 from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
+from litelvlm.models.glamm.entry import GLAMM
 
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
@@ -50,8 +52,12 @@ def run(verb: Check) -> int:
 
 
 def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
-    """Parts of the model: name, found, how to get it. The name of a size alone has no files."""
-    if verb.model == FULL_SIZE:
+    """Parts of the model: name, found, how to get it.
+
+    The name of a size alone has no files. The parts are those of GLaMM's published checkpoint;
+    models of other families are only loaded.
+    """
+    if verb.model == FULL_SIZE or family_for(verb.model) is not GLAMM:
         return []
     return [(part.name, part.found, part.text) for part in inventory(verb.model, verb.clip)]
 

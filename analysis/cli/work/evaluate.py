@@ -45,7 +45,7 @@ def run(verb: Evaluate) -> int:
     folder = complete_run(STUDY, model, data, config, verb.out, shard, accept_versions=accepted)
     record = read_record(folder)
     if not record.complete:
-        sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")
+        sys.stdout.write(f"{folder}: parts are missing; run the same command again to continue\n")
         return int(record.state == "failed")
     lines = score_lines(read_rows(folder), verb.empty_below)
     told = {

@@ -1,77 +1,104 @@
 """Model and data that the options of a command name."""
 
+from typing import TypeVar
+
 import torch
 
-from litelvlm import load_model, load_refer, load_vlm
-from litelvlm.analysis.cli.options import VLM, DataOptions, ModelOptions, require_writable
+from litelvlm import load_refer
+from litelvlm.analysis.cli.options import DataOptions, ModelOptions, require_writable
 from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.base import StudiedModel
-from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.options import GlammOptions
+from litelvlm.models import families
+from litelvlm.models.base import GroundingModel, StudiedModel
+from litelvlm.models.family import ModelFamily, ModelRequest
+from litelvlm.models.image_cache import CachingModel
+
+ModelT = TypeVar("ModelT", bound=StudiedModel)
 
 
-def model_of(verb: ModelOptions) -> Glamm:
-    """Load the model that the options name, with its cache of encoded images if there is one.
+def model_of(verb: ModelOptions) -> GroundingModel:
+    """Load the model that the options name, one that answers with masks.
 
     Raises:
-        ValueError: If the model or an option is unknown, or there is no such device.
+        ValueError: As ``load_as``.
+        FileNotFoundError: Likewise.
     """
-    options = GlammOptions.parse(verb.options)
-    if verb.model.startswith(VLM):
+    return load_as(verb, GroundingModel)  # type: ignore[type-abstract]  # it is only compared with
+
+
+def studied_of(verb: ModelOptions) -> StudiedModel:
+    """Load the model that the options name, of whatever family.
+
+    Raises:
+        ValueError: As ``load_as``.
+        FileNotFoundError: Likewise.
+    """
+    return load_as(verb, StudiedModel)  # type: ignore[type-abstract]  # likewise
+
+
+def load_as(verb: ModelOptions, needed: type[ModelT]) -> ModelT:
+    """Load the model that the options name, with its cache of encoded images if there is one.
+
+    Args:
+        verb: The options. The table of model families says which family the name belongs to.
+        needed: What the command needs of the model.
+
+    Raises:
+        ValueError: If the model or an option is unknown, the family is another than the command
+            needs, an option does not go with the family, there is a cache for a family that keeps
+            no encoded images, or there is no such device.
+        FileNotFoundError: If a file of the model is missing.
+    """
+    family, request = families.family_for(verb.model), request_of(verb)
+    if not issubclass(family.model, needed):
         raise ValueError(
-            f"{verb.model} answers in words and gives no masks, which this command needs; "
-            "`litelvlm study` and `litelvlm bench` take it"
+            f"this command needs {needed.described}, and {verb.model} is "
+            f"{family.model.described}; `litelvlm study` and `litelvlm bench` take it"
+        )
+    for name in request.chosen:
+        if name not in family.takes:
+            takers = [one for one in families.FAMILIES.values() if name in one.takes]
+            raise ValueError(
+                f"--{name.replace('_', '-')} goes with {listed(takers)}; leave it out for "
+                f"{verb.model}"
+            )
+    if verb.image_cache is not None and not issubclass(family.model, CachingModel):
+        keepers = [one for one in families.FAMILIES.values() if issubclass(one.model, CachingModel)]
+        raise ValueError(
+            f"--cache {verb.image_cache}: {verb.model} cannot keep encoded images, "
+            f"{listed(keepers)} can; leave --cache out"
         )
     if verb.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' is not available here; use --device cpu")
-    hide_loading_bar(large=False)  # transformers reads nothing but CLIP, in a second
-    model = load_model(
-        verb.model,
-        dtype=None if verb.dtype == "auto" else verb.dtype,
-        device=None if verb.device == "auto" else verb.device,
-        attn=verb.attn,
-        random_init=verb.random_init,
-        options=options,
-        clip=verb.clip,
-        quantise=verb.quantise,
-        compile=verb.compile,
-    )
+    hide_loading_bar(large=family.large(verb.model))
+    model = family.load(request)
+    if not isinstance(model, needed):
+        raise TypeError(f"family {family.name!r} loads {type(model).__name__}, not its own model")
     if verb.image_cache is None:
         return model
     require_writable(verb.image_cache, folder=True)
     return with_image_cache(model, verb.image_cache)
 
 
-def studied_of(verb: ModelOptions) -> StudiedModel:
-    """Load the model that the options name, one that answers in words included.
-
-    Raises:
-        ValueError: As ``model_of``; if an option does not go with the model; or if there is a
-            cache for a model that keeps no encoded images.
-    """
-    if not verb.model.startswith(VLM):
-        return model_of(verb)
-    if verb.image_cache is not None:
-        raise ValueError(
-            f"--cache {verb.image_cache}: {verb.model} keeps no encoded images, a GLaMM does; "
-            "leave --cache out"
-        )
-    for name in ("options", "quantise", "compile"):
-        if getattr(verb, name):
-            raise ValueError(f"--{name} goes with a GLaMM; leave it out for {verb.model}")
-    if verb.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' is not available here; use --device cpu")
-    hide_loading_bar(large=verb.model != f"{VLM}embedded")
-    return load_vlm(
-        verb.model,
-        clip=verb.clip,
+def request_of(verb: ModelOptions) -> ModelRequest:
+    """What the options ask of a family."""
+    return ModelRequest(
+        name=verb.model,
         dtype=None if verb.dtype == "auto" else verb.dtype,
         device=None if verb.device == "auto" else verb.device,
         attn=verb.attn,
+        clip=verb.clip,
         random_init=verb.random_init,
+        quantise=verb.quantise,
+        compile=verb.compile,
+        options=verb.options,
     )
+
+
+def listed(chosen: list[ModelFamily]) -> str:
+    """Families in words; "no family" if there is none."""
+    return " or ".join(one.model.described for one in chosen) or "no family"
 
 
 def data_of(verb: DataOptions) -> ReferDataset:

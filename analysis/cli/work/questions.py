@@ -10,7 +10,7 @@ from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.studies.understanding import QuestionScores, evaluate_questions
 from litelvlm.analysis.studies.understanding.scores import MAIN
 from litelvlm.data.understanding.tasks import TASKS, load_questions
-from litelvlm.models.vlm.asking import load_asked_vlm
+from litelvlm.models.vlm.answering import load_answering_vlm
 from litelvlm.names import check_name
 
 _UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "compile", "cache")
@@ -55,7 +55,7 @@ def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
     make_deterministic(options.seed)
     questions = load_questions(task, options.data)
     hide_loading_bar(large=options.model != "embedded")
-    model = load_asked_vlm(
+    model = load_answering_vlm(
         options.model,
         dtype=None if options.dtype == "auto" else options.dtype,
         device=None if options.device == "auto" else options.device,

@@ -13,13 +13,14 @@ from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.reproduction import write_reproduction
+from litelvlm.analysis.reproduce.absent import ABSENT, absent_text
 from litelvlm.analysis.reproduce.device import see_device
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
 from litelvlm.analysis.reproduce.place import Room, Workplace, pending, require_room, rooms
 from litelvlm.analysis.reproduce.plan import agree, agreed, plan_text
 from litelvlm.analysis.reproduce.prepare import convert_all
-from litelvlm.analysis.reproduce.run import ReproducedRun, measure
+from litelvlm.analysis.reproduce.run import Reproduction, measure
 from litelvlm.analysis.reproduce.settings import Settings, own_path
 from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits
 from litelvlm.analysis.reproduce.text import notes, table_text, title
@@ -32,6 +33,9 @@ from litelvlm.models.glamm.checkpoints.source import usual_number_type
 
 def run(verb: Reproduce) -> int:
     """Go through all steps; 1 if samples failed or the plan was refused."""
+    if verb.plan and verb.table in ABSENT:
+        sys.stdout.write(absent_text(verb.table))
+        return 0
     settings = settings_of(verb)
     check_files(verb, settings)
     require_writable(verb.out, folder=True)
@@ -103,7 +107,9 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
     if verb.card is not None:
         if not kind.has_scores:
             scored = ", ".join(name for name, table in TARGETS.items() if table.kind.has_scores)
-            raise ValueError(f"--card holds scores of {scored}; {verb.table} has none")
+            raise ValueError(
+                f"--card works with the tables {scored}, not with {verb.table}; leave --card out"
+            )
         require_writable(verb.card, folder=False)
 
 
@@ -131,7 +137,7 @@ def consents(
 
     Raises:
         OSError: If a disk is too small.
-        ValueError: If stdin is no terminal, so that nobody can answer.
+        ValueError: If stdin is not a terminal, so that nobody can answer.
     """
     if agreed(place, settings, listing):
         require_room(disks(verb, settings, place, listing))
@@ -141,7 +147,7 @@ def consents(
     if not verb.yes:
         if not sys.stdin.isatty():
             raise ValueError(
-                "stdin is no terminal, so the plan cannot be confirmed; read it above and add --yes"
+                "stdin is not a terminal, so you cannot confirm the plan; read it and add --yes"
             )
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()
@@ -166,31 +172,27 @@ def reproduce(
         print_status(f"card: {write_card(verb, verb.card, found, listing)}")
     verb.print_found(as_data(settings, found), table_text(settings, found))
     sys.stdout.flush()
-    write_report([measured.run.folder for measured in found], place.report)
+    write_report([measured.run.folder for measured in found.splits], place.report)
     page = write_reproduction(settings, found, place.report / "reproduction.html")
     print_status(f"report: {page}")
-    return int(any(measured.run.record.state == "failed" for measured in found))
+    return int(any(measured.run.record.state == "failed" for measured in found.splits))
 
 
-def write_card(
-    verb: Reproduce, path: Path, found: Sequence[ReproducedRun], listing: Listing | None
-) -> Path:
+def write_card(verb: Reproduce, path: Path, found: Reproduction, listing: Listing | None) -> Path:
     """Write the card of the runs."""
-    splits = [Split(measured.run, measured.n_whole, measured.note) for measured in found]
+    splits = [Split(measured.run, measured.n_whole, measured.note) for measured in found.splits]
     repositories = listing.repositories if listing is not None else ()
     sources = [(repository.name, repository.commit) for repository in repositories]
     card = make_card(verb.table, splits, verb.by, sources)
     return atomic_write(path, card.model_dump_json(indent=1) + "\n")
 
 
-def as_data(settings: Settings, found: Sequence[ReproducedRun]) -> dict[str, object]:
+def as_data(settings: Settings, found: Reproduction) -> dict[str, object]:
     """The table for programs."""
     return {
         "title": title(settings, found),
         "notes": notes(settings, found),
         "settings": settings.model_dump(mode="json"),
-        "runs": {"/".join(measured.place): str(measured.run.folder) for measured in found},
-        "lines": [
-            json.loads(line.model_dump_json()) for measured in found for line in measured.lines
-        ],
+        "runs": {"/".join(measured.place): str(measured.run.folder) for measured in found.splits},
+        "lines": [json.loads(line.model_dump_json()) for line in found.lines],
     }

@@ -6,7 +6,7 @@ from PIL import Image
 
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.work.loading import model_of
+from litelvlm.analysis.cli.work.loading import load_as
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.side_by_side import side_by_side
 from litelvlm.analysis.studies.overlay import (
@@ -20,7 +20,7 @@ from litelvlm.data.images import open_image
 from litelvlm.data.mask_files import png, write_masks
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import Grounding
+from litelvlm.models.base import Grounding, ImageView
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.pruning import LayerTrace, Pruner
 from litelvlm.pruning.cues import TRUTH
@@ -29,20 +29,22 @@ from litelvlm.pruning.cues import TRUTH
 def run(verb: Segment) -> int:
     """Write masks and overlays, print what was kept and how long it took."""
     picture, pruner = open_image(verb.image), build_pruner(verb)
-    model = model_of(verb)
+    # Answers that the model gives itself, and timings of its stages, are GLaMM's alone.
+    model = load_as(verb, Glamm)
+    view = model.view(picture.height, picture.width)
     result = segment(verb, model, picture, pruner)
     whole = segment(verb, model, picture, None) if verb.compare else None
     report: SegmentReport = {
         "model": model.name,
-        "miniature": has_miniature_sizes(model),
+        "miniature": has_miniature_sizes(model.tower),
         "random_weights": model.digest == "random",
         "pruner": verb.pruner,
         "budget": verb.budget,
         "protocol": verb.protocol,
-        "n_tokens": model.n_tokens,
-        "unseen_rim": has_unseen_rim(model.tower, picture.height, picture.width),
+        "n_tokens": view.n_tokens,
+        "unseen_rim": has_unseen_rim(view, picture.height, picture.width),
         "unknown_words": list(result.unknown_words),
-        "masks": write(verb, model, picture, result, whole),
+        "masks": write(verb, view, picture, result, whole),
         "timings_ms": {stage: round(s * 1e3, 2) for stage, s in result.timings.items()},
     }
     verb.print_found(report, as_text(report))
@@ -64,7 +66,7 @@ def segment(verb: Segment, model: Glamm, picture: Image.Image, pruner: Pruner | 
 
 
 def write(
-    verb: Segment, model: Glamm, picture: Image.Image, result: Grounding, whole: Grounding | None
+    verb: Segment, view: ImageView, picture: Image.Image, result: Grounding, whole: Grounding | None
 ) -> list[MaskReport]:
     """Write the masks, their overlays and, beside an unpruned result, the comparisons."""
     masks, found = result.mask.cpu().numpy(), list[MaskReport]()
@@ -74,7 +76,7 @@ def write(
     selections = result.selections * times
     for i, (text, name) in enumerate(zip(verb.text, write_masks(verb.out, masks), strict=True)):
         mask, selection = masks[i], selections[i]
-        drawn = draw_kept(picture, mask, selection, model.tower, tints[i])
+        drawn = draw_kept(picture, mask, selection, view, tints[i])
         overlay = atomic_write(beside(name, "overlay"), png(drawn))
         shown: MaskReport = {
             "text": text,
@@ -83,17 +85,17 @@ def write(
             "answer": result.answers[i],
             "found": result.found[i],
             "pixels": int(mask.sum()),
-            "kept": kept_indices(selection, model.n_tokens),
-            "n_kept": model.n_tokens if selection is None else len(selection),
+            "kept": kept_indices(selection, view.n_tokens),
+            "n_kept": view.n_tokens if selection is None else len(selection),
         }
         if isinstance(selection, LayerTrace):
             shown["layers"] = list(selection.counts)
         if whole is not None:
             other = whole.mask[i].cpu().numpy()
-            plain = draw_kept(picture, other, None, model.tower, tints[i])
+            plain = draw_kept(picture, other, None, view, tints[i])
             panels = {
                 f'"{text}"': picture,
-                f"all {model.n_tokens} tokens": Image.fromarray(plain),
+                f"all {view.n_tokens} tokens": Image.fromarray(plain),
                 f"{shown['n_kept']} tokens, {verb.pruner}": Image.fromarray(drawn),
             }
             page = atomic_write(beside(name, "compare"), png(side_by_side(panels)))

@@ -10,14 +10,14 @@ from litelvlm.analysis.cli.terminal.progress import Progress
 from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.text import ending, ending_text, run_text
 from litelvlm.analysis.cli.verbs.report import write_report
-from litelvlm.analysis.cli.verbs.study import Study
+from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.loading import data_of, studied_of
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.engine import Job, Mapper, in_process, prepare
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.messages.events import Watcher
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.analysis.runs.told.watching import Watcher
 from litelvlm.analysis.runs.workers.processes import Processes, import_once
 from litelvlm.analysis.runs.workers.ray import RayWorkers, import_ray
 from litelvlm.analysis.studies import STUDIES
@@ -27,7 +27,7 @@ from litelvlm.models.base import StudiedModel
 from litelvlm.names import check_name
 
 
-def run(verb: Study) -> int:
+def run(verb: StudyVerb) -> int:
     """Run the studies one after another and print what they found.
 
     Returns:
@@ -57,7 +57,7 @@ def run(verb: Study) -> int:
     return int(any(read_record(folder).state == "failed" for folder in folders))
 
 
-def mapper(verb: Study, name: str, processes: Processes) -> Mapper:
+def mapper(verb: StudyVerb, name: str, processes: Processes) -> Mapper:
     """Where the parts of a study are computed.
 
     Args:
@@ -77,13 +77,13 @@ def mapper(verb: Study, name: str, processes: Processes) -> Mapper:
     return processes.mapper(make) if processes.count > 1 else in_process
 
 
-def job(verb: Study, name: str) -> Job:
+def job(verb: StudyVerb, name: str) -> Job:
     """A study prepared with model and data of its own, for a worker."""
     verb.load_plugins()
     return prepare(get_study(name), studied_of(verb), data_of(verb), configure(verb, name))
 
 
-def configure(verb: Study, name: str) -> StudyConfig:
+def configure(verb: StudyVerb, name: str) -> StudyConfig:
     """The study's configuration from those given options that it has.
 
     What --set says of a field outweighs an option that reaches several studies.
@@ -108,7 +108,7 @@ def configure(verb: Study, name: str) -> StudyConfig:
     return config(**given | fields(verb).get(name, {}))
 
 
-def fields(verb: Study) -> dict[str, dict[str, object]]:
+def fields(verb: StudyVerb) -> dict[str, dict[str, object]]:
     """What --set says, by study.
 
     Raises:
@@ -145,7 +145,7 @@ def fields(verb: Study) -> dict[str, dict[str, object]]:
 
 
 def run_one(
-    verb: Study,
+    verb: StudyVerb,
     name: str,
     model: StudiedModel,
     data: Dataset,

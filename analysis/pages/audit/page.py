@@ -6,8 +6,14 @@ from urllib.parse import quote
 
 from litelvlm.analysis.pages.audit.draws import Draws
 from litelvlm.analysis.pages.audit.measured import AuditResults, Difference
-from litelvlm.analysis.pages.audit.statements import BASES, VERDICTS, Audited, Source, Statement
-from litelvlm.analysis.pages.audit.text import draws_for, found_for, verdict_counts
+from litelvlm.analysis.pages.audit.statements import (
+    AUDIT_VERDICTS,
+    BASES,
+    Audited,
+    Source,
+    Statement,
+)
+from litelvlm.analysis.pages.audit.text import coverage, draws_for, found_for, verdict_counts
 from litelvlm.analysis.pages.wrapping import wrapped_page
 from litelvlm.analysis.runs.claims import ALPHA
 from litelvlm.analysis.runs.formatting import interval, markdown_lines, number
@@ -23,13 +29,13 @@ def audit_page(tables: Sequence[Audited], measured: AuditResults | None) -> str:
         tables: Methods of the audit.
         measured: Differences; None leaves that part out and says so.
     """
-    parts = [_head(tables), _differing(tables)]
+    parts = [_head(tables, measured), _differing(tables)]
     parts += [_method(table) for table in tables]
     parts += [_measured(tables, measured), "Terms: [glossary](glossary.md)."]
     return wrapped_page("\n\n".join(parts) + "\n")
 
 
-def _head(tables: Sequence[Audited]) -> str:
+def _head(tables: Sequence[Audited], measured: AuditResults | None) -> str:
     counts = verdict_counts(tables)
     statements = sum(counts.values()) - counts["code alone"]
     judged = statements - counts["not verified"]
@@ -49,9 +55,13 @@ def _head(tables: Sequence[Audited]) -> str:
             "memory. Where both sides agree, the second reading that is measured is an ablation: "
             "no paper and no code asks for it.",
             "",
+            *_paired(tables, measured),
             "| verdict | entries | meaning |",
             "|---|---|---|",
-            *(f"| {verdict} | {counts[verdict]} | {VERDICTS[verdict]} |" for verdict in VERDICTS),
+            *(
+                f"| {verdict} | {counts[verdict]} | {AUDIT_VERDICTS[verdict]} |"
+                for verdict in AUDIT_VERDICTS
+            ),
             "",
             "How the paper's side is known:",
             "",
@@ -63,6 +73,21 @@ def _head(tables: Sequence[Audited]) -> str:
             f"commit that is named. Line numbers were counted in that version. {_placed(tables)}",
         ]
     )
+
+
+def _paired(tables: Sequence[Audited], measured: AuditResults | None) -> list[str]:
+    """How many entries have a measured paired difference, as a paragraph."""
+    if measured is None:
+        return []
+    counts, found = verdict_counts(tables), coverage(tables, measured)
+    alone = counts["code alone"]
+    drawn = " One more has repeated draws." if found.drawn == 1 else ""
+    return [
+        f"**{found.statements} of the {sum(counts.values()) - alone} statements and "
+        f"{found.decisions} of the {alone} decisions have a measured paired difference.**{drawn} "
+        "The others have [a reason](#what-was-not-compared).",
+        "",
+    ]
 
 
 def _placed(tables: Sequence[Audited]) -> str:
@@ -81,16 +106,22 @@ def _placed(tables: Sequence[Audited]) -> str:
 def _differing(tables: Sequence[Audited]) -> str:
     found = [(table, s) for table in tables for s in table.statement if s.verdict == "differ"]
     lines = [
-        f"- `{table.method}`, {statement.id}: {statement.claim} *The code:* {_code(statement)}"
+        f"- `{table.method}`, {statement.id}: {statement.claim}{_unstored(statement)} "
+        f"*The code:* {_code(statement)}"
         for table, statement in found
     ]
     later = sum(statement.basis in ("notes", "quoted") for _, statement in found)
     caution = (
-        f"A difference is no error: the code may be the version that was meant. In {later} of "
+        f"A difference is not an error: the code may be the version that was meant. In {later} of "
         f"these {len(found)} entries the paper's side comes from notes or summaries. Check the "
         "paper before you cite one."
     )
     return "\n".join(["## Where paper and code differ", "", caution, "", *lines])
+
+
+def _unstored(statement: Statement) -> str:
+    """A caution where the paper's side cannot be looked up here."""
+    return " (From notes that are not in this repository.)" if statement.basis == "notes" else ""
 
 
 def _code(statement: Statement) -> str:
@@ -151,18 +182,16 @@ def _measured(tables: Sequence[Audited], measured: AuditResults | None) -> str:
         [
             *lines,
             *note,
-            "The first is the released code's reading. The second is the paper's where both "
-            "differ, unless the column *compared* names something else. The difference of cIoU is "
-            "paired: both readings answer the same expressions. Intervals are 95 %, from "
-            "resampling images, and are not adjusted. p is that of an image-level swap, adjusted "
-            f"by Holm's method over all {tested} differences. With so few images a wide interval "
-            "means that this run cannot tell, not that there is no difference. *Unpruned* is the "
-            "same difference without pruning, where the readings are options of the model. In the "
-            "protocol *single* a conversation holds one expression, in *conversation* all "
-            "expressions of an image. Only a part of the images was read, so compare numbers "
-            "within this table alone. Another processor can give other numbers: an earlier run of "
-            "this table on another one had a cIoU that differs by 0.02 for two methods at 16 "
-            "tokens, and nearly the same numbers for all others.",
+            "The column *compared* says what stands against what. Unless it says otherwise, the "
+            "first is the released code's reading, and the second is the paper's where both "
+            "differ. The difference of cIoU is paired: both readings answer the same expressions. "
+            "Intervals are 95 %, from resampling images, and are not adjusted. p is that of an "
+            f"image-level swap, adjusted by Holm's method over all {tested} differences. "
+            "With so few images a wide interval means that this run cannot tell, not that there is "
+            "no difference. *Unpruned* is the same difference without pruning, where the readings "
+            "are options of the model. In the protocol *single* a conversation holds one "
+            "expression, in *conversation* all expressions of an image. Only a part of the images "
+            "was read, so compare numbers within this table alone.",
             "",
             _settled(measured),
             "",

@@ -20,16 +20,17 @@ from litelvlm.names import check_name
 from litelvlm.pruning import list_pruners
 
 Basis = Literal["seen", "quoted", "notes", "memory", "none"]
-Verdict = Literal["agree", "differ", "paper open", "code alone", "not verified"]
+AuditVerdict = Literal["agree", "differ", "paper open", "code alone", "not verified"]
 Text = Annotated[str, Field(min_length=1)]
 BASES: dict[Basis, str] = {
     "seen": "read for this audit in a copy of the paper's text or in a source of its authors",
     "quoted": "read for this audit in a summary of the paper by others",
-    "notes": "from the notes on the paper that this project's methods were written from",
+    "notes": "from the notes on the paper that this project's methods were written from, which are "
+    "not in this repository",
     "memory": "common knowledge of the field, not read again",
     "none": "no statement known",
 }
-VERDICTS: dict[Verdict, str] = {
+AUDIT_VERDICTS: dict[AuditVerdict, str] = {
     "agree": "the code does what the paper says",
     "differ": "the code does something else",
     "paper open": "the paper allows both, and the code chose",
@@ -92,7 +93,8 @@ class Statement(Frozen):
         verdict: Whether both agree.
         told: What an issue of the repository says of it; empty if none is known.
         compared: What the comparison sets side by side; empty if nothing can be compared here.
-        first: Label of the released reading, in the form of ``--methods``.
+        first: Label of the released reading, in the form of ``--methods``; of another one where
+            ``compared`` says so.
         second: Label of the other reading.
         first_options: Options of the model for the first, FIELD=VALUE.
         second_options: The same for the second.
@@ -108,7 +110,7 @@ class Statement(Frozen):
     basis: Basis
     code: Text
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    verdict: Verdict
+    verdict: AuditVerdict
     told: str = ""
     compared: str = ""
     first: str = ""

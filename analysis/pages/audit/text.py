@@ -1,10 +1,11 @@
 """The audit as plain text for a terminal, and as data."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from litelvlm.analysis.pages.audit.draws import Draws
 from litelvlm.analysis.pages.audit.measured import AuditResults, Difference
-from litelvlm.analysis.pages.audit.statements import VERDICTS, Audited, Statement
+from litelvlm.analysis.pages.audit.statements import AUDIT_VERDICTS, Audited, Statement
 from litelvlm.analysis.runs.formatting import interval, number
 
 
@@ -28,6 +29,36 @@ def draws_for(
         for one in (measured.draws if measured else ())
         if (one.method, one.id) == (table.method, statement.id)
     )
+
+
+class Coverage(NamedTuple):
+    """How many entries have a measured paired difference.
+
+    Attributes:
+        statements: Of the statements of papers.
+        decisions: Of the decisions of the code alone.
+        drawn: Entries with repeated draws instead.
+    """
+
+    statements: int
+    decisions: int
+    drawn: int
+
+
+def coverage(tables: Sequence[Audited], measured: AuditResults | None) -> Coverage:
+    """Entries with a number: at one budget at least, both readings were measured."""
+    alone = [
+        statement.verdict == "code alone"
+        for table in tables
+        for statement in table.statement
+        if any(one.delta is not None for one in found_for(measured, table, statement))
+    ]
+    drawn = sum(
+        bool(draws_for(measured, table, statement))
+        for table in tables
+        for statement in table.statement
+    )
+    return Coverage(len(alone) - sum(alone), sum(alone), drawn)
 
 
 def draws_text(one: Draws) -> str:
@@ -61,9 +92,9 @@ def difference_text(one: Difference) -> str:
 
 
 def verdict_counts(tables: Sequence[Audited]) -> dict[str, int]:
-    """Statements by verdict, in the order of ``VERDICTS``."""
+    """Statements by verdict, in the order of ``AUDIT_VERDICTS``."""
     verdicts = [statement.verdict for table in tables for statement in table.statement]
-    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    return {verdict: verdicts.count(verdict) for verdict in AUDIT_VERDICTS}
 
 
 def summary_line(tables: Sequence[Audited]) -> str:

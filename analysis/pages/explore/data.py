@@ -55,12 +55,10 @@ def expression_view(
         the question's words with their attention.
     """
     model, config, tower = context.model, context.config, context.model.tower
-    picture_size = sample.height, sample.width
     picture, truth, state, conversation, cues = query_example(model, sample, expression, config)
-    once = SweepContext(
-        model, context.data, config.model_copy(update={"seeds": 1}), context.budgets
-    )
-    passes = expression_passes(once, 0, cues)
+    view = state.view
+    # One draw of a random method is enough to look at.
+    passes = [made for made in expression_passes(context, 0, cues) if made.seed == 0]
     image, size = pack_picture(picture, LONGEST)
     selections: dict[str, dict[int, dict[str, object]]] = {}
     for batch in equal_batches([made.n_kept for made in passes], config.batch_size):
@@ -76,7 +74,7 @@ def expression_view(
             selections.setdefault(made.method, {})[made.budget] = {
                 "mask": pack_mask(mask, size),
                 "iou": round(overlap.iou, 4),
-                **roles_view(result.selection, model.n_tokens),
+                **roles_view(result.selection, view.n_tokens),
             }
     return {
         "id": int(expression.sent_id),
@@ -84,9 +82,9 @@ def expression_view(
         "kind": expression.kind or "",
         "image": image,
         "size": list(size),
-        "box": token_box(tower.preprocessing.crop(*picture_size, tower.image_size), tower.grid),
+        "box": token_box(view.crop, view.grid),
         "truth": pack_mask(truth > 0, size),
-        "unpruned": selections.pop(UNPRUNED)[model.n_tokens],
+        "unpruned": selections.pop(UNPRUNED)[context.unpruned_budget],
         "selections": selections,
         "scores": {
             name: pack_scores(values)

@@ -18,17 +18,18 @@ from litelvlm.analysis.pages.explore.data import choose_expressions, expression_
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.explore.start import Start, start
 from litelvlm.analysis.pages.rendering import page_environment, template_source
-from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
+from litelvlm.analysis.studies.stories import STORIES, story_of
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
+from litelvlm.data.dataset import Sample
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import GroundingModel
 
 SCRIPTS = (
     "explore_unpack.js",
@@ -63,7 +64,7 @@ class ExplorerSource:
         run: Its folder.
     """
 
-    model: Glamm
+    model: GroundingModel
     data: ReferDataset
     run: Path
 
@@ -97,7 +98,7 @@ class RunView:
 
 
 def build_page(
-    model: Glamm,
+    model: GroundingModel,
     data: ReferDataset,
     run: Path,
     out: Path,
@@ -160,7 +161,7 @@ def run_view(
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
-    context = SweepContext(model, data, config, resolve_budgets(config.budgets, model.n_tokens))
+    context = SweepContext(model, data, config, config.budgets)
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     there = {int(sent_id) for sent_id in rows["sent_id"].unique()}
     if wanted is None:
@@ -180,8 +181,8 @@ def run_view(
         "run": run.name,
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
-        "grid": list(model.grid),
-        "budgets": sorted(context.budgets),
+        "grid": list(one_grid(model, [places[sent_id][0] for sent_id in chosen])),
+        "budgets": sorted(context.budget_names),
         "methods": [
             {
                 "name": m.label,
@@ -212,6 +213,22 @@ def run_view(
     )
 
 
+def one_grid(model: GroundingModel, samples: Sequence[Sample]) -> tuple[int, int]:
+    """The token grid of all images on the page, whose script has one for all.
+
+    Raises:
+        ValueError: If their grids differ.
+    """
+    grids = {model.view(sample.height, sample.width).grid for sample in samples}
+    if len(grids) > 1:
+        raise ValueError(
+            f"the explorer shows images of one token grid, and these have {sorted(grids)}; show a "
+            "run whose images have one size"
+        )
+    (grid,) = grids
+    return grid
+
+
 def titles(shown: Sequence[RunView]) -> list[str]:
     """Each run by its model, and by its folder too where the models are one."""
     names = [view.model for view in shown]
@@ -238,9 +255,10 @@ def read_config(run: Path) -> Config:
         ValueError: If the run is of another study or asks several expressions at once.
     """
     study = read_record(run).study
-    if study != "sweep":
+    if not story_of(study).explorable:
+        shown = " or ".join(repr(name) for name, story in STORIES.items() if story.explorable)
         raise ValueError(
-            f"{run} is a run of the study {study!r}; the explorer shows a run of 'sweep'"
+            f"{run} is a run of the study {study!r}; the explorer shows a run of {shown}"
         )
     config = sweep_config(run)
     if config.protocol != "single":
@@ -251,7 +269,7 @@ def read_config(run: Path) -> Config:
     return config
 
 
-def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path) -> None:
+def check_source(record: RunRecord, model: GroundingModel, data: ReferDataset, run: Path) -> None:
     """Refuse a run that is not whole, or that another model or other data made.
 
     Raises:

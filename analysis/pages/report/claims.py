@@ -11,9 +11,10 @@ import pandas as pd
 from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import counted, interval, number
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
-from litelvlm.analysis.runs.verdicts import HYPOTHESES, NOT_TESTED, confirmatory
+from litelvlm.analysis.runs.verdicts import NOT_TESTED
+from litelvlm.analysis.studies.confirmatory import HYPOTHESES, confirmatory
 
 FIRST = 3
 """Claims of a study that stand open at least, the hypotheses first."""

@@ -7,22 +7,15 @@ from dataclasses import dataclass
 from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
-from litelvlm.analysis.runs.verdicts import HYPOTHESES
-from litelvlm.analysis.studies.stories import story_of
+from litelvlm.analysis.studies.confirmatory import HYPOTHESES
+from litelvlm.analysis.studies.stories import common_question, story_of
 from litelvlm.analysis.studies.table import get_study
-
-PICTURES = ("accuracy_ciou", "reversal_index", "examples", "motivation_maps")
-"""Figures that may open a report, the best first; else the first of all."""
-BOTH = "Is the ranking reversed, and does pruning by it keep the mask?"
-"""What a report asks that tells of the ranking and of the masks."""
-ANY = "What do these runs say about pruning visual tokens?"
-"""What a report of any other studies asks."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class RunAnswer:
     """What one run found.
 
     Attributes:
@@ -47,14 +40,13 @@ def question(records: Sequence[RunRecord]) -> str:
     studies = {record.study for record in records}
     if len(studies) == 1:
         return get_study(studies.pop()).question
-    subjects = {story_of(study).subject for study in studies}
-    return BOTH if {"ranking", "masks"} <= subjects else ANY
+    return common_question(studies)
 
 
-def answer(anchor: str, run: str, summary: Summary) -> Answer:
+def answer(anchor: str, run: str, summary: Summary) -> RunAnswer:
     """What a finished run found, with the plot of the claim behind its sentence."""
     claim = lead_claim(summary)
-    return Answer(
+    return RunAnswer(
         anchor=anchor,
         run=run,
         question=get_study(summary.study).question,

@@ -20,7 +20,6 @@ from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_label
 from litelvlm.analysis.pages.report.glossary import Explainer, terms
 from litelvlm.analysis.pages.report.intervals import WIDTH
 from litelvlm.analysis.pages.report.opening import (
-    PICTURES,
     answer,
     how_sure,
     question,
@@ -28,7 +27,6 @@ from litelvlm.analysis.pages.report.opening import (
 )
 from litelvlm.analysis.pages.report.tables import (
     beside,
-    compares_methods,
     published_tables,
     relative,
     tables_of,
@@ -64,6 +62,10 @@ class DrawnFigure(Protocol):
     @property
     def files(self) -> Mapping[str, Path]:
         """Format ("png", "svg", "pdf") to file."""
+
+    @property
+    def opens(self) -> int:
+        """Rank among the figures that may open the page, the best is 1; 0 for one that does not."""
 
 
 def build_report(
@@ -135,7 +137,6 @@ def build_report(
         "ours": [
             (labels[run], table)
             for run, summary in finished.items()
-            if compares_methods(summary)
             for table in beside(summary, records[run].excluded)
         ],
         "published": {
@@ -164,9 +165,8 @@ def lead_picture(
 ) -> dict[str, object] | None:
     """The figure that opens the page, with the run that it is of; None if none was drawn."""
     drawn = [(run, picture) for run, group in pictures.items() for picture in group]
-    named = {picture.name: (run, picture) for run, picture in reversed(drawn)}
-    first = next((named[name] for name in PICTURES if name in named), None)
-    first = first or next(iter(drawn), None)
+    ranked = sorted((item for item in drawn if item[1].opens), key=lambda item: item[1].opens)
+    first = next(iter((*ranked, *drawn)), None)
     return picture_view(first[1], out) | {"run": labels[first[0]]} if first else None
 
 

@@ -8,11 +8,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.exclusions import reasons
 from litelvlm.analysis.runs.formatting import Cell, Grid, grid, interval, number
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.stories import MethodScores, story_of
 from litelvlm.data.files import atomic_write
 
 LONGEST = 100
@@ -32,7 +34,7 @@ def tables_of(
         out: Folder of the page.
         excluded: Methods that cannot keep to a budget.
     """
-    found = []
+    found, compares = [], compared(summary)
     for name in summary.tables:
         frame = summary.table(name)
         path = out / "data" / run.name / f"{name}.csv"
@@ -41,11 +43,11 @@ def tables_of(
         title = name.replace("_", " ")
         if len(frame) > LONGEST:
             title += f" (the first {LONGEST} of {len(frame)} lines)"
-        if compares_methods(summary) and name == "scores":
+        if compares and name == compares.scores:
             found.append(
                 by_budget(
-                    "cIoU by method and budget",
-                    with_intervals(scores_of(frame)),
+                    f"{compares.label} by method and budget",
+                    with_intervals(frame[frame["metric"] == compares.metric]),
                     link,
                     reasons(excluded),
                 )
@@ -54,15 +56,16 @@ def tables_of(
     return found
 
 
-def compares_methods(summary: Summary) -> bool:
-    """Whether a run scores methods by budget and compares them: it has the tables that say so."""
-    return {"scores", "comparisons"} <= set(summary.tables)
+def compared(summary: Summary) -> MethodScores | None:
+    """Where a run keeps scores of methods by budget; None if it has no such tables."""
+    found = story_of(summary.study).scores
+    return found if found and {found.scores, found.comparisons} <= set(summary.tables) else None
 
 
-def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
-    """Lines of cIoU of a sweep's table "scores"."""
-    lines: pd.DataFrame = scores[scores["metric"] == "ciou"]
-    return lines
+def scores_of(summary: Summary, kind: MethodScores) -> pd.DataFrame:
+    """A line per method and budget: the score that pages show."""
+    lines = summary.table(kind.scores)
+    return lines[lines["metric"] == kind.metric]
 
 
 def by_budget(
@@ -103,16 +106,20 @@ def with_intervals(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
-    """A run's scores in the terms of the published table: cIoU, and the share kept."""
-    comparisons = summary.table("comparisons")
-    kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
+    """A run's scores in the terms of the published table: the score, and the share kept."""
+    kind = compared(summary)
+    if kind is None:
+        return []
+    comparisons = summary.table(kind.comparisons)
+    of_unpruned = comparisons["reference"] == UNPRUNED
+    kept = comparisons[(comparisons["metric"] == kind.metric) & of_unpruned]
     shares = zip(kept["retention"], kept["retention_bound"], strict=True)
     texts = [f"{number(share)} (≥ {number(bound)})" for share, bound in shares]
-    scores = with_intervals(scores_of(summary.table("scores")))
+    scores = with_intervals(scores_of(summary, kind))
     return [
-        by_budget("cIoU [95 % interval]", scores, refused=reasons(excluded)),
+        by_budget(f"{kind.label} [95 % interval]", scores, refused=reasons(excluded)),
         by_budget(
-            "Share of the unpruned cIoU that is kept (one-sided 95 % bound)",
+            f"Share of the unpruned {kind.label} that is kept (one-sided 95 % bound)",
             kept.assign(value=kept["retention"], text=texts),
         ),
     ]

@@ -54,7 +54,7 @@ function posterOf() {
     write(pane.caption.textContent, x, head + height + 2.1 * line, `${12 * unit}px`, size);
     write(runOf(pane.index).title, x, head + height + 3 * line, `${12 * unit}px`, size);
   });
-  write("One expression is no evidence.", gap, head + height + 4 * line, `${12 * unit}px`);
+  write("One expression is not evidence.", gap, head + height + 4 * line, `${12 * unit}px`);
   return poster;
 }
 

@@ -17,7 +17,7 @@ from litelvlm.analysis.reproduce.kinds.kind import (
 )
 from litelvlm.analysis.reproduce.lines import Line
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.work import Sizes, Work
+from litelvlm.analysis.reproduce.work import Sizes, Workload
 from litelvlm.analysis.studies import ablations
 
 
@@ -67,7 +67,7 @@ def ablation_lines(deltas: pd.DataFrame, place: str, n_tokens: int) -> tuple[Lin
     )
 
 
-def _work(settings: Settings, sizes: Sizes) -> Work:
+def _work(settings: Settings, sizes: Sizes) -> Workload:
     budgets = tuple(budget_of(tokens, sizes.n_tokens) for tokens in settings.tokens)
     config = ablations.Config(budgets=budgets, official_seeds=settings.draws, images=None)
     counts = split_counts(settings)
@@ -76,7 +76,7 @@ def _work(settings: Settings, sizes: Sizes) -> Work:
     )
 
 
-def _sentence(settings: Settings, work: Work) -> str:
+def _sentence(settings: Settings, work: Workload) -> str:
     return (
         f"study {ABLATION.study} on {splits_in_words(settings)}: "
         f"{images_in_words(settings, work)}, {work.passes} passes of the language model for each"

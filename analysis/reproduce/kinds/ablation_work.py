@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Work
+from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Workload
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import ALTERED, KERNEL_SHAP, RIVALS, TOGETHER
 from litelvlm.analysis.studies.sweep import config as sweep_config
@@ -20,7 +20,7 @@ def ablation_work(
     images: Sequence[int],
     sentences: Sequence[float],
     sizes: Sizes = PUBLISHED,
-) -> Work:
+) -> Workload:
     """What the study ``ablations`` computes.
 
     One expression of each image goes through every method; the protocols ask all of them.
@@ -53,7 +53,7 @@ def ablation_work(
             n += config.official_seeds * (1 + len(official)) + round(each * (1 + len(both)))
         total += count * macs
         passes = max(passes, n)
-    return Work(sum(images), passes, total)
+    return Workload(sum(images), passes, total)
 
 
 def _cells(
@@ -68,7 +68,8 @@ def _cells(
         seeds=seeds or 1,
         protocol="single" if seeds else "official",
     )
-    return [cell.n_average for cell in divide_cells(config, budgets, sizes.model)[0]]
+    cells, _ = divide_cells(config, {count: count for count in budgets}, sizes.model)
+    return [cell.n_average for cell in cells]
 
 
 def _signals(labels: Iterable[str], config: ablations.Config, sizes: Sizes) -> Iterable[float]:

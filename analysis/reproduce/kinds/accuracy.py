@@ -3,12 +3,27 @@
 from collections.abc import Mapping, Sequence
 
 from litelvlm.analysis.reproduce.budgets import budget_of
-from litelvlm.analysis.reproduce.kinds.accuracy_lines import accuracy_lines
+from litelvlm.analysis.reproduce.kinds.accuracy_lines import (
+    accuracy_lines,
+    published_ciou,
+    unmeasured_lines,
+)
 from litelvlm.analysis.reproduce.kinds.counts import split_counts
-from litelvlm.analysis.reproduce.kinds.kind import CHUNK, FinishedSplit, Kind, images_in_words
+from litelvlm.analysis.reproduce.kinds.kind import (
+    CHUNK,
+    FinishedSplit,
+    Kind,
+    Overall,
+    images_in_words,
+)
+from litelvlm.analysis.reproduce.kinds.overall_lines import (
+    MeasuredSplit,
+    missing_splits,
+    overall_lines,
+)
 from litelvlm.analysis.reproduce.lines import Line
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Work
+from litelvlm.analysis.reproduce.work import PUBLISHED, TURNS, Sizes, Workload
 
 
 def _options(settings: Settings) -> Mapping[str, object]:
@@ -22,10 +37,29 @@ def _options(settings: Settings) -> Mapping[str, object]:
 
 
 def _lines(split: FinishedSplit) -> tuple[Line, ...]:
+    one = _measured(split)
+    lines = accuracy_lines(
+        one.rows, one.place, split.n_tokens, one.n_whole, one.comparable, one.order
+    )
+    known = published_ciou(one.place)
+    return (*lines, *unmeasured_lines(lines, split.name, "cIoU", split.n_tokens, known))
+
+
+def _measured(split: FinishedSplit) -> MeasuredSplit:
     data, order = split.data, split.part.order if split.part else ()
     published_split = data.name == split.place[0] and not data.count_note
     comparable = published_split and not split.miniature
-    return accuracy_lines(split.run.rows, split.place, split.n_tokens, len(data), comparable, order)
+    return MeasuredSplit(split.place, split.run.rows, len(data), order, comparable)
+
+
+def _overall(splits: Sequence[FinishedSplit]) -> Overall:
+    missing = missing_splits([split.place for split in splits])
+    if missing:
+        return Overall(
+            note=f"Avg. and Rel. of the published table need all splits; not measured here: "
+            f"{', '.join(missing)}."
+        )
+    return Overall(overall_lines([_measured(split) for split in splits], splits[0].n_tokens))
 
 
 def accuracy_work(
@@ -34,7 +68,7 @@ def accuracy_work(
     budgets: Sequence[int],
     draws: int,
     sizes: Sizes = PUBLISHED,
-) -> Work:
+) -> Workload:
     """What a model computes for a table of accuracy.
 
     Args:
@@ -47,16 +81,16 @@ def accuracy_work(
     one_draw = sizes.passes([sizes.n_tokens, *(kept for _ in range(methods) for kept in budgets)])
     passes = draws * (1 + methods * len(budgets))
     each = sizes.image_macs + draws * one_draw + passes * TURNS * sizes.mask_macs
-    return Work(sum(images), passes, sum(images) * each)
+    return Workload(sum(images), passes, sum(images) * each)
 
 
-def _work(settings: Settings, sizes: Sizes) -> Work:
+def _work(settings: Settings, sizes: Sizes) -> Workload:
     images = [count for count, _ in split_counts(settings)]
     budgets = [budget_of(tokens, sizes.n_tokens) for tokens in settings.tokens]
     return accuracy_work(images, len(settings.methods), budgets, settings.draws, sizes)
 
 
-def _sentence(settings: Settings, work: Work) -> str:
+def _sentence(settings: Settings, work: Workload) -> str:
     return (
         f"{images_in_words(settings, work)}, "
         f"{len(settings.splits)} split{'s' * (len(settings.splits) > 1)}, "
@@ -76,4 +110,5 @@ ACCURACY = Kind(
     "of the split was taken.",
     controls=("random",),
     has_scores=True,
+    overall=_overall,
 )

@@ -1,22 +1,24 @@
 """Lines of accuracy: cIoU of the official protocol beside the published one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.reproduce.budgets import published_tokens
+from litelvlm.analysis.reproduce.budgets import budget_of, published_tokens
 from litelvlm.analysis.reproduce.lines import DETECTABLE, REACH, Line, verdict_of
-from litelvlm.analysis.reproduce.sampling import against_one_run
+from litelvlm.analysis.reproduce.sampling import Spread, against_one_run
 from litelvlm.analysis.reproduce.settings import Place
 from litelvlm.analysis.studies import published
 from litelvlm.arrays import Array
+from litelvlm.pruning import list_pruners
 
 MARGIN = 1.0
-"""Points of cIoU; a choice, which `docs/reproduce.md` explains. No source states how far two runs
-of the released evaluation lie apart."""
+"""Points of cIoU, of its mean and of Rel.; a choice, which `docs/reproduce.md` explains. No source
+states how far two runs of the released evaluation lie apart."""
 
 
 def accuracy_lines(
@@ -41,34 +43,110 @@ def accuracy_lines(
     for (method, _), cell in rows.groupby(["method", "budget"], sort=False):
         inter, union = by_image(cell, order)
         spread = against_one_run(inter, union, n_whole, ordered=bool(order))
-        measured, error = 100 * spread.ciou, 100 * spread.error
         kept = int(cell["budget"].iloc[0])
         tokens = published_tokens(kept, n_tokens)
         label, number = known.get((str(method), tokens), ("", float("nan")))
-        difference = measured - number
-        low, high = difference - REACH * error, difference + REACH * error
-        found = verdict_of(low, high, MARGIN, len(inter), comparable)
-        line = Line(
-            place="/".join(place),
-            method=str(method),
-            label=label,
-            tokens=tokens,
-            budget=kept,
-            quantity="cIoU",
-            unit="%",
-            published=number,
-            measured=measured,
-            difference=difference,
-            low=low,
-            high=high,
-            tells=DETECTABLE * error if label else float("nan"),
-            margin=MARGIN,
-            n_images=len(inter),
-            n=len(cell),
-            verdict=found if label else "no published number",
-        )
-        lines.append(line)
+        counts = LineCounts(kept, tokens, len(inter), len(cell), len(inter))
+        where = LineName("/".join(place), str(method), label, "cIoU")
+        lines.append(compared_line(where, counts, number, spread, comparable))
     return tuple(lines)
+
+
+class LineName(NamedTuple):
+    """What a line is about: place, method, published name and quantity, as in ``Line``."""
+
+    place: str
+    method: str
+    label: str
+    quantity: str
+
+
+class LineCounts(NamedTuple):
+    """What is behind a line: budget here and as published, images, expressions, smallest split."""
+
+    budget: int
+    tokens: int
+    n_images: int
+    n: int
+    fewest: int
+
+
+def compared_line(
+    name: LineName, counts: LineCounts, number: float, spread: Spread, comparable: bool
+) -> Line:
+    """A measured percentage beside the published one.
+
+    Args:
+        name: What the line is about.
+        counts: What is behind it.
+        number: Published percentage; nan if there is none.
+        spread: Measured share and its standard error.
+        comparable: Whether model and images are the published ones.
+    """
+    measured, error = 100 * spread.ciou, 100 * spread.error
+    difference = measured - number
+    low, high = difference - REACH * error, difference + REACH * error
+    found = verdict_of(low, high, MARGIN, counts.fewest, comparable)
+    return Line(
+        place=name.place,
+        method=name.method,
+        label=name.label,
+        tokens=counts.tokens,
+        budget=counts.budget,
+        quantity=name.quantity,
+        unit="%",
+        published=number,
+        measured=measured,
+        difference=difference,
+        low=low,
+        high=high,
+        tells=DETECTABLE * error if name.label else float("nan"),
+        margin=MARGIN,
+        n_images=counts.n_images,
+        n=counts.n,
+        verdict=found if name.label else "no published number",
+    )
+
+
+def unmeasured_lines(
+    lines: Sequence[Line],
+    place: str,
+    quantity: str,
+    n_tokens: int,
+    known: Mapping[tuple[str, int], tuple[str, float]],
+) -> Iterator[Line]:
+    """Published rows at the measured budgets that have no line yet.
+
+    Args:
+        lines: What was measured.
+        place: Of the lines.
+        quantity: Likewise.
+        n_tokens: Visual tokens of the model before pruning.
+        known: Published name and percentage, by our label and published budget.
+    """
+    there = {(line.method, line.tokens) for line in lines}
+    budgets, nothing = {line.tokens for line in lines}, float("nan")
+    for (method, tokens), (label, number) in known.items():
+        if tokens in budgets and (method, tokens) not in there:
+            yield Line(
+                place=place,
+                method=method if method in list_pruners() else label,
+                label=label,
+                tokens=tokens,
+                budget=budget_of(tokens, n_tokens),
+                quantity=quantity,
+                unit="%",
+                published=number,
+                measured=nothing,
+                difference=nothing,
+                low=nothing,
+                high=nothing,
+                tells=nothing,
+                margin=MARGIN,
+                n_images=0,
+                n=0,
+                verdict="not measured",
+            )
 
 
 def published_ciou(place: Place) -> dict[tuple[str, int], tuple[str, float]]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.reproduce.budgets import published_tokens
-from litelvlm.analysis.reproduce.lines import DETECTABLE, REACH, Line, Verdict
+from litelvlm.analysis.reproduce.lines import DETECTABLE, REACH, Agreement, Line
 from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
 
@@ -87,7 +87,7 @@ def cost_lines(
     return tuple(found)
 
 
-def _verdict(low: float, high: float, margin: float) -> Verdict:
+def _verdict(low: float, high: float, margin: float) -> Agreement:
     """As for accuracy, but rounds are counted, not images."""
     if -margin <= low and high <= margin:
         return "agrees"

@@ -2,7 +2,7 @@
 
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.data.embedded import EMBEDDED
-from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS
+from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES
 
 
 def split_counts(settings: Settings) -> list[tuple[int, float]]:
@@ -29,7 +29,7 @@ def published_counts(dataset: str, split: str) -> tuple[int, float]:
     Raises:
         ValueError: If a number is not known.
     """
-    author = next(iter(FAMILIES[dataset].splits))
+    author = next(iter(REF_FAMILIES[dataset].splits))
     counts = KNOWN_COUNTS[dataset, author, split]
     if counts.images is None or counts.expressions is None:
         raise ValueError(f"the number of images or expressions of {dataset} {split} is not known")

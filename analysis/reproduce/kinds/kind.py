@@ -1,12 +1,13 @@
 """What a kind of table answers to the code that plans, runs and compares every table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.reproduce.lines import Line
 from litelvlm.analysis.reproduce.settings import Place, Settings
-from litelvlm.analysis.reproduce.work import Sizes, Work
+from litelvlm.analysis.reproduce.work import Sizes, Workload
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.data.refer import ReferDataset
@@ -47,6 +48,18 @@ class FinishedSplit:
         return is_miniature(self.run.record)
 
 
+class Overall(NamedTuple):
+    """What a table says over all its splits.
+
+    Attributes:
+        lines: Published beside measured.
+        note: Why there are none; empty if there are, or if the kind has no such lines.
+    """
+
+    lines: tuple[Line, ...] = ()
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of table: the study behind it, and what is particular to it.
@@ -62,21 +75,23 @@ class Kind:
         takes_part: Whether a balanced part of a split may be taken.
         times_encoding: Whether it times how images are encoded, which a cache would skip.
         has_scores: Whether a result card can hold its scores.
+        overall: Published beside measured over all finished splits.
     """
 
     study: str
     options: Callable[[Settings], Mapping[str, object]]
     lines: Callable[[FinishedSplit], tuple[Line, ...]]
-    work: Callable[[Settings, Sizes], Work]
-    sentence: Callable[[Settings, Work], str]
+    work: Callable[[Settings, Sizes], Workload]
+    sentence: Callable[[Settings, Workload], str]
     interval: str
     controls: tuple[str, ...] = ()
     takes_part: bool = True
     times_encoding: bool = False
     has_scores: bool = False
+    overall: Callable[[Sequence[FinishedSplit]], Overall] = lambda splits: Overall()
 
 
-def images_in_words(settings: Settings, work: Work) -> str:
+def images_in_words(settings: Settings, work: Workload) -> str:
     """How many images are asked, and which part of their splits they are."""
     part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
     return f"{work.images} images ({part})"

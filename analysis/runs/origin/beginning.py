@@ -69,7 +69,9 @@ def resumed_record(folder: Path, record: RunRecord) -> RunRecord:
     ]
     if changed and before.parts_done:
         log.warning(
-            "%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed)
+            "%s continues with other versions than it began with: %s",
+            folder.name,
+            ", ".join(changed),
         )
     return before.model_copy(
         update={"ended": None, "limit": record.limit, "excluded": record.excluded}

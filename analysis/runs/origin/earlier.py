@@ -36,8 +36,8 @@ def continued_key(out: str | Path, key: RunKey, accept_versions: bool) -> RunKey
     if accept_versions:  # the record names the versions once it is opened
         return newest
     log.warning(
-        "%s was made with other versions (%s), so this run begins anew; --accept-versions goes on "
-        "with it instead",
+        "%s was made with other versions (%s), so this run begins anew; to continue the old "
+        "one, add --accept-versions",
         newest.folder_name,
         changed,
     )

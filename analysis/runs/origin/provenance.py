@@ -137,13 +137,14 @@ def model_identity(model: IdentifiedModel) -> dict[str, str]:
     digest = model.digest
     if digest == "random" and isinstance(model, nn.Module):
         digest = f"random:{fingerprint(model)}"
+    attention = ", ".join(f"{part}={kernel}" for part, kernel in model.attention_kernels.items())
     return {
         "name": Path(model.name).name if Path(model.name).is_absolute() else scrub(str(model.name)),
-        "family": MINIATURE if has_miniature_sizes(model) else "other",
+        "family": MINIATURE if has_miniature_sizes(model.clip_tower) else "other",
         "digest": digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": torch.device(model.device).type,
-        "attention": _attention(model),
+        "attention": attention or "unknown",
     }
 
 
@@ -155,16 +156,3 @@ def data_identity(data: IdentifiedData) -> dict[str, str]:
         "split_by": data.split_by,
         "digest": data.digest,
     }
-
-
-def _attention(model: IdentifiedModel) -> str:
-    tower = getattr(model, "tower", None)
-    names = ("llama", "network")
-    parts = {"clip": getattr(tower, "clip", None)}
-    parts |= {name: getattr(model, name, None) for name in names}
-    kinds = {
-        name: getattr(part.config, "_attn_implementation", "unknown")
-        for name, part in parts.items()
-        if part
-    }
-    return ", ".join(f"{name}={kind}" for name, kind in kinds.items()) or "unknown"

@@ -10,7 +10,7 @@ from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count
 
-Request = Literal[
+ReviewerRequest = Literal[
     "llm_score",
     "llm_shapley",
     "worst_first",
@@ -22,7 +22,7 @@ Request = Literal[
     "protocol",
     "attention",
 ]
-REQUESTS: tuple[Request, ...] = get_args(Request)
+REQUESTS: tuple[ReviewerRequest, ...] = get_args(ReviewerRequest)
 
 SHUFFLED, EMPTY = f"{PAPER}(texts=shuffled)", f"{PAPER}(texts=empty)"
 LAST_LAYER, CONTEXT_ONLY = f"{PAPER}(layer=-1)", f"{PAPER}(context_share=1)"
@@ -128,7 +128,7 @@ class Config(AnswerConfig):
         pool: Expressions that foreign texts are taken from.
     """
 
-    requests: Annotated[tuple[Request, ...], Field(min_length=1)] = REQUESTS
+    requests: Annotated[tuple[ReviewerRequest, ...], Field(min_length=1)] = REQUESTS
     images: Count | None = 40
     expressions: Count | None = 1
     budgets: Budgets | None = None

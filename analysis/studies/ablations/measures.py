@@ -1,6 +1,6 @@
 """Measures of the score itself: how reversed it is, correlation with attention, rounding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import get_args
 
 import numpy as np
@@ -41,13 +41,18 @@ def correlations(x: Float[Array, "n"], y: Float[Array, "n"]) -> dict[str, float]
     }
 
 
-def rounding(cues: Cues, budgets: Sequence[int]) -> dict[str, float]:
-    """Share of tied scores in either number type, and overlap of both kept sets at each budget."""
+def rounding(cues: Cues, budgets: Mapping[int, int]) -> dict[str, float]:
+    """Share of tied scores in either number type, and overlap of both kept sets at each budget.
+
+    Args:
+        cues: Of the conversation.
+        budgets: Token counts by name.
+    """
     found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in get_args(Precision)}
     exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
     return found | {
-        f"jaccard_{k}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse)))
-        for k in budgets
+        f"jaccard_{name}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse)))
+        for name, k in budgets.items()
     }
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.inputs.subset import EvenSubset
-from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
@@ -33,14 +32,13 @@ def make_context(
     data: Dataset,
     chosen: EvenSubset,
     config: Config,
-    budgets: tuple[int, ...],
 ) -> AblationContext:
     """Context of the chosen expressions in the single protocol."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
     single = sweep_config.Config(
         methods=tuple(Method.parse(label) for label in methods),
-        budgets=budgets,
+        budgets=config.budgets,
         seeds=config.random_seeds,
         question_index=config.question_index,
         answer_index=config.answer_index,
@@ -53,7 +51,7 @@ def make_context(
         model,
         chosen,
         single,
-        budgets,
+        config.budgets,
         foreign,
         config.seed,
         altered,
@@ -64,7 +62,7 @@ def make_context(
 
 
 def protocol_contexts(
-    model: GroundingModel, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
+    model: GroundingModel, whole: EvenSubset, config: Config
 ) -> tuple[SweepContext, SweepContext]:
     """Contexts of the official and the single protocol, on the method, its parts and controls.
 
@@ -86,8 +84,8 @@ def protocol_contexts(
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    return SweepContext(model, whole, official, budgets), IndexContext(
-        model, whole, single, budgets
+    return SweepContext(model, whole, official, config.budgets), IndexContext(
+        model, whole, single, config.budgets
     )
 
 
@@ -101,14 +99,10 @@ def load_both(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Make the contexts of every protocol; one part of the work for each chosen image."""
-    n_tokens = model.n_tokens
-    budgets = resolve_budgets(config.budgets, n_tokens)
     chosen = EvenSubset(data, config.images, config.expressions)
     whole = EvenSubset(data, config.images)
-    context = make_context(model, data, chosen, config, budgets)
-    protocols = (
-        protocol_contexts(model, whole, config, budgets) if "protocol" in config.requests else ()
-    )
+    context = make_context(model, data, chosen, config)
+    protocols = protocol_contexts(model, whole, config) if "protocol" in config.requests else ()
 
     def begin(index: int) -> Callable[[], ItemResult]:
         return partial(ablation_rows, context, protocols, load_both(context, protocols, index))
@@ -118,7 +112,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     return Work(
         chosen,
         begin,
-        resolved={"budgets": list(budgets)},
+        resolved=context.resolved,
         methods=tuple(method.pruner() for method in used),
         excluded=context.excluded,
         notes=(f"{SHUFFLED} is left out: texts of two images at least are needed",)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,22 +32,12 @@ from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
-from litelvlm.clip.states import ClipImage
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring.context import context_scores
 
 METHODS_PART, PROTOCOLS_PART = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
-
-
-@runtime_checkable
-class ClipState(Protocol):
-    """An encoded image that holds the states of a CLIP tower."""
-
-    @property
-    def clip(self) -> ClipImage:
-        """States of the image tower."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +87,16 @@ class AblationContext(SweepContext):
         self.measures[asked.number] = self.measure(asked)
         for label in self.altered:
             changed = self.change(label, asked)
-            for budget in self.budgets:
-                kept = select(label, changed, budget)
-                made.append(Pass(asked.number, label, budget, 0, kept, budget, float(budget)))
+            for budget, count in self.kept_tokens(asked.cues.n_tokens).items():
+                kept = select(label, changed, count)
+                made.append(Pass(asked.number, label, budget, 0, kept, count, float(count)))
         return made
 
     def change(self, label: str, asked: SweepQuery) -> Cues:
         """Cues with the input that a label names exchanged."""
         loaded, state, number, cues = asked.loaded, asked.state, asked.number, asked.cues
         if label == LAST_LAYER:
-            if not isinstance(state, ClipState):
-                raise ValueError(f"{label} reads CLIP's states, which {self.model.name!r} lacks")
-            last = state.clip.last_hidden_state[:, -cues.n_tokens :]
-            return cues.replaced(patch_embeds=self.model.tower.project(last)[0])
+            return cues.replaced(patch_embeds=self.model.last_layer_embeds(state))
         if label == CONTEXT_ONLY:
             return cues
         if label == KERNEL_SHAP:
@@ -143,7 +129,7 @@ class AblationContext(SweepContext):
             rows = query.attention_rows().mean((0, 1))
             found |= correlations(-scores, rows.cpu().numpy().astype(np.float64))
         if self.rounding:
-            found |= rounding(asked.cues, self.budgets)
+            found |= rounding(asked.cues, self.kept_tokens(asked.cues.n_tokens))
         return found
 
 

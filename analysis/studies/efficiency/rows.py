@@ -21,10 +21,9 @@ from litelvlm.analysis.studies.efficiency.timing import (
     decode_time,
     gpu_state,
     peak_memory,
-    timed,
 )
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.timed import TimedCall, TimedModel
+from litelvlm.models.timed import TimedCall, TimedModel, timed
 
 
 @torch.inference_mode()

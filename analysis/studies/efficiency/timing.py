@@ -15,22 +15,8 @@ from litelvlm.arrays import Array
 
 END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 """Components that are timed as a whole."""
-
-
-def timed(call: Callable[[], object], device: torch.device) -> dict[str, float]:
-    """Milliseconds of one call by wall clock and, on a GPU, between two events."""
-    if device.type != "cuda":
-        start = perf_counter()
-        call()
-        return {"wall": 1e3 * (perf_counter() - start)}
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize(device)
-    start = perf_counter()
-    before.record()
-    call()
-    after.record()
-    torch.cuda.synchronize(device)
-    return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}
+RESAMPLES = 2000
+"""Resamples of the rounds for the interval of a ratio."""
 
 
 def decode_time(generate: Callable[[Callable[[int], bool]], object], device: torch.device) -> float:
@@ -141,22 +127,18 @@ class WrittenBytes(TorchDispatchMode):
         return out
 
 
-def median_ratio(
-    first: Array, second: Array, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
+def median_ratio(first: Array, second: Array) -> tuple[float, float, float]:
     """Ratio of two medians with its 95 % interval, rounds resampled.
 
     Args:
         first: One value per round.
         second: One value of the same round each, so that drifts of the machine cancel.
-        resamples: Of the rounds.
-        seed: Of the resampling.
 
     Example:
-        >>> median_ratio(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]), resamples=10)[0]
+        >>> median_ratio(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]))[0]
         2.0
     """
-    rounds = np.random.default_rng(seed).integers(0, len(first), (resamples, len(first)))
+    rounds = np.random.default_rng(0).integers(0, len(first), (RESAMPLES, len(first)))
     draws = np.median(first[rounds], axis=1) / np.median(second[rounds], axis=1)
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(np.median(first) / np.median(second)), float(low), float(high)

@@ -36,9 +36,7 @@ def balanced(
     return (part, values) if len(part) and np.isfinite(values).all() else None
 
 
-def stage_effects(
-    table: pd.DataFrame, stage: str, outcome: str, seed: int = 0
-) -> dict[str, Effect]:
+def stage_effects(table: pd.DataFrame, stage: str, outcome: str) -> dict[str, Effect]:
     """Effects of a stage's factors on one outcome; none if no block is complete.
 
     All trainings of complete blocks count, those that did not learn too: leaving some out would
@@ -48,14 +46,13 @@ def stage_effects(
         table: Of ``outcome_table``.
         stage: "A" or "B".
         outcome: Column of the table.
-        seed: Of the permutations.
     """
     factors, chosen = FRACTIONS[stage], balanced(table, stage, outcome)
     if chosen is None:
         return {}
     part, values = chosen
     high = np.column_stack([part[name] == levels[1] for name, levels in factors.items()])
-    found = blocked_effects(values, high, part["seed"].to_numpy(), seed=seed)
+    found = blocked_effects(values, high, part["seed"].to_numpy())
     return dict(zip(factors, found, strict=True))
 
 

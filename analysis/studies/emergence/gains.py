@@ -39,6 +39,11 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
     return found.assign(works=works)
 
 
+def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of ``gains_table`` that count: tower learned, reader works, each training once."""
+    return table[table["learned"] & table["works"] & ~table["repeated"]]
+
+
 def _line(name: str, part: pd.DataFrame) -> dict[str, object]:
     values = part.set_index(["measure", "text", "budget"])["value"].sort_index()
     budgets = sorted(values["iou", "random"].index, reverse=True)

@@ -36,6 +36,8 @@ USED = -2
 NO_LAYER, NO_HEAD = 0, -1
 SINGLE = "alone"
 """Group of referents that share their scene with no other object."""
+_BY_CATEGORY = ("true", "absent", "no sos", "no sos absent", "more sos", "more sos absent")
+"""Texts that each category has rows of its own for; the bundled rows have the first two."""
 
 
 def row(
@@ -142,7 +144,8 @@ def reversal_rows(
     all questions), "rest" and "rest absent" (questions without that mean), "no sos" and "no sos
     absent" (questions whose [EOS] cannot see [SOS]), "more sos" and "more sos absent" (questions
     whose [EOS] gives [SOS] at least 0.68 of its attention). Each category in ``names`` has rows of
-    its own at the used layer.
+    its own at the used layer, for the true and the absent text and for both with [SOS] hidden and
+    with more attention on it.
     """
     sets = {
         "": texts.template,
@@ -217,6 +220,6 @@ def _category_rows(
 ) -> Iterator[Row]:
     for place, name in enumerate(names):
         own = [i for i, referent in enumerate(found) if referent.category == place]
-        for text in ("true", "absent"):
-            if own:
+        for text in _BY_CATEGORY:
+            if own and text in values:
                 yield _mean_row("reversal", text, [values[text][i] for i in own], USED, name)

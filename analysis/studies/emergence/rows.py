@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.emergence.gains import READER_GATE
 from litelvlm.analysis.studies.emergence.store import bundled_files, measure_family
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import StudiedModel
 
 NOTE = (
     "a sample is a training of the family of small CLIPs, on scenes of its own; "
@@ -44,7 +44,7 @@ class Config(StudyConfig):
     gain_margin: float = Field(default=0.02, gt=0)
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: StudiedModel, data: Dataset, config: Config) -> Work:
     """Read the rows of the family, or measure it; one sample for each training."""
     files = bundled_files() if config.family is None else measure_family(config.family)
     digest = hashlib.sha256()

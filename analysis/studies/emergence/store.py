@@ -68,12 +68,12 @@ def read_by_reader(folder: Path, scenes: Path) -> pd.DataFrame:
 def _finished(folder: Path) -> tuple[Member, dict[int, Path]]:
     member, kept = read_member(folder), snapshots(folder)
     if not (folder / DONE).exists() or not kept:
-        raise FileNotFoundError(f"{folder} holds no finished training; train it to its end first")
+        raise FileNotFoundError(f"{folder} has no finished training; train it to its end first")
     return member, kept
 
 
 def _tagged(row: Row, member: Member, step: int, final: bool) -> Row:
-    """A measured value with what tells its training."""
+    """A measured value with the columns that name its training."""
     return {
         "training": member.name,
         "stage": member.stage,
@@ -103,7 +103,7 @@ def members_in(family: Path) -> list[Path]:
     found = sorted(path.parent for path in family.glob("*/member.json"))
     if not found:
         raise FileNotFoundError(
-            f"{family} holds no training; make some with python -m litelvlm.embedded.family"
+            f"{family} has no training; make some with python -m litelvlm.embedded.family"
         )
     return found
 
@@ -156,6 +156,6 @@ def bundled_files() -> list[Path]:
     found = sorted(BUNDLE.glob("*.parquet"))
     if not found:
         raise FileNotFoundError(
-            f"{BUNDLE} holds no rows; name a measured family with --set emergence.family=FOLDER"
+            f"{BUNDLE} has no rows; name a measured family with --set emergence.family=FOLDER"
         )
     return found

@@ -10,6 +10,7 @@ from litelvlm.analysis.studies.emergence.crossed import FEWEST_REFERENTS, crosse
 from litelvlm.analysis.studies.emergence.effects import effects_table
 from litelvlm.analysis.studies.emergence.gains import READER_GATE, gains_table
 from litelvlm.analysis.studies.emergence.interactions import interactions_table
+from litelvlm.analysis.studies.emergence.links import links_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
     TAGS,
@@ -19,8 +20,12 @@ from litelvlm.analysis.studies.emergence.outcomes import (
     trajectory_table,
 )
 from litelvlm.arrays import NDArray
+from litelvlm.embedded.family.design import FRACTIONS
 
-FOLLOWED = ("found", "sink", "sink_captions", "reversal", "reversal_true", "reversal_absent")
+FOLLOWED = (
+    *("found", "sink", "sink_captions", "sink_uninformative", "largest_layer_uninformative"),
+    *("reversal", "reversal_true", "reversal_absent"),
+)
 """Outcomes whose way through the training is kept."""
 
 
@@ -42,11 +47,12 @@ def make_tables(
         text layer; "components": variance of the reversal index by training, category and image;
         "crossed": reversal that follows the text in each cell, over trainings and categories;
         "gains": IoU of the reader of each training that has one, by rule and budget (see
-        ``gains_table``). A table without lines is left out.
+        ``gains_table``); "links": which outcomes go together. A table without lines is left out.
     """
     if rows.empty:
         return {}
     outcomes = outcome_table(rows, gate)
+    gains = gains_table(rows, outcomes, reader_gate)
     found = {
         "outcomes": outcomes,
         "effects": effects_table(outcomes),
@@ -57,7 +63,8 @@ def make_tables(
         "sink_layers": sink_layers_table(rows),
         "components": components_table(rows, outcomes),
         "crossed": crossed_table(rows, outcomes),
-        "gains": gains_table(rows, outcomes, reader_gate),
+        "gains": gains,
+        "links": links_table(outcomes, gains),
     }
     return {name: table for name, table in found.items() if len(table)}
 
@@ -98,13 +105,17 @@ def _difference(change: Float[NDArray[np.float64], " n"]) -> Row:
 
 def trajectories_table(lines: pd.DataFrame) -> pd.DataFrame:
     """Some outcomes at the kept steps of each training."""
-    kept = [*TAGS, "step", "share", *FOLLOWED]
+    kept = [*TAGS, "step", "share", "pooling", "helper", "sos_loss", "repeated", *FOLLOWED]
     return lines[kept].sort_values(["stage", "cell", "seed", "step"], kind="stable")
 
 
 def layers_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Reversal index by image layer and text, mean over the trainings of a stage that learned."""
-    learned = outcomes.loc[outcomes["learned"], "training"]
+    """Reversal index by image layer and text, mean over the trainings of a stage that learned.
+
+    Of stages that compare with a base only the base counts.
+    """
+    counted = outcomes["stage"].isin(list(FRACTIONS)) | (outcomes["cell"] == "base")
+    learned = outcomes.loc[outcomes["learned"] & counted, "training"]
     chosen = rows[
         rows["final"]
         & (rows["measure"] == "reversal")

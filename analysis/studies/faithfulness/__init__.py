@@ -1,4 +1,4 @@
-"""Does a ranking of tokens foretell what their removal does to the mask?
+"""Does a ranking of tokens predict what their removal does to the mask?
 
 Rankings of CLIP (the reversed similarity, its opposite, context, attention of CLS, centre, random,
 the mask itself) and of the language model (attention, relevance, gradients, loss when a block is

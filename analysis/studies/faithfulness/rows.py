@@ -54,7 +54,6 @@ CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "rando
 
 MOVED_LEADS = {lead: f"{lead}_moved" for lead in LEADS}
 """Names of the reversed rankings that were moved round the grid."""
-MOVED = MOVED_LEADS[REVERSED]
 
 LLM_RANKINGS = (*PREREGISTERED, *RELEVANCE)  # beside input x gradient
 

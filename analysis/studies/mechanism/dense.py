@@ -30,8 +30,7 @@ CALLED = "called_"
 
 def categories(data: Dataset) -> Mapping[int, str]:
     """Categories by id, in ascending order; none where the data state no names."""
-    named: Mapping[int, str] = getattr(data, "categories", {})
-    return dict(sorted(named.items()))
+    return dict(sorted(data.categories.items()))
 
 
 def called_classes(states: Float[Tensor, "n p"], texts: Float[Tensor, "c p"]) -> Int[Array, "n"]:

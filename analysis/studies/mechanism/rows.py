@@ -203,7 +203,7 @@ def rank_all(
 ) -> dict[str, Ranking]:
     """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
-    grid = context.model.grid
+    grid = context.model.view(picture.height, picture.width).grid
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
     asked = [context.model.question(sentence, config.question_index) for sentence in sentences]

@@ -17,7 +17,7 @@ def component_bytes(model: Glamm) -> dict[str, int]:
     """Bytes of the weights of each part, and of keys and values of all visual tokens.
 
     One image, batch 1. ``KEYS_AND_VALUES`` holds 2 L h d N numbers: L layers, h heads of keys, d
-    numbers each, N visual tokens.
+    numbers each, N visual tokens. GLaMM has as many for every image.
     """
     parts: Mapping[str, nn.Module] = {
         "language_model": model.llama.model,

@@ -5,7 +5,6 @@ from functools import partial
 from importlib import metadata
 
 from litelvlm.analysis.inputs.subset import EvenSubset
-from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.memory import component_bytes
@@ -68,19 +67,17 @@ def work_of(
         data: The split.
         config: Of the study.
     """
-    full = models[FULL]
-    budgets = resolve_budgets(config.budgets, full.n_tokens)
     chosen = EvenSubset(data, config.images, config.expressions)
     swept = sweep_config.Config(
         methods=config.methods,
-        budgets=budgets,
+        budgets=config.budgets,
         seeds=config.seeds,
         question_index=config.question_index,
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
     contexts = {
-        name: PrecisionContext(one, chosen, swept, budgets, sizes[name])
+        name: PrecisionContext(one, chosen, swept, config.budgets, sizes[name])
         for name, one in models.items()
     }
 
@@ -90,7 +87,7 @@ def work_of(
     return Work(
         chosen,
         begin,
-        resolved={"budgets": list(budgets)},
+        resolved=contexts[FULL].resolved,
         methods=tuple(method.pruner() for method in config.methods),
         excluded=contexts[FULL].excluded,
     )

@@ -8,10 +8,10 @@ import pandas as pd
 from litelvlm.analysis.inputs.labels import HIDDEN
 from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null_claim
 from litelvlm.analysis.runs.formatting import counted
-from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.lines import categories_of
+from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES, Config, Construction
 from litelvlm.analysis.studies.reversal.tables import (
     UNLABELLED,

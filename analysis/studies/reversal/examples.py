@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
-from litelvlm.analysis.inputs.samples import target_mask
+from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.chosen import at_percentiles, expression_of
@@ -45,7 +45,7 @@ def _save(
     primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
     if primary.empty:
         return
-    budgets = resolve_budgets(config.budgets, model.n_tokens)
+    budgets = resolve_budgets(config.budgets, fewest_tokens(model, data))  # as the rows have them
     examples = []
     for percentile, sent_id in at_percentiles(primary["ri"], PERCENTILES).items():
         sample, expression = expression_of(data, sent_id)
@@ -67,5 +67,6 @@ def _panels(
     patches = embed_patches(model.tower, picture, every_layer=False)
     asked = embed_texts(model.tower, [model.question(expression.sent, question_index)])
     scores = torch.from_numpy(patches.scores(asked)[0])
-    kept = [Selection.from_indices(lowest(scores, budget), model.n_tokens) for budget in budgets]
-    return [draw_kept(picture, truth, s, model.tower, TINTS[2]) for s in (None, *kept)]
+    view = model.view(picture.height, picture.width)
+    kept = [Selection.from_indices(lowest(scores, budget), view.n_tokens) for budget in budgets]
+    return [draw_kept(picture, truth, s, view, TINTS[2]) for s in (None, *kept)]

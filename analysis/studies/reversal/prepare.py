@@ -1,6 +1,5 @@
 """What the reversal study does before its first row: foreign texts, embeddings, towers."""
 
-from collections.abc import Mapping
 from functools import partial
 
 from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts, randomised
@@ -36,7 +35,7 @@ def make_context(
     foreign = draw_foreign(data, model, config.pool, config.seed)
     asked = config.question_index
     questions = [model.question(candidate.sent, asked) for candidate in foreign]
-    names: Mapping[int, str] = getattr(data, "categories", {})
+    names = data.categories
     categories = [model.question(name, asked) for name in names.values()]
     fixed = free_texts(model, asked)
     embeds = embed_texts(model.tower, [*fixed.values(), *categories, *questions])

@@ -60,7 +60,6 @@ class SubstituteContext(Shared):
     ) -> "SubstituteContext":
         """Draw foreign expressions and word the shared texts."""
         asked = config.question_index
-        names: Mapping[int, str] = getattr(data, "categories", {})
         return cls(
             model,
             data,
@@ -69,7 +68,7 @@ class SubstituteContext(Shared):
             budgets,
             draw_foreign(data, model, config.pool, config.seed),
             free_texts(model, asked),
-            {number: model.question(name, asked) for number, name in names.items()},
+            {number: model.question(name, asked) for number, name in data.categories.items()},
         )
 
     def question(self, sent: str) -> str:
@@ -78,7 +77,7 @@ class SubstituteContext(Shared):
 
 
 @dataclass(frozen=True)
-class AskedTexts:
+class ScoresByText:
     """Scores of one image's tokens by every text that its rows need.
 
     Attributes:
@@ -126,7 +125,7 @@ def substitute_rows(context: SubstituteContext, index: int) -> ItemResult:
     for name, key in SUBSTITUTES.items():
         if name in by_text:
             scores = dict(zip(texts, as_array(by_text[name]), strict=True))
-            rows += text_rows(context, sample, targets, name, key, AskedTexts(context, scores))
+            rows += text_rows(context, sample, targets, name, key, ScoresByText(context, scores))
         else:
             rows += image_rows(context, sample, targets, name, key, fixed[name])
     for _, expression, keys, covered in targets:
@@ -161,7 +160,7 @@ def text_rows(
     targets: Sequence[LabelledExpression],
     name: str,
     key: Construction,
-    texts: AskedTexts,
+    texts: ScoresByText,
 ) -> list[Row]:
     """Rows of a substitute that reads the text."""
     sentences = [expression.sent for expression in sample.expressions]

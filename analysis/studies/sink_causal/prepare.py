@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.inputs.samples import token_counts
+from litelvlm.analysis.runs.config import resolve_budgets, resolved_budgets
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.sink_causal.edits import edited, read_words
@@ -44,14 +45,15 @@ def foreign_texts(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Read all foreign texts under every change; one part of the work for each image."""
-    n_tokens = model.n_tokens
-    budgets = resolve_budgets(config.budgets, n_tokens)
-    (mask_budget,) = resolve_budgets((config.mask_budget or max(1, n_tokens // 9),), n_tokens)
+    counts = token_counts(model, data)
+    (mask_budget,) = resolve_budgets((config.tokens_for_masks(counts[0]),), counts[0])
     foreign, embeds, unread = foreign_texts(model, data, config)
-    context = SinkCausalContext(model, data, config, budgets, mask_budget, foreign, embeds)
+    context = SinkCausalContext(model, data, config, counts[0], foreign, embeds)
     return Work(
         data,
         lambda index: partial(image_rows, context, index),
-        resolved={"budgets": list(budgets), "mask_budget": mask_budget},
+        # A share keeps another number of each image where these have different numbers of tokens.
+        resolved=resolved_budgets(config.budgets, counts)
+        | ({"mask_budget": mask_budget} if len(counts) == 1 else {}),
         notes=(f"foreign texts left out: {counted(unread)}",) if unread else (),
     )

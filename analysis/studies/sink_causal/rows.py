@@ -17,7 +17,7 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import naming, target_mask
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Budgets, Count, Index
+from litelvlm.analysis.runs.config import Budgets, Count, Index, named_budgets
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word
@@ -60,6 +60,10 @@ class Config(QuestionConfig):
     margin_kept: float = Field(default=0.05, gt=0)
     margin_text: float = Field(default=0.05, gt=0)
 
+    def tokens_for_masks(self, n_tokens: int) -> int:
+        """Tokens kept for masks of an image with so many."""
+        return self.mask_budget or max(1, n_tokens // 9)
+
 
 @dataclass(frozen=True)
 class SinkCausalContext:
@@ -69,8 +73,7 @@ class SinkCausalContext:
         model: The model.
         data: The split.
         config: Of the study.
-        budgets: Token counts.
-        mask_budget: Tokens kept for masks.
+        fewest: Visual tokens of the image that has fewest, by which budgets are named.
         foreign: Expressions of other images, whose texts are controls.
         foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
@@ -78,8 +81,7 @@ class SinkCausalContext:
     model: GroundingModel
     data: Dataset
     config: Config
-    budgets: tuple[int, ...]
-    mask_budget: int
+    fewest: int
     foreign: Sequence[ForeignExpression]
     foreign_embeds: Mapping[tuple[str, str], Float[Tensor, "m p"]]
 
@@ -102,15 +104,17 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     picture = open_image(sample.image())
     with torch.inference_mode():
         patches = tower.image(tower.pixel_values(picture)).patch_embeds[0].float().cpu()
+    budgets = named_budgets(context.config.budgets, len(patches), context.fewest)
+    grid = context.model.view(sample.height, sample.width).grid
     ious = (
         mask_ious(context, sample, picture, patches, embeds)
         if index < context.config.mask_images
         else {}
     )
     with naming(sample, sample.expressions[0]):
-        scores = {key: _scores(context, patches, texts) for key, texts in embeds.items()}
+        scores = {key: _scores(grid, patches, texts) for key, texts in embeds.items()}
         foreign_scores = {
-            key: _scores(context, patches, texts) for key, texts in context.foreign_embeds.items()
+            key: _scores(grid, patches, texts) for key, texts in context.foreign_embeds.items()
         }
     rows: list[Row] = []
     for number, expression, keys, covered in targets:
@@ -132,9 +136,7 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
         for (name, place), texts in embeds.items():
             if (name, place) == PLAIN:
                 continue
-            row = compared(
-                context.budgets, scores[name, place][number][None], plain, inside, outside
-            )
+            row = compared(budgets, scores[name, place][number][None], plain, inside, outside)
             row["cos_eos"] = _cosine(texts[number : number + 1], embeds[PLAIN][number])
             if base_foreign is not None:
                 moved = _index(foreign_scores[name, place][chosen], inside, outside) - base_foreign
@@ -146,7 +148,7 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
                 )
             rows.append(keys | {"intervention": name, "layer_set": place, "n_draws": 1} | row)
         texts = each_word[number]
-        row = compared(context.budgets, _scores(context, patches, texts), plain, inside, outside)
+        row = compared(budgets, _scores(grid, patches, texts), plain, inside, outside)
         row["cos_eos"] = _cosine(texts, embeds[PLAIN][number])
         rows.append(
             keys | {"intervention": "mask_word", "layer_set": "all", "n_draws": len(texts)} | row
@@ -155,7 +157,7 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
 
 
 def compared(
-    budgets: Sequence[int],
+    budgets: Mapping[int, int],
     scores: Float[Array, "v n"],
     plain: Float[Array, "n"],
     inside: Bool[Array, "n"],
@@ -164,14 +166,21 @@ def compared(
     """Change of the reversal index, its size, and Jaccard overlap of kept tokens.
 
     All are means over the variants.
+
+    Args:
+        budgets: Token counts by name.
+        scores: Of the variants.
+        plain: Scores that they are compared with.
+        inside: Tokens in the referent.
+        outside: Tokens out of it.
     """
     before_change = _index(plain[None], inside, outside)
     changes = [_index(row[None], inside, outside) - before_change for row in scores]
     row = {"d_ri": float(np.mean(changes)), "abs_d_ri": float(np.mean(np.abs(changes)))}
-    for k in budgets:
+    for name, k in budgets.items():
         before = set(lowest(torch.from_numpy(plain), k).tolist())
         after = [set(kept) for kept in lowest(torch.from_numpy(scores), k).tolist()]
-        row[f"jaccard_{k}"] = float(
+        row[f"jaccard_{name}"] = float(
             np.mean([len(before & kept) / len(before | kept) for kept in after])
         )
     return row
@@ -188,6 +197,7 @@ def mask_ious(
     """IoU of the masks from the tokens kept under each intervention, by name and expression."""
     model, found = context.model, {}
     state = model.encode_image(picture)
+    grid, budget = state.view.grid, context.config.tokens_for_masks(len(patches))
     conversations = [
         model.conversation([expression.sent], context.config.question_index)
         for expression in sample.expressions
@@ -196,8 +206,7 @@ def mask_ious(
         texts = embeds[PLAIN if name == "none" else (name, "all")]
         selections = [
             LowSimilarity().select(
-                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, model.grid),
-                context.mask_budget,
+                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, grid), budget
             )
             for n in range(len(conversations))
         ]
@@ -210,10 +219,8 @@ def mask_ious(
     return found
 
 
-def _scores(context: SinkCausalContext, patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
-    return text_similarity(
-        Cues({"patch_embeds": patches, "text_embeds": texts}, context.model.grid)
-    ).numpy()
+def _scores(grid: tuple[int, int], patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
+    return text_similarity(Cues({"patch_embeds": patches, "text_embeds": texts}, grid)).numpy()
 
 
 def _index(

@@ -1,6 +1,6 @@
 """The finding of each study in a sentence, and its claim, for pages and commands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from litelvlm.analysis.studies.stories import (
@@ -15,9 +15,9 @@ from litelvlm.analysis.studies.stories import (
     sink_causal,
     sweep,
 )
-from litelvlm.analysis.studies.stories.story import Claims, Story
+from litelvlm.analysis.studies.stories.story import Claims, MethodScores, Story
 
-__all__ = ["STORIES", "Claims", "Story", "story_of"]
+__all__ = ["STORIES", "Claims", "MethodScores", "Story", "common_question", "story_of"]
 
 STORIES: Mapping[str, Story] = MappingProxyType(
     {
@@ -39,3 +39,13 @@ STORIES: Mapping[str, Story] = MappingProxyType(
 def story_of(study: str) -> Story:
     """The story of a study; without a file of its own, its first claim."""
     return STORIES.get(study, Story())
+
+
+_BOTH = "Is the ranking reversed, and does pruning by it keep the mask?"
+_ANY = "What do these runs say about pruning visual tokens?"
+
+
+def common_question(studies: Iterable[str]) -> str:
+    """What several studies ask together."""
+    subjects = {story_of(study).subject for study in studies}
+    return _BOTH if {"ranking", "masks"} <= subjects else _ANY

@@ -10,8 +10,8 @@ def _importance(claims: Claims) -> str:
         claims["H6"],
         "Tokens that the reversed ranking keeps are those that matter inside the language model "
         "more often than chance: overlap beyond chance {}",
-        "Tokens that the reversed ranking keeps are no more than by chance those that matter "
-        "inside the language model: overlap beyond chance {}",
+        "Tokens that the reversed ranking keeps are not those that matter inside the language "
+        "model more often than chance: overlap beyond chance {}",
         "Whether the tokens that the reversed ranking keeps are those that matter inside the "
         "language model is open: overlap beyond chance {}",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
+from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""
@@ -22,6 +22,23 @@ def no_lead(claims: Claims) -> Claim | None:
 
 
 @dataclass(frozen=True)
+class MethodScores:
+    """Where a summary keeps the scores of methods by budget, and which of them pages show.
+
+    Attributes:
+        metric: The score that pages show, in the column "metric" of both tables.
+        label: The same for readers.
+        scores: Table with a line per method, budget and metric.
+        comparisons: Table with the share of a reference's score that each keeps.
+    """
+
+    metric: str
+    label: str
+    scores: str
+    comparisons: str
+
+
+@dataclass(frozen=True)
 class Story:
     """How pages and commands summarise a study.
 
@@ -32,6 +49,7 @@ class Story:
             in "@" stands for every budget.
         strongest: Chooses the claim where no id does.
         subject: What it measures of pruning, "ranking" or "masks"; empty for anything else.
+        scores: Its scores of methods by budget; None if it has none.
         explorable: Whether the explorer shows its rows.
         seconds: How long it takes in `make study` on two cores. Only ratios are used: they say how
             much of the work of several studies one of them is.
@@ -41,6 +59,7 @@ class Story:
     leads: tuple[str, ...] = ()
     strongest: Callable[[Claims], Claim | None] = no_lead
     subject: str = ""
+    scores: MethodScores | None = None
     explorable: bool = False
     seconds: int = 50
 

@@ -1,7 +1,7 @@
 """The sentence of the study sweep: where the method beats random tokens."""
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
-from litelvlm.analysis.studies.stories.story import Claims, Story, by_verdict, shown
+from litelvlm.analysis.studies.stories.story import Claims, MethodScores, Story, by_verdict, shown
 
 
 def _sweep(claims: Claims) -> str:
@@ -48,4 +48,11 @@ def _rule(claims: Claims) -> str:
     return f" By the paper's own rule, {PAPER_RULE}, it {'; '.join(told)}."
 
 
-STORY = Story(sentence=_sweep, leads=("random@",), subject="masks", explorable=True, seconds=146)
+STORY = Story(
+    sentence=_sweep,
+    leads=("random@",),
+    subject="masks",
+    scores=MethodScores("ciou", "cIoU", "scores", "comparisons"),
+    explorable=True,
+    seconds=146,
+)

@@ -7,7 +7,7 @@ COLUMNS: tuple[Column, ...] = (
     *LABELS,
     Column("protocol", str, "How expressions are put into conversations."),
     Column("method", str, "Label of the pruning method; 'unpruned' keeps every token."),
-    Column("budget", int, "Visual tokens that were asked for."),
+    Column("budget", int, "Visual tokens asked for; a share is that of the image with fewest."),
     Column("seed", int, "Draw of a random method, or of the official protocol."),
     Column("n_kept", int, "Visual tokens that enter the language model."),
     Column("n_ctx", int, "Of these, tokens that the method keeps as context."),

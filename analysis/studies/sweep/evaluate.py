@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.told.watching import Watcher, nobody
+from litelvlm.analysis.runs.messages.events import Watcher, nobody
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
@@ -74,4 +74,4 @@ def _method(given: object) -> str | Method:
     if isinstance(given, Pruner):
         return Method.of(given)
     hint = " (an instance of the class, not the class)" if isinstance(given, type) else ""
-    raise ValueError(f"{given!r} is no method; give a name or get_pruner(...){hint}")
+    raise ValueError(f"{given!r} is not a method; give a name or get_pruner(...){hint}")

@@ -5,6 +5,7 @@ Successes of one method at the largest budget stand beside its failures, by the 
 ``litelvlm.analysis.studies.examples_file``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ import yaml
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
-from litelvlm.analysis.inputs.samples import target_mask, token_coverage
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask, token_coverage
+from litelvlm.analysis.runs.config import named_budgets
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.chosen import (
     ShownExpression,
@@ -91,15 +92,17 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
     if (run / FILE).is_file():
         return run / FILE
     rows, config = read_rows(run), sweep_config(run)
-    method = shown_method(config)
+    method, fewest = shown_method(config), fewest_tokens(model, data)
     examples = []
     for shown in shown_expressions(rows, method.label):
         ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = expression_of(data, shown.sent_id)
-        panels = _panels(model, query_example(model, sample, expression, config), config, method)
+        posed = query_example(model, sample, expression, config)
+        kept = named_budgets(config.budgets, posed.state.view.n_tokens, fewest)
+        panels = _panels(model, posed, kept, method, fewest)
         titles = ["true mask"]
         for label, budget in list(panels)[1:]:
-            name = "unpruned" if label == UNPRUNED else f"{budget} tokens"
+            name = "unpruned" if label == UNPRUNED else f"{kept[budget]} tokens"
             titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
         drawn = tuple(panels.values())
         examples.append(
@@ -128,18 +131,29 @@ def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression, s
 
 
 def _panels(
-    model: GroundingModel, posed: ExampleQuery, config: Config, method: Method
+    model: GroundingModel,
+    posed: ExampleQuery,
+    kept: Mapping[int, int],
+    method: Method,
+    fewest: int,
 ) -> dict[tuple[str, int], Array]:
-    """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
-    n_tokens, pruner = model.n_tokens, method.pruner(0 if method.seeded else None)
-    selections = {(UNPRUNED, n_tokens): None} | {
-        (method.label, budget): pruner.select(posed.cues, budget)
-        for budget in resolve_budgets(config.budgets, n_tokens)
+    """Overlays by method and budget: the true mask, the unpruned prediction, then every budget.
+
+    Args:
+        model: The model of the sweep.
+        posed: The expression.
+        kept: Tokens to keep by name of the budget.
+        method: The method.
+        fewest: Name of the unpruned model's budget.
+    """
+    view, pruner = posed.state.view, method.pruner(0 if method.seeded else None)
+    selections = {(UNPRUNED, fewest): None} | {
+        (method.label, budget): pruner.select(posed.cues, n_kept) for budget, n_kept in kept.items()
     }
-    truth = draw_kept(posed.picture, posed.truth > 0, None, model.tower, TINTS[2])
-    drawn = {("truth", n_tokens): truth}
+    truth = draw_kept(posed.picture, posed.truth > 0, None, view, TINTS[2])
+    drawn = {("truth", fewest): truth}
     for key, selection in selections.items():
         (result,) = model.ground([posed.state], [posed.conversation], [selection])
         mask = result.mask[0].cpu().numpy()
-        drawn[key] = draw_kept(posed.picture, mask, selection, model.tower)
+        drawn[key] = draw_kept(posed.picture, mask, selection, view)
     return drawn

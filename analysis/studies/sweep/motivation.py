@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import IN_COVERAGE, OUT_COVERAGE
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.inputs.samples import askable, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import askable, fewest_tokens, target_mask, token_coverage
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.signals.word_attention import word_attention
 from litelvlm.analysis.studies.motivation_file import (
@@ -54,9 +54,10 @@ def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
         return run / FILE
     config = sweep_config(run)
     methods = [method for method in config.methods if method.name != UNPRUNED][:SHOWN]
-    budget = resolve_budgets(config.budgets, model.n_tokens)[0]
+    # Named as in the rows; each example keeps its own share.
+    budget = resolve_budgets(config.budgets, fewest_tokens(model, data))[0]
     examples = tuple(
-        _example(model, sample, expression, config, methods, budget)._replace(case=case)
+        _example(model, sample, expression, config, methods)._replace(case=case)
         for sample, expression, case in chosen_samples(data, run)
     )
     inside, outside, n_images = distributions(model, data, config, min(IMAGES, len(data)))
@@ -110,22 +111,22 @@ def _example(
     expression: Expression,
     config: Config,
     methods: Sequence[Method],
-    budget: int,
 ) -> MotivationExample:
     posed, size = query_example(model, sample, expression, config), (sample.height, sample.width)
+    view, (budget, *_) = posed.state.view, resolve_budgets(config.budgets, posed.cues.n_tokens)
     ious, panels = [], []
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(posed.cues, budget)
         (result,) = model.ground([posed.state], [posed.conversation], [chosen])
         mask = result.mask[0].cpu().numpy()
         ious.append(intersection_union(mask, sample.mask(expression), config.doubled).iou)
-        panels.append(draw_kept(posed.picture, mask, chosen, model.tower))
+        panels.append(draw_kept(posed.picture, mask, chosen, view))
     words, attention = eos_attention(model, posed.conversation)
     return MotivationExample(
         expression.sent,
         np.asarray(posed.picture.convert("RGB")),
         posed.truth > 0,
-        spread(similarities(model, posed.state, posed.conversation), model.tower, *size),
+        spread(similarities(model, posed.state, posed.conversation), view, *size),
         words,
         attention,
         tuple(method.label for method in methods),

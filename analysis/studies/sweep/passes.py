@@ -1,54 +1,109 @@
 """Which passes an image needs: every possible method and budget for every conversation about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.inputs.official_draws import official_draw
+from litelvlm.analysis.inputs.samples import token_counts
+from litelvlm.analysis.runs.config import named_budgets, resolved_budgets
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
-from litelvlm.models.glamm.prompting.official_draws import official_draw
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 
 
 @dataclass(frozen=True)
 class SweepCell:
-    """One method at one budget, with a seed if it draws at random."""
+    """One method at one budget, for images of one number of tokens.
+
+    Attributes:
+        method: Its label.
+        pruner: The method.
+        budget: Name of the budget in rows.
+        n_kept: Tokens to keep.
+        seed: Draw of a random method; None for others.
+        n_average: Tokens per layer, mean over the layers.
+    """
 
     method: str
     pruner: Pruner
     budget: int
+    n_kept: int
     seed: int | None
     n_average: float
 
 
 @dataclass(frozen=True)
 class SweepContext:
-    """What every image of a run shares."""
+    """What every image of a run shares.
+
+    Attributes:
+        model: The model.
+        data: The split.
+        config: Of the sweep.
+        budgets: Token counts, or shares that are resolved for each image; None for the published
+            shares.
+    """
 
     model: GroundingModel
     data: Dataset
     config: Config
-    budgets: tuple[int, ...]
+    budgets: tuple[int | float, ...] | None
 
     @cached_property
-    def _divided(self) -> tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]:
-        return divide_cells(self.config, self.budgets, model_sizes(self.model))
+    def token_counts(self) -> tuple[int, ...]:
+        """How many visual tokens images of the split have: each number once, fewest first."""
+        return token_counts(self.model, self.data)
 
     @property
-    def cells(self) -> tuple[SweepCell, ...]:
-        """Every possible combination of method, budget and seed, the unpruned model left out."""
-        return self._divided[0]
+    def unpruned_budget(self) -> int:
+        """Name of the unpruned model's budget in rows: all tokens of the image with fewest."""
+        return self.token_counts[0]
 
     @property
+    def budget_names(self) -> tuple[int, ...]:
+        """Names of the budgets in rows, largest first: their token counts in that image."""
+        return tuple(self.kept_tokens(self.token_counts[0]))
+
+    @property
+    def resolved(self) -> dict[str, object]:
+        """What the record of the run holds of its budgets."""
+        return resolved_budgets(self.budgets, self.token_counts)
+
+    def kept_tokens(self, n_tokens: int) -> dict[int, int]:
+        """Tokens to keep of an image with so many tokens, by the name of the budget."""
+        return named_budgets(self.budgets, n_tokens, self.token_counts[0])
+
+    @cached_property
+    def _divided(self) -> dict[int, tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]]:
+        return {
+            n: divide_cells(self.config, self.kept_tokens(n), model_sizes(self.model, n))
+            for n in self.token_counts
+        }
+
+    def cells(self, n_tokens: int) -> tuple[SweepCell, ...]:
+        """Every possible combination of method, budget and seed, the unpruned model left out.
+
+        Args:
+            n_tokens: Visual tokens of the image before pruning.
+        """
+        without = {(excluded.method, excluded.budget) for excluded in self.excluded}
+        made, _ = self._divided[n_tokens]
+        return tuple(cell for cell in made if (cell.method, cell.budget) not in without)
+
+    @cached_property
     def excluded(self) -> tuple[Exclusion, ...]:
-        """Methods that cannot keep to a budget."""
-        return self._divided[1]
+        """Methods that cannot keep to a budget on some image, and so are run on none."""
+        found = dict[tuple[str, int | float], Exclusion]()
+        for _, excluded in self._divided.values():
+            for one in excluded:
+                found.setdefault((one.method, one.budget), one)
+        return tuple(found.values())
 
     @cached_property
     def grounder(self) -> Grounder:
@@ -112,7 +167,7 @@ class Pass:
     Attributes:
         number: Place of the conversation among the image's.
         method: Label of the method.
-        budget: Tokens asked for.
+        budget: Name of the budget: tokens asked for of the image that has fewest.
         seed: Draw of a random method, 0 for others; in protocol "official" the draw of the
             conversation.
         selection: What enters the language model.
@@ -130,14 +185,14 @@ class Pass:
 
 
 def divide_cells(
-    config: Config, budgets: Sequence[int], sizes: ModelSizes
+    config: Config, budgets: Mapping[int, int], sizes: ModelSizes
 ) -> tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
     Args:
         config: Of the sweep.
-        budgets: Token counts.
-        sizes: Of the model.
+        budgets: Token counts by name.
+        sizes: Of the model and the image.
     """
     cells, excluded = list[SweepCell](), list[Exclusion]()
     for method in config.methods:
@@ -145,41 +200,46 @@ def divide_cells(
             continue
         seeds = range(config.seeds) if method.seeded and config.protocol != "official" else (None,)
         pruners = {seed: method.pruner(seed) for seed in seeds}
-        for budget in budgets:
+        for budget, n_kept in budgets.items():
             try:
-                average = pruners[seeds[0]].average_tokens(budget, sizes)
+                average = pruners[seeds[0]].average_tokens(n_kept, sizes)
             except ValueError as error:
                 excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
                 continue
             cells += [
-                SweepCell(method.label, pruner, budget, seed, average)
+                SweepCell(method.label, pruner, budget, n_kept, seed, average)
                 for seed, pruner in pruners.items()
             ]
     return tuple(cells), tuple(excluded)
 
 
-def model_sizes(model: GroundingModel) -> ModelSizes:
-    """The sizes of a model that decide which budgets a method can keep to."""
-    return ModelSizes(model.n_tokens, model.tower.n_blocks - 1, model.n_layers)
+def model_sizes(model: GroundingModel, n_tokens: int) -> ModelSizes:
+    """The sizes that decide which budgets a method can keep to on an image with so many tokens."""
+    return ModelSizes(n_tokens, model.tower.n_blocks - 1, model.n_layers)
 
 
-def plan_conversations(config: Config, sample: Sample) -> list[PlannedConversation]:
+def plan_conversations(
+    model: GroundingModel, config: Config, sample: Sample
+) -> list[PlannedConversation]:
     """Conversations about one image: one per expression, one for all, or one per official draw."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
+        templates = model.n_questions, model.n_answers
         draws = [
-            official_draw(len(sentences), int(sample.image_id), seed)
+            official_draw(len(sentences), int(sample.image_id), seed, templates)
             for seed in range(config.seeds)
         ]
         return [
-            PlannedConversation(draw.conversation(sentences), draw.expressions, seed)
+            PlannedConversation(draw.conversation(model, sentences), draw.expressions, seed)
             for seed, draw in enumerate(draws)
         ]
     places = tuple(range(len(sentences)))
     together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
         PlannedConversation(
-            conversation([sentences[i] for i in turns], config.question_index, config.answer_index),
+            model.conversation(
+                [sentences[i] for i in turns], config.question_index, config.answer_index
+            ),
             turns,
             0,
         )
@@ -200,11 +260,12 @@ def expression_passes(
         chosen: Selections that other conversations about the image share; none if left out.
     """
     select = chosen or Chosen()
-    n_tokens, official = context.model.n_tokens, context.config.protocol == "official"
-    made = [Pass(number, UNPRUNED, n_tokens, draw, None, n_tokens, float(n_tokens))]
-    for cell in context.cells:
+    n_tokens, official = cues.n_tokens, context.config.protocol == "official"
+    whole = context.unpruned_budget
+    made = [Pass(number, UNPRUNED, whole, draw, None, n_tokens, float(n_tokens))]
+    for cell in context.cells(n_tokens):
         pruner = seeded(context.config, cell, draw) if official else cell.pruner
-        selection = select(pruner, cues, cell.budget)
+        selection = select(pruner, cues, cell.n_kept)
         seed = draw if official else cell.seed or 0
         made.append(
             Pass(number, cell.method, cell.budget, seed, selection, len(selection), cell.n_average)

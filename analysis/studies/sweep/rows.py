@@ -18,7 +18,6 @@ from litelvlm.analysis.inputs.samples import (
     token_coverage,
 )
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.sweep.config import (
     Config,
@@ -74,7 +73,7 @@ def image_rows(
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture) if state is None else state
-    conversations = plan_conversations(context.config, sample)
+    conversations = plan_conversations(model, context.config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, planned in enumerate(conversations):
         with naming(sample, sample.expressions[planned.turns[0]]):
@@ -175,8 +174,7 @@ def turn_rows(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Divide methods and budgets into what is possible and what is not."""
-    budgets = resolve_budgets(config.budgets, model.n_tokens)
-    context = SweepContext(model, data, config, budgets)
+    context = SweepContext(model, data, config, config.budgets)
 
     def begin(index: int) -> Callable[[], ItemResult]:
         return partial(image_rows, context, load(context, index))
@@ -184,7 +182,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     return Work(
         data,
         begin,
-        resolved={"budgets": list(budgets)},
+        resolved=context.resolved,
         methods=tuple(method.pruner() for method in config.methods),
         excluded=context.excluded,
         protocol=config.protocol,

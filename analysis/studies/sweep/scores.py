@@ -7,7 +7,7 @@ from litelvlm.analysis.studies.sweep.no_target import no_target_scores, without_
 from litelvlm.analysis.studies.sweep.wide import line_columns
 from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
 
-CELL = ["method", "budget"]
+CELL_COLUMNS = ["method", "budget"]
 MEAN = "mean"
 
 
@@ -36,7 +36,7 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
     line_columns(rows)
     no_target = bool(without_target(rows).any())
     lines = []
-    for names, cell in rows.groupby(CELL, sort=False):
+    for names, cell in rows.groupby(CELL_COLUMNS, sort=False):
         found = [
             {"draw": str(draw)} | _scores(of_draw, empty_below if no_target else None)
             for draw, of_draw in cell.groupby("seed", sort=True)
@@ -45,7 +45,7 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
             numbers = pd.DataFrame(found).drop(columns=["draw", "n"]).astype(float).mean()
             means = {str(name): value for name, value in numbers.items()}
             found.append({"draw": MEAN, "n": len(cell), **means})
-        lines += [dict(zip(CELL, names, strict=True)) | line for line in found]
+        lines += [dict(zip(CELL_COLUMNS, names, strict=True)) | line for line in found]
     return pd.DataFrame(lines)
 
 

@@ -137,16 +137,31 @@ def agreement_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "budget": budget,
                 **found.line("agreement"),
                 "ciou": float(ratios(true[None])[0, 0]),
-                "n_kept": int(cell["n_kept"].iloc[0]),
-                "n_average": float(cell["n_average"].iloc[0]),
+                "n_kept": shared_value(cell["n_kept"]),
+                "n_average": float(shared_value(cell["n_average"])),
             }
         )
     return pd.DataFrame(lines)
 
 
 def token_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Tokens that enter the language model and tokens per layer, by method and budget."""
-    cells = rows.groupby(["method", "budget"], sort=True)[["n_kept", "n_average"]]
-    if (cells.nunique() > 1).any(axis=None):
+    """Tokens that enter the language model and tokens per layer, by method and budget.
+
+    Where images have different numbers of tokens, these are means over the rows.
+
+    Raises:
+        ValueError: If a method keeps different numbers of tokens of images that have as many.
+    """
+    whole = rows[rows["method"] == UNPRUNED].groupby("image_id")["n_kept"].first()
+    size_of_image = rows["image_id"].map(whole).fillna(0)
+    columns = ["n_kept", "n_average"]
+    alike = rows.groupby(["method", "budget", size_of_image], sort=True)[columns]
+    if (alike.nunique() > 1).any(axis=None):
         raise ValueError("a method keeps different numbers of tokens at one budget")
-    return cells.first().reset_index()
+    return rows.groupby(["method", "budget"], sort=True)[columns].agg(shared_value).reset_index()
+
+
+def shared_value(values: "pd.Series[float]") -> float:
+    """The one value that all rows have, else their mean."""
+    first, *others = values.tolist()
+    return float(values.mean()) if any(value != first for value in others) else first

@@ -16,7 +16,7 @@ from litelvlm.analysis.studies.understanding.study import STUDY
 from litelvlm.analysis.studies.understanding.tables import with_numbers
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.tasks import load_questions
-from litelvlm.models.vlm.asking import AskedVlm
+from litelvlm.models.vlm.answering import AnsweringVlm
 from litelvlm.pruning import Pruner
 
 Failure = tuple[str, float | None, str, int]
@@ -43,7 +43,7 @@ class QuestionScores:
 
 
 def evaluate_questions(
-    model: AskedVlm,
+    model: AnsweringVlm,
     task: str,
     data: str | Path | QuestionSet = "embedded",
     methods: Sequence[str | Pruner] = (),
@@ -76,8 +76,8 @@ def evaluate_questions(
         FileNotFoundError: If files are missing.
 
     Example:
-        >>> from litelvlm.models.vlm.asking import load_asked_vlm
-        >>> model = load_asked_vlm("embedded")
+        >>> from litelvlm.models.vlm.answering import load_answering_vlm
+        >>> model = load_answering_vlm("embedded")
         >>> evaluate_questions(model, "pope", methods=["random"], limit=8)  # doctest: +SKIP
     """
     options = {
@@ -96,11 +96,11 @@ def evaluate_questions(
     questions = data if isinstance(data, QuestionSet) else load_questions(task, data)
     run = SavedRun(complete_run(STUDY, model, questions, config, out))
     notes = (*run.record.notes, *run.table("notes")["note"])
-    failures = (*not_asked(run.record), *not_answered(run.table("failures")))
+    failures = (*excluded_or_failed(run.record), *missing_answers(run.table("failures")))
     return QuestionScores(run.folder, with_numbers(run.rows), run.table("scores"), notes, failures)
 
 
-def not_asked(record: RunRecord) -> list[Failure]:
+def excluded_or_failed(record: RunRecord) -> list[Failure]:
     """Conditions that were excluded, and questions that raised an error, with the reason."""
     found: list[Failure] = [
         (one.method, float(one.budget), one.reason, record.counts.expected)
@@ -111,7 +111,7 @@ def not_asked(record: RunRecord) -> list[Failure]:
     return found
 
 
-def not_answered(table: pd.DataFrame) -> list[Failure]:
+def missing_answers(table: pd.DataFrame) -> list[Failure]:
     """Answers that are missing, by condition and reason."""
     return [
         (str(line["method"]), _number(line["budget"]), str(line["reason"]), int(line["questions"]))

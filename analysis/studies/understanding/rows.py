@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.understanding.plan import (
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.data.understanding.tasks import TASKS, Task
 from litelvlm.metrics.understanding import score_answer
-from litelvlm.models.vlm.asking import AskedVlm
+from litelvlm.models.vlm.answering import AnsweringVlm
 
 _GREY = (127, 127, 127)
 Picture = Image.Image | str
@@ -38,13 +38,13 @@ class AnswerContext:
         ocr: Name the words that an OCR system read.
     """
 
-    model: AskedVlm
+    model: AnsweringVlm
     task: Task
     asked: tuple[AnswerCondition, ...]
     ocr: bool = False
 
 
-def prepare(model: AskedVlm, questions: QuestionSet, config: Config) -> Work:
+def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work:
     """Group the questions by image and settle the conditions.
 
     Methods that cannot work with the model are excluded with their reason.

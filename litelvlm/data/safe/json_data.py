@@ -117,4 +117,4 @@ def _finite(text: str) -> float:
 
 
 def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number that JSON allows")

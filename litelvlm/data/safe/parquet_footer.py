@@ -71,7 +71,7 @@ def _structs(fields: Fields, field: int) -> Iterator[Fields]:
     found = fields.get(field, [])
     for entry in found if isinstance(found, Sequence) else [found]:
         if not isinstance(entry, dict):
-            raise ValueError(f"field {field} of its footer is no list of structs")
+            raise ValueError(f"field {field} of its footer is not a list of structs")
         yield entry
 
 

@@ -73,7 +73,7 @@ def _values(header: Fields, kind: int) -> int:
     if kind == _INDEX:
         return 0
     if not isinstance(inner, dict):
-        raise ValueError("a page has no header of its type")
+        raise ValueError("a page lacks the header of its type")
     if _number(inner, _ENCODING[kind]) == _DELTA_TEXTS:
         raise ValueError(
             "its texts are stored as differences (DELTA_BYTE_ARRAY), whose size cannot be known "
@@ -99,5 +99,5 @@ def _header(stream: BinaryIO, position: int, end: int) -> tuple[Fields, int]:
 def _number(fields: Fields, field: int) -> int:
     value = fields.get(field)
     if not isinstance(value, int) or value < 0:
-        raise ValueError(f"a page's header lacks field {field}, or it is no number from 0")
+        raise ValueError(f"field {field} of a page's header is {value!r}, not a number from 0")
     return value

@@ -62,7 +62,7 @@ class _WithoutNames(pickle.Unpickler):
     """Python's unpickler without any name to call."""
 
     def find_class(self, module: str, name: str, /) -> Never:
-        raise pickle.UnpicklingError(f"{module}.{name} is no plain data")
+        raise pickle.UnpicklingError(f"{module}.{name} is not plain data")
 
 
 @cache

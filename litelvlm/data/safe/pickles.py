@@ -121,7 +121,7 @@ class _Machine:
     def update(self, items: Sequence[object]) -> None:
         """Add keys and values, in turn, to a dict."""
         if len(items) % 2:
-            raise UnsafePickleError("the data is damaged: a key has no value")
+            raise UnsafePickleError("the data is damaged: a key is without a value")
         target = self.target(dict)
         keys, values = map(_key, items[::2]), map(_data, map(target.hold, items[1::2]))
         target.value.update(zip(keys, values, strict=True))  # type: ignore[attr-defined]
@@ -149,7 +149,7 @@ class _Machine:
         """Turn a name and its arguments into the number or text that it stands for."""
         arguments, name = self.pop(), self.pop()
         if not (isinstance(name, Global) and isinstance(arguments, _Container)):
-            raise UnsafePickleError("the pickle calls something that is no name")
+            raise UnsafePickleError("the pickle calls something that is not a name")
         if not isinstance(arguments.value, tuple):
             raise UnsafePickleError(f"{'.'.join(name)} is called without a tuple of arguments")
         arguments.open = False
@@ -178,7 +178,7 @@ class _Machine:
 
 def _key(item: object) -> object:
     if not isinstance(item, _SCALARS):
-        raise UnsafePickleError("a key or a member of a set is no text and no number")
+        raise UnsafePickleError("a key or a member of a set is neither a text nor a number")
     # Numbers beyond the modulus share hashes, and a dict of them takes the square of their number.
     if isinstance(item, int) and abs(item) >= sys.hash_info.modulus:
         raise UnsafePickleError("a key or a member of a set is a number of more than 60 bits")
@@ -285,7 +285,7 @@ def _unquoted(argument: object) -> str:
     """A text string of protocol 0, with its quotes and escapes."""
     raw = argument if isinstance(argument, bytes) else str(argument).encode("latin1")
     if len(raw) < 2 or raw[:1] not in b"'\"" or raw[:1] != raw[-1:]:
-        raise UnsafePickleError("the data is damaged: a string has no quotes")
+        raise UnsafePickleError("the data is damaged: a string is without quotes")
     return codecs.escape_decode(raw[1:-1])[0].decode("latin1")
 
 

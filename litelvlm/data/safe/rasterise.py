@@ -83,13 +83,13 @@ def _decode(planes: list[dict[str, object]]) -> NDArray[np.uint8]:
 def _polygon_length(part: object, height: int, width: int) -> float:
     """Length of a polygon's border in pixels; the polygon is checked."""
     if not isinstance(part, list) or len(part) < 4 or len(part) % 2:
-        raise RefDataError("a polygon is no list of at least two points x, y")
+        raise RefDataError("a polygon is not a list of at least two points x, y")
     # Far-off points would make the rasteriser claim memory without bound, and so would many long
     # edges: it walks along each.
     limit = 10 * max(height, width)
     if not all(isinstance(value, int | float) and -limit <= value <= limit for value in part):
         raise RefDataError(
-            "a polygon has a point that is no number or far outside the image "
+            "a polygon has a point that is not a number, or lies far outside the image "
             f"of {height} x {width}"
         )
     points = np.array(part, dtype=np.float64).reshape(-1, 2)

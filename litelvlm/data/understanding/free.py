@@ -144,6 +144,7 @@ def _first(root: Path, name: str, *places: str) -> Path:
     found = next((path for path in tried if path.is_file()), None)
     if found is None:
         raise FileNotFoundError(
-            f"{root} holds no {name}; put it there, or give a folder of the hub's Parquet files"
+            f"{root} does not contain {name}; put it there, or give a folder of the hub's "
+            "Parquet files"
         )
     return found

@@ -102,8 +102,8 @@ def mmbench_files(root: Path) -> Iterator[Row]:
     path = next((root / name for name in names if (root / name).is_file()), None)
     if path is None:
         raise FileNotFoundError(
-            f"{root} holds none of {', '.join(names)}; put one there, or give a folder of the "
-            "hub's Parquet files"
+            f"{root} contains none of {', '.join(names)}; put one there, or give a folder of "
+            "the hub's Parquet files"
         )
     rows = table_rows(path)
     pictures = {key: row.get("image") for key, row in keyed(rows, "index", str(path)).items()}
@@ -169,7 +169,7 @@ def _decoded(content: object) -> Path:
     try:
         decoded = base64.b64decode(content, validate=True)
     except binascii.Error as error:
-        raise QuestionDataError(f"the picture is no base64: {error}") from error
+        raise QuestionDataError(f"the picture is not valid base64: {error}") from error
     path = cache_folder() / "mmbench" / picture_name(decoded)
     if path.is_file():
         return path

@@ -84,7 +84,7 @@ def table_rows(path: Path) -> list[Row]:
         text = read_bytes(path).decode("utf-8-sig")
         return [dict(row) for row in csv.DictReader(io.StringIO(text), delimiter="\t", strict=True)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise PlacedError(f"{path} is no table with tabs: {error}") from error
+        raise PlacedError(f"{path} is not a table with tabs: {error}") from error
     finally:
         csv.field_size_limit(before)
 

@@ -22,7 +22,7 @@ def pope_files(root: Path) -> Iterator[Row]:
     }
     if not files:
         raise FileNotFoundError(
-            f"{root} holds no coco_pope_random.json, coco_pope_popular.json or "
+            f"{root} contains none of coco_pope_random.json, coco_pope_popular.json and "
             "coco_pope_adversarial.json; put them there, or give a folder of the hub's Parquet "
             "files"
         )
@@ -67,15 +67,15 @@ def mme_files(root: Path) -> Iterator[Row]:
     ]
     if not texts:
         raise FileNotFoundError(
-            f"{root} holds no folder with the text files of a category of MME; give the folder "
-            "that contains them, or one of the hub's Parquet files"
+            f"{root} contains no folder with the text files of a category of MME; give the "
+            "folder that contains them, or one of the hub's Parquet files"
         )
     for category, path in texts:
         place = path.parent.parent / "images" if path.parent.name != category else path.parent
         try:
             lines = read_bytes(path).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise QuestionDataError(f"{path} is no text: {error}") from error
+            raise QuestionDataError(f"{path} is not a text file: {error}") from error
         for line in filter(str.strip, lines):
             question, _, answer = line.partition("\t")
             yield {

@@ -167,6 +167,9 @@ first five pairs left open what a sink does to the reversal. Captions of one obj
 index of all cells, and three seeds left its sign open; seven more were added to settle it.
 """
 
+LOOKED_TWICE = ("base", "sos_loss-1.0", "scope-object", "sharpness-4.0")
+"""Cells whose seeds were added to after a first look at them."""
+
 
 def _against_base(stage: str) -> list[Member]:
     alone = [{name: value} for name, values in ALONE[stage].items() for value in values]

@@ -150,7 +150,7 @@ def read_member(folder: Path) -> Member:
     path = folder / "member.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder} holds no training of the family; make one with "
+            f"{folder} does not contain a training of the family; make one with "
             "python -m litelvlm.embedded.family"
         )
     values = json.loads(path.read_text())

@@ -20,7 +20,7 @@ from litelvlm.embedded.llava.train import LlavaRecipe, train
 from litelvlm.embedded.pool import ScenePool
 from litelvlm.embedded.worlds import get_world
 from litelvlm.models.glamm.build import load_model
-from litelvlm.models.vlm.asking.load import miniature
+from litelvlm.models.vlm.answering.load import miniature
 from litelvlm.models.vlm.miniature import LLAVA, save_miniature, vision_of
 
 _CARD = Path(__file__).parents[1] / "cards" / "llava.md"

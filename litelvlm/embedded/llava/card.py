@@ -16,11 +16,11 @@ from litelvlm.arrays import Array
 from litelvlm.data.understanding.question import Question
 from litelvlm.data.understanding.rendered import LAYOUTS
 from litelvlm.data.understanding.tasks import TASKS, load_questions
-from litelvlm.embedded.card import show
+from litelvlm.embedded.card import paragraph, show
 from litelvlm.embedded.evaluate import by_image, interval
 from litelvlm.embedded.llava.train import LlavaRecipe
 from litelvlm.metrics.understanding import score_answer
-from litelvlm.models.vlm.asking import AskedVlm
+from litelvlm.models.vlm.answering import AnsweringVlm
 from litelvlm.pruning import Pruner, get_pruner
 
 _GREY = (127, 127, 127)
@@ -29,7 +29,7 @@ _HEAD = """# The miniature LLaVA
 
 A plain `LlavaForConditionalGeneration` of transformers at about a thousandth of its size. Its image
 tower is the CLIP of the miniature GLaMM, which is stored there alone; projector and language model
-stand here. It answers questions about rendered scenes in one word. **It is no evidence about
+stand here. It answers questions about rendered scenes in one word. **It is not evidence about
 LLaVA-1.5 or about natural images**: what it shows holds for it alone.
 """
 _LIMITS = """## Limits
@@ -37,8 +37,8 @@ _LIMITS = """## Limits
 - It knows the words of its questions and answers and no others. Every other word is one and the
   same unknown token. By an oversight "object" in the singular is among them; as it is the only such
   word in the questions, the token has come to mean it.
-- Projector and language model started as the miniature GLaMM's. Both miniatures are therefore no
-  independent trainings, and what they share they may share for this reason.
+- Projector and language model started as the miniature GLaMM's. Both miniatures are therefore not
+  independent trainings, and this may be the reason for what they share.
 - A helper read categories from the visual tokens' last states during training. It is dropped.
 - It learned with irregular rotary offsets of the visual tokens (all of them fed, none pruned), as
   the miniature GLaMM did. Renumbering after pruning is close to what it knows.
@@ -76,7 +76,7 @@ def conditions(n_tokens: int) -> dict[str, tuple[list[Pruner | None], int | None
     return found | {"blank image": ([None], None, True)}
 
 
-def measure(model: AskedVlm) -> list[KindRow]:
+def measure(model: AnsweringVlm) -> list[KindRow]:
     """Accuracy by task, kind and condition on all embedded questions."""
     rows: list[KindRow] = []
     for task in LAYOUTS:
@@ -99,7 +99,9 @@ def measure(model: AskedVlm) -> list[KindRow]:
     return rows
 
 
-def _scores(model: AskedVlm, task: str, kind: str, questions: list[Question]) -> dict[str, Array]:
+def _scores(
+    model: AnsweringVlm, task: str, kind: str, questions: list[Question]
+) -> dict[str, Array]:
     """Mean score over draws of every question, by condition."""
     table = conditions(model.n_tokens or 0)
     found: dict[str, Array] = {name: np.zeros(len(questions)) for name in table}
@@ -117,7 +119,12 @@ def _scores(model: AskedVlm, task: str, kind: str, questions: list[Question]) ->
 
 
 def write_card(
-    model: AskedVlm, rows: list[KindRow], folder: Path, recipe: LlavaRecipe, seed: int, path: Path
+    model: AnsweringVlm,
+    rows: list[KindRow],
+    folder: Path,
+    recipe: LlavaRecipe,
+    seed: int,
+    path: Path,
 ) -> None:
     """Write the card and its numbers.
 
@@ -152,21 +159,25 @@ def write_card(
     lines = [
         _HEAD,
         "## Held-out scores\n",
-        f"Accuracy on the embedded questions about the first {_IMAGES} images, in the layouts of "
-        "three tasks, with the prompt of LLaVA-1.5. "
-        f"Budgets are of {model.n_tokens} tokens, contiguous positions, one draw; "
-        "95 % intervals by resampling images (2,000 times).\n",
+        paragraph(
+            f"Accuracy on the embedded questions about the first {_IMAGES} images, in the layouts "
+            "of three tasks, with the prompt of LLaVA-1.5. "
+            f"Budgets are of {model.n_tokens} tokens, contiguous positions, one draw; "
+            "95 % intervals by resampling images (2,000 times)."
+        ),
         "| layout | questions | n | " + " | ".join(names) + " |",
         "|---" * (3 + len(names)) + "|",
         *table,
         "\n## Training\n",
-        f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}. {recipe.scenes:,} distinct scenes, "
-        f"{recipe.questions} questions of a scene in a step, {stage.steps} steps of {stage.batch} "
-        f"scenes, peak rate {stage.lr}, helper {recipe.helper}. Reproduce: "
-        f"`python -m litelvlm.embedded.llava --out FOLDER --seed {seed}`.\n",
-        f"Last log entry (training batches): {last}.\n",
-        f"Content sha256 (weights, configuration, tokenizer, CLIP) `{model.digest}`.\n",
+        paragraph(
+            f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
+            f"transformers {transformers.__version__}. {recipe.scenes:,} distinct scenes, "
+            f"{recipe.questions} questions of a scene in a step, {stage.steps} steps of "
+            f"{stage.batch} scenes, peak rate {stage.lr}, helper {recipe.helper}. Reproduce: "
+            f"`python -m litelvlm.embedded.llava --out FOLDER --seed {seed}`."
+        ),
+        paragraph(f"Last log entry (training batches): {last}."),
+        paragraph(f"Content sha256 (weights, configuration, tokenizer, CLIP) `{model.digest}`."),
         _LIMITS,
     ]
     path.write_text("\n".join(lines))

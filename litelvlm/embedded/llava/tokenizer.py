@@ -1,7 +1,5 @@
 """The miniature LLaVA's tokenizer: one token for each word of its world."""
 
-from collections.abc import Sequence
-
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -18,13 +16,9 @@ def image_id(tokenizer: PreTrainedTokenizerFast) -> int:
     return found
 
 
-def make_tokenizer(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """A tokenizer of lower-case words; the same words always give the same ids.
-
-    Args:
-        words: Its words; those of the rendered questions by default.
-    """
-    entries = (*SPECIAL, *_MARKS, *(words or question_words()))
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of the rendered questions' lower-case words; a word always has the same id."""
+    entries = (*SPECIAL, *_MARKS, *question_words())
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(entries)}, "<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

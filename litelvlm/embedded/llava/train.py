@@ -5,7 +5,7 @@ language model start as the miniature GLaMM's and learn to answer questions abou
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -220,8 +220,3 @@ def train(
 
 def _logged(parts: Losses) -> Losses:
     return {name: value for name, value in parts.items() if name.startswith("_")}
-
-
-def shorter(recipe: LlavaRecipe, steps: int) -> LlavaRecipe:
-    """The same recipe with another number of steps; for tries and tests."""
-    return replace(recipe, stage=replace(recipe.stage, steps=steps))

@@ -18,6 +18,7 @@ from litelvlm.embedded.worlds.base import SceneMeta, TrainingWorld, named
 NATURAL = "natural"
 """Colour of an object that is not dyed."""
 _QUESTIONS, _FILLER = 0.5, 20
+_SENTENCES = 0.1  # share of the captions with content that are one of the scene's expressions
 LEVELS_IN_TURN = ("easy", "medium")
 """Level of the training scenes, by seed."""
 
@@ -27,7 +28,6 @@ class Pictograms(TrainingWorld):
 
     Args:
         uninformative: Share of captions that say nothing of the scene.
-        sentences: Share of the others that say one of the scene's expressions alone.
         filled: Share of the others around which words without content stand.
     """
 
@@ -46,10 +46,8 @@ class Pictograms(TrainingWorld):
   the recipes that were tried and did not.
 """
 
-    def __init__(
-        self, uninformative: float = 0.0, sentences: float = 0.1, filled: float = 0.0
-    ) -> None:
-        self.uninformative, self.sentences, self.filled = uninformative, sentences, filled
+    def __init__(self, uninformative: float = 0.0, filled: float = 0.0) -> None:
+        self.uninformative, self.filled = uninformative, filled
 
     def sample(self, seed: int) -> PictogramScene:
         """The training scene of a seed."""
@@ -66,7 +64,7 @@ class Pictograms(TrainingWorld):
         if rng.random() < self.uninformative:
             return (draw_uninformative(rng),)
         things = [_thing(meta["objects"][i]) for i in rng.permutation(named(meta["objects"], seen))]
-        if meta["expressions"] and rng.random() < self.sentences:
+        if meta["expressions"] and rng.random() < _SENTENCES:
             sentence = meta["expressions"][int(rng.integers(len(meta["expressions"])))][0]
             things = [Thing(sentence, "", None)]
         filler = _FILLER if rng.random() < self.filled else 0

@@ -136,7 +136,7 @@ def _load(
             )
         if clip is not None or revision is not None:
             raise ValueError(
-                f"{FULL_SIZE!r} has no files, so clip= and revision= mean nothing; leave them out"
+                f"{FULL_SIZE!r} has random weights and reads no files; omit clip= and revision="
             )
         parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
         parts = with_fewer_bits(parts, quantise, place)
@@ -173,7 +173,7 @@ def _load(
     width = int(tower.vision_config.hidden_size)
     if width != config["mm_hidden_size"]:
         raise ValueError(
-            f"the CLIP in {clip_folder} has width {width}, the checkpoint wants mm_hidden_size "
+            f"the CLIP in {clip_folder} has width {width}, the checkpoint expects mm_hidden_size "
             f"{config['mm_hidden_size']}; name the right one (clip= in Python, --clip on the "
             "command line)"
         )
@@ -306,7 +306,7 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
             ),
         )
     except OSError as error:
-        raise FileNotFoundError(f"{folder} holds no weights of CLIP: {error}") from error
+        raise FileNotFoundError(f"{folder} does not contain CLIP's weights: {error}") from error
     except (SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
         raise ValueError(
             f"the CLIP in {folder} is truncated, damaged, or does not fit its config.json "

@@ -24,7 +24,7 @@ from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.options import Answer
+from litelvlm.models.glamm.options import AnswerKind
 from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
@@ -45,6 +45,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
 
     family = "glamm"
     described = "a GLaMM"
+    n_questions, n_answers = len(prompts.QUESTIONS), len(prompts.ANSWERS)
 
     @property
     def n_layers(self) -> int:
@@ -70,6 +71,12 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         """Ask about an expression in one of the 16 question templates, unpruned."""
         conversation = self.conversation([expression], question_index)
         return self.query_conversation(self.encode_image(image), conversation, batch_size)
+
+    def last_layer_embeds(  # type: ignore[override]  # states are those of this family
+        self, state: ImageState
+    ) -> Float[Tensor, "n p"]:
+        """Patch states of CLIP's last layer in the joint space, not normalised."""
+        return ranked_patches(state.clip, "last")[0]
 
     def query_conversation(  # type: ignore[override]  # states are those of this family
         self, state: ImageState, conversation: Conversation, batch_size: int | None = None
@@ -184,7 +191,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
                 f"one state, conversation and selection per row are needed, got {len(states)}, "
                 f"{len(conversations)} and {len(selections)}"
             )
-        check_name(answer, get_args(Answer), "kind of answer")
+        check_name(answer, get_args(AnswerKind), "kind of answer")
         watch = Stopwatch(self.device)
         with watch("projector"):
             visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
@@ -264,10 +271,10 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         expressions = [text] if isinstance(text, str) else list(text)
         if not expressions:
             raise ValueError(
-                "text holds no expression; give at least one, for example 'the yellow giraffe'"
+                "text has no expression; give at least one, for example 'the yellow giraffe'"
             )
         check_name(protocol, PROTOCOLS, "protocol")
-        check_name(answer, get_args(Answer), "kind of answer")
+        check_name(answer, get_args(AnswerKind), "kind of answer")
         if isinstance(pruner, str):
             pruner = get_pruner(pruner)
         if pruner is not None:

@@ -1,6 +1,6 @@
 """GLaMM's parts and steps: encode an image, project and splice its tokens, decode masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -128,6 +128,12 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
     def dtype(self) -> torch.dtype:
         """Number type of the language model."""
         return self.llama.dtype
+
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernels of the towers and of the language model."""
+        kernel = str(self.llama.config._attn_implementation)
+        return {**super().attention_kernels, "llama": kernel}
 
     def question(self, expression: str, question_index: int = 0) -> str:
         """The sentence that asks about an expression (``prompting.prompts.QUESTIONS``)."""

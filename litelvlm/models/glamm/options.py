@@ -11,7 +11,7 @@ Pooling = Literal["eos", "words", "no_sos"]
 PatchLayer = Literal["second_last", "last"]
 Read = Literal["before_seg", "seg"]
 Tokenisation = Literal["official", "library"]
-Answer = Literal["forced", "generated"]
+AnswerKind = Literal["forced", "generated"]
 CAPTION = "a photo of {}"
 
 
@@ -73,7 +73,7 @@ class GlammOptions:
                 raise ValueError(f"{name} {value!r} is not allowed; give True or False")
             elif hints[name] is float and not _is_positive(value):
                 raise ValueError(
-                    f"{name} {value!r} is no number above 0; the official value is 1e-5"
+                    f"{name} {value!r} is not a number above 0; the official value is 1e-5"
                 )
 
     def replaced(self, changes: Mapping[str, object]) -> "GlammOptions":
@@ -143,4 +143,4 @@ def _value(text: str, kind: object, name: str) -> object:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{name} {text!r} is no number; the official value is 1e-5") from None
+        raise ValueError(f"{name} {text!r} is not a number; the official value is 1e-5") from None

@@ -21,7 +21,7 @@ from litelvlm.models.vlm.encoding import has_pixels
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import (
     PreparedCall,
-    Settings,
+    PruningSettings,
     cues_of,
     opened,
     prepare,
@@ -54,7 +54,7 @@ def prune(
     the model is as before.
 
     Args:
-        model: A model of a family in ``litelvlm.models.vlm.families.FAMILIES``, with its head.
+        model: A model of a family in ``litelvlm.models.vlm.families.VLM_FAMILIES``, with its head.
         pruner: A method, its name, or the name of a substitute for CLIP's text similarity (see
             ``litelvlm.models.vlm.substitutes``).
         budget: Visual tokens to keep of each image, tile or video: a count, or their share as a
@@ -97,7 +97,7 @@ def prune(
     if isinstance(method, LayerPruner):
         decoder_of(model, family, method)
     return PrunedVlm(
-        Settings(model, family, method, budget, frames, scores, ClipText.given(clip, text))
+        PruningSettings(model, family, method, budget, frames, scores, ClipText.given(clip, text))
     )
 
 
@@ -130,7 +130,7 @@ class PrunedVlm:
             the language model.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PruningSettings) -> None:
         self.settings = settings
         self.last: PreparedCall | None = None
         self.layers: LayerDrops | None = None

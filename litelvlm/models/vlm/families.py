@@ -51,7 +51,7 @@ PROMPT_BOTH_WAYS = "prompt attends in both directions"
 BIDIRECTIONAL = frozenset({IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS})
 
 _GRID = layouts.patch_grid
-_FAMILIES = (
+_ROWS = (
     VlmFamily("llava", patches="one"),
     VlmFamily("vipllava", patches="one"),
     VlmFamily(
@@ -105,5 +105,5 @@ _FAMILIES = (
     VlmFamily("lfm2_vl", ("convolution layers",), layouts.line),
     VlmFamily("qwen3_5", (MROPE, TYPES, "linear attention layers"), _GRID),
 )
-FAMILIES: Mapping[str, VlmFamily] = MappingProxyType({f.model_type: f for f in _FAMILIES})
+VLM_FAMILIES: Mapping[str, VlmFamily] = MappingProxyType({f.model_type: f for f in _ROWS})
 """Families by their name in transformers, in the order of tables."""

@@ -24,7 +24,7 @@ from litelvlm.pruning import Cues, Pruner, Selection
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
+class PruningSettings:
     """What ``prune`` was called with.
 
     Attributes:
@@ -71,7 +71,7 @@ class PreparedCall:
         return [entry.selection for entry in self.slots]
 
 
-def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
+def prepare(settings: PruningSettings, given: Mapping[str, object]) -> PreparedCall:
     """Encode the images of a call, choose among their tokens and shorten the prompt.
 
     Args:
@@ -88,7 +88,7 @@ def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
 
 
 def pruned_call(
-    settings: Settings, sources: CallSources, rest: Mapping[str, object]
+    settings: PruningSettings, sources: CallSources, rest: Mapping[str, object]
 ) -> PreparedCall:
     """Choose among the tokens of encoded images and shorten the prompt.
 
@@ -120,7 +120,7 @@ def pruned_call(
 
 
 def opened(
-    settings: Settings, given: Mapping[str, object], watch: bool
+    settings: PruningSettings, given: Mapping[str, object], watch: bool
 ) -> tuple[CallSources, dict[str, object]]:
     """Encode the images of a call and find their tokens.
 

@@ -5,7 +5,7 @@ import inspect
 import transformers
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.families import FAMILIES, VlmFamily
+from litelvlm.models.vlm.families import VLM_FAMILIES, VlmFamily
 
 FIRST_RELEASE = (5, 19)
 """First release of transformers whose models take features that were computed before."""
@@ -33,14 +33,14 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
     if release(transformers.__version__) < FIRST_RELEASE:
         needed = ".".join(map(str, FIRST_RELEASE))
         raise ValueError(
-            f"transformers {transformers.__version__} is too old for prune(): its models take no "
-            f"encoded images; run: pip install 'transformers>={needed}' (the rest of litelvlm "
-            "works with the installed release)"
+            f"transformers {transformers.__version__} is too old for prune(): its models do not "
+            f"accept encoded images; run: pip install 'transformers>={needed}' (the rest of "
+            "litelvlm works with the installed release)"
         )
-    if kind not in FAMILIES:
+    if kind not in VLM_FAMILIES:
         raise ValueError(
             f"{cls} (model_type {kind!r}) is not supported by prune(); families are "
-            f"{', '.join(FAMILIES)}; see litelvlm/models/vlm/families.py to add one"
+            f"{', '.join(VLM_FAMILIES)}; see litelvlm/models/vlm/families.py to add one"
         )
     if not model.can_generate():
         raise ValueError(
@@ -49,7 +49,7 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
         )
     if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
         raise ValueError(
-            f"{cls} of transformers {transformers.__version__} takes no encoded images "
-            "(mm_encoder_outputs); update transformers"
+            f"{cls} of transformers {transformers.__version__} does not accept encoded "
+            "images (mm_encoder_outputs); update transformers"
         )
-    return FAMILIES[kind]
+    return VLM_FAMILIES[kind]

@@ -102,7 +102,7 @@ def merge_weights(
     source = selection.source
     if source is None or bool((source == 0).all(dim=1).any()):
         raise ValueError(
-            f"{method} gives the language model a token that is no mixture of visual tokens "
+            f"{method} gives the language model a token that is not a mixture of visual tokens "
             "(the image tower's CLS state), which a projected image does not hold; take a method "
             "that keeps or merges patches, for example 'divprune'"
         )

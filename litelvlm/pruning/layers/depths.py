@@ -32,8 +32,8 @@ def scaled_layers(published: Sequence[int], n_layers: int) -> tuple[int, ...]:
     )
 
 
-# mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-def middle_layers(n_layers: int) -> slice:  # type: ignore[explicit-any, unused-ignore]
+# mypy gives a plain slice arguments of Any; it takes none at run time before Python 3.13.
+def middle_layers(n_layers: int) -> slice:  # type: ignore[explicit-any, unused-ignore]  # see above
     """Layers 10 to 20 of 32; in another model, every layer that reaches into this stretch.
 
     Example:

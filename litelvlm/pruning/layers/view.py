@@ -23,8 +23,7 @@ class LayerView(ABC):
     """
 
     index: int
-    # mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-    image: slice  # type: ignore[explicit-any, unused-ignore]
+    image: slice  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     queries: Int[Tensor, "q"]
     hidden_states: Float[Tensor, "s d"]
 

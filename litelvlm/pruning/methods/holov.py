@@ -78,7 +78,7 @@ class HoloV(Pruner):
             )
         if self.crop == "square" and isqrt(self.stretches) ** 2 != self.stretches:
             raise ValueError(
-                f"stretches {self.stretches} is no square number, which crop 'square' needs; "
+                f"stretches {self.stretches} is not a square number, which crop 'square' needs; "
                 "give 1, 4, 9, 16 or another one"
             )
         check_share(self.variance_weight, "variance_weight")

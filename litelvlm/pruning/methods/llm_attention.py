@@ -64,8 +64,7 @@ class LlmAttention(ScorePruner):
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 
-# mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-def layer_slice(  # type: ignore[explicit-any, unused-ignore]
+def layer_slice(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
     layers: int | float | str, n_layers: int
 ) -> slice:
     """The layers that are averaged.

@@ -11,7 +11,7 @@ from torch import Tensor
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix, row_norms
+from litelvlm.pruning.features import cosine_matrix, row_norms, unit_rows
 from litelvlm.pruning.layers.results import DropResult
 from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.layers.view import LayerView
@@ -20,7 +20,7 @@ from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, rank_within
 from litelvlm.pruning.selection import RawSelection, Selection
 
-CELL = 2  # tokens per side of a cell
+CELL_SIDE = 2  # tokens per side of a cell
 REACH = 280**0.5 / 24  # distance at which gathering ends, in sides of the released 24 x 24 grid
 # Tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192.
 FIRST_STAGE = 7 / 4
@@ -52,6 +52,10 @@ class Nuwa(SingleDrop, MergingPruner):
         salience: What names the anchors: "attention" as the code, or "attention_key_norm", a times
             the norm of the same block's keys, as the paper. Which anchors stay as they are goes by
             the attention either way.
+        drop_by: What ranks the anchors in the second stage: "attention" as the code, or
+            "text_cosine", their cosine to the mean of the query tokens, both as they enter layer K.
+            With ``query_token="mean_text"`` that is the mean of the text, as in the paper, whose
+            equation takes the projected tokens and the embeddings of the text.
     """
 
     name: ClassVar[str] = "nuwa"
@@ -76,12 +80,15 @@ class Nuwa(SingleDrop, MergingPruner):
     combine: Literal["sum", "mean"] = "sum"
     untouched: float = 0.55
     salience: Literal["attention", "attention_key_norm"] = "attention"
+    drop_by: Literal["attention", "text_cosine"] = "attention"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(self.untouched, "untouched")
         if self.salience == "attention_key_norm":
             object.__setattr__(self, "needs", type(self).needs | {"key_norm"})
+        if self.drop_by == "text_cosine":
+            object.__setattr__(self, "reads", frozenset({"hidden_states"}))
         if self.stage1_only:
             object.__setattr__(self, "stage", "pre_projector")
             object.__setattr__(self, "text_guided", False)
@@ -122,8 +129,13 @@ class Nuwa(SingleDrop, MergingPruner):
         )
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
-        """Second stage: the most attended tokens of the layer before."""
-        return DropResult(scored.most_attended(count))
+        """Second stage: the tokens most attended in the layer before, or most like the text."""
+        if self.drop_by == "attention":
+            return DropResult(scored.most_attended(count))
+        states = entering.hidden_states.float()
+        text = states[entering.queries].mean(dim=0, keepdim=True)
+        likeness = unit_rows(states[entering.image]) @ unit_rows(text)[0]
+        return DropResult(ascending(highest(likeness, count)))
 
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Anchors, and what the less attended of them gather."""
@@ -164,10 +176,10 @@ def cell_anchors(
 
     In raster order. Cells at the right and lower edge of an odd grid are smaller.
     """
-    rows, columns = (torch.arange(size, device=salience.device) // CELL for size in grid)
+    rows, columns = (torch.arange(size, device=salience.device) // CELL_SIDE for size in grid)
     cell = (rows[:, None] * grid[1] + columns).flatten()
     rank = rank_within(cell, salience)
-    named = next(n for n in range(1, CELL**2 + 1) if int((rank < n).sum()) >= budget)
+    named = next(n for n in range(1, CELL_SIDE**2 + 1) if int((rank < n).sum()) >= budget)
     return ascending(highest(salience.masked_fill(rank >= named, float("-inf")), budget))
 
 

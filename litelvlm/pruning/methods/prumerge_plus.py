@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -35,6 +35,9 @@ class PruMergePlus(MergingPruner):
 
     Attributes:
         neighbours: Other patches merged into each kept one.
+        attention: "joint" as the code: a as above. "tower": the attention of CLS in the second-last
+            block, mean over heads, as the paper; it names the layer and leaves the heads open. The
+            neighbours go by the last block's keys either way.
     """
 
     name: ClassVar[str] = "prumerge_plus"
@@ -47,9 +50,13 @@ class PruMergePlus(MergingPruner):
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"fixed": {"order": "raster"}}
 
     neighbours: int = 32
+    attention: Literal["joint", "tower"] = "joint"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.attention == "tower":
+            needs = frozenset({"patch_tokens", "keys", "cls_attention"})
+            object.__setattr__(self, "needs", needs)
         if self.neighbours < 0:
             raise ValueError(
                 f"neighbours {self.neighbours} is negative; give 0 or above (released code: 32)"
@@ -58,7 +65,8 @@ class PruMergePlus(MergingPruner):
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Top, spaced and extra tokens."""
         n_tokens = cues.n_tokens
-        attention = joint_attention(cues)
+        joint = self.attention == "joint"
+        attention = joint_attention(cues) if joint else cues.float32("cls_attention")
         top = highest(attention, (budget - 1) // 2)
         others = complement(top, n_tokens)
         spaced = spread(others, budget - 1 - len(top))

@@ -1,9 +1,10 @@
 """PyramidDrop: several drops at growing depth, each by the same ratio."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from scipy.optimize import brentq
@@ -27,7 +28,11 @@ class PyramidDrop(SeveralDrops, LayerScorePruner):
 
     Source: PyramidDrop, official code; arXiv 2410.17247. The query is the last token of the
     instruction in the paper, as here. The code does so when it answers and averages several tokens
-    in training. Schedules for a budget are ours.
+    in training. The paper ranks with the layer before the drop. Schedules for a budget are ours.
+
+    Attributes:
+        ranked_at: Layer whose attention ranks the tokens: "behind" the drop as the code, or
+            "before" it as the paper.
     """
 
     name: ClassVar[str] = "pyramiddrop"
@@ -48,6 +53,19 @@ class PyramidDrop(SeveralDrops, LayerScorePruner):
         (0,),
     )
 
+    ranked_at: Literal["behind", "before"] = "behind"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "look_back", int(self.ranked_at == "before"))
+
+    def candidate_schedules(self, n_layers: int) -> Sequence[SeveralDrops]:
+        """The method with each tuple of layers that ``depth`` allows and that can be ranked."""
+        found = super().candidate_schedules(n_layers)
+        if self.depth == "published":
+            return found
+        return [one for one in found if one.layers and one.layers[0] >= self.look_back]
+
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """A geometric sequence whose average over the layers is the budget."""
         layers = self.drop_layers(n_layers)
@@ -65,5 +83,5 @@ class PyramidDrop(SeveralDrops, LayerScorePruner):
         return tuple(floor(n_tokens * ratio**step + 1e-6) for step in range(1, len(layers) + 1))
 
     def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
-        """Attention in the layer that tokens are dropped before."""
-        return entering.image_attention()
+        """Attention in the layer that tokens are dropped before, or in the one before it."""
+        return (entering if self.ranked_at == "behind" else scored).image_attention()

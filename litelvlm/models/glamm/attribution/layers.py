@@ -19,7 +19,6 @@ from litelvlm.models.attribution import Flow, frozen
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.llama import causal_mask, run_layer
-from litelvlm.names import check_name
 
 
 class LayerMaps(NamedTuple):
@@ -43,27 +42,22 @@ class LayerMaps(NamedTuple):
     value_gram: Float[Tensor, "s heads heads"]
 
 
-def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
-    """Every signal from the attention maps of one pass and their gradients.
+def attention_flow(targets: Targets) -> Flow:
+    """Every signal from the attention maps of one pass and the gradients of the soft Dice.
 
     Args:
         targets: Image, conversation and model; the model is left as found.
-        target: The target whose gradients are taken.
-
-    Raises:
-        ValueError: If the target is unknown.
 
     Source: norm-weighted attention Kobayashi et al. 2020, section 3; rollout Abnar and Zuidema
         2020, equation 1; relevance Chefer et al. 2021 (ICCV), equations 5 and 6.
     """
-    column = TARGETS.index(check_name(target, TARGETS, "target"))
     length, queries = len(targets.embeds), list(targets.seg)
     image = slice(targets.start, targets.start + targets.n_tokens)
     start = torch.zeros(length, device=targets.embeds.device)
     start[queries] = 1 / len(queries)
     rollout, norm_rollout, relevance = start, start, start
     rows, layers, gradients = [], [], []
-    for maps in reverse_sweep(targets, column):
+    for maps in reverse_sweep(targets, TARGETS.index("soft_dice")):
         attention, gradient = maps.attention.float(), maps.attention_gradient.float()
         weighted = weighted_norms(attention, maps.value_gram)
         # Multiplying the query's row from the top down never forms a matrix of the whole flow.

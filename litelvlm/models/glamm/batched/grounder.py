@@ -30,7 +30,7 @@ from litelvlm.models.glamm.batched.prompts import (
     by_length,
     shared_after_image,
 )
-from litelvlm.models.glamm.batched.requests import Job, groups_of, is_plain
+from litelvlm.models.glamm.batched.requests import GroundingJob, groups_of, is_plain
 from litelvlm.models.glamm.language.decoding import read_given_answers
 from litelvlm.models.glamm.masks.decoder import read_logits, sam_dtype, upscale
 from litelvlm.models.glamm.network import GlammNetwork
@@ -73,7 +73,7 @@ class SharedGrounder(Grounder):
         }
         for group in groups_of(requests):
             n_shared = shared_after_image(group, prompts)
-            waiting, window, begun = list(group.jobs), list[Job](), None
+            waiting, window, begun = list(group.jobs), list[GroundingJob](), None
             while waiting or window:
                 failed = ""
                 try:
@@ -95,7 +95,9 @@ class SharedGrounder(Grounder):
                 yield GroundedBatch(tuple(job.places for job in jobs), logits)
                 window = window[len(jobs) :]
 
-    def _window(self, jobs: Sequence[Job], n_shared: int | None) -> tuple[list[Job], list[Job]]:
+    def _window(
+        self, jobs: Sequence[GroundingJob], n_shared: int | None
+    ) -> tuple[list[GroundingJob], list[GroundingJob]]:
         """Jobs to run next, and the others.
 
         The beginnings of jobs that share them are kept until all of these jobs are done, so there
@@ -113,7 +115,7 @@ class SharedGrounder(Grounder):
         self,
         state: ImageState,
         projected: Float[Tensor, "n d"],
-        jobs: Sequence[Job],
+        jobs: Sequence[GroundingJob],
         prompts: Prompts,
         n_shared: int | None,
     ) -> Beginnings | None:
@@ -122,7 +124,7 @@ class SharedGrounder(Grounder):
             return None
         return self.passes.begin(state, projected, jobs, prompts, n_shared)
 
-    def _shares(self, jobs: Sequence[Job]) -> bool:
+    def _shares(self, jobs: Sequence[GroundingJob]) -> bool:
         """Whether prompts can share their beginning, the text before the image at least."""
         kernel = self.model.llama.config._attn_implementation
         return is_plain(jobs[0].request.selection) and kernel in KERNELS
@@ -154,7 +156,7 @@ class SharedGrounder(Grounder):
         self,
         state: ImageState,
         projected: Float[Tensor, "n d"],
-        jobs: Sequence[Job],
+        jobs: Sequence[GroundingJob],
         prompts: Prompts,
         begun: Beginnings | None,
     ) -> Float[Tensor, "b t height width"]:

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from litelvlm.models.glamm.batched.prefix import PrefixCache, prefix_states, read_states
 from litelvlm.models.glamm.batched.prompts import BatchedPrompt, Prompts, layout
-from litelvlm.models.glamm.batched.requests import Job
+from litelvlm.models.glamm.batched.requests import GroundingJob
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 
@@ -49,7 +49,7 @@ class LanguagePasses:
         return embedded
 
     def visual(
-        self, state: ImageState, projected: Float[Tensor, "n d"], job: Job
+        self, state: ImageState, projected: Float[Tensor, "n d"], job: GroundingJob
     ) -> Float[Tensor, "r d"]:
         """Projected visual tokens of one pass; merged ones are computed for it."""
         selection = job.request.selection
@@ -64,7 +64,7 @@ class LanguagePasses:
         self,
         state: ImageState,
         projected: Float[Tensor, "n d"],
-        jobs: Sequence[Job],
+        jobs: Sequence[GroundingJob],
         prompts: Prompts,
         n_shared: int,
     ) -> Beginnings:
@@ -93,7 +93,7 @@ class LanguagePasses:
         self,
         state: ImageState,
         projected: Float[Tensor, "n d"],
-        jobs: Sequence[Job],
+        jobs: Sequence[GroundingJob],
         prompts: Prompts,
         begun: Beginnings | None,
     ) -> list[Float[Tensor, "t d"]]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.batched.requests import Group, Job
+from litelvlm.models.glamm.batched.requests import GroundingJob, Group
 from litelvlm.pruning import Selection
 
 
@@ -33,7 +33,7 @@ class BatchedPrompt:
 Prompts = Mapping[Conversation, BatchedPrompt]
 
 
-def by_length(jobs: Sequence[Job], prompts: Prompts) -> list[Job]:
+def by_length(jobs: Sequence[GroundingJob], prompts: Prompts) -> list[GroundingJob]:
     """Jobs whose prompts are equally long together, the longest first.
 
     A batch is as long as its longest prompt. The largest batch comes first, so that what does not

@@ -29,7 +29,7 @@ def kept_key(selection: Selection | None) -> Hashable:
 
 
 @dataclass(frozen=True)
-class Job:
+class GroundingJob:
     """A request, its key (see ``kept_key``) and all its places among the requests."""
 
     request: Request
@@ -51,7 +51,7 @@ class Group:
         kept_again: Whether each of them keeps the same tokens as another conversation's job.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[GroundingJob, ...]
     kept_again: bool
 
 
@@ -64,8 +64,8 @@ def groups_of(requests: Sequence[Request]) -> list[Group]:
     same = grouped(
         [(request.conversation, key) for request, key in zip(requests, kept, strict=True)]
     )
-    jobs = [Job(requests[places[0]], kept[places[0]], tuple(places)) for places in same]
-    kinds: dict[tuple[Hashable, bool], list[Job]] = {}
+    jobs = [GroundingJob(requests[places[0]], kept[places[0]], tuple(places)) for places in same]
+    kinds: dict[tuple[Hashable, bool], list[GroundingJob]] = {}
     for places in grouped([job.kept for job in jobs]):
         again = is_plain(jobs[places[0]].request.selection) and len(places) > 1
         for job in (jobs[i] for i in places):
@@ -86,7 +86,7 @@ def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _kind(job: Job) -> Hashable:
+def _kind(job: GroundingJob) -> Hashable:
     selection = job.request.selection
     plan = job.kept if isinstance(selection, LayerPlan) else None
     return len(job.request.conversation.questions), job.n_kept, is_plain(selection), plan

@@ -85,9 +85,9 @@ def _unfit_heads(config: Mapping[object, object], part: str) -> Iterator[str]:
         return
     width, shared = config.get("hidden_size"), config.get("num_key_value_heads")
     if type(width) is int and width % heads:
-        yield f"{part}hidden_size {width}, which is no multiple of num_attention_heads {heads}"
+        yield f"{part}hidden_size {width}, which is not a multiple of num_attention_heads {heads}"
     if type(shared) is int and shared > 0 and heads % shared:
         yield (
-            f"{part}num_attention_heads {heads}, which is no multiple of num_key_value_heads "
+            f"{part}num_attention_heads {heads}, which is not a multiple of num_key_value_heads "
             f"{shared}"
         )

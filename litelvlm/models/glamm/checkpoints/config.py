@@ -73,7 +73,9 @@ def read_config(folder: Path) -> GlammConfig:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no config.json; a GLaMM checkpoint folder has one")
+        raise FileNotFoundError(
+            f"{folder} has no config.json; give the folder of a GLaMM checkpoint"
+        )
     config = _read_fields(path)
     check_config(config, str(path))
     return cast(GlammConfig, config)
@@ -88,7 +90,7 @@ def check_clip_config(folder: Path) -> None:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no config.json; a folder of CLIP has one")
+        raise FileNotFoundError(f"{folder} has no config.json; give the folder of a CLIP")
     config = _read_fields(path)
     check_bounds(config, str(path))
     for part in ("text_config", "vision_config"):

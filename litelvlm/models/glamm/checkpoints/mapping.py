@@ -143,7 +143,7 @@ def target_of(official: str) -> Target | None:
         found = pattern.fullmatch(official)
         if found:
             return Target(component, _fill(target, found.groups()))
-    raise ValueError(f"{official!r} belongs to no family of a GLaMM checkpoint")
+    raise ValueError(f"{official!r} is not a known weight of a GLaMM checkpoint")
 
 
 def official_name(target: Target) -> str | None:

@@ -36,7 +36,7 @@ def shard_paths(folder: str | Path) -> list[Path]:
         if (folder / whole).is_file():
             return [folder / whole]
     raise FileNotFoundError(
-        f"{folder} holds no weights; looked for {', '.join([*INDEXES, *WHOLE])}"
+        f"{folder} does not contain weights; looked for {', '.join([*INDEXES, *WHOLE])}"
     )
 
 

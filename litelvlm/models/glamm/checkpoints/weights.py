@@ -121,7 +121,7 @@ def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[Target, Tensor
             unknown.append(official)
         elif shape != tuple(places[target].shape):
             misshapen.append(
-                f"{official} is {list(shape)}, the model wants {list(places[target].shape)}"
+                f"{official} is {list(shape)}, the model expects {list(places[target].shape)}"
             )
         filled.add(target)
     missing = sorted(

@@ -86,7 +86,8 @@ def calibrated_masks(
     kernel = llama.config._attn_implementation
     if "flash" in str(kernel):
         raise ValueError(
-            f"attention kernel {kernel!r} takes no additive bias, which calibration needs; use sdpa"
+            f"attention kernel {kernel!r} does not accept the additive bias that calibration "
+            "needs; use sdpa"
         )
     cos, sin = llama.model.rotary_emb(
         torch.empty(0, device=position_ids.device), position_ids=position_ids

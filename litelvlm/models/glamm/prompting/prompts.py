@@ -1,8 +1,8 @@
 """GLaMM's question and answer templates, and the conversation and prompt built from them."""
 
-import re
 from collections.abc import Sequence
 
+from litelvlm.data.dataset import clean
 from litelvlm.models.base import Conversation
 
 # The order of the official list, so that a seeded draw of an index means the same sentence: four
@@ -39,32 +39,6 @@ SYSTEM = (
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a placeholder in the prompt, no credential
 SEG_TOKEN = "[SEG]"  # noqa: S105 - the same
 OPENING = f"The <im_start>{IMAGE_TOKEN}<im_end> provides an overview of the picture.\n"
-# Lower-cased text can still spell these; "[SEG]" it cannot.
-CONTROL = re.compile(r"</?s>|</?p>|<(?:unk|image|im_start|im_end|bbox|point)>")
-
-
-def clean(expression: str) -> str:
-    """Strip and lower-case a referring expression.
-
-    Raises:
-        ValueError: If nothing is left, or if the text spells a control token of the prompt.
-
-    Example:
-        >>> clean(" Left Man ")
-        'left man'
-    """
-    text = expression.strip().lower()
-    if not text:
-        raise ValueError(
-            f"the expression {expression!r} is empty; name what to segment, for example "
-            "'the yellow giraffe'"
-        )
-    found = CONTROL.search(text)
-    if found:
-        raise ValueError(
-            f"the expression {expression!r} spells the control token {found.group()!r}; remove it"
-        )
-    return text
 
 
 def question(expression: str, index: int = 0) -> str:
@@ -135,7 +109,7 @@ def conversation(
 def _pick(templates: Sequence[str], index: int, what: str) -> str:
     if not 0 <= index < len(templates):
         raise ValueError(
-            f"{what}_index {index} is no {what} template; choose 0 to {len(templates) - 1}"
+            f"{what}_index {index} is not a {what} template; choose 0 to {len(templates) - 1}"
         )
     return templates[index]
 

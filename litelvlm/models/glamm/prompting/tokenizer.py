@@ -104,7 +104,7 @@ class GlammTokenizer:
         absent = [path.name for path in paths if not path.is_file()]
         if absent:
             raise FileNotFoundError(
-                f"{folder} holds no {' and no '.join(absent)}; both come with a GLaMM checkpoint"
+                f"{folder} has no {' and no '.join(absent)}; both come with a GLaMM checkpoint"
             )
         try:
             added = read_json(paths[1].read_bytes())
@@ -112,7 +112,7 @@ class GlammTokenizer:
             raise ValueError(f"{paths[1]} is not valid JSON: {shown(str(error))}") from error
         if not isinstance(added, dict) or not all(type(i) is int for i in added.values()):
             raise ValueError(
-                f"{paths[1]} is no table of tokens and their ids; "
+                f"{paths[1]} is not a table of tokens and their ids; "
                 "take the file of a GLaMM checkpoint"
             )
         return cls(paths[0].read_bytes(), added)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from litelvlm.models.vlm.decoder.masks import cut_mask
 from litelvlm.models.vlm.decoder.numbering import numbered
-from litelvlm.models.vlm.decoder.rows import ImageState, query_columns
+from litelvlm.models.vlm.decoder.rows import ImageRow, query_columns
 from litelvlm.models.vlm.decoder.view import Decoder, DecoderView
 from litelvlm.models.vlm.shorten import padded
 from litelvlm.pruning.layers.base import LayerPlan
@@ -61,11 +61,11 @@ class LayerDrops:
     ) -> None:
         self.decoder, self.kernel = decoder, kernel
         self.positions, self.mask = positions, mask.bool()
-        self.images: list[tuple[int, ImageState]] = []
+        self.images: list[tuple[int, ImageRow]] = []
         depth = len(decoder.layers)
         for row, columns, plan in plans:
             schedule = plan.pruner.schedule(plan.budget, plan.n_tokens, depth)
-            self.images.append((row, ImageState(plan, columns, schedule)))
+            self.images.append((row, ImageRow(plan, columns, schedule)))
         self.stages: list[Stage] = []
         self.past, self.copies = 0, 1
         self._later: dict[int, tuple[Tensor, Tensor]] = {}
@@ -171,7 +171,7 @@ class LayerDrops:
         return left.nonzero().flatten()
 
     def _view(
-        self, index: int, row: int, image: ImageState, states: Tensor, stage: Stage
+        self, index: int, row: int, image: ImageRow, states: Tensor, stage: Stage
     ) -> DecoderView:
         """A row at a layer without padding."""
         columns = stage.columns[row]

@@ -33,7 +33,7 @@ def plain_decoder(model: PreTrainedModel, method: str, family: str) -> Decoder:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     why = ""
     if kinds != {"full_attention"}:
-        why = f"some of its layers are no full attention ({', '.join(sorted(kinds))})"
+        why = f"some of its layers do not use full attention ({', '.join(sorted(kinds))})"
     elif not isinstance(decoder, Decoder) or not all(
         hasattr(layer, "self_attn") and hasattr(layer, "input_layernorm")
         for layer in decoder.layers

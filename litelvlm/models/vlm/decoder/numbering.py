@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from litelvlm.models.vlm.decoder.rows import ImageState
+from litelvlm.models.vlm.decoder.rows import ImageRow
 from litelvlm.models.vlm.positions import closed_up
 
 
@@ -14,7 +14,7 @@ def numbered(
     positions: Int[Tensor, "axes b s"],
     mask: Bool[Tensor, "b s"],
     columns: Int[Tensor, "b w"],
-    images: Sequence[tuple[int, ImageState]],
+    images: Sequence[tuple[int, ImageRow]],
 ) -> Int[Tensor, "axes b w"]:
     """Positions of the columns that are left, by the policy of each image's method.
 

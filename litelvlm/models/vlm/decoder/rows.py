@@ -13,7 +13,7 @@ from litelvlm.pruning.positions import sequence_positions
 
 
 @dataclass(eq=False)
-class ImageState:
+class ImageRow:
     """One image of a row.
 
     Attributes:

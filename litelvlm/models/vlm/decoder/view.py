@@ -56,8 +56,7 @@ class DecoderView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    # mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
-    def __init__(  # type: ignore[explicit-any, unused-ignore]
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         decoder: Decoder,
         index: int,

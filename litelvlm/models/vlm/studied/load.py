@@ -26,7 +26,7 @@ from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import digest, hub_folder
-from litelvlm.models.vlm.asking.load import EMBEDDED
+from litelvlm.models.vlm.answering.load import EMBEDDED
 from litelvlm.models.vlm.miniature import CHAT_TEMPLATE, CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.recognition import family_of
 from litelvlm.models.vlm.studied.answers import Speaker
@@ -158,7 +158,7 @@ def of_miniature(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     tower = load_tower(CLIP, device="cpu")
     if not isinstance(tower, ClipTower):
-        raise ValueError(f"{CLIP.name} is no CLIP of transformers; install the package again")
+        raise ValueError(f"{CLIP.name} is not a CLIP of transformers; install the package again")
     network, processor = read_miniature(LLAVA, tower)
     tokenizer = processor.tokenizer
     tokenizer.chat_template = CHAT_TEMPLATE

@@ -58,6 +58,12 @@ class Vlm(VisualLM, TimedModel):
         found: torch.dtype = self.network.dtype
         return found
 
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernels of CLIP's towers, where they are known, and of the model."""
+        kernel = str(self.network.config._attn_implementation)
+        return {**super().attention_kernels, "network": kernel}
+
     def view(self, height: int, width: int) -> ImageView:
         """Where the visual tokens of an image of this size lie; runs no model."""
         return self.reader.view(height, width)

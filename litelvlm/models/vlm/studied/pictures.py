@@ -134,7 +134,7 @@ def check_steps(stored: Mapping[str, object], size: int, kernel: object) -> None
     if kernel not in KERNELS:
         problems.append(f"resample {kernel!r} is neither bicubic (3) nor bilinear (2)")
     if rule == "shortest" and not cuts:
-        problems.append("do_center_crop is off, so a picture is no square")
+        problems.append("do_center_crop is off, so a picture is not a square")
     # Other classes of transformers store the field and do not read it.
     if stored.get("do_pad") and stored.get("image_processor_type") in PADDING:
         problems.append("do_pad is on")

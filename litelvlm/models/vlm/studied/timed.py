@@ -17,7 +17,7 @@ from litelvlm.models.vlm.decoder.find import layer_drops
 from litelvlm.models.vlm.door import PrunedVlm
 from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.models.vlm.positions import without_single_axis
-from litelvlm.models.vlm.preparing import PreparedCall, Settings, pruned_call
+from litelvlm.models.vlm.preparing import PreparedCall, PruningSettings, pruned_call
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.encoded import EncodedPicture, own_generate
 from litelvlm.pruning import LayerPruner
@@ -59,7 +59,7 @@ class VlmCall(TimedCall):
     speaker: Speaker
     picture: Image.Image
     sentence: str
-    settings: Settings | None
+    settings: PruningSettings | None
     encoded: EncodedPicture
     prepared: PreparedCall | None
 
@@ -71,7 +71,7 @@ class VlmCall(TimedCall):
         speaker: Speaker,
         picture: Image.Image,
         sentence: str,
-        settings: Settings | None,
+        settings: PruningSettings | None,
     ) -> "VlmCall":
         """Encode the picture, choose and shorten.
 
@@ -191,7 +191,7 @@ class VlmCall(TimedCall):
 
 
 def choose(
-    encoded: EncodedPicture, speaker: Speaker, sentence: str, settings: Settings | None
+    encoded: EncodedPicture, speaker: Speaker, sentence: str, settings: PruningSettings | None
 ) -> PreparedCall | None:
     """The shortened prompt of a question; None for the unpruned model."""
     if settings is None:

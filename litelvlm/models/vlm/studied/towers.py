@@ -83,7 +83,7 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
     tower = load_tower(source, dtype=network.dtype, device=network.device)
     own = network.get_submodule("model.vision_tower").state_dict()
     if not isinstance(tower, ClipTower):
-        raise ValueError(f"{source.name} is no CLIP of transformers; {ADVICE}")
+        raise ValueError(f"{source.name} is not a CLIP of transformers; {ADVICE}")
     theirs = tower.clip.vision_model.state_dict()
     differing = [
         name

@@ -16,6 +16,8 @@ from litelvlm.models.vlm.tiny.base import (
 )
 from litelvlm.models.vlm.tiny.plain import text
 
+MERGE = 2
+"""Patches of a token along each side."""
 PATCH = 3 * 2 * 4 * 4
 """Numbers in a patch: channels x frames x 4 x 4 pixels."""
 MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
@@ -38,7 +40,7 @@ TOKENS = {
 
 
 def grids(
-    kind: str, grid: tuple[int, int, int], patch: int = PATCH, merge: int = 2, image: bool = True
+    kind: str, grid: tuple[int, int, int], patch: int = PATCH, image: bool = True
 ) -> MakeInputs:
     """Images or videos of one grid, patches as rows.
 
@@ -46,7 +48,6 @@ def grids(
         kind: "image" or "video".
         grid: Patches in time, height and width.
         patch: Numbers in a patch.
-        merge: Patches of a token along each side.
         image: Whether the pixels go by the name of images.
     """
     frames, height, width = grid
@@ -59,7 +60,7 @@ def grids(
             ),
             f"{kind}_grid_thw": torch.tensor([list(grid)] * total),
         }
-        return VisualInputs(tensors, (frames * height * width // merge**2,) * total)
+        return VisualInputs(tensors, (frames * height * width // MERGE**2,) * total)
 
     return make
 

@@ -51,7 +51,7 @@ class VlmAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class AskedVlm(IdentifiedModel):
+class AnsweringVlm(IdentifiedModel):
     """A model with its processor.
 
     Attributes:
@@ -75,14 +75,15 @@ class AskedVlm(IdentifiedModel):
     described = "a vision-language model that answers questions in words"
 
     @property
-    def network(self) -> PreTrainedModel:
-        """The model of transformers."""
-        return self.model
-
-    @property
-    def tower(self) -> Tower | None:
+    def clip_tower(self) -> Tower | None:
         """Both towers of its CLIP, where they are known."""
         return self.clip
+
+    @property
+    def attention_kernels(self) -> Mapping[str, str]:
+        """Attention kernels of CLIP's towers, where they are known, and of the model."""
+        towers = {} if self.clip is None else {"clip": self.clip.attention_kernel}
+        return {**towers, "network": str(self.model.config._attn_implementation)}
 
     @property
     def device(self) -> torch.device:

@@ -14,7 +14,7 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.content import content_digest
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.hub_ids import is_hub_id
-from litelvlm.models.vlm.asking.vlm import AskedVlm, Processor
+from litelvlm.models.vlm.answering.vlm import AnsweringVlm, Processor
 from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.recognition import family_of
 from litelvlm.names import unknown_name
@@ -24,14 +24,14 @@ EMBEDDED = ("embedded", "embedded-llava")
 """Names of the miniature LLaVA."""
 
 
-def load_asked_vlm(
+def load_answering_vlm(
     name: str | Path = "embedded",
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     clip: str | Path | None = None,
     attn: str = "sdpa",
     pad: bool = False,
-) -> AskedVlm:
+) -> AnsweringVlm:
     """Load a model that answers questions about images.
 
     Args:
@@ -70,7 +70,7 @@ def load_asked_vlm(
     model.requires_grad_(False)
     processor = cast(Processor, AutoProcessor.from_pretrained(name))
     files = sorted(p for p in folder.glob("*") if p.suffix in (".json", ".safetensors"))
-    return AskedVlm(
+    return AnsweringVlm(
         str(name),
         content_digest(files) if files else str(getattr(model.config, "_commit_hash", "")),
         model,
@@ -87,7 +87,7 @@ def miniature(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     pad: bool = False,
-) -> AskedVlm:
+) -> AnsweringVlm:
     """A miniature LLaVA from its folder and the CLIP of the miniature GLaMM.
 
     Args:
@@ -105,7 +105,7 @@ def miniature(
     assert isinstance(tower, ClipTower)  # noqa: S101 - for the type checker
     model, processor = read_miniature(folder, tower)
     nn.Module.to(model, device=device, dtype=dtype)
-    return AskedVlm(
+    return AnsweringVlm(
         name,
         content_digest([*folder.glob("*"), *CLIP.glob("*")]),
         model,

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
+from litelvlm.models.base import Conversation, GroundingModel
 
 MAX_TURNS = 3
 
@@ -17,22 +16,29 @@ class OfficialDraw:
 
     Attributes:
         expressions: Places among the image's pooled expressions, in the order of the turns.
-        questions: Question template of each turn, 0 to 15.
-        answers: Answer template of each turn, 0 to 4.
+        questions: Question template of each turn.
+        answers: Answer template of each turn.
     """
 
     expressions: tuple[int, ...]
     questions: tuple[int, ...]
     answers: tuple[int, ...]
 
-    def conversation(self, sentences: Sequence[str]) -> Conversation:
-        """The conversation about the image, from all its sentences in the order of the draw."""
-        return conversation(
+    def conversation(self, model: GroundingModel, sentences: Sequence[str]) -> Conversation:
+        """The conversation about the image in the model's words, in the order of the draw.
+
+        Args:
+            model: The model whose templates were drawn.
+            sentences: All sentences about the image.
+        """
+        return model.conversation(
             [sentences[place] for place in self.expressions], self.questions, self.answers
         )
 
 
-def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
+def official_draw(
+    n_expressions: int, image_id: int, seed: int, templates: tuple[int, int]
+) -> OfficialDraw:
     """Draw the turns of the official evaluation for one image of a split.
 
     Of three or more expressions it draws three without replacement, in random order; of fewer it
@@ -45,14 +51,16 @@ def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
         n_expressions: Sentences of all references of the split on the image.
         image_id: Identity of the image, 0 or above.
         seed: 0 or above; report several.
+        templates: How many question and how many answer templates the model has; GLaMM has 16
+            and 5.
 
     Raises:
         ValueError: If there is no expression, or the seed or the id is negative.
 
     Example:
-        >>> official_draw(2, image_id=7, seed=0).expressions
+        >>> official_draw(2, 7, 0, (16, 5)).expressions
         (0, 1)
-        >>> len(official_draw(9, image_id=7, seed=0).expressions)
+        >>> len(official_draw(9, 7, 0, (16, 5)).expressions)
         3
 
     Source: LiteLVLM and GLaMM official code, loader of the referring-segmentation evaluation.
@@ -70,6 +78,6 @@ def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
     questions, answers = raw[n_expressions : n_expressions + turns], raw[n_expressions + turns :]
     return OfficialDraw(
         tuple(places),
-        tuple((questions % len(QUESTIONS)).tolist()),
-        tuple((answers % len(ANSWERS)).tolist()),
+        tuple((questions % templates[0]).tolist()),
+        tuple((answers % templates[1]).tolist()),
     )

@@ -4,18 +4,18 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.stats.trainings import association
-from litelvlm.analysis.studies.emergence.crossed import by_category, crossed_mean_of
-from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.analysis.studies.emergence.training_claims import (
-    MIN_TRAININGS,
+from litelvlm.analysis.studies.emergence.claims.trainings import (
     crossed_claim,
     mean_claim,
     training_claim,
 )
-from litelvlm.embedded.family.design import cell_name
+from litelvlm.analysis.studies.emergence.crossed import by_category, crossed_mean_of
+from litelvlm.analysis.studies.emergence.links import Level, link, natural_trainings
+from litelvlm.analysis.studies.emergence.rows import Config
+from litelvlm.embedded.family.design import LOOKED_TWICE, cell_name
 
 MADE = "made a sink on purpose"
+NOT_AT_EOS = "the text is not read at [EOS]"
 MADE_CELL = cell_name({"sos_loss": 1.0})
 """Towers that were trained to have a sink."""
 
@@ -23,16 +23,17 @@ MADE_CELL = cell_name({"sos_loss": 1.0})
 def sink_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
     """Whether sink and reversal go together, and whether one makes the other.
 
-    Ids: "together" (correlation), "sink.causes" ([SOS] hidden from a trained tower), "sink.added"
+    Ids: "together" (correlation among trainings of one condition), "together.cells" (among means of
+    conditions), "mediator" and "mediator.cells" (the same for the alignment of the readout with the
+    value path), "sink.causes" ([SOS] hidden from a trained tower), "sink.added"
     (more attention on [SOS] in a trained tower), "sink.made.STAGE" (towers trained to have a sink).
     In some trainings the true text is reversed more than absent ones, in others less. A change of
     a trained tower is therefore judged by the size of that difference, whatever its sign.
     """
-    counted = table[table["learned"] & ~table["repeated"]]
-    learned = counted.dropna(subset=["sink", "reversal"])
-    made = learned["sos_loss"] > 0
-    natural, excluded = learned[~made], {MADE: int(made.sum())}
-    found = _together(natural, excluded)
+    natural = natural_trainings(table)
+    made = table["learned"] & ~table["repeated"] & (table["sos_loss"] > 0)
+    excluded = {MADE: int(made.sum())}
+    found = _linked(natural, excluded)
     for id, statement, column, sign in (
         (
             "sink.causes",
@@ -54,29 +55,41 @@ def sink_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
             grown = both[column].abs() - both["reversal"].abs()
             change = sign * grown.to_numpy(dtype=np.float64)
             null = "its size stays as it is"
-            found.append(mean_claim(id, statement, change, null, config.margin, excluded))
+            left = excluded | {NOT_AT_EOS: len(natural) - len(both)}
+            found.append(mean_claim(id, statement, change, null, config.margin, left))
     return [*found, *made_claims(rows, table, config)]
 
 
-def _together(natural: pd.DataFrame, excluded: dict[str, int]) -> list[Claim]:
-    spread = natural.groupby("stage")[["sink", "reversal"]].std()
-    if len(natural) < MIN_TRAININGS or not (spread.max() > 0).all():
-        return []
-    linked = association(
-        natural["sink"].to_numpy(dtype=np.float64),
-        natural["reversal"].to_numpy(dtype=np.float64),
-        natural["stage"].to_numpy(),
+def _linked(natural: pd.DataFrame, excluded: dict[str, int]) -> list[Claim]:
+    """Whether two outcomes go together within conditions, and between their means."""
+    stronger = "a stronger sink goes with a stronger reversal"
+    aligned = "the alignment of the readout goes with the reversal"
+    asked: tuple[tuple[str, str, str, Level, bool], ...] = (
+        ("together", "sink", stronger, "within", False),
+        ("together.cells", "sink", stronger, "between", False),
+        ("mediator", "alignment", aligned, "within", True),
+        ("mediator.cells", "alignment", aligned, "between", True),
     )
-    return [
-        training_claim(
-            "together",
-            "Across trainings, a stronger sink goes with a stronger reversal.",
-            linked.estimate,
-            "sink and reversal vary independently",
-            p_value=linked.p_value,
-            excluded=excluded,
+    found = []
+    for id, first, statement, level, two_sided in asked:
+        linked = link(natural, first, "reversal", level)
+        if linked is None:
+            continue
+        within = level == "within"
+        among = "trainings of one condition" if within else "the means of conditions"
+        found.append(
+            training_claim(
+                id,
+                f"Among {among}, {statement} that follows the text.",
+                linked.estimate,
+                f"{first} and reversal vary independently",
+                p_value=linked.p_value,
+                two_sided=two_sided,
+                excluded=excluded,
+                unit="trainings" if within else "cells",
+            )
         )
-    ]
+    return found
 
 
 def made_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
@@ -112,6 +125,7 @@ def made_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
                     "the reversal is that of the base with the same seed",
                     config.margin,
                     excluded,
+                    two_looks=MADE_CELL in LOOKED_TWICE,
                 )
             )
     return found
@@ -136,7 +150,7 @@ def interpret_sink(claim: Claim) -> str:
     if claim.id.startswith("sink.made."):
         return {
             "supported": "Towers trained to have a sink have a stronger reversal that follows the "
-            "text; five of the ten pairs were planned after a first look, so this is a lead.",
+            "text.",
             "not supported": "Towers trained to have a sink have no stronger reversal.",
             "undetermined": "What a sink made in training does to the reversal is open.",
         }[claim.verdict]

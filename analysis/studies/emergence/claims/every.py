@@ -7,20 +7,32 @@ import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.studies.emergence.crossed import by_category, crossed_mean_of
-from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
-from litelvlm.analysis.studies.emergence.gain_claims import gain_claims, interpret_gains
-from litelvlm.analysis.studies.emergence.outcomes import outcome_table
-from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.analysis.studies.emergence.sink_claims import interpret_sink, sink_claims
-from litelvlm.analysis.studies.emergence.training_claims import (
+from litelvlm.analysis.studies.emergence.claims.cells import (
+    cell_claims,
+    interpret_cells,
+    is_cell_claim,
+)
+from litelvlm.analysis.studies.emergence.claims.gains import gain_claims, interpret_gains
+from litelvlm.analysis.studies.emergence.claims.sinks import interpret_sink, sink_claims
+from litelvlm.analysis.studies.emergence.claims.trainings import (
     crossed_claim,
     mean_claim,
     training_claim,
 )
+from litelvlm.analysis.studies.emergence.crossed import (
+    by_category,
+    crossed_effects,
+    crossed_mean_of,
+    crossed_stage_mean,
+)
+from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
+from litelvlm.analysis.studies.emergence.outcomes import outcome_table
+from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.embedded.family.design import FRACTIONS
 
 _WORDS = {"sink": "The sink of the text tower", "reversal": "The reversal that follows the text"}
+POOLINGS = {"cls": ", class token", "mean": ", mean pooling"}
+"""Poolings of a fractional stage, which turn the sign of the reversal, with their words."""
 _FACTORS = {
     "uninformative": "captions of which half say nothing",
     "filler": "up to 30 filler words",
@@ -37,8 +49,9 @@ _FACTORS = {
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     """All claims that the measured trainings allow.
 
-    Ids: "STAGE.OUTCOME.FACTOR" for the effects that were settled before any training, "base.*" for
-    the means of a stage's trainings, "together" and "sink.*" for the link of both phenomena,
+    Ids: "STAGE.OUTCOME.FACTOR" for the effects that were settled before any training,
+    "STAGE.OUTCOME.CELL" for each condition that is changed alone, "base.*" for the means of a
+    stage's trainings, "together", "mediator" and "sink.*" for what goes with the reversal,
     "gain.*" for what LiteLVLM gains over random tokens.
 
     Args:
@@ -49,19 +62,23 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         return []
     table = outcome_table(rows, config.gate)
     return [
-        *effect_claims(table, config),
+        *effect_claims(rows, table, config),
         *base_claims(rows, table, config),
+        *cell_claims(rows, table, config),
         *sink_claims(rows, table, config),
         *gain_claims(rows, table, config),
     ]
 
 
-def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
-    """One two-sided claim for each settled effect whose blocks are whole; p-values are Holm's."""
+def effect_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
+    """One two-sided claim for each settled effect whose blocks are whole; p-values are Holm's.
+
+    Effects on the reversal also have an interval over trainings and categories; the wider decides.
+    """
     effects = effects_table(table)
     if effects.empty:
         return []
-    found = []
+    found, crossed = [], crossed_effects(rows, table, "B")
     for line in effects[effects["confirmatory"]].to_dict("records"):
         estimate = Estimate(
             line["effect"], line["low"], line["high"], line["n"], line["n"], "t over trainings"
@@ -77,6 +94,7 @@ def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
                 p_value=line["p_holm"],
                 margin=margin,
                 two_sided=True,
+                crossed=crossed.get(line["factor"]) if line["outcome"] == "reversal" else None,
             )
         )
     return found
@@ -85,9 +103,9 @@ def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
 def base_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
     """Whether trainings that learned have a reversal that follows the text, and a sink.
 
-    Of the fractional stages only whole blocks count, since half a block favours some conditions; of
-    the others only the base, whose trainings read the same categories: the interval of its reversal
-    is over both.
+    Of the fractional stages only whole blocks count, since half a block favours some conditions,
+    and the reversal is asked for each pooling, which turns its sign. Of the others only the base
+    counts. Intervals of the reversal are over trainings and categories.
     """
     found = []
     for stage in sorted(set(table["stage"])):
@@ -96,21 +114,25 @@ def base_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
             part = part[part["seed"].isin(complete_blocks(table, stage))]
         else:
             part = part[part["cell"] == "base"]
-        learned = part[part["learned"]]
-        excluded = {"did not learn to find categories": len(part) - len(learned)}
-        reversal = learned["reversal"].dropna().to_numpy(dtype=np.float64)
-        named = (
-            f"base.reversal.{stage}",
-            f"Stage {stage}: the true text is reversed more than absent categories are.",
-        )
-        null, margin = "any text would do", config.margin
-        both = (
-            None if stage in FRACTIONS else crossed_mean_of(by_category(rows, table, stage, "base"))
-        )
-        if both is not None:
-            found.append(crossed_claim(*named, both, null, margin, excluded))
-        elif len(reversal):
-            found.append(mean_claim(*named, reversal, null, margin, excluded))
+        for pooling, name in POOLINGS.items() if stage in FRACTIONS else (("", ""),):
+            chosen = part[part["pooling"] == pooling] if pooling else part
+            learned = chosen[chosen["learned"]].dropna(subset=["reversal"])
+            seen = chosen["reversal"].notna()
+            excluded = {"did not learn to find categories": int((seen & ~chosen["learned"]).sum())}
+            named = (
+                f"base.reversal.{stage}{f'.{pooling}' if pooling else ''}",
+                f"Stage {stage}{name}: the true text is reversed more than absent categories are.",
+            )
+            null, margin, twice = "any text would do", config.margin, stage not in FRACTIONS
+            if pooling:
+                both = crossed_stage_mean(rows, learned)
+            else:
+                both = crossed_mean_of(by_category(rows, table, stage, "base"))
+            values = learned["reversal"].to_numpy(dtype=np.float64)
+            if both is not None:
+                found.append(crossed_claim(*named, both, null, margin, excluded, twice))
+            elif len(values):
+                found.append(mean_claim(*named, values, null, margin, excluded, two_looks=twice))
         sink = part["sink"].dropna().to_numpy(dtype=np.float64)
         if len(sink):
             found.append(
@@ -121,6 +143,7 @@ def base_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
                     "uniform attention",
                     config.sink_margin,
                     {},
+                    two_looks=stage not in FRACTIONS,
                 )
             )
     return found
@@ -129,14 +152,16 @@ def base_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
 def interpret(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together, and what they leave open."""
     by_verdict = {
-        verdict: [claim.id for claim in claims if claim.verdict == verdict]
+        verdict: [c.id for c in claims if c.verdict == verdict and not is_cell_claim(c)]
         for verdict in ("supported", "not supported", "undetermined")
     }
     if not claims:
         return "No training of the family is measured yet."
     parts = [f"{verdict}: {', '.join(ids)}" for verdict, ids in by_verdict.items() if ids]
     link = "".join(f" {part}" for claim in claims if (part := interpret_sink(claim)))
+    if cells := interpret_cells(claims):
+        link = f"{link} {cells}"
     return (
-        f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is no evidence "
+        f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is not evidence "
         f"about published CLIP. {interpret_gains(claims)}"
     )

@@ -13,6 +13,12 @@ from litelvlm.arrays import Array
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
+TWO_LOOKS = 0.0294
+"""Largest p-value of a claim whose trainings were added to after a first look.
+
+Source: Pocock, Group sequential methods in the design and analysis of clinical trials, Biometrika
+64, 1977, table 1: two looks, 5 % in all.
+"""
 
 
 def mean_claim(
@@ -23,6 +29,7 @@ def mean_claim(
     margin: float,
     excluded: Mapping[str, int],
     direction: Direction = "greater",
+    two_looks: bool = False,
 ) -> Claim:
     """A claim that the mean over trainings lies on one side of 0.
 
@@ -34,6 +41,7 @@ def mean_claim(
         margin: Means below it count as none.
         excluded: Trainings left out, by reason.
         direction: The claimed side.
+        two_looks: Whether trainings were added after a first look.
     """
     estimate = t_estimate(values)
     return training_claim(
@@ -46,6 +54,7 @@ def mean_claim(
         p_equivalent=equivalence_test(values, margin).p_value if len(values) > 1 else np.nan,
         direction=direction,
         excluded=excluded,
+        two_looks=two_looks,
     )
 
 
@@ -56,6 +65,7 @@ def crossed_claim(
     null_description: str,
     margin: float,
     excluded: Mapping[str, int],
+    two_looks: bool = False,
 ) -> Claim:
     """A claim that a mean over trainings and categories lies above 0.
 
@@ -66,6 +76,7 @@ def crossed_claim(
         null_description: What 0 stands for.
         margin: Means below it count as none.
         excluded: Trainings left out, by reason.
+        two_looks: Whether trainings were added after a first look.
     """
     return training_claim(
         id,
@@ -76,6 +87,7 @@ def crossed_claim(
         margin=margin,
         p_equivalent=mean.p_equivalent(margin),
         excluded=excluded,
+        two_looks=two_looks,
     )
 
 
@@ -90,6 +102,9 @@ def training_claim(
     two_sided: bool = False,
     direction: Direction = "greater",
     excluded: Mapping[str, int] | None = None,
+    two_looks: bool = False,
+    unit: str = "trainings",
+    crossed: Estimate | None = None,
 ) -> Claim:
     """A claim whose unit is the training; its interval is Student's t, so few trainings suffice.
 
@@ -104,7 +119,14 @@ def training_claim(
         two_sided: Whether a value on either side of 0 supports the claim.
         direction: The claimed side otherwise.
         excluded: Trainings left out, by reason.
+        two_looks: Whether trainings were added after a first look; the p-value must then be at most
+            ``TWO_LOOKS``.
+        unit: What the interval counts: "trainings", or the "cells" that they are the mean of.
+        crossed: The same quantity over trainings and categories; the wider interval decides.
     """
+    limit = TWO_LOOKS if two_looks else ALPHA
+    widest = estimate if crossed is None else _wider(estimate, crossed)
+    looks = f"; two looks, so p must be at most {TWO_LOOKS} (Pocock)" if two_looks else ""
     return Claim(
         id=id,
         statement=statement,
@@ -115,18 +137,32 @@ def training_claim(
         n=estimate.n,
         null=0.0,
         null_description=null_description,
-        verdict=_verdict(estimate, p_value, margin, two_sided, direction),
-        method=estimate.method,
+        verdict=_verdict(widest, p_value, margin, two_sided, direction, limit),
+        method=f"{estimate.method}{looks}",
         p_value=p_value,
         excluded={reason: count for reason, count in (excluded or {}).items() if count},
         margin=margin,
         p_equivalent=p_equivalent,
-        unit="trainings",
+        unit=unit,
+        low_categories=widest.low if crossed is not None else np.nan,
+        high_categories=widest.high if crossed is not None else np.nan,
+        generalises="trainings and categories" if crossed is not None else "",
     )
 
 
+def _wider(estimate: Estimate, crossed: Estimate) -> Estimate:
+    """The estimate with ends that neither of its two intervals goes beyond."""
+    low, high = min(estimate.low, crossed.low), max(estimate.high, crossed.high)
+    return estimate._replace(low=low, high=high)
+
+
 def _verdict(
-    estimate: Estimate, p_value: float, margin: float, two_sided: bool, direction: Direction
+    estimate: Estimate,
+    p_value: float,
+    margin: float,
+    two_sided: bool,
+    direction: Direction,
+    limit: float,
 ) -> Verdict:
     """Supported if the interval clears 0 and p is small; refuted beyond 0 or in the margin."""
     if not estimate.defined or estimate.n < MIN_TRAININGS:
@@ -135,9 +171,9 @@ def _verdict(
     if direction == "less":
         low, high = -high, -low
     clear = low > 0 or (two_sided and high < 0)
-    if clear and p_value <= ALPHA:
+    if clear and p_value <= limit:
         return "supported"
     within = np.isfinite(margin) and -margin < low and high < margin
-    if within or (high <= 0 and not two_sided):
+    if within or (high <= 0 and not two_sided and not p_value > limit):
         return "not supported"
     return "undetermined"

@@ -33,6 +33,12 @@ def undetermined_reason(claim: Claim) -> str:
         )
     if low <= claim.null <= high and not math.isfinite(claim.margin):
         return f"the interval contains {number(claim.null)}, the value without an effect"
+    beside = claim.unit != "images" and not low <= claim.null <= high
+    if beside and math.isfinite(claim.p_value):
+        return (
+            f"the interval lies beside {number(claim.null)}, but {claim.sample} with "
+            f"p = {claim.p_value:.2g} are not enough for a verdict"
+        )
     if math.isfinite(claim.margin):
         contained = "" if claim.null == 0 else f" of {number(claim.null)}"
         return (

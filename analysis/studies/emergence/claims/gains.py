@@ -6,21 +6,25 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.stats.trainings import association
-from litelvlm.analysis.studies.emergence.gains import gains_table
-from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.analysis.studies.emergence.training_claims import (
+from litelvlm.analysis.studies.emergence.claims.trainings import (
     MIN_TRAININGS,
     mean_claim,
     training_claim,
 )
+from litelvlm.analysis.studies.emergence.gains import counted_gains, gains_table
+from litelvlm.analysis.studies.emergence.links import Level, link, with_gains
+from litelvlm.analysis.studies.emergence.rows import Config
 
 FOLLOWS, POSITIVE, NEGATIVE = "gain.follows", "gain.positive", "gain.negative"
+FOLLOWS_CELLS = "gain.follows.cells"
 _GAIN = "IoU, mean of the budgets"
 
 
 def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> list[Claim]:
-    """Three claims over the trainings whose tower has learned and whose reader works.
+    """Claims over the trainings whose tower has learned and whose reader works.
+
+    Whether gain and reversal go together is asked twice: of the trainings of one condition
+    ("gain.follows"), and of the means of conditions ("gain.follows.cells").
 
     None if no training has a reader. All are exploratory. A training that two stages share counts
     once.
@@ -34,31 +38,32 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
     if table.empty:
         return []
     with_patches = outcomes[~outcomes["repeated"]].dropna(subset=["reversal_true"])
-    table = table[~table["repeated"]]
-    counted = table[table["learned"] & table["works"]]
+    counted, table = counted_gains(table), table[~table["repeated"]]
     excluded = {
         "not measured with a reader": len(with_patches) - len(table),
         "did not learn to find categories": int((~table["learned"]).sum()),
         "reader does not find objects": int((table["learned"] & ~table["works"]).sum()),
     }
     found = []
-    spread = counted.groupby("stage")[["index", "gain"]].std()
-    if len(counted) >= MIN_TRAININGS and (spread.max() > 0).all():
-        linked = association(
-            counted["index"].to_numpy(dtype=np.float64),
-            counted["gain"].to_numpy(dtype=np.float64),
-            counted["stage"].to_numpy(),
-        )
+    asked: tuple[tuple[str, Level, str, str], ...] = (
+        (FOLLOWS, "within", "trainings of one condition", "trainings"),
+        (FOLLOWS_CELLS, "between", "means of conditions", "cells"),
+    )
+    for id, level, among, unit in asked:
+        linked = link(with_gains(outcomes, counted), "reversal_true", "gain", level)
+        if linked is None:
+            continue
         found.append(
             training_claim(
-                FOLLOWS,
-                "Across trainings, the more the true text is reversed at the layer that GLaMM "
+                id,
+                f"Among {among}, the more the true text is reversed at the layer that GLaMM "
                 "reads, the more LiteLVLM gains over random tokens (correlation of the reversal "
-                f"index with the gain in {_GAIN}, both without the mean of their stage).",
+                f"index with the gain in {_GAIN}).",
                 linked.estimate,
                 "reversal and gain vary independently",
                 p_value=linked.p_value,
                 excluded=excluded,
+                unit=unit,
             )
         )
     for id, part, verb in (

@@ -1,0 +1,65 @@
+"""Tables that no command reproduces: why, what works instead, and what is published."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+
+from litelvlm.analysis.studies.published_video import VIDEO_SOURCE, video
+
+
+@dataclass(frozen=True)
+class AbsentTable:
+    """One table that is not run.
+
+    Attributes:
+        title: What it shows.
+        reason: Why it is not run.
+        instead: What to do.
+        source: Where its numbers are published; empty if none are stored here.
+        numbers: The published numbers; None likewise.
+    """
+
+    title: str
+    reason: str
+    instead: str
+    source: str = ""
+    numbers: Callable[[], pd.DataFrame] | None = None
+
+
+ABSENT: Mapping[str, AbsentTable] = MappingProxyType(
+    {
+        "video": AbsentTable(
+            "Referring video segmentation: J, F and J&F in percent",
+            "it needs VideoGLaMM's weights and a model family for them, a reader of Ref-DAVIS-17 "
+            "and Refer-YouTube-VOS, and the scores J and F; this suite has none of these",
+            "litelvlm reproduce video --plan shows the published numbers",
+            VIDEO_SOURCE,
+            video,
+        ),
+        "understanding": AbsentTable(
+            "Questions about images, answered in words",
+            "no published number of LiteLVLM on these tasks is stored here, so nothing could "
+            "stand beside ours",
+            "litelvlm evaluate --task gqa --model llava-hf/llava-1.5-7b-hf --data GQA_FOLDER "
+            "--methods litelvlm --budgets 192 64 measures one of nine tasks "
+            "(docs/understanding.md)",
+        ),
+    }
+)
+"""The tables by name."""
+
+
+def absent_text(name: str) -> str:
+    """What ``--plan`` says of such a table.
+
+    Args:
+        name: One of ``ABSENT``.
+    """
+    table = ABSENT[name]
+    lines = [f"Table {name}: {table.title}", "", f"Not run: {table.reason}.", ""]
+    if table.numbers is None:
+        return "\n".join([*lines, f"Instead: {table.instead}.", ""])
+    numbers = table.numbers().to_string(index=False)
+    return "\n".join([*lines, f"Published ({table.source}):", numbers, ""])

@@ -1,0 +1,78 @@
+"""The table of model families, which the command line loads models by."""
+
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from planted import PlantedModel, planted_data
+
+from litelvlm.analysis.api import read_record
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.verbs.bench import Bench
+from litelvlm.analysis.cli.verbs.segment import Segment
+from litelvlm.analysis.cli.verbs.study import StudyVerb
+from litelvlm.analysis.cli.work import study as work_of_study
+from litelvlm.analysis.cli.work.loading import load_as, model_of, studied_of
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.models import families
+from litelvlm.models.family import ModelFamily
+from litelvlm.models.glamm.model import Glamm
+
+
+def load(request):
+    model = PlantedModel(request.name.removeprefix("planted:"))
+    model.tower.lacks = {"text_attention": "its words are made up"}
+    return model
+
+
+PLANTED = ModelFamily(name="planted", prefix="planted:", model=PlantedModel, load=load)
+
+
+@pytest.fixture
+def third(monkeypatch):
+    """The table with one line more."""
+    table = MappingProxyType({**families.FAMILIES, PLANTED.name: PLANTED})
+    monkeypatch.setattr(families, "FAMILIES", table)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [("embedded", "glamm"), ("owner/name", "glamm"), ("vlm:embedded", "vlm"), ("vlm:o/n", "vlm")],
+)
+def test_a_name_belongs_to_the_family_of_its_prefix(name, family):
+    assert families.family_for(name) is families.FAMILIES[family]
+    assert families.FAMILIES[family].name == family
+
+
+@pytest.mark.usefixtures("third")
+def test_a_third_family_is_one_line_and_the_command_line_asks_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(work_of_study, "data_of", lambda verb: planted_data(2))
+    asked = ["--set", "sweep.methods=[none,litelvlm]", "sweep.budgets=[24]"]
+    command = ["study", "sweep", "--model", "planted:instance", *asked, "--out", str(tmp_path)]
+    assert main(command) == 0
+    (folder,) = tmp_path.glob("sweep-*")
+    record, rows = read_record(folder), read_rows(folder)
+    assert (record.model["name"], record.state) == ("planted", "done")
+    assert set(rows["method"]) == {"none", "litelvlm"}
+    assert (rows.loc[rows["method"] == "none", "iou"] == 1).all()
+
+
+@pytest.mark.usefixtures("third")
+def test_a_family_gets_the_name_and_every_option_that_it_takes():
+    assert model_of(StudyVerb(names=("sweep",), model="planted:background")).tower.signal == (
+        "background"
+    )
+    with pytest.raises(ValueError, match="--quantise goes with a GLaMM; leave it out for planted"):
+        studied_of(Bench(model="planted:instance", quantise="int8"))
+    with pytest.raises(ValueError, match="--random-init goes with a GLaMM or a model that answ"):
+        studied_of(Bench(model="planted:instance", random_init=True))
+    with pytest.raises(ValueError, match="planted:instance keeps no encoded images, a GLaMM does"):
+        studied_of(StudyVerb(names=("sweep",), model="planted:instance", cache=Path("kept")))
+    verb = Segment(image=Path("x.png"), text=("a",), model="planted:instance")
+    with pytest.raises(ValueError, match="needs a GLaMM, and planted:instance is a model that ans"):
+        load_as(verb, Glamm)
+
+
+def test_without_its_line_a_family_is_unknown():
+    with pytest.raises(ValueError, match="planted:instance"):
+        studied_of(StudyVerb(names=("sweep",), model="planted:instance", device="cpu"))
