@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +17,9 @@ import pyarrow as pa
 from jaxtyping import UInt8
 
 from litelvlm.arrays import NDArray
-from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.columns import texts, truths, whole_numbers
+from litelvlm.data.safe.json_data import check_size, read_json
+from litelvlm.data.safe.outline_cuts import HOLE, cut_outlines
 from litelvlm.data.safe.rasterise import RefDataError, decode_mask
 from litelvlm.data.safe.shown import shown
 
@@ -130,6 +132,10 @@ def read_instances(content: bytes, path: Path) -> InstanceTables:
 
 def _instances(content: bytes, path: Path) -> InstanceTables:
     try:
+        check_size(content)
+        quick = _without_outlines(content)
+        if quick is not None:
+            return quick
         data = read_json(content)
     except ValueError as error:
         raise RefDataError(
@@ -140,18 +146,33 @@ def _instances(content: bytes, path: Path) -> InstanceTables:
             f"{path} holds a {type(data).__name__}, expected an object with images and annotations"
         )
     try:
-        images = _by_id("image", map(_image, _objects(data["images"])))
-        annotations = _annotations(_objects(data["annotations"]))
-        kinds = _objects(data["categories"])
-        categories = _by_id(
-            "category", ((_whole(kind["id"]), _title(kind["name"])) for kind in kinds)
-        )
+        return _tables(data)
     except KeyError as error:
         raise RefDataError(
             f"{path} lacks the field {error.args[0]!r} in the whole or in a record"
         ) from error
     except (TypeError, ValueError) as error:
         raise RefDataError(f"{path} has a malformed record: {error}") from error
+
+
+def _without_outlines(content: bytes) -> InstanceTables | None:
+    """The tables of a large and plain file; None where it must be read whole."""
+    cut = cut_outlines(content)
+    if cut is None:
+        return None
+    try:
+        data = read_json(cut.rest)
+        return _tables(data, cut.outlines) if isinstance(data, dict) else None
+    except (KeyError, TypeError, ValueError, RecursionError):  # the whole file has the words
+        return None
+
+
+def _tables(data: Mapping[str, object], cut: pa.ChunkedArray | None = None) -> InstanceTables:
+    """Tables of the parsed file; outlines that were cut out of it take the place of holes."""
+    images = _by_id("image", map(_image, _objects(data["images"])))
+    annotations = _annotations(_objects(data["annotations"]), cut)
+    kinds = _objects(data["categories"])
+    categories = _by_id("category", ((_whole(kind["id"]), _title(kind["name"])) for kind in kinds))
     return InstanceTables(images, annotations, categories)
 
 
@@ -180,27 +201,42 @@ def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
     return number, ImageRecord(number, _inside(record["file_name"]), height, width)
 
 
-def _annotations(records: Objects) -> pa.Table:
+def _annotations(records: Objects, cut: pa.ChunkedArray | None) -> pa.Table:
     ids, images, kinds = (
-        [_whole(record[key]) for record in records] for key in ("id", "image_id", "category_id")
+        _all_whole([record[key] for record in records]) for key in ("id", "image_id", "category_id")
     )
     if len(set(ids)) < len(ids):
         _by_id("annotation", ((number, number) for number in ids))
     crowds = [bool(record.get("iscrowd")) for record in records]
-    return pa.table([ids, images, kinds, _outlines(ids, records), crowds], schema=_COLUMNS)
+    outlines = _outlines(ids, records) if cut is None else _filled(ids, records, cut)
+    numbers = map(whole_numbers, (ids, images, kinds))
+    return pa.table([*numbers, outlines, truths(crowds)], schema=_COLUMNS)
+
+
+def _filled(ids: Sequence[int], records: Objects, cut: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Outlines as JSON text: those of holes were cut out, in this order."""
+    holes = np.array([record["segmentation"] == HOLE for record in records])
+    n_holes = int(holes.sum())
+    if n_holes != len(cut):
+        raise ValueError(f"{len(cut) - n_holes} of {len(cut)} cuts lie outside of outlines")
+    if n_holes == len(records):
+        return cut
+    rest = np.flatnonzero(~holes).tolist()
+    others = _outlines([ids[place] for place in rest], [records[place] for place in rest])
+    places = np.where(holes, holes.cumsum() - 1, n_holes + (~holes).cumsum() - 1)
+    return pa.chunked_array([*cut.chunks, *others.chunks]).take(whole_numbers(places))
 
 
 def _outlines(ids: Sequence[int], records: Objects) -> pa.ChunkedArray:
     """Outlines as JSON text; some at a time, since the texts of all take much memory."""
     pieces = [
-        pa.array(
+        texts(
             [
                 _outline(record["segmentation"], number)
                 for number, record in zip(
                     ids[start : start + _AT_ONCE], records[start : start + _AT_ONCE], strict=True
                 )
-            ],
-            pa.large_string(),
+            ]
         )
         for start in range(0, len(records), _AT_ONCE)
     ]
@@ -237,6 +273,14 @@ def _whole(value: object) -> int:
     return value
 
 
+def _all_whole(values: list[object]) -> list[int]:
+    found = [value for value in values if type(value) is int]
+    least, most = min(found, default=0), max(found, default=0)
+    if len(found) < len(values) or not -(2**63) <= least <= most < 2**63:
+        return list(map(_whole, values))  # which words the message
+    return found
+
+
 def _name(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} is not a text")
@@ -263,10 +307,10 @@ def _side(value: object, what: str, image: int) -> int:
 def _inside(file_name: object) -> str:
     """A file name inside the image folder."""
     text = _name(file_name)
-    name = PurePosixPath(text)
-    if not name.name or not text.isprintable():
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if not parts or not text.isprintable():
         raise ValueError(f"file name {shown(text)} is empty or holds control characters")
-    if name.is_absolute() or ".." in name.parts:
+    if text.startswith("/") or ".." in parts:
         raise ValueError(f"file name {shown(text)} leaves the image folder")
     return text
 

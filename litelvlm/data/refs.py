@@ -111,8 +111,9 @@ def _number(value: object, where: str) -> int:
 
 
 def _numbers(value: object, where: str) -> tuple[int, ...]:
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return tuple(_number(item, where) for item in values)
+    if not isinstance(value, (list, tuple)):
+        return (_number(value, where),)
+    return tuple(_number(item, where) for item in value)
 
 
 def _objects(value: object, where: str) -> tuple[int, ...]:

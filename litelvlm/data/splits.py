@@ -14,11 +14,12 @@ from litelvlm.data.dataset import Expression
 from litelvlm.data.layout import REF_FAMILIES, choose, split_test
 from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.refs import Ref
-from litelvlm.data.tables import read_tables
+from litelvlm.data.tables import read_tables, without_collection
 
 logger = logging.getLogger(__name__)
 
 
+@without_collection()
 def read_split(
     root: Path, dataset: str | None, split: str, split_by: str | None, name: str | None = None
 ) -> ReferDataset:

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from litelvlm.data.annotations import (
     Annotation,
@@ -29,6 +28,7 @@ from litelvlm.data.annotations import (
 from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_folder, set_aside
 from litelvlm.data.refs import Ref, Sentence, check_belongs, read_refs
+from litelvlm.data.safe.columns import texts, whole_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Tables(NamedTuple):
 
     def refs_of(self, belongs: Callable[[str], bool]) -> list[Ref]:
         """References whose split passes a test."""
-        wanted = [name for name in self.splits if belongs(name)]
+        wanted = texts([name.encode() for name in self.splits if belongs(name)])
         return [
             Ref(
                 number,
@@ -78,7 +78,7 @@ class Tables(NamedTuple):
 
     def instances_of(self, image_ids: Collection[int]) -> Instances:
         """Images, and every object on them."""
-        wanted = sorted(image_ids)
+        wanted = whole_numbers(sorted(image_ids))
         records = orjson.loads(_records(self.images, "image_id", wanted))
         images = [ImageRecord(*found) for found in records]
         columns = _rows(self.annotations, "image_id", wanted).to_pydict().values()
@@ -88,6 +88,18 @@ class Tables(NamedTuple):
             {found.ann_id: found for found in objects},
             self.categories,
         )
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """No search for cycles meanwhile: it would walk again and again through millions of values."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read_tables(table: Path) -> Tables:
@@ -119,33 +131,20 @@ def _read(table: Path, *_stamps: tuple[int, int]) -> Tables:
     known = _kept(kept, digest)
     if known is not None:
         return known
-    with _without_collection():
-        refs, instances = read_refs(contents[0], table), read_instances(contents[1], beside)
-        check_belongs(refs, instances, table)
-        made = _made(refs, instances, digest)
+    refs, instances = read_refs(contents[0], table), read_instances(contents[1], beside)
+    check_belongs(refs, instances, table)
+    made = _made(refs, instances, digest)
     if sum(map(len, contents)) >= WORTH_KEEPING:
         with suppress(OSError):  # without a cache folder both files are read each time
             _keep(made, kept)
     return made
 
 
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """No search for cycles meanwhile: it would walk again and again through millions of values."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _made(refs: Collection[Ref], instances: InstanceTables, digest: str) -> Tables:
     images = instances.images
     return Tables(
-        _table("split", pa.array([ref.split for ref in refs], pa.string()), refs),
-        _table("image_id", pa.array(images, pa.int64()), map(_values, images.values())),
+        _table("split", texts([ref.split.encode() for ref in refs]), refs),
+        _table("image_id", whole_numbers(list(images)), map(_values, images.values())),
         instances.annotations,
         instances.categories,
         digest,
@@ -154,29 +153,31 @@ def _made(refs: Collection[Ref], instances: InstanceTables, digest: str) -> Tabl
 
 def _table(name: str, keys: pa.Array, records: Iterable[tuple[object, ...]]) -> pa.Table:
     """Keys beside records as JSON text; a named tuple becomes a list."""
-    texts = [orjson.dumps(tuple(record), default=tuple).decode() for record in records]
-    return pa.table({name: keys, "record": pa.array(texts, pa.large_string())})
+    written = [orjson.dumps(tuple(record), default=tuple) for record in records]
+    return pa.table({name: keys, "record": texts(written)})
 
 
 def _values(record: ImageRecord) -> tuple[object, ...]:
     return record.image_id, record.file_name, record.height, record.width
 
 
-def _records(table: pa.Table, key: str, wanted: Collection[object]) -> str:
+def _records(table: pa.Table, key: str, wanted: pa.Array) -> str:
     """Records whose key is wanted, as one JSON list."""
     return f"[{','.join(_rows(table, key, wanted)['record'].to_pylist())}]"
 
 
-def _rows(table: pa.Table, key: str, wanted: Collection[object]) -> pa.Table:
-    return table.filter(pc.is_in(table[key], value_set=pa.array(wanted, table[key].type)))
+def _rows(table: pa.Table, key: str, wanted: pa.Array) -> pa.Table:
+    return table.filter(pc.is_in(table[key], value_set=wanted))
 
 
 def _keep(made: Tables, folder: Path) -> None:
     def fill(place: Path) -> None:
         for name, table in zip(_PARTS, made[:3], strict=True):
-            pq.write_table(table, place / f"{name}.parquet", compression="zstd")
+            # Not compressed: that takes longer than all else that is done to keep them.
+            with pa.ipc.new_file(str(place / f"{name}.arrow"), table.schema) as file:
+                file.write_table(table)
         notes = {"digest": made.digest, "categories": list(made.categories.items())}
-        notes |= {"parts": [_sha256(place / f"{name}.parquet") for name in _PARTS]}
+        notes |= {"parts": [_sha256((place / f"{name}.arrow").read_bytes()) for name in _PARTS]}
         (place / NOTES).write_text(json.dumps(notes))
 
     atomic_folder(folder, fill)
@@ -188,10 +189,10 @@ def _kept(folder: Path, digest: str) -> Tables | None:
         return None
     try:
         notes = json.loads((folder / NOTES).read_bytes())
-        files = [folder / f"{name}.parquet" for name in _PARTS]
-        if notes["digest"] != digest or notes["parts"] != list(map(_sha256, files)):
+        parts = [(folder / f"{name}.arrow").read_bytes() for name in _PARTS]
+        if notes["digest"] != digest or notes["parts"] != list(map(_sha256, parts)):
             raise ValueError("its content is not what was kept")
-        refs, images, annotations = map(pq.read_table, files)
+        refs, images, annotations = (pa.ipc.open_file(part).read_all() for part in parts)
         categories = dict(notes["categories"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         logger.warning("%s is damaged (%s); the tables are read again", folder, error)
@@ -201,16 +202,15 @@ def _kept(folder: Path, digest: str) -> Tables | None:
     return Tables(refs, images, annotations, categories, digest)
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @cache
 def _code() -> str:
-    """Sha256 over the code that reads and checks, and the version of the library that helps it."""
+    """Sha256 over the code that reads and checks, and the versions of libraries that help it."""
     folder = Path(__file__).parent
-    digest = hashlib.sha256(orjson.__version__.encode())
+    digest = hashlib.sha256(f"{orjson.__version__} {pa.__version__}".encode())
     for file in sorted([*folder.glob("*.py"), *folder.glob("safe/*.py")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
