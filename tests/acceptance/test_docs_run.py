@@ -5,14 +5,17 @@ before it wrote. What a reader supplies (a checkpoint, a data set, a picture) li
 name that the page gives it. Rules in ``tests/docs_commands.py`` make the work small; beyond these,
 the embedded worlds have 12 images in each split, and figures are coarse and not written as PDF. On
 the README they are drawn. On other pages what they show is drawn and an empty file is written.
+Pages share their run folders: a line that asks for the same run as a page before finds its parts.
 
 A line that downloads must be refused in one line without a network. A line with workers finds all
 parts computed and starts no worker. ``ELSEWHERE`` names the tests that let both do their work.
 """
 
 import ast
+import fnmatch
 import functools
 import json
+import os
 import pickle
 import re
 import shutil
@@ -67,7 +70,7 @@ ELSEWHERE = {
     ),
 }
 """A word of lines that need a cluster or the hub, and the test that gives them one here."""
-BEFORE = {"own-hypotheses": ["study", "reversal", "--limit", "12", "--set", "reversal.pool=12"]}
+BEFORE = {"own-hypotheses": [["study", "reversal", "--limit", "12", "--set", "reversal.pool=12"]]}
 """What a page takes as done: its example needs images with small and with large objects."""
 TRAINED = Factors(
     image="grid", width=16, text_depth=2, image_depth=2, categories=8, steps=2, batch=8
@@ -145,9 +148,16 @@ def questions(folder, picture):
     (folder / "testdev_balanced_questions.json").write_text(json.dumps({"7": asked, "8": asked}))
 
 
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """The run folders of all pages."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def place(supplied, tmp_path, monkeypatch):
+def place(supplied, computed, tmp_path, monkeypatch):
     """A working folder that holds what a reader supplies."""
+    (tmp_path / "runs").symlink_to(computed)
     for name, source in supplied.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(source)
@@ -192,25 +202,22 @@ def loaded():
     return {name: remembering(name, getattr(litelvlm, name)) for name in names}
 
 
-def run_of(word):
-    """The run folder that a line names, or all of them."""
+def runs_of(word, named):
+    """The run folder that a line names, or all of them, of those that the page has named so far."""
     if not word.startswith("runs/"):
         return [word]
-    pattern = re.sub(r"-0123abcd$", "-*", word.removeprefix("runs/"))
-    records = sorted(
-        Path("runs").glob(f"{pattern}/run.json"), key=lambda path: path.stat().st_mtime
-    )
-    assert records, f"no line before this one made {word}"
-    found = [str(record.parent) for record in records]
-    return found if word.endswith("*") else found[-1:]
+    found = fnmatch.filter(named, re.sub(r"-0123abcd$", "-*", word))
+    assert found, f"no line before this one made {word}"
+    return dict.fromkeys(found) if word.endswith("*") else found[-1:]
 
 
-def run(line, capsys):
-    """Run one line as its page has it; what it printed."""
-    words = [found for word in reduced(line) for found in run_of(word)]
+def run(words, named, capsys):
+    """Run one command, and add the run folders that it prints to those of its page."""
+    words = [found for word in words for found in runs_of(word, named)]
     if "--workers" in words:  # all parts are there, so that no worker is started
         assert main(in_one_process(words)) == 0
     code, said = main(words), capsys.readouterr()
+    named += filter(os.path.isdir, re.findall(r"\bruns/[\w-]+", said.out))
     assert "Traceback" not in said.err
     if words[:2] == ["reproduce", "refseg"] and "--model" not in words:
         assert code == 1
@@ -218,10 +225,9 @@ def run(line, capsys):
         assert status == ["measuring the speed of the device"] * ("--plan" in words)
         assert reason.startswith("litelvlm: Cannot reach https://huggingface.co/")
         assert reason.endswith("please unset the `HF_HUB_OFFLINE` environment variable.")
-        return said.out
+        return
     assert code == 0, (words, said.err, *traces())
     assert said.out
-    return said.out
 
 
 def traces():
@@ -241,10 +247,9 @@ HEAVY = {
 def test_the_commands_of_a_page_run_in_its_order(page, capsys, monkeypatch, empty_file):
     if page != "README":
         monkeypatch.setattr(style, "encode", lambda figure, *kinds: empty_file)
-    if page in BEFORE:
-        assert main(BEFORE[page]) == 0
-    for line in HEAVY[page]:
-        run(line, capsys)
+    named = []
+    for words in (*BEFORE.get(page, ()), *map(reduced, HEAVY[page])):
+        run(words, named, capsys)
 
 
 def test_tests_that_run_what_cannot_run_here_are_there():
