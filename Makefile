@@ -58,7 +58,7 @@ suite: $(STAMP)
 # are left out.
 UNSHAPED := archives balanced_part cards cli comfort false_positives figures figures_ablations \
 	figures_published kinds_of_tables lmms_parts ls planted_levels planted_reversal reproduction \
-	run_keys runs wheel
+	run_keys runs
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))
