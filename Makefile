@@ -43,9 +43,10 @@ audit: $(STAMP)
 	$(BIN)/litelvlm audit --measure --limit 24 --budgets 48 16 \
 		--numbers analysis/pages/audit/measured.json --pages docs
 
-# The second environment is installed while the suite runs.
+# The second environment is installed while the suite runs. Both share what they render.
 test: $(STAMP)
-	$(MAKE) --no-print-directory --jobs 2 suite lmms
+	@cache=$$(mktemp -d); LITELVLM_CACHE=$$cache $(MAKE) --no-print-directory --jobs 2 suite lmms; \
+		code=$$?; rm -rf $$cache; exit $$code
 
 # One process more than there are cores, because many tests wait for processes of their own.
 # Slow files stand in front, so none of them is left for the end.
