@@ -25,9 +25,10 @@ ROOT = Path(__file__).parents[2]
 
 COARSE = """
 import sys
+from pytest import MonkeyPatch
 from litelvlm.analysis.cli import main
-from litelvlm.figures import files, style
-files.KINDS, style._SETTINGS["savefig.dpi"] = ("png", "svg"), 20
+from tests.figure_files import coarse
+coarse(MonkeyPatch(), 20, "png", "svg")
 sys.exit(main(sys.argv[1:]))
 """
 """The command with coarse figures, for a report of which only the text is read."""
