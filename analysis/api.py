@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.hypotheses import judge, read_family
 from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means, mean_estimate
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
@@ -21,13 +22,17 @@ from litelvlm.analysis.studies.understanding import evaluate_questions
 
 __all__ = [
     "STUDIES",
+    "Bootstrap",
+    "Estimate",
     "Event",
     "SavedRun",
+    "bootstrap_means",
     "complete_run",
     "evaluate",
     "evaluate_questions",
     "get_study",
     "judge",
+    "mean_estimate",
     "read_family",
     "read_record",
     "read_rows",

@@ -219,7 +219,7 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
         text.set_text(printable(text.get_text()))
     found = dict[str, bytes]()
     frame: Bbox | None = None
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context({**_SETTINGS, "figure.constrained_layout.use": False}):
         for kind in kinds:
             buffer = io.BytesIO()
             figure.savefig(
@@ -231,7 +231,7 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
             )
             found[kind] = buffer.getvalue()
             if frame is None:
-                figure.set_layout_engine("none")
+                figure.set_layout_engine(None)  # with "none" each format would be drawn twice
                 frame = _frame(figure)
     return found
 

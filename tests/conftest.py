@@ -44,8 +44,4 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure():
-    """Let the interpreter clear everything when it ends."""
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)  # the interpreter clears everything when it ends

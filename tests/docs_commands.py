@@ -50,9 +50,9 @@ def words_of(line):
 
 
 def in_one_process(words):
-    """The same arguments for a run in this process."""
+    """The same arguments for a run in this process, which draws no report."""
     line = Line(words)
-    for option in ("--engine", "--workers", "--address"):
+    for option in ("--engine", "--workers", "--address", "--report"):
         line.options.pop(option, None)
     return line.words()
 

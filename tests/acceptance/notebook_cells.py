@@ -8,14 +8,25 @@ import sys
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+from IPython.core.displayhook import DisplayHook
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+
+
+class LastValue(DisplayHook):
+    """Remembers in which types the values were shown that cells end with."""
+
+    def write_format_data(self, format_dict, md_dict=None):
+        """Keep the types and write nothing."""
+        self.shell.value_kinds += format_dict
 
 
 class Shell(InteractiveShell):
     """An interactive session that remembers the errors that widgets show instead of raising."""
 
+    displayhook_class = LastValue
     shown_errors: list
+    value_kinds: list
 
     def showtraceback(self, *arguments, **options):
         """Keep the error; a widget's callback ends here too."""
@@ -44,13 +55,11 @@ def run_cells(sources: Sequence[str], folder: str) -> list[str]:
     shell.reset()
     shell.shown_errors = []
     shell.enable_matplotlib("inline")
-    kinds: list[str] = []
+    kinds = shell.value_kinds = []
     for source in sources:
         with capture_output() as shown:
             result = shell.run_cell(source, store_history=False)
         kinds += [kind for output in shown.outputs for kind in output.data]
-        if result.result is not None:
-            kinds += shell.display_formatter.format(result.result)[0]
         error = result.error_before_exec or next(iter(shell.shown_errors), None)
         if error is not None:
             raise RuntimeError(f"{type(error).__name__}: {error}\nin the cell\n{source}")

@@ -23,8 +23,19 @@ from tests.warm import Command, run_python
 ROOT = Path(__file__).parents[2]
 
 
-def litelvlm(*arguments):
-    done = run_python(["-m", "litelvlm.analysis", *arguments])
+COARSE = """
+import sys
+from pytest import MonkeyPatch
+from litelvlm.analysis.cli import main
+from tests.figure_files import coarse
+coarse(MonkeyPatch(), 20, "png", "svg")
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command with coarse figures, for a report of which only the text is read."""
+
+
+def litelvlm(*arguments, begin=("-m", "litelvlm.analysis")):
+    done = run_python([*begin, *arguments])
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -236,7 +247,7 @@ def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
         "--out",
         tmp_path / "runs",
     ]
-    first = litelvlm(*arguments, "--report", tmp_path / "report")
+    first = litelvlm(*arguments, "--report", tmp_path / "report", begin=("-c", COARSE))
     assert first.returncode == 0, first.stderr
     told = first.stdout.splitlines()
     assert len(told) <= 10
@@ -262,3 +273,5 @@ def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
     figure = ["figure", "accuracy_ciou", "--from", next((tmp_path / "runs").glob("sweep-*"))]
     assert "not results" in refusal(*figure, "--out", tmp_path / "figures")
     assert litelvlm(*figure, "--partial", "--out", tmp_path / "figures").returncode == 0
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {f"accuracy_ciou.{kind}" for kind in ("png", "svg", "pdf")}

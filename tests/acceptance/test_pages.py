@@ -8,12 +8,17 @@ from chromium import Chromium
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run
-from litelvlm.analysis.cli.verbs.report import write_report
-from litelvlm.analysis.pages.explore.page import ExplorerSource, LegendEntry, build_page
-from litelvlm.analysis.pages.explore.scores import SIGNALS
+from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
+SIGNALS = {
+    "seg_attention": "attention of the state that predicts [SEG], mean over the middle layers of "
+    "the unpruned language model",
+    "gradient": "how much the unpruned mask depends on the token, to first order",
+    "block_removal": "fall of the unpruned mask's soft Dice without the token's block",
+}
+"""Signals of the language model, and how the page explains each."""
 PHONE = {"width": 375, "height": 800, "phone": True}
 
 
@@ -40,17 +45,22 @@ def runs(model, data, tmp_path_factory):
     return swept, complete_run(sink.STUDY, model, data, sink.Config(limit=2), out)
 
 
+def write(verb, *given, out, page=None):
+    """The page that a command writes."""
+    assert main([verb, *map(str, given), "--out", str(out)]) == 0
+    return page or out
+
+
 @pytest.fixture(scope="module")
-def explorer(model, data, runs, tmp_path_factory):
-    legend = {name: LegendEntry(name.upper(), "#D55E00") for name in METHODS}
-    return build_page(
-        model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", legend, samples=4
-    )
+def explorer(runs, tmp_path_factory):
+    page = tmp_path_factory.mktemp("page") / "page.html"
+    return write("explore", runs[0], "--samples", 4, out=page)
 
 
 @pytest.fixture(scope="module")
 def report(runs, tmp_path_factory):
-    return write_report(runs, tmp_path_factory.mktemp("report"))
+    folder = tmp_path_factory.mktemp("report")
+    return write("report", *runs, out=folder, page=folder / "index.html")
 
 
 @pytest.fixture(scope="module")
@@ -205,11 +215,11 @@ def test_the_heat_map_and_the_layers_of_the_picture_can_be_chosen(browser, explo
     for box in ("marks", "dim", "mask", "truth"):
         browser.point(f"#show-{box}", click=True)
         seen.append(pixels(browser, "canvas"))
-    for signal in ("seg_attention", "gradient", "block_removal"):
+    for signal, meaning in SIGNALS.items():
         browser.js(f"document.querySelector('#heat').value = '{signal}'")
         browser.js("document.querySelector('#heat').dispatchEvent(new Event('change'))")
         seen.append(pixels(browser, "canvas"))
-        assert text(browser, "#ramp-what") == SIGNALS[signal][1]
+        assert text(browser, "#ramp-what") == meaning
         assert text(browser, f"#token tr[data-name={signal}] td:nth-of-type(1)") != "–"
     assert len(set(seen)) == 9
     assert_quiet_and_offline(browser)
@@ -304,10 +314,9 @@ def test_the_pictures_can_be_saved(browser, explorer):
 
 def test_two_runs_stand_side_by_side_on_one_expression(browser, model, data, runs, tmp_path):
     config = sweep.Config(methods=("uniform", "litelvlm"), budgets=(48, 16), seeds=1, limit=2)
-    beside = ExplorerSource(model, data, complete_run(sweep.STUDY, model, data, config, tmp_path))
-    page = build_page(
-        model, data, runs[0], tmp_path / "p.html", samples=2, inside=False, beside=beside
-    )
+    beside = complete_run(sweep.STUDY, model, data, config, tmp_path)
+    few = ("--samples", 2, "--signals", "clip", "--beside", beside)
+    page = write("explore", runs[0], *few, out=tmp_path / "p.html")
     browser.open(page)
     assert browser.js("panes.map(p => p.source.value).join()") == "0,1"
     assert browser.js("sampleOf(0).id === sampleOf(1).id")

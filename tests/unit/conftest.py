@@ -12,7 +12,7 @@ from planted_importance import planted_faithfulness, planted_importance
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
-from litelvlm.figures import files, style
+from tests.figure_files import coarse
 
 ABLATIONS = ablations.Config(
     requests=("worst_first", "falsify", "protocol"),
@@ -33,8 +33,7 @@ def _no_network():
 @pytest.fixture
 def coarse_figures(monkeypatch):
     """Figures become coarse PNG files alone, for tests that ask which of them can be drawn."""
-    monkeypatch.setattr(files, "KINDS", ("png",))
-    monkeypatch.setitem(style._SETTINGS, "savefig.dpi", 20)
+    coarse(monkeypatch, 20, "png")
 
 
 def made_once(factory, name, make):

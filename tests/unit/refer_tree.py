@@ -1,4 +1,4 @@
-"""Small trees in REFER layout, made of plain records."""
+"""Small trees in REFER layout, made of plain records, and the error that damaged ones raise."""
 
 import json
 import pickle
@@ -6,8 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from litelvlm.data.annotations import RefDataError
 from litelvlm.data.layout import REF_FAMILIES
 
+__all__ = ["FIXTURE", "SQUARE", "RefDataError", "annotation", "make_tree", "ref"]
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "parity" / "refer"
 SQUARE = [[1, 1, 4, 1, 4, 4, 1, 4]]
 

@@ -5,12 +5,12 @@ import importlib.util
 import io
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
+ADDRESS = "https://github.com/someone/suite"
 
 
 def tool(name):
@@ -20,8 +20,20 @@ def tool(name):
     return module
 
 
-execute, badges = tool("execute"), tool("badges")
-ADDRESS = "https://github.com/someone/suite"
+@pytest.fixture(scope="module")
+def execute():
+    return tool("execute")
+
+
+@pytest.fixture(scope="module")
+def badges():
+    return tool("badges")
+
+
+@pytest.fixture(scope="module")
+def nbformat(badges):
+    """Imported here, because it takes five seconds, which each test process would spend."""
+    return badges.nbformat
 
 
 def png(pixels):
@@ -30,7 +42,7 @@ def png(pixels):
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def test_a_chart_keeps_its_sharp_lines_and_a_photograph_becomes_a_jpeg():
+def test_a_chart_keeps_its_sharp_lines_and_a_photograph_becomes_a_jpeg(execute):
     chart = np.full((200, 300, 3), 255)
     chart[::7, :, 1] = 90
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3))
@@ -43,7 +55,7 @@ def test_a_chart_keeps_its_sharp_lines_and_a_photograph_becomes_a_jpeg():
         assert shown.size == pixels.shape[1::-1]
 
 
-def test_a_widget_is_stored_as_what_stands_below_its_controls():
+def test_a_widget_is_stored_as_what_stands_below_its_controls(execute, nbformat):
     shown = {"output_type": "display_data", "data": {"text/plain": "a picture"}, "metadata": {}}
     states = {
         "box": {"state": {"children": ["IPY_MODEL_slider", "IPY_MODEL_out"]}},
@@ -62,7 +74,7 @@ def test_a_widget_is_stored_as_what_stands_below_its_controls():
     assert execute.without_widgets([view], {}) == []
 
 
-def test_badges_lead_to_the_notebook_and_go_without_an_address():
+def test_badges_lead_to_the_notebook_and_go_without_an_address(badges, nbformat):
     cells = [nbformat.v4.new_markdown_cell("# Title\n\n**Question.** What?")]
     notebook = nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell("1")])
     badges.prepare(notebook, "x.ipynb", ADDRESS)
@@ -80,7 +92,7 @@ def test_badges_lead_to_the_notebook_and_go_without_an_address():
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["installed", "missing"])
-def test_the_first_cell_installs_only_what_is_missing(monkeypatch, there):
+def test_the_first_cell_installs_only_what_is_missing(badges, monkeypatch, there):
     ran = []
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if there else None)
     monkeypatch.setattr("subprocess.run", lambda command, check: ran.append(command))
@@ -91,7 +103,7 @@ def test_the_first_cell_installs_only_what_is_missing(monkeypatch, there):
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_every_notebook_has_the_first_cell_and_shows_its_widgets(path):
+def test_every_notebook_has_the_first_cell_and_shows_its_widgets(badges, nbformat, path):
     notebook = nbformat.read(path, as_version=4)
     install = notebook.cells[1]
     assert install.metadata.get("tags") == [badges.TAG]

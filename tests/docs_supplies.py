@@ -1,0 +1,103 @@
+"""What a reader of the pages supplies, and embedded worlds small enough for their commands."""
+
+import json
+import pickle
+import shutil
+from dataclasses import replace
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from litelvlm.analysis.studies.emergence import scenes
+from litelvlm.data import load
+from litelvlm.data.embedded import EMBEDDED as WORLDS
+from litelvlm.data.refer_writer import write_refer
+from litelvlm.embedded.family.factors import Factors, Member
+from litelvlm.embedded.family.training import train_member
+from litelvlm.models.vlm.tiny.folder import write_tiny
+from tests.docs_commands import ROOT, blocks
+from tests.glamm_parts import EMBEDDED
+
+SMALL_WORLDS = {
+    name: replace(world, seeds={split: seeds[:12] for split, seeds in world.seeds.items()})
+    for name, world in WORLDS.items()
+}
+TRAINED = Factors(
+    image="grid", width=16, text_depth=2, image_depth=2, categories=8, steps=2, batch=8
+)
+
+
+def use_small_worlds(monkeypatch):
+    """Let the embedded worlds have 12 images in each split, and 24 to train a reader on."""
+    monkeypatch.setattr(scenes, "SCENES", 24)
+    monkeypatch.setattr(load, "EMBEDDED", SMALL_WORLDS)
+
+
+def write_supplies(root):
+    """Write what a reader supplies into a folder; the place of each by the name on the page."""
+    world = WORLDS["embedded"]
+    few = {split: [world.sample(split, seeds[i], world.level) for i in range(2)]
+           for split, seeds in world.seeds.items() if split in ("val", "testA")}  # fmt: skip
+    write_refer(root / "refer", few, world.categories)
+    data = root / "refer" / "Refer_Segm"
+    grouped(data)
+    published = shutil.copytree(EMBEDDED["embedded"], root / "published")
+    torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
+    (published / "model.safetensors").unlink()
+    write_tiny("llava", root / "llava", EMBEDDED["embedded"] / "clip")
+    write_tiny("qwen2_5_vl", root / "qwen")
+    train_member(Member("C", "base", TRAINED, 0), root / "family", root / "family" / "scenes")
+    picture = data / "coco_2014" / "train2014"
+    shutil.copy(next(picture.iterdir()), root / "photo")
+    questions(root / "gqa", root / "photo")
+    (root / "mine.yaml").write_text(
+        next(
+            "\n".join(block)
+            for block in blocks(ROOT / "docs" / "own-hypotheses.md")
+            if block[0].startswith("family:")
+        )
+    )
+    model = EMBEDDED["embedded"]
+    return {
+        "path/to/GLaMM": model,
+        "shared/GLaMM": model,
+        "MODEL": model,
+        "FOLDER/checkpoint": model,
+        "GLaMM-RefSeg": published,
+        "path/to/Refer_Segm": data,
+        "shared/Refer_Segm": data,
+        "DATA": data,
+        "data": data,
+        "tiny/llava": root / "llava",
+        "tiny/qwen": root / "qwen",
+        "FAMILY": root / "family",
+        "GQA_FOLDER": root / "gqa",
+        "photo.jpg": root / "photo",
+        "photo.png": root / "photo",
+        "mine.yaml": root / "mine.yaml",
+        "benchmarks": ROOT / "benchmarks",
+    }
+
+
+def grouped(data):
+    """Write the references as gRefCOCO has them: lists of objects, one of them with no target."""
+    refs = pickle.loads((data / "refcoco" / "refs(unc).p").read_bytes())  # noqa: S301
+    many = [ref | {"ann_id": [ref["ann_id"]], "category_id": [ref["category_id"]]} for ref in refs]
+    last = max(ref["ref_id"] for ref in many) + 1
+    sentence = {"sent_id": 10**6, "sent": "the missing thing", "raw": "the missing thing"}
+    none = many[0] | {"ref_id": last, "ann_id": [-1], "category_id": [-1], "no_target": True}
+    (data / "grefcoco").mkdir()
+    shutil.copy(data / "refcoco" / "instances.json", data / "grefcoco")
+    (data / "grefcoco" / "grefs(unc).json").write_text(
+        json.dumps([*many, none | {"sentences": [sentence], "sent_ids": [10**6]}])
+    )
+
+
+def questions(folder, picture):
+    """Two questions of GQA about one picture."""
+    (folder / "images").mkdir(parents=True)
+    Image.open(picture).save(folder / "images" / "n1.jpg")
+    asked = {"question": "Is there a giraffe?", "imageId": "n1", "answer": "yes",
+             "types": {"structural": "verify"}}  # fmt: skip
+    (folder / "testdev_balanced_questions.json").write_text(json.dumps({"7": asked, "8": asked}))
