@@ -40,6 +40,6 @@ class AnswerConfig(QuestionConfig):
         super().check_model(model)
         if isinstance(model, GroundingModel) and self.answer_index >= model.n_answers:
             raise ValueError(
-                f"answer_index {self.answer_index} is not an answer template of {model.name}; choose "
-                f"0 to {model.n_answers - 1}"
+                f"answer_index {self.answer_index} is not an answer template of {model.name}; "
+                f"choose 0 to {model.n_answers - 1}"
             )

@@ -14,7 +14,7 @@ from benchmarks.trade.scores import (
     method_of,
     trade_of,
 )
-from litelvlm.figures import style
+from tests.figure_files import style
 
 SHARES, BUDGETS = [0.0, 0.5, 0.9], [16, 8]
 

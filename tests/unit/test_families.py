@@ -66,7 +66,9 @@ def test_a_family_gets_the_name_and_every_option_that_it_takes():
         studied_of(Bench(model="planted:instance", quantise="int8"))
     with pytest.raises(ValueError, match="--random-init goes with a GLaMM or a model that answ"):
         studied_of(Bench(model="planted:instance", random_init=True))
-    with pytest.raises(ValueError, match="planted:instance cannot keep encoded images, a GLaMM can"):
+    with pytest.raises(
+        ValueError, match="planted:instance cannot keep encoded images, a GLaMM can"
+    ):
         studied_of(StudyVerb(names=("sweep",), model="planted:instance", cache=Path("kept")))
     verb = Segment(image=Path("x.png"), text=("a",), model="planted:instance")
     with pytest.raises(ValueError, match="needs a GLaMM, and planted:instance is a model that ans"):

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 
-from litelvlm.figures import emergence, style
+from litelvlm.figures import emergence
 from litelvlm.figures.labels.conditions import cell_label
+from tests.figure_files import style
 
 
 @pytest.fixture

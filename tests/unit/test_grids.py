@@ -7,7 +7,6 @@ import pytest
 from planted import GRID, PATCH, PlantedData, PlantedModel, planted_data, sample_of
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.runs.config import named_budgets
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.examples_file import read_examples
@@ -15,6 +14,7 @@ from litelvlm.analysis.studies.sweep.examples import save_examples, sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.clip.geometry import crop_box
 from litelvlm.models.base import ImageView
+from tests.study_inputs import Method
 
 SMALL = (6, 6)
 

@@ -8,7 +8,7 @@ import pytest
 from planted import PlantedModel
 
 from litelvlm.analysis.inputs import official_draws
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, question
+from tests.glamm_parts import ANSWERS, question
 
 
 def official_draw(n_expressions, image_id, seed, templates=(16, 5)):

@@ -11,9 +11,7 @@ import pytest
 from planted import PATCH, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import Method, every_method
 from litelvlm.analysis.inputs.official_draws import official_draw
-from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
 from litelvlm.analysis.studies.sweep.passes import (
@@ -27,8 +25,9 @@ from litelvlm.analysis.studies.sweep.tables import token_table
 from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import list_pruners
+from tests.glamm_parts import conversation
+from tests.study_inputs import CONTROL_WORDS, NO_WORDS, NOT_DRAWN, Method, every_method
 
 PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
 
@@ -359,7 +358,9 @@ def test_a_family_is_asked_in_its_own_words(protocol, tmp_path):
 def test_a_template_that_the_family_lacks_is_refused(tmp_path):
     config = sweep.Config(methods=("uniform",), budgets=(16,), answer_index=1)
     assert complete_run(sweep.STUDY, PlantedModel(), crowded(1), config, tmp_path / "planted")
-    with pytest.raises(ValueError, match=r"answer_index 1 is not an answer template of planted; .* 0 "):
+    with pytest.raises(
+        ValueError, match=r"answer_index 1 is not an answer template of planted; .* 0 "
+    ):
         complete_run(sweep.STUDY, Pointing(), crowded(1), config, tmp_path / "pointing")
 
 

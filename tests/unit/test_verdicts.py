@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.runs.verdicts import adjusted_verdict
-from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES, confirmatory
 
 
