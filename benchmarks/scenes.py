@@ -12,7 +12,9 @@ from time import process_time
 
 from common import no_options, spread, store
 
+from litelvlm.data.worlds.pictograms import objects as pictogram_objects
 from litelvlm.data.worlds.pictograms import scenes as pictograms
+from litelvlm.data.worlds.shapes import objects as shape_objects
 from litelvlm.data.worlds.shapes import scenes as shapes
 from litelvlm.embedded.family.pixels import draw_scene, pack_scene
 
@@ -26,10 +28,13 @@ def family_scene(seed: int) -> None:
 
 
 DRAWN: dict[str, Callable[[int], object]] = {
-    **{f"shapes, {level}": partial(shapes.sample_scene, level=level) for level in shapes.LEVELS},
+    **{
+        f"shapes, {level}": partial(shapes.sample_scene, level=level)
+        for level in shape_objects.LEVELS
+    },
     **{
         f"pictograms, {level}": partial(pictograms.sample_scene, level=level)
-        for level in pictograms.LEVELS
+        for level in pictogram_objects.LEVELS
     },
     "family, pixels": family_scene,
 }

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from litelvlm.analysis.stats.trainings import association
 from litelvlm.analysis.studies.emergence.claims import make_claims
+from litelvlm.analysis.studies.emergence.links import natural_trainings
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.analysis.studies.emergence.store import bundled_files
 from litelvlm.analysis.studies.emergence.tables import make_tables
@@ -199,6 +201,19 @@ def test_every_link_is_on_the_page(tables):
             )
         )
     assert {tuple(line) for line in table_under("**What the intervals count.**")} == expected
+
+
+def test_the_link_that_captions_of_one_object_made_is_gone_without_them(tables, page):
+    natural = natural_trainings(tables["outcomes"])
+    free = natural[(natural["pooling"] == "cls") & (natural["helper"] == 0)]
+    free = free[free["text_pooling"] == "eos"]
+    assert f"{len(free)} trainings with a class token, counted as independent" in page
+    sink, index = (free[name].to_numpy() for name in ("sink", "reversal_true"))
+    captions = (free["stage"] + free["scope"]).to_numpy()
+    left = association(sink, index, captions, permutations=10).estimate.value
+    assert f"means of stage and kind of caption it is {left:.2f}" in page
+    raw = association(sink, index, free["stage"].to_numpy(), permutations=10).estimate.value
+    assert f"({raw:.2f} among" in page
 
 
 def test_crossed_changes_on_the_page_are_those_of_the_table(tables, page):
