@@ -4,9 +4,8 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
+from tests.glamm_parts import ANSWERS, EMBEDDED, QUESTIONS, conversation, full_prompt
 
 STYLES = ("official", "library")
 TRICKS = ("[SEG]", "[seg]", "<image>", "<im_start>", "</s>", "<p>", "{}", "{0}", "%s", "USER:",

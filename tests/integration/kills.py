@@ -21,7 +21,7 @@ sys.path += [str(Path(__file__).parents[1] / "unit"), str(Path(__file__).parents
 from fault_jobs import same_run
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.studies import reversal, sweep
 
 STUDIES = {

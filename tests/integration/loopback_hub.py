@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from litelvlm.clip.openai import OPENAI_CLIP
 from litelvlm.data.outlines import outline_polygons
 from litelvlm.data.worlds.shapes.scenes import sample_scene
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from tests.glamm_parts import EMBEDDED
 from tests.warm import ROOT
 
 CHECKPOINT = "models/MBZUAI/GLaMM-RefSeg"

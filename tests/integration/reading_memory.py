@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from litelvlm import load_refer
 from litelvlm.data.annotations import RefDataError
-from litelvlm.data.load import load_refer
 from litelvlm.data.safe import json_data, pickles
 from litelvlm.data.tables import _read
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from litelvlm.analysis.cli import main
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.checkpoints.weights import read_checkpoint
 from litelvlm.models.glamm.prompting import ranking_text
+from tests.glamm_parts import EMBEDDED
 
 TEXT = "the red circle"
 

@@ -10,8 +10,8 @@ from litelvlm.analysis.api import complete_run, read_record, read_rows, read_sum
 from litelvlm.analysis.runs.folder import add_table
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.arms import arms_of
-from litelvlm.figures.files import write_figures
-from litelvlm.models.glamm.prompting.prompts import full_prompt
+from tests.figure_files import write_figures
+from tests.glamm_parts import full_prompt
 
 CONFIG = efficiency.Config(
     methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,)

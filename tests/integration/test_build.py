@@ -11,9 +11,8 @@ from litelvlm import load_model
 from litelvlm.models.families import FAMILIES
 from litelvlm.models.glamm.build import random_parts, read_clip
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, full_config
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.options import GlammOptions
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.glamm_parts import EMBEDDED, conversation
 
 
 @pytest.fixture

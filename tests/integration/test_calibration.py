@@ -5,9 +5,8 @@ import torch
 
 from litelvlm import get_pruner
 from litelvlm.models.glamm.language.calibration import calibrated_masks, distance_bias
-from litelvlm.models.glamm.language.llama import causal_mask, decode
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Selection
+from tests.glamm_parts import causal_mask, conversation, decode
 
 TALK = conversation(["the red circle"])
 

@@ -20,10 +20,10 @@ from litelvlm.analysis.studies.efficiency.costs import counted_macs
 from litelvlm.models.attribution import Flow
 from litelvlm.models.glamm.compiled import check_compile
 from litelvlm.models.glamm.graphs import record_parts, recorded_parts
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image
 from litelvlm.models.glamm.quantise import with_quantised_language_model
 from litelvlm.replay import record_calls
+from tests.glamm_parts import decode
 
 BUDGETS = (None, 48, 16)
 

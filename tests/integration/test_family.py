@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.embedded.sizes import clip_config
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from tests.glamm_parts import EMBEDDED
 
 
 @pytest.mark.parametrize("random_init", [False, True], ids=["trained", "random"])

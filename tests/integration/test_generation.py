@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, load_model
-from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.generation import greedy
-from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, SEG_TOKEN, conversation, full_prompt
+from tests.glamm_parts import ANSWERS, SEG_TOKEN, Conversation, conversation, decode, full_prompt
 
 TALK = conversation(["the red circle"], 3, 2)
 AFTER_QUESTION, BEFORE_SEG = "last_prompt", "seg"

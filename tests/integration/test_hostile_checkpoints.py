@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from litelvlm import load_model
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from tests.glamm_parts import EMBEDDED
 
 NOISE = b"\xff\xfe\x00noise\x80"
 DEEP = b"[" * 100_000 + b"]" * 100_000

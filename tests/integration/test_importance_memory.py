@@ -12,7 +12,7 @@ from litelvlm.analysis.signals.gradients import input_signals, integrated_gradie
 from litelvlm.models.attribution import _ROW_MEMORY_BYTES, frozen
 from litelvlm.models.glamm.attribution.layers import attention_flow
 from litelvlm.models.glamm.attribution.targets import Targets
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.glamm_parts import conversation
 
 
 class Held:

@@ -14,7 +14,7 @@ from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
 from litelvlm.models.glamm.attribution.importance import target_gradient
 from litelvlm.models.glamm.attribution.layers import reverse_sweep
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.glamm_parts import conversation
 
 TALK = conversation(["the red circle"])
 SMALL = {"coalitions": 4, "permutations": 2, "masks": 8, "integration_steps": 2, "mean_images": 1}

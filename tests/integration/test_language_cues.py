@@ -9,8 +9,8 @@ from litelvlm.models.glamm.attribution.importance import (
     block_groups,
     target_gradient,
 )
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning.methods.ivc_prune import IvcPrune
+from tests.glamm_parts import conversation
 
 TALK = conversation(["the red circle"])
 

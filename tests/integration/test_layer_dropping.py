@@ -10,11 +10,10 @@ from transformers.models.llama.modeling_llama import eager_attention_forward
 from litelvlm import get_pruner, list_pruners, load_model
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.layer_view import LlamaView
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.prompting.places import query_places
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPlan, LayerPruner, LayerTrace, Selection
+from tests.glamm_parts import ANSWERS, conversation, decode, full_prompt
 
 METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]
 # At its published depth, half of the layers, no small average is possible.

@@ -9,8 +9,8 @@ from PIL import Image
 
 from litelvlm import get_pruner
 from litelvlm.models.glamm.outputs import Spliced
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
+from tests.glamm_parts import conversation, full_prompt
 
 
 def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:

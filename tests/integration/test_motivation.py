@@ -8,15 +8,14 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run
-from litelvlm.analysis.inputs.samples import token_coverage
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.motivation_file import read_motivation
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples
 from litelvlm.analysis.studies.sweep.motivation import save_motivation
-from litelvlm.figures.files import KINDS, write_figures
 from litelvlm.figures.pictures import motivation
-from litelvlm.figures.style import new_figure
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.figure_files import KINDS, new_figure, write_figures
+from tests.glamm_parts import conversation
+from tests.study_inputs import token_coverage
 
 NAMES = tuple(motivation.DRAWINGS)
 

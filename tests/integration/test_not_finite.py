@@ -11,7 +11,7 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import read_record, run_study
 from litelvlm.finite import NotFiniteError, require_finite, require_finite_weights
 from litelvlm.models.base import Request
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from tests.glamm_parts import EMBEDDED
 from tests.warm import run_python
 
 

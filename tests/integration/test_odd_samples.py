@@ -11,10 +11,10 @@ import torch
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
-from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.signals.text_attention import TRUNCATED
 from litelvlm.analysis.studies import mechanism, reversal, sink, sink_causal
 from litelvlm.clip.hf_blocks import HfBlock
+from tests.study_inputs import CONTROL_WORDS, NO_WORDS
 
 CONFIGS = {
     reversal: reversal.Config(shifts=5, blobs=2, pool=16, donors=2, random_seeds=1),

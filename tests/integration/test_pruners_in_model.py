@@ -9,8 +9,8 @@ from towers import open_clip_tower
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.vit_view import ClipVitView
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.pruning import LayerPruner, LayerTrace
+from tests.glamm_parts import conversation, full_prompt
 from tests.method_cases import BEFORE, CASES, parametrised
 
 METHODS = dict.fromkeys(name for name, _ in BEFORE if name != "nuwa")

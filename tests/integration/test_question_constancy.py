@@ -6,7 +6,7 @@ import torch
 from litelvlm import load_model
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.embedded.family.towers import question_constancy
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+from tests.glamm_parts import QUESTIONS, question
 
 PHRASES = {
     "embedded-pictograms": [f"the {name}" for name in CATEGORIES],

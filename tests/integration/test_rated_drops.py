@@ -7,10 +7,9 @@ import torch
 
 from litelvlm import get_pruner
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
-from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning.layers.raters import text_raters
 from litelvlm.pruning.methods.sparsevlm import SparseVLM
+from tests.glamm_parts import conversation, decode
 
 SEEN = []
 

@@ -4,7 +4,6 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.reproduce.kinds.ablation_work import ablation_work
 from litelvlm.analysis.reproduce.kinds.costs import efficiency_work
@@ -12,7 +11,8 @@ from litelvlm.analysis.reproduce.work import Sizes
 from litelvlm.analysis.studies import ablations, efficiency
 from litelvlm.analysis.studies.sweep.passes import model_sizes
 from litelvlm.models.glamm.costs import model_macs
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
+from tests.glamm_parts import conversation, full_prompt
+from tests.study_inputs import Method
 
 BUDGETS = (48,)
 

@@ -6,9 +6,8 @@ import torch
 from litelvlm import get_pruner
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.layer_view import LlamaView
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.prompting.places import query_places
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.glamm_parts import conversation, decode
 
 
 @torch.inference_mode()

@@ -20,12 +20,11 @@ from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.batched.requests import grouped, groups_of
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import low_resolution_masks, read_logits, upscale
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Cues, Selection
 from litelvlm.pruning.cues import OF_IMAGE
+from tests.glamm_parts import conversation, decode, full_prompt
 
 # Largest difference of mask logits, which span about 40, that another order of additions makes in
 # float32.

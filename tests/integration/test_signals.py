@@ -19,11 +19,10 @@ from litelvlm.models.glamm.attribution.importance import (
     target_gradient,
 )
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.prompting.places import expression_places
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
+from tests.glamm_parts import conversation, decode, full_prompt
 
 TALK = conversation(["the red circle"])
 

@@ -14,8 +14,7 @@ from litelvlm.models.glamm.attribution.layers import (
     weighted_norms,
 )
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
-from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.glamm_parts import conversation, decode
 
 
 @pytest.fixture(scope="module")

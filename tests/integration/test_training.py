@@ -19,7 +19,7 @@ from litelvlm.embedded.train import RECIPES, train
 from litelvlm.embedded.train_clip import patch_centres, silu_twin
 from litelvlm.embedded.train_sam import mask_losses, object_masks
 from litelvlm.embedded.worlds import WORLDS
-from litelvlm.models.glamm.prompting.prompts import conversation
+from tests.glamm_parts import conversation
 
 CPU = torch.device("cpu")
 
@@ -86,7 +86,7 @@ def test_image_offsets_are_increasing_and_often_irregular():
 @torch.inference_mode()
 def test_packed_states_equal_separate_passes(model, pool):
     """One row with three expressions gives each the state it has in a pass of its own."""
-    from litelvlm.models.glamm.language.llama import decode
+    from tests.glamm_parts import decode
 
     tokens = model.tower.image(pool[np.array([0])].crop).patch_tokens
     talks = [

@@ -16,13 +16,13 @@ from transformers import (
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.studies.table import run_study
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.models.vlm.studied.pictures import preprocessing_of
 from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
 from litelvlm.models.vlm.studied.towers import same_weights
 from litelvlm.models.vlm.tiny.folder import write_tiny
 from litelvlm.pruning import get_pruner
+from tests.glamm_parts import EMBEDDED
 
 CLIP = EMBEDDED["embedded"] / "clip"
 DTYPES = ("float32", "float16", "bfloat16")

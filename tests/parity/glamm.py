@@ -19,15 +19,9 @@ from litelvlm.metrics import ciou, giou, intersection_union
 from litelvlm.models.glamm.masks.decoder import encode_image
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import ImageState
-from litelvlm.models.glamm.prompting.prompts import (
-    ANSWERS,
-    QUESTIONS,
-    conversation,
-    full_prompt,
-    question,
-)
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.pruning import check_budget
+from tests.glamm_parts import ANSWERS, QUESTIONS, conversation, full_prompt, question
 from tests.parity.failures import Failures
 from tests.parity.published import write_checkpoint_folder
 from tests.parity.recorded import Recorded, talk_of

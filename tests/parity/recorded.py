@@ -16,9 +16,8 @@ from litelvlm import load_refer
 from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
 from litelvlm.data.refer import ReferSample
-from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
-from litelvlm.models.glamm.prompting.prompts import OPENING, full_prompt
+from tests.glamm_parts import OPENING, Conversation, full_prompt
 
 logger = logging.getLogger(__name__)
 

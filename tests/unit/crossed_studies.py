@@ -10,10 +10,10 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.api import bootstrap_means
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
-from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.importance import claims as importance
 from litelvlm.analysis.studies.reversal import claims as reversal

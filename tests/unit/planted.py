@@ -21,8 +21,8 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
-from litelvlm.models.glamm.prompting.prompts import conversation, question
 from litelvlm.pruning import Cues, VitView
+from tests.glamm_parts import conversation, question
 
 GRID, PATCH = (12, 12), 14
 SIZE = GRID[0] * PATCH

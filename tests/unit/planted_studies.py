@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.stats.bootstrap import bootstrap_means
+from litelvlm.analysis.api import bootstrap_means
 
 GRID, SIDE = (8, 8), (2, 3)
 N_TOKENS, N_IN = GRID[0] * GRID[1], SIDE[0] * SIDE[1]

@@ -9,8 +9,6 @@ import torch
 from planted import PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import PAPER, Method
-from litelvlm.analysis.inputs.samples import NO_WORDS
 from litelvlm.analysis.inputs.subset import EvenSubset, evenly
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
@@ -34,6 +32,7 @@ from litelvlm.analysis.studies.ablations.tables import (
 )
 from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.pruning import Cues
+from tests.study_inputs import NO_WORDS, PAPER, Method
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
 FAST = ablations.Config(

@@ -11,7 +11,6 @@ from planted import PlantedModel, planted_data
 
 from litelvlm import get_pruner
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.audit.draws import DRAWS, Draws
 from litelvlm.analysis.pages.audit.measured import (
     bundled,
@@ -24,6 +23,7 @@ from litelvlm.analysis.pages.audit.page import audit_page
 from litelvlm.analysis.pages.audit.statements import READ, VERDICTS, audited, chosen, parse_table
 from litelvlm.analysis.pages.audit.text import audit_text, draws_for, found_for
 from litelvlm.analysis.runs.parts import read_rows
+from tests.study_inputs import Method
 
 ENTRIES = [(table, statement) for table in audited() for statement in table.statement]
 IDS = [f"{table.method}-{statement.id}" for table, statement in ENTRIES]

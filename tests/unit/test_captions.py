@@ -9,7 +9,7 @@ from litelvlm.embedded.tokenizers import OPENINGS
 from litelvlm.embedded.worlds import WORLDS, get_world
 from litelvlm.embedded.worlds.pictograms import Pictograms
 from litelvlm.embedded.worlds.shapes import caption_pair
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS
+from tests.glamm_parts import QUESTIONS
 
 OBJECTS = [
     ["circle", "red", "small", "plain"],

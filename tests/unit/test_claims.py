@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from litelvlm.analysis.api import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim, verdict
-from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.stats.significance import equivalence_test
 
 

@@ -13,8 +13,8 @@ from litelvlm.analysis.studies.understanding.trade import (
     method_of,
     trade_of,
 )
-from litelvlm.figures import style
 from litelvlm.figures.pictures.context_trade import context_trade
+from tests.figure_files import style
 
 SHARES, BUDGETS = [0.0, 0.5, 0.9], [16, 8]
 

@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from litelvlm.analysis.studies.efficiency.costs import counted_macs
 from litelvlm.models.costs import llama_macs, transformer_macs
-from litelvlm.models.glamm.language.llama import decode
+from tests.glamm_parts import decode
 
 SEVEN_B = {"layers": 32, "width": 4096, "inner": 11008}
 

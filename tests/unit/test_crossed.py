@@ -6,9 +6,9 @@ import pytest
 from crossed_studies import layout
 from scipy import stats
 
+from litelvlm.analysis.api import bootstrap_means, mean_estimate
 from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import effect_claim, null_claim
-from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
 from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.lines import category_lines, crossed_line
 

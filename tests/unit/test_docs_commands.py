@@ -14,11 +14,11 @@ import yaml
 from litelvlm.analysis.cli import VERBS, main
 from litelvlm.analysis.cli.work import evaluate as work_of_evaluate
 from litelvlm.analysis.cli.work import study as work_of_study
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.figures import FIGURES
 from litelvlm.names import check_name
 from tests.docs_commands import LIGHT, PAGES, ROOT, commands_of, words_of
+from tests.study_inputs import Method
 
 TERMS = ("Reversal index", "Null", "Context token", "Raster order", "Interval", "Verdict")
 

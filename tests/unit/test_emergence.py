@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.signals.text_sinks import effective_rank
-from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
 from litelvlm.analysis.studies.emergence import outcomes
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims

@@ -32,11 +32,10 @@ from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.figures.files import write_figures
 from litelvlm.figures.pictures.examples import draw_examples, page_grid
 from litelvlm.figures.saved import Saved, protocol_note
-from litelvlm.figures.style import PAGE, new_figure
 from litelvlm.pruning import Selection
+from tests.figure_files import PAGE, new_figure, write_figures
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from litelvlm.embedded.family.design import (
 )
 from litelvlm.embedded.family.factors import Factors, check_values
 from litelvlm.embedded.family.words import FILLERS, UNKNOWN, split, word_tokenizer
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+from tests.glamm_parts import QUESTIONS, question
 
 THINGS = [
     Thing("dog", "small", "red"),

@@ -16,11 +16,11 @@ from planted_importance import planted_importance
 
 from litelvlm import list_pruners
 from litelvlm.analysis.api import complete_run, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.studies import sweep as sweep_study
 from litelvlm.figures import FIGURES, axes, reversal, sink, style, sweep
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved, sample_note
+from tests.study_inputs import every_method
 
 
 def new_axes():

@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.record import Table
 from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST, TOGETHER
-from litelvlm.figures import FIGURES, ablations, significance, style
-from litelvlm.figures.files import write_figures
+from litelvlm.figures import FIGURES, ablations, significance
 from litelvlm.figures.groups import strata
 from litelvlm.figures.saved import Saved
+from tests.figure_files import style, write_figures
 
 
 def new_axes():

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 
-from litelvlm.figures import emergence, style
+from litelvlm.figures import emergence
+from tests.figure_files import style
 
 
 @pytest.fixture

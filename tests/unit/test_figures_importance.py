@@ -8,7 +8,8 @@ from matplotlib.colors import to_hex
 
 from litelvlm.analysis.api import read_summary
 from litelvlm.analysis.signals.clip_scores import SCORES, SUBSTITUTES
-from litelvlm.figures import faithfulness, importance, style
+from litelvlm.figures import faithfulness, importance
+from tests.figure_files import style
 
 OF_WORDS = {"low_input_similarity", "received_attention", "tower_value_norm"}
 CLIP_SCORES = [name for name in importance.SCORES if name not in OF_WORDS]

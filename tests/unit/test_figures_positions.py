@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.studies import sweep
 from litelvlm.figures.groups.positions import (
     LABELS,

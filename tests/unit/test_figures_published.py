@@ -10,10 +10,10 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_summary
 from litelvlm.analysis.studies import published, sweep
-from litelvlm.figures import FIGURES, style
+from litelvlm.figures import FIGURES
 from litelvlm.figures import published as drawing
-from litelvlm.figures.files import draw_figure, write_figures
 from litelvlm.figures.saved import Saved
+from tests.figure_files import draw_figure, style, write_figures
 
 
 def test_published_means_are_those_that_were_printed():

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from litelvlm.analysis.api import read_record, read_summary
+from litelvlm.analysis.api import Bootstrap, Estimate, read_record, read_summary
 from litelvlm.analysis.cli.terminal.progress import Progress, about
 from litelvlm.analysis.cli.text import claim_text, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
@@ -15,7 +15,6 @@ from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.runs.told.reasons import reasons_sentence, undetermined_reason
 from litelvlm.analysis.runs.told.watching import Event
-from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 from litelvlm.analysis.stats.crossed import Crossed
 
 

@@ -7,6 +7,8 @@ from statistics import median
 
 import pytest
 
+from litelvlm.analysis.studies import EVERY_STUDY
+
 ROOT = Path(__file__).parents[2]
 TOPS = ("litelvlm", "analysis", "figures")
 ROOMS = (
@@ -27,6 +29,14 @@ SHARED_BY_FAMILIES = (
     *("timed", "view"),
 )
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
+FACES = {
+    *("litelvlm", "litelvlm.pruning", "litelvlm.metrics", "litelvlm.figures"),
+    *("litelvlm.analysis.api", "litelvlm.analysis.cli", "litelvlm.analysis.studies"),
+    *(f"litelvlm.analysis.studies.{name}" for name in EVERY_STUDY),
+}
+"""Modules whose names and places are promised: any number of tests may import them."""
+MAX_TESTS = 8
+"""Test files that may import another module; helpers such as tests/glamm_parts.py serve more."""
 TABLE_OF_METHODS = Path("litelvlm/pruning/methods")
 
 
@@ -65,6 +75,17 @@ def imports():
         top = {id(node) for node in tree.body}
         for node in ast.walk(tree):
             found += [(module, goal, id(node) in top) for goal in targets_of(node, module)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def importing():
+    """The test files that import each module."""
+    found = defaultdict(set)
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for goal in targets_of(node, None):
+                found[goal].add(str(file.relative_to(ROOT / "tests")))
     return found
 
 
@@ -151,3 +172,18 @@ def test_files_are_short_and_folders_small():
         folders[file.parent.relative_to(ROOT)] += 1
     folders.pop(TABLE_OF_METHODS)
     assert {str(folder): n for folder, n in folders.items() if n > MAX_FILES} == {}
+
+
+def test_a_module_that_moves_touches_few_tests(importing):
+    assert set(FACES) <= set(FILES)
+    many = {goal: len(files) for goal, files in importing.items() if len(files) > MAX_TESTS}
+    assert {goal: n for goal, n in many.items() if goal not in FACES} == {}
+    assert many  # the faces are found
+
+
+def test_acceptance_tests_see_what_a_user_sees(importing):
+    seen = {
+        goal for goal, files in importing.items() if any(f.startswith("acceptance") for f in files)
+    }
+    assert seen - FACES == set()
+    assert "litelvlm" in seen

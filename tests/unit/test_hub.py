@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from refer_tree import RefDataError
 
-from litelvlm.data.annotations import RefDataError
+from litelvlm import load_refer
 from litelvlm.data.hub import guess, hub_root, is_parquet_source
 from litelvlm.data.hub_tables import UNKNOWN_CATEGORY
-from litelvlm.data.load import load_refer
 from litelvlm.data.safe.rasterise import decode_mask
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]

@@ -12,7 +12,6 @@ from scipy import stats
 
 from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.inputs.picked import foreign_text, pick, strata_middles
-from litelvlm.analysis.inputs.samples import target_mask
 from litelvlm.analysis.signals.clip_scores import REVERSED, visual_sinks
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.stats.agreement import top_k_iou
@@ -25,6 +24,7 @@ from litelvlm.analysis.studies.importance.agreement import (
 )
 from litelvlm.analysis.studies.importance.claims import overlaps
 from litelvlm.analysis.studies.importance.tables import means
+from tests.study_inputs import target_mask
 
 N = 144
 

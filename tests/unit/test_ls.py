@@ -8,12 +8,12 @@ import pytest
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.work.methods_table import method_rows
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import BENCH, QUESTIONS, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.models.vlm.families import FAMILIES
 from litelvlm.models.vlm.measured import measured_differences
 from litelvlm.pruning import registry
+from tests.study_inputs import Method
 
 
 def test_methods_are_listed_with_their_columns(capsys):

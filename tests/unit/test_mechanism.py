@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means
+from litelvlm.analysis.api import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.studies import mechanism
 from litelvlm.analysis.studies.mechanism.claims import NOTHING, TOO_FEW, fall_of, in_words
 from litelvlm.analysis.studies.mechanism.rows import PROBES, Ranking, probe_row

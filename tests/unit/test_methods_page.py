@@ -12,10 +12,10 @@ import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.pages.methods_page import agreement, methods_page
 from litelvlm.analysis.studies import sweep
 from litelvlm.pruning import ModelSizes
+from tests.study_inputs import every_method
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, OFFICIAL = (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from litelvlm.models.glamm.prompting.official_draws import official_draw
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, question
+from tests.glamm_parts import ANSWERS, question
 
 
 @pytest.mark.parametrize(("n", "turns"), [(1, 1), (2, 2), (3, 3), (40, 3)])

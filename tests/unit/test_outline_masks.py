@@ -7,11 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
-from refer_tree import FIXTURE, SQUARE
+from refer_tree import FIXTURE, SQUARE, RefDataError
 from safetensors.numpy import load_file
 
-from litelvlm.data.annotations import RefDataError
-from litelvlm.data.load import load_refer
+from litelvlm import load_refer
 from litelvlm.data.safe.rasterise import decode_mask
 
 

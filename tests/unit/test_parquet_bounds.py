@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from refer_tree import RefDataError
 
+from litelvlm import load_refer
 from litelvlm.data import hub_tables
-from litelvlm.data.annotations import RefDataError
-from litelvlm.data.load import load_refer
 from litelvlm.data.safe import parquet, parquet_pages
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.data.safe.parquet_footer import read_footer

@@ -6,7 +6,8 @@ They also find what was put in.
 import numpy as np
 import pytest
 
-from litelvlm.analysis.stats.bootstrap import bootstrap, mean_estimate, ratios
+from litelvlm.analysis.api import mean_estimate
+from litelvlm.analysis.stats.bootstrap import bootstrap, ratios
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.sweep.claims import retention_claim

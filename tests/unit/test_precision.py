@@ -6,7 +6,8 @@ from planted import clustered
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means, means, ratios
+from litelvlm.analysis.api import Bootstrap, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import means, ratios
 from litelvlm.analysis.stats.precision import bca_estimate, minimum_detectable, smallest_effect
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import litelvlm
-from litelvlm.figures import style
 from litelvlm.pruning import Cues, get_pruner, list_pruners, load_plugin, register_pruner, registry
+from tests.figure_files import style
 
 METHOD = '''"""A method of a user."""
 

@@ -14,10 +14,10 @@ from planted import PlantedModel, planted_data
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import SavedRun, evaluate, run_study
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import sweep
-from litelvlm.figures.files import draw_figure
 from litelvlm.pruning import ScorePruner
+from tests.figure_files import draw_figure
+from tests.study_inputs import Method
 from tests.warm import run_python
 
 FAST = {"budgets": (48, 16), "seeds": 2}

@@ -17,10 +17,10 @@ from litelvlm.analysis.studies.quantisation.factorial import Factorial
 from litelvlm.analysis.studies.quantisation.prepare import work_of
 from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
 from litelvlm.analysis.studies.sweep.wide import Wide
-from litelvlm.figures import style
 from litelvlm.figures.quantisation import interaction, memory
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import full_config
+from tests.figure_files import style
 
 METHODS = ("mask_oracle(share=1.0)", "llm_attention", "uniform")
 CONFIG = Config(precisions=("nf4",), methods=METHODS, budgets=(48, 16), images=None, expressions=1)

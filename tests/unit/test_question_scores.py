@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.stats.bootstrap import Bootstrap
+from litelvlm.analysis.api import Bootstrap
 from litelvlm.analysis.studies.understanding.intervals import intervals_of
 from litelvlm.analysis.studies.understanding.scores import scores_of
 from litelvlm.metrics.understanding import (

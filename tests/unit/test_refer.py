@@ -5,8 +5,8 @@ import logging
 import pytest
 from refer_tree import SQUARE, annotation, make_tree, ref
 
+from litelvlm import load_refer
 from litelvlm.data.layout import FAMILIES, Counts, split_test
-from litelvlm.data.load import load_refer
 from litelvlm.data.refer import _count_note
 
 

@@ -6,10 +6,9 @@ from time import process_time
 
 import pytest
 from PIL import Image
-from refer_tree import SQUARE, annotation, make_tree, ref
+from refer_tree import SQUARE, RefDataError, annotation, make_tree, ref
 
-from litelvlm.data.annotations import RefDataError
-from litelvlm.data.load import load_refer
+from litelvlm import load_refer
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.pickles import UnsafePickleError
 

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from litelvlm import load_refer
 from litelvlm.data import load, rendered
 from litelvlm.data.embedded import EMBEDDED, SEEDS
-from litelvlm.data.load import load_refer
 from litelvlm.data.refer_writer import write_refer
 from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.pictograms.scenes import sample_scene as sample_pictograms

@@ -19,13 +19,13 @@ from litelvlm.analysis.inputs.foreign import (
 )
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
-from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report.claims import claim_row
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, ReversalContext, Texts, measures
+from tests.study_inputs import NO_TARGET, target_mask, token_coverage
 
 CLIPS = "litelvlm.analysis.inputs.clip_models"
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)

@@ -11,8 +11,8 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.picked import unusable
-from litelvlm.analysis.inputs.samples import NO_OUTLINE, NO_TARGET, target_mask
 from litelvlm.analysis.studies import reversal
+from tests.study_inputs import NO_OUTLINE, NO_TARGET, target_mask
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.runs.claims import make_claim
-from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.studies import reversal
 
 ENDS = {

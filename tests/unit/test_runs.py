@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from litelvlm.analysis.api import read_record, read_rows, read_summary
+from litelvlm.analysis.api import Estimate, read_record, read_rows, read_summary
 from litelvlm.analysis.runs import folder as runs
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.runs.config import Budgets, StudyConfig, requested_shares, resolve_budgets
@@ -23,7 +23,6 @@ from litelvlm.analysis.runs.origin.determinism import determinism_flags, make_de
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
-from litelvlm.analysis.stats.bootstrap import Estimate
 from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from litelvlm.analysis import cli
 from litelvlm.analysis.cli.options import Common
 from litelvlm.data.files import atomic_write
 from litelvlm.data.safe.shown import shown
-from litelvlm.figures import style
 from litelvlm.names import printable
+from tests.figure_files import style
 
 ODD = "a\x07b\x1b[31m\ud800c\ufffe\x00"
 

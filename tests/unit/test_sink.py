@@ -10,7 +10,6 @@ from planted import PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.clip_models import randomised
-from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.signals.text_attention import (
     MEAN_HEAD,
     TRUNCATED,
@@ -23,6 +22,7 @@ from litelvlm.analysis.signals.text_attention import (
 )
 from litelvlm.analysis.signals.text_sinks import sink_kind
 from litelvlm.analysis.studies import sink
+from tests.study_inputs import CONTROL_WORDS, NO_WORDS
 
 FAST = sink.Config(chunk_size=5, random_seeds=2)
 

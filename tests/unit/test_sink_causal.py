@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from planted import PlantedModel, PlantedTower, planted_data
 
-from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED
 from litelvlm.analysis.studies import sink_causal
 from litelvlm.analysis.studies.sink_causal.edits import layer_sets, read_words, readable
 from litelvlm.analysis.studies.sink_causal.rows import compared
+from tests.study_inputs import CONTROL_WORDS, NO_WORDS
 
 CHANGES = ("mask_sos", "zero_sos_value", "mask_content", "zero_content_value")
 

@@ -11,10 +11,10 @@ from PIL import Image, ImageOps
 from planted import PlantedModel, planted_data
 from refer_tree import make_tree, ref
 
+from litelvlm import load_refer
 from litelvlm.analysis.api import read_rows, run_study
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.data.content import content_digest
-from litelvlm.data.load import load_refer
 
 QUICK = {"methods": ("uniform",), "budgets": (48,)}
 

@@ -11,11 +11,11 @@ import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
 from litelvlm.analysis.studies.sweep.tables import comparison_table
 from litelvlm.analysis.studies.sweep.wide import widen
+from tests.study_inputs import Method
 
 METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")
 FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, batch_size=4)

@@ -11,8 +11,6 @@ import pytest
 from planted import PATCH, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.inputs.methods import Method, every_method
-from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
 from litelvlm.analysis.studies.sweep.passes import (
@@ -26,8 +24,9 @@ from litelvlm.analysis.studies.sweep.tables import token_table
 from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.models.glamm.prompting.official_draws import official_draw
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import list_pruners
+from tests.glamm_parts import conversation
+from tests.study_inputs import CONTROL_WORDS, NO_WORDS, NOT_DRAWN, Method, every_method
 
 PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
 

@@ -7,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from refer_tree import SQUARE, annotation, make_tree, ref
+from refer_tree import SQUARE, RefDataError, annotation, make_tree, ref
 
 from litelvlm import load_refer
 from litelvlm.data import tables
-from litelvlm.data.annotations import RefDataError
 
 RUN_LENGTHS = {"size": [6, 8], "counts": [7, 3, 38]}
 

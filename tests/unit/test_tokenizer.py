@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import ADDED_TOKENS, IMAGE_INDEX, GlammTokenizer
+from tests.glamm_parts import ANSWERS, QUESTIONS, conversation, full_prompt
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 RECORDED = json.loads((GLAMM / "tokenisation.json").read_text())

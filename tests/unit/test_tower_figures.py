@@ -6,10 +6,10 @@ from matplotlib.collections import LineCollection, PathCollection
 
 from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.studies.sink import tables as sink_tables
-from litelvlm.figures import FIGURES, mechanism, reversal_slices, sink, sink_causal, style
-from litelvlm.figures.files import write_figures
+from litelvlm.figures import FIGURES, mechanism, reversal_slices, sink, sink_causal
 from litelvlm.figures.groups import categories
 from litelvlm.figures.saved import Saved
+from tests.figure_files import style, write_figures
 
 PROBES = pd.DataFrame(
     [

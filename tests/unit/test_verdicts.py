@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.runs.verdicts import HYPOTHESES, adjusted_verdict, confirmatory
-from litelvlm.analysis.stats.bootstrap import Estimate
 
 
 def claim(id, p, low=0.1, high=0.3, n_images=30):
