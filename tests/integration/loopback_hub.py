@@ -38,6 +38,11 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "huggingf
     del sys.modules[name]
 """
 """First lines of a process that began with libraries: the client reads its settings on import."""
+COARSE_FIGURES = """
+from litelvlm.figures import files, style
+files.KINDS, style._SETTINGS["savefig.dpi"] = ("png", "svg"), 20
+"""
+"""Next lines of a process whose report is read for its text."""
 
 
 def make_files(root: Path, n_images: int, data: str = OLD_DATA) -> Path:

@@ -12,6 +12,7 @@ import huggingface_hub.constants
 import pytest
 from loopback_hub import (
     CHECKPOINT,
+    COARSE_FIGURES,
     FRESH_CLIENT,
     NEW_DATA,
     OLD_DATA,
@@ -34,7 +35,7 @@ from tests.warm import Command
 ROOT = Path(__file__).parents[2]
 PIECE = 65_536
 # The client takes pieces of 10 MB, more than a file of the miniature holds.
-START = f"""{FRESH_CLIENT}
+START = f"""{FRESH_CLIENT}{COARSE_FIGURES}
 import huggingface_hub.constants as constants
 constants.DOWNLOAD_CHUNK_SIZE = {PIECE}
 from litelvlm.analysis.cli import main

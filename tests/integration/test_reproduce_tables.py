@@ -5,6 +5,7 @@ import json
 import pytest
 from loopback_hub import (
     CHECKPOINT,
+    COARSE_FIGURES,
     FRESH_CLIENT,
     OLD_DATA,
     SHARD,
@@ -17,7 +18,7 @@ from loopback_hub import (
 from litelvlm.analysis.api import read_rows, read_summary
 from tests.warm import run_python
 
-CODE = f"""{FRESH_CLIENT}
+CODE = f"""{FRESH_CLIENT}{COARSE_FIGURES}
 from litelvlm.analysis.cli import main
 sys.exit(main(sys.argv[1:]))
 """
