@@ -27,7 +27,7 @@ _MODELS = "litelvlm/embedded/weights"
 KINDS: Mapping[str, Sequence[str]] = {
     CODE: (
         *("benchmarks/*.py", "litelvlm/*.py", "analysis/*.py", "litelvlm/analysis"),
-        *("tests/__init__.py", "tests/parity/*.py"),
+        *("tests/__init__.py", "tests/glamm_parts.py", "tests/parity/*.py"),
         *("benchmarks/gpu-*.txt", "pyproject.toml", "LICENSE"),
     ),
     SIZES: (f"{_MODELS}/pictograms/*.json", f"{_MODELS}/pictograms/*.model"),

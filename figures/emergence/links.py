@@ -3,7 +3,6 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from litelvlm.analysis.studies.emergence.gains import counted_gains
 from litelvlm.figures import style
 from litelvlm.figures.emergence.stages import LABELS, STAGES, counted
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
@@ -26,7 +25,12 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The summary's table "gains"; only trainings that count in the claims are drawn.
         ax: Where to draw.
     """
-    return _scatter(counted_gains(table), "index", "gain", ax)
+    return _scatter(_counted_gains(table), "index", "gain", ax)
+
+
+def _counted_gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of "gains" that count in the claims. The study itself would load models to say so."""
+    return table[table["learned"] & table["works"] & ~table["repeated"]]
 
 
 def _scatter(table: pd.DataFrame, x: str, y: str, ax: Axes) -> Axes:
@@ -62,7 +66,7 @@ def _gain(run: Saved) -> RenderedFigure:
     figure, ax = style.new_figure(5.4, 3.8)
     draw_gain(table, ax).set_title(run.title("Does the reversal tell what LiteLVLM gains?"))
     note = "those that learned and whose reader finds objects; mean of the budgets"
-    return RenderedFigure(figure, counted(len(counted_gains(table)), note))
+    return RenderedFigure(figure, counted(len(_counted_gains(table)), note))
 
 
 DRAWINGS = {
@@ -78,6 +82,6 @@ DRAWINGS = {
         "Gain of LiteLVLM over random tokens against the reversal index across trainings.",
         _gain,
         ("gains",),
-        drawable=lambda run: len(counted_gains(run.table("gains"))) > 0,
+        drawable=lambda run: len(_counted_gains(run.table("gains"))) > 0,
     ),
 }

@@ -61,7 +61,10 @@ def test_segment_takes_a_share(data, tmp_path, capsys):
         )
         == 2
     )
-    assert "budget 1.5 is not a whole number of tokens from 1 to 144" in capsys.readouterr().err
+    assert (
+        "budget 1.5 is neither a whole number of tokens from 1 to 144 nor a share"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_sweep_records_the_share_and_the_tokens_it_became(model, data, tmp_path):
