@@ -95,7 +95,7 @@ def crossed_trainings(
 
 
 def crossed_coefficients(
-    values: Sequence[Float[NDArray[np.float64], "trainings categories"]],
+    values: Sequence[Float[NDArray[np.float64], "_ _"]],
     design: Float[NDArray[np.float64], "all k"],
 ) -> list[CrossedTrainings]:
     """Coefficients of a design of trainings, each with its error over trainings and categories.
@@ -105,7 +105,7 @@ def crossed_coefficients(
     of least squares, and one of categories, from the coefficient of each category in each group.
 
     Args:
-        values: One table for each group of trainings.
+        values: One table of trainings by categories for each group; their sizes may differ.
         design: One line for each training, in the order of the groups; a coefficient per column.
 
     Raises:

@@ -121,7 +121,10 @@ def _differing(tables: Sequence[Audited]) -> str:
 
 def _unstored(statement: Statement) -> str:
     """A caution where the paper's side cannot be looked up here."""
-    return " (From notes that are not in this repository.)" if statement.basis == "notes" else ""
+    return {
+        "notes": " (From notes that are not in this repository.)",
+        "quoted": " (Known from a quotation alone.)",
+    }.get(statement.basis, "")
 
 
 def _code(statement: Statement) -> str:

@@ -161,7 +161,7 @@ def token_table(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(["method", "budget"], sort=True)[columns].agg(shared_value).reset_index()
 
 
-def shared_value(values: "pd.Series[float]") -> float:
-    """The one value that all rows have, else their mean."""
+def shared_value(values: "pd.Series[float]") -> float | int:
+    """The one value that all rows have, else their mean; a shared count stays a whole number."""
     first, *others = values.tolist()
     return float(values.mean()) if any(value != first for value in others) else first
