@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypedDict
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("benchmarks", "litelvlm", "analysis", "tests/parity")
-"""Folders whose code a measurement can depend on."""
+SOURCES = ("benchmarks", "litelvlm", "analysis", "tests/parity", "tests/glamm_parts.py")
+"""Folders and files whose code a measurement can depend on."""
 PACK = ROOT / "PACK.json"
 """The list of a pack (``benchmarks.gpu.pack``); a checkout has none."""
 
@@ -32,8 +32,8 @@ class CodeState(TypedDict):
 def sources_digest() -> str:
     """Digest of everything that a measurement can depend on in this checkout."""
     digest = hashlib.sha256()
-    for folder in SOURCES:
-        for path in sorted((ROOT / folder).rglob("*.py")):
+    for place in (ROOT / name for name in SOURCES):
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
             digest.update(path.relative_to(ROOT).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

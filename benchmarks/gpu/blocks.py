@@ -54,7 +54,7 @@ def sentences(out: Path, place: Path) -> str:
     if PREFILL in done:
         points = [
             f"{middle:.3g} ms [{low:.3g}, {high:.3g}] with {tokens} visual tokens"
-            for tokens, middle, low, high in reversed(dict(prefills(out))[PREFILL])
+            for tokens, middle, low, high in reversed(dict(prefills(out)).get(PREFILL, ()))
         ]
         said.append(
             f"a prefill of random weights at full size takes {', '.join(points)} there (medians, "

@@ -10,6 +10,8 @@ before anything is written.
 """
 
 import argparse
+import gzip
+import io
 import json
 import sys
 import tarfile
@@ -60,12 +62,17 @@ def unpack(archive: Path, out: Path) -> list[str]:
         ValueError: If it is no such archive; nothing is written then.
     """
     try:
-        with tarfile.open(archive, "r:gz") as packed:
+        with gzip.open(archive) as stream:
+            content = stream.read(MOST + 1)
+        # Bounded before tarfile reads a header, whose size the archive states itself.
+        if len(content) > MOST:
+            raise ValueError(f"{archive} unpacks to more than {MOST:,} bytes; nothing was unpacked")
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as packed:
             entries = packed.getmembers()
             check(archive, entries)
             streams = {entry.name: packed.extractfile(entry) for entry in entries}
             contents = {name: stream.read() for name, stream in streams.items() if stream}
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{archive} is not a whole .tar.gz archive: {error}") from error
     if SUMMARY in contents and (out / SUMMARY).is_file():
         contents[SUMMARY] = joined((out / SUMMARY).read_bytes(), contents[SUMMARY])
@@ -78,27 +85,35 @@ def check(archive: Path, entries: Sequence[tarfile.TarInfo]) -> None:
     """Refuse whatever ``collect`` does not write.
 
     Raises:
-        ValueError: If an entry is not a plain file below the folder, there is no part of the
-            programme, or they are too large.
+        ValueError: If an entry is not a plain file below the folder, two cannot stand beside each
+            other, or there is no part of the programme.
     """
+    names = [PurePosixPath(entry.name) for entry in entries]
+    folders = {folder for name in names for folder in name.parents}
+    if len(set(names)) < len(names) or folders.intersection(names):
+        raise ValueError(f"{archive}: two files have one name; nothing was unpacked")
     for entry in entries:
         path = PurePosixPath(entry.name)
         if not entry.isfile():
             raise ValueError(f"{archive}: {entry.name!r} is not a plain file; nothing was unpacked")
         if path.is_absolute() or ".." in path.parts or "\\" in entry.name or ":" in entry.name:
             raise ValueError(f"{archive}: {entry.name!r} leads out; nothing was unpacked")
-    if not any(PurePosixPath(entry.name).name == RECORD for entry in entries):
+    if not any(name.name == RECORD for name in names):
         raise ValueError(f"{archive} has no part of the programme; nothing was unpacked")
-    size = sum(entry.size for entry in entries)
-    if size > MOST:
-        raise ValueError(
-            f"{archive} unpacks to {size:,} bytes, of {MOST:,} allowed; nothing was unpacked"
-        )
 
 
 def joined(old: bytes, new: bytes) -> bytes:
-    """A summary with the parts of both; the newer one wins."""
+    """A summary with the parts of both; the newer one wins.
+
+    Raises:
+        ValueError: If one of them is not a summary.
+    """
     first, second = json.loads(old), json.loads(new)
+    listed = (
+        isinstance(one, dict) and isinstance(one.get("parts"), dict) for one in (first, second)
+    )
+    if not all(listed):
+        raise ValueError(f"{SUMMARY} does not list parts; nothing was unpacked")
     second["parts"] = {**first["parts"], **second["parts"]}
     return json.dumps(second, indent=1).encode() + b"\n"
 

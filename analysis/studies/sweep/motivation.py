@@ -15,7 +15,7 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.labels import IN_COVERAGE, OUT_COVERAGE
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import askable, fewest_tokens, target_mask, token_coverage
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import named_budgets
 from litelvlm.analysis.signals.word_attention import word_attention
 from litelvlm.analysis.studies.motivation_file import (
     FILE,
@@ -54,10 +54,11 @@ def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
         return run / FILE
     config = sweep_config(run)
     methods = [method for method in config.methods if method.name != UNPRUNED][:SHOWN]
-    # Named as in the rows; each example keeps its own share.
-    budget = resolve_budgets(config.budgets, fewest_tokens(model, data))[0]
+    # Named as in the rows; each example keeps what this name means on its own grid.
+    fewest = fewest_tokens(model, data)
+    budget = max(named_budgets(config.budgets, fewest, fewest))
     examples = tuple(
-        _example(model, sample, expression, config, methods)._replace(case=case)
+        _example(model, sample, expression, config, methods, (budget, fewest))._replace(case=case)
         for sample, expression, case in chosen_samples(data, run)
     )
     inside, outside, n_images = distributions(model, data, config, min(IMAGES, len(data)))
@@ -111,9 +112,11 @@ def _example(
     expression: Expression,
     config: Config,
     methods: Sequence[Method],
+    named: tuple[int, int],
 ) -> MotivationExample:
     posed, size = query_example(model, sample, expression, config), (sample.height, sample.width)
-    view, (budget, *_) = posed.state.view, resolve_budgets(config.budgets, posed.cues.n_tokens)
+    (name, fewest), view = named, posed.state.view
+    budget = named_budgets(config.budgets, view.n_tokens, fewest)[name]
     ious, panels = [], []
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(posed.cues, budget)
