@@ -309,8 +309,10 @@ def test_trainings_that_did_not_learn_do_not_count_in_claims_about_reversal():
     ]
     claims = {claim.id: claim for claim in make_claims(pd.DataFrame(rows), CONFIG)}
     own = [claims[f"base.reversal.B.{pooling}"] for pooling in ("cls", "mean")]
-    assert [claim.estimate for claim in own] == pytest.approx([0.5, 0.5], abs=0.1)
-    assert sum(c.excluded["did not learn to find categories"] for c in own) == 8
+    # Each training adds noise of its own to single categories.
+    assert np.mean([claim.estimate for claim in own]) == pytest.approx(0.5, abs=1e-4)
+    assert [claim.estimate for claim in own] == pytest.approx([0.5, 0.5], abs=0.03)
+    assert [claim.excluded for claim in own] == [{"did not learn to find categories": 4}] * 2
     # Half a block has more of some conditions than of others.
     part = pd.DataFrame([row for row in rows if row["cell"] != "categories"])
     assert not [claim for claim in make_claims(part, CONFIG) if claim.id.startswith("base.")]
