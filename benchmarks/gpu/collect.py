@@ -61,19 +61,23 @@ def unpack(archive: Path, out: Path) -> list[str]:
     Raises:
         ValueError: If it is no such archive; nothing is written then.
     """
+    broken = f"{archive} is not a whole .tar.gz archive"
     try:
         with gzip.open(archive) as stream:
             content = stream.read(MOST + 1)
-        # Bounded before tarfile reads a header, whose size the archive states itself.
-        if len(content) > MOST:
-            raise ValueError(f"{archive} unpacks to more than {MOST:,} bytes; nothing was unpacked")
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as packed:
-            entries = packed.getmembers()
-            check(archive, entries)
-            streams = {entry.name: packed.extractfile(entry) for entry in entries}
-            contents = {name: stream.read() for name, stream in streams.items() if stream}
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive} is not a whole .tar.gz archive: {error}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{broken}: {error}") from error
+    # Bounded before tarfile reads a header, whose size the archive states itself.
+    if len(content) > MOST:
+        raise ValueError(f"{archive} unpacks to more than {MOST:,} bytes; nothing was unpacked")
+    try:
+        packed = tarfile.TarFile(fileobj=io.BytesIO(content))
+        entries = packed.getmembers()
+    except (tarfile.TarError, ValueError) as error:  # a header may state a bad number
+        raise ValueError(f"{broken}: {error}") from error
+    check(archive, entries)
+    streams = {entry.name: packed.extractfile(entry) for entry in entries}
+    contents = {name: stream.read() for name, stream in streams.items() if stream}
     if SUMMARY in contents and (out / SUMMARY).is_file():
         contents[SUMMARY] = joined((out / SUMMARY).read_bytes(), contents[SUMMARY])
     for name, content in contents.items():
@@ -86,7 +90,7 @@ def check(archive: Path, entries: Sequence[tarfile.TarInfo]) -> None:
 
     Raises:
         ValueError: If an entry is not a plain file below the folder, two cannot stand beside each
-            other, or there is no part of the programme.
+            other, they are too large, or there is no part of the programme.
     """
     names = [PurePosixPath(entry.name) for entry in entries]
     folders = {folder for name in names for folder in name.parents}
@@ -94,10 +98,12 @@ def check(archive: Path, entries: Sequence[tarfile.TarInfo]) -> None:
         raise ValueError(f"{archive}: two files have one name; nothing was unpacked")
     for entry in entries:
         path = PurePosixPath(entry.name)
-        if not entry.isfile():
+        if not entry.isfile() or entry.issparse():
             raise ValueError(f"{archive}: {entry.name!r} is not a plain file; nothing was unpacked")
         if path.is_absolute() or ".." in path.parts or "\\" in entry.name or ":" in entry.name:
             raise ValueError(f"{archive}: {entry.name!r} leads out; nothing was unpacked")
+    if sum(entry.size for entry in entries) > MOST:
+        raise ValueError(f"{archive} unpacks to more than {MOST:,} bytes; nothing was unpacked")
     if not any(name.name == RECORD for name in names):
         raise ValueError(f"{archive} has no part of the programme; nothing was unpacked")
 

@@ -17,6 +17,7 @@ import tarfile
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.gpu.parts import PARTS, RECORDED, SCENES, SHAPES, SIZES, WEIGHTS, Part
@@ -95,7 +96,7 @@ def listing(parts: Sequence[Part], files: Mapping[str, Sequence[str]]) -> dict[s
 
 
 def write(out: Path, names: Sequence[str], text: str) -> None:
-    """Write an archive or a folder.
+    """Write an archive or a folder; an archive is there whole or not at all.
 
     Args:
         out: Its path; the ending says which.
@@ -105,19 +106,28 @@ def write(out: Path, names: Sequence[str], text: str) -> None:
     Raises:
         FileExistsError: If the folder is there and holds something.
     """
-    folder = out.with_name(f"{out.name}.partial") if out.name.endswith(".tar.gz") else out
-    if folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; name another folder, or remove it")
+    if not out.name.endswith(".tar.gz"):
+        if out.is_dir() and any(out.iterdir()):
+            raise FileExistsError(f"{out} is not empty; name another folder, or remove it")
+        copy(out, names, text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent) as temporary:
+        folder, packed = Path(temporary) / "files", Path(temporary) / "packed"
+        copy(folder, names, text)
+        with tarfile.open(packed, "w:gz") as archive:
+            for name in (PACK.name, *names):
+                archive.add(folder / name, name, filter=_anonymous)
+        packed.replace(out)
+
+
+def copy(folder: Path, names: Sequence[str], text: str) -> None:
+    """Write the files of a pack and its ``PACK.json`` into a folder."""
     for name in names:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, place, follow_symlinks=False)
     (folder / PACK.name).write_text(text, encoding="utf-8")
-    if folder != out:
-        with tarfile.open(out, "w:gz") as archive:
-            for name in (PACK.name, *names):
-                archive.add(folder / name, name, filter=_anonymous)
-        shutil.rmtree(folder)
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -142,7 +152,7 @@ def main() -> int:
         made = listing(parts, files)
         chosen = sorted(name for of_kind in files.values() for name in of_kind)
         write(given.out, chosen, json.dumps(made, indent=1) + "\n")
-    except (FileNotFoundError, FileExistsError) as error:
+    except OSError as error:
         parser.error(str(error))
     for kind, of_kind in files.items():
         print(f"{kind:<10}{len(of_kind):>5} files {made['bytes'][kind] / 1e6:>7.2f} MB")

@@ -16,6 +16,7 @@ from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.gpu.results import prefills, read, result_of
 from benchmarks.gpu.runner import OUT, RECORD, gpu_of
 from benchmarks.gpu.tables import TABLES
+from benchmarks.sources import packed_parts
 from litelvlm.analysis.runs.formatting import markdown_lines
 from litelvlm.embedded.family.training import DONE
 from litelvlm.figures import style
@@ -118,7 +119,7 @@ def main() -> int:
     try:
         if folder is not None or any(OUT.glob(f"*/{RECORD}")):
             print(write_page(folder or OUT))
-        if folder is None:
+        if folder is None and packed_parts() is None:  # a pack has neither README file
             rewrite()
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))

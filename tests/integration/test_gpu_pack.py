@@ -252,6 +252,17 @@ def entry(name, **values):
     return made
 
 
+def sparse(name, size):
+    """An entry that states a size of which the archive holds nothing."""
+    made = entry(name)
+    made.pax_headers = {
+        "GNU.sparse.size": str(size),
+        "GNU.sparse.numblocks": "0",
+        "GNU.sparse.map": "0,0",
+    }
+    return made
+
+
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
@@ -263,6 +274,7 @@ def entry(name, **values):
         (entry("..\\x"), "leads out"),
         (entry("parity/part.json"), "two files have one name"),
         (entry("parity"), "two files have one name"),
+        (sparse("parity/hole.bin", 1 << 40), "is not a plain file"),
     ],
 )
 def test_an_archive_that_leads_out_is_refused_whole(bad, why, tmp_path, monkeypatch, capsys):
