@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy import stats
+from scipy import special, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
 from litelvlm.arrays import Array, NDArray
@@ -49,7 +49,8 @@ def t_estimate(values: Float[NDArray[np.float64], " n"]) -> Estimate:
     mean = float(values.mean())
     if n == 1:
         return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * stats.sem(values))
+    # The functions below scipy.stats: its checks take thirty times as long as the sums.
+    half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n, n, _method(n))
 
 
@@ -128,7 +129,7 @@ def within_groups(
         rng: Random numbers.
     """
     shape = (draws, len(values))
-    mixed = np.lexsort([rng.random(shape), np.broadcast_to(group, shape)])
+    mixed = np.argsort(rng.random(shape) + group, axis=1)
     drawn = np.empty(shape)
     drawn[:, np.argsort(group, kind="stable")] = values[mixed]
     return drawn

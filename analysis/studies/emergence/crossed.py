@@ -1,5 +1,6 @@
 """Reversal by cell over trainings and categories: the widest interval that applies to a cell."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -13,71 +14,85 @@ from litelvlm.analysis.stats.crossed_trainings import (
     crossed_trainings,
 )
 from litelvlm.analysis.studies.emergence.effects import balanced
-from litelvlm.analysis.studies.emergence.outcomes import category_rows, category_table
+from litelvlm.analysis.studies.emergence.outcomes import category_table
 from litelvlm.embedded.family.design import FRACTIONS
 
 FEWEST_REFERENTS = 3
 """Referents below which a category of one training is left out."""
 
 
+Reversal = Literal["reversal", "reversal_true"]
+"""Of a category: the index of the true text minus that of absent ones, or the index itself."""
+ByCategory = Mapping[Reversal, pd.DataFrame]
+"""Tables of trainings by categories; nan where a training has too few referents."""
+
+
+def reversal_by_category(rows: pd.DataFrame) -> ByCategory:
+    """Both reversals of every training that has categories, at its end.
+
+    Args:
+        rows: Of the study.
+    """
+    table = category_table(rows)
+    table = table.where(table["n"] >= FEWEST_REFERENTS)
+    found = {"reversal": table["true"] - table["absent"], "reversal_true": table["true"]}
+    return {name: values.unstack("category") for name, values in found.items()}
+
+
 def by_category(
-    rows: pd.DataFrame,
+    reversals: ByCategory,
     outcomes: pd.DataFrame,
     stage: str,
     cell: str,
-    column: Literal["reversal", "reversal_true"] = "reversal",
+    column: Reversal = "reversal",
 ) -> pd.DataFrame:
-    """Reversal that follows the text (true minus absent), one line for each training that learned.
+    """A reversal in one cell, one line for each training that learned.
 
-    With "reversal_true" the index of the true text instead.
+    Args:
+        reversals: Of ``reversal_by_category``.
+        outcomes: Of ``outcome_table``.
+        stage: Of the cell.
+        cell: Its name.
+        column: Which reversal.
 
     Returns:
         Seeds by categories: those categories that have enough referents in every training.
     """
+    table = reversals[column]
     own = outcomes[(outcomes["stage"] == stage) & (outcomes["cell"] == cell) & outcomes["learned"]]
-    final = rows[rows["final"] & rows["training"].isin(own["training"])]
-    lines = {int(str(seed)): _differences(part)[column] for seed, part in final.groupby("seed")}
-    return pd.DataFrame(lines).T.dropna(axis=1)
+    own = own[own["training"].isin(table.index)]
+    return table.loc[own["training"]].set_axis(own["seed"]).sort_index().dropna(axis=1)
 
 
-def _differences(part: pd.DataFrame) -> pd.DataFrame:
-    """Index of the true text and its difference from absent ones, by category of one training."""
-    table = category_table(part)
-    table = table[table["n"] >= FEWEST_REFERENTS]
-    return pd.DataFrame(
-        {"reversal": table["true"] - table["absent"], "reversal_true": table["true"]}
-    )
-
-
-def stage_by_category(rows: pd.DataFrame, table: pd.DataFrame) -> list[pd.DataFrame]:
+def stage_by_category(reversals: ByCategory, trainings: "pd.Series[str]") -> list[pd.DataFrame]:
     """Reversal that follows the text of some trainings, in groups that read the same categories.
 
     Args:
-        rows: Of the study.
-        table: Lines of ``outcome_table``.
+        reversals: Of ``reversal_by_category``.
+        trainings: Names.
 
     Returns:
         Trainings by categories, one table for each group; none if a training has fewer than two
         categories with enough referents.
     """
-    final = category_rows(rows[rows["final"] & rows["training"].isin(table["training"])])
-    groups: dict[tuple[str, ...], dict[str, pd.Series[float]]] = {}
-    for name, part in final.groupby("training"):
-        found = _differences(part)["reversal"].dropna()
-        groups.setdefault(tuple(found.index), {})[str(name)] = found
-    covered = sum(len(lines) for lines in groups.values()) == len(table)
-    if not covered or min((len(names) for names in groups), default=0) < 2:
+    table = reversals["reversal"]
+    if not trainings.isin(table.index).all():
         return []
-    return [pd.DataFrame(lines).T for lines in groups.values()]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, line in table.loc[sorted(trainings)].iterrows():
+        groups.setdefault(tuple(line.dropna().index), []).append(str(name))
+    if min((len(names) for names in groups), default=0) < 2:
+        return []
+    return [table.loc[names, list(categories)] for categories, names in groups.items()]
 
 
-def crossed_effects(rows: pd.DataFrame, table: pd.DataFrame, stage: str) -> dict[str, Estimate]:
+def crossed_effects(reversals: ByCategory, table: pd.DataFrame, stage: str) -> dict[str, Estimate]:
     """Effects of a fractional stage on the reversal, over its trainings and their categories.
 
     Each training weighs its categories alike. All trainings of complete blocks count.
 
     Args:
-        rows: Of the study.
+        reversals: Of ``reversal_by_category``.
         table: Of ``outcome_table``.
         stage: "A" or "B".
 
@@ -85,7 +100,7 @@ def crossed_effects(rows: pd.DataFrame, table: pd.DataFrame, stage: str) -> dict
         By factor; empty without a complete block, or without categories.
     """
     factors, chosen = FRACTIONS[stage], balanced(table, stage, "reversal")
-    groups = [] if chosen is None else stage_by_category(rows, chosen[0])
+    groups = [] if chosen is None else stage_by_category(reversals, chosen[0]["training"])
     if chosen is None or not groups:
         return {}
     names = [name for group in groups for name in group.index]
@@ -97,18 +112,20 @@ def crossed_effects(rows: pd.DataFrame, table: pd.DataFrame, stage: str) -> dict
     return {name: each.estimate() for name, each in zip(factors, found, strict=False)}
 
 
-def crossed_stage_mean(rows: pd.DataFrame, table: pd.DataFrame) -> CrossedTrainings | None:
+def crossed_stage_mean(
+    reversals: ByCategory, trainings: "pd.Series[str]"
+) -> CrossedTrainings | None:
     """Mean reversal of some trainings over them and their categories; None without categories.
 
     Args:
-        rows: Of the study.
-        table: Lines of ``outcome_table``.
+        reversals: Of ``reversal_by_category``.
+        trainings: Names.
     """
-    groups = stage_by_category(rows, table) if len(table) > 1 else []
+    groups = stage_by_category(reversals, trainings) if len(trainings) > 1 else []
     if not groups:
         return None
-    values = [group.to_numpy(dtype=np.float64) for group in groups]
-    return crossed_coefficients(values, np.ones((len(table), 1)))[0]
+    tables = [group.to_numpy(dtype=np.float64) for group in groups]
+    return crossed_coefficients(tables, np.ones((len(trainings), 1)))[0]
 
 
 def crossed_mean_of(table: pd.DataFrame) -> CrossedTrainings | None:
@@ -118,13 +135,13 @@ def crossed_mean_of(table: pd.DataFrame) -> CrossedTrainings | None:
     return crossed_trainings(table.to_numpy(dtype=np.float64))
 
 
-def crossed_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+def crossed_table(reversals: ByCategory, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Reversal that follows the text in each cell, over trainings and categories.
 
     A mean here weighs every category alike; that of the table "cells" weighs every referent alike.
 
     Args:
-        rows: Of the study.
+        reversals: Of ``reversal_by_category``.
         outcomes: Of ``outcome_table``.
 
     Returns:
@@ -133,11 +150,11 @@ def crossed_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
         nan where there is none. Cells with one training or category are left out.
     """
     lines: list[Row] = []
-    rows = category_rows(rows)
-    bases = {stage: by_category(rows, outcomes, stage, "base") for stage in set(outcomes["stage"])}
+    stages = set(outcomes["stage"])
+    bases = {stage: by_category(reversals, outcomes, stage, "base") for stage in stages}
     pairs = outcomes[["stage", "cell"]].drop_duplicates().sort_values(["stage", "cell"])
     for stage, cell in pairs.itertuples(index=False):
-        table = by_category(rows, outcomes, stage, cell)
+        table = by_category(reversals, outcomes, stage, cell)
         found = crossed_mean_of(table)
         if found is None:
             continue

@@ -1,5 +1,7 @@
 """What LiteLVLM gains over random tokens in each training, beside its reversal index."""
 
+from statistics import fmean
+
 import numpy as np
 import pandas as pd
 
@@ -45,13 +47,16 @@ def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _line(name: str, part: pd.DataFrame) -> dict[str, object]:
-    values = part.set_index(["measure", "text", "budget"])["value"].sort_index()
-    budgets = sorted(values["iou", "random"].index, reverse=True)
-    ious = {rule: values["iou", rule].loc[budgets].to_numpy(dtype=np.float64) for rule in RULES}
+    values: dict[tuple[str, str], dict[float, float]] = {}
+    columns = (part[column].tolist() for column in ("measure", "text", "budget", "value"))
+    for measure, text, budget, value in zip(*columns, strict=True):
+        values.setdefault((measure, text), {})[budget] = value
+    budgets = sorted(values["iou", "random"], reverse=True)
+    ious = {rule: np.array([values["iou", rule][b] for b in budgets]) for rule in RULES}
     line: dict[str, object] = {
         "training": name,
-        "without": float(values["iou", "none"].iloc[0]),
-        "unpruned": float(values["iou", "all"].iloc[0]),
+        "without": next(iter(values["iou", "none"].values())),
+        "unpruned": next(iter(values["iou", "all"].values())),
     }
     for rule, every in ious.items():
         line |= {f"{rule}_{b:g}": float(v) for b, v in zip(budgets, every, strict=True)}
@@ -60,6 +65,6 @@ def _line(name: str, part: pd.DataFrame) -> dict[str, object]:
     return line | {
         "gain": float(gain.mean()),
         "gain_highest": float((ious["highest"] - ious["random"]).mean()),
-        "kept": float(values["kept", "lowest"].mean()),
-        "kept_random": float(values["kept", "random"].mean()),
+        "kept": fmean(values["kept", "lowest"].values()),
+        "kept_random": fmean(values["kept", "random"].values()),
     }

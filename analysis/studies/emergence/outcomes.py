@@ -137,12 +137,13 @@ def category_rows(rows: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def category_table(part: pd.DataFrame) -> pd.DataFrame:
-    """Reversal index of both texts by category, with spread and count of the true one."""
-    chosen = category_rows(part)
-    true, absent = (
-        chosen[chosen["text"] == text].set_index("category") for text in ("true", "absent")
-    )
+def category_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Reversal index of both texts by training and category, at the end of each training.
+
+    With spread "sd" and number "n" of the true text's referents.
+    """
+    chosen = category_rows(rows[rows["final"]]).set_index(["training", "category"])
+    true, absent = (chosen[chosen["text"] == text] for text in ("true", "absent"))
     return pd.DataFrame(
         {"true": true["value"], "absent": absent["value"], "sd": true["sd"], "n": true["n"]}
     )

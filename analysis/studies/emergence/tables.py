@@ -6,7 +6,11 @@ from jaxtyping import Float
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
-from litelvlm.analysis.studies.emergence.crossed import FEWEST_REFERENTS, crossed_table
+from litelvlm.analysis.studies.emergence.crossed import (
+    FEWEST_REFERENTS,
+    crossed_table,
+    reversal_by_category,
+)
 from litelvlm.analysis.studies.emergence.effects import effects_table
 from litelvlm.analysis.studies.emergence.gains import READER_GATE, gains_table
 from litelvlm.analysis.studies.emergence.interactions import interactions_table
@@ -14,7 +18,6 @@ from litelvlm.analysis.studies.emergence.links import links_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
     TAGS,
-    category_rows,
     category_table,
     outcome_table,
     trajectory_table,
@@ -62,7 +65,7 @@ def make_tables(
         "layers": layers_table(rows, outcomes),
         "sink_layers": sink_layers_table(rows),
         "components": components_table(rows, outcomes),
-        "crossed": crossed_table(rows, outcomes),
+        "crossed": crossed_table(reversal_by_category(rows), outcomes),
         "gains": gains,
         "links": links_table(outcomes, gains),
     }
@@ -147,11 +150,13 @@ def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
     Categories with fewer than three referents in a training are left out.
     """
     lines = []
-    learned = set(outcomes.loc[outcomes["learned"], "training"])
-    final = category_rows(rows[rows["final"] & rows["training"].isin(learned)])
-    for (stage, cell), part in final.groupby(["stage", "cell"]):
-        tables = [category_table(each) for _, each in part.groupby("training")]
-        usable = [table[table["n"] >= FEWEST_REFERENTS] for table in tables if len(table)]
+    table = category_table(rows)
+    usable_rows = table[table["n"] >= FEWEST_REFERENTS]
+    by_training = {
+        name: part.droplevel("training") for name, part in usable_rows.groupby("training")
+    }
+    for (stage, cell), part in outcomes[outcomes["learned"]].groupby(["stage", "cell"]):
+        usable = [by_training[name] for name in part["training"] if name in by_training]
         if len(usable) < 2:
             continue
         shared = sorted(set.intersection(*(set(table.index) for table in usable)))

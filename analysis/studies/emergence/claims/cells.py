@@ -12,13 +12,17 @@ from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
 from litelvlm.analysis.studies.emergence.claims.trainings import MIN_TRAININGS, training_claim
-from litelvlm.analysis.studies.emergence.crossed import by_category, crossed_mean_of
-from litelvlm.analysis.studies.emergence.outcomes import category_rows
+from litelvlm.analysis.studies.emergence.crossed import (
+    ByCategory,
+    Reversal,
+    by_category,
+    crossed_mean_of,
+)
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.embedded.family.design import ALONE, LOOKED_TWICE
 from litelvlm.embedded.family.factors import Factors
 
-Changed = Literal["reversal", "reversal_true", "sink"]
+Changed = Reversal | Literal["sink"]
 CHANGED: Mapping[Changed, str] = {
     "reversal": "the reversal that follows the text",
     "reversal_true": "the reversal index of the true text",
@@ -38,7 +42,7 @@ class _Change(NamedTuple):
     not_learned: int
 
 
-def cell_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
+def cell_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> list[Claim]:
     """One exploratory two-sided claim for each condition and outcome: "STAGE.OUTCOME.CELL".
 
     A change is a training minus the base with the same seed. Its p-value is that of a t test,
@@ -48,16 +52,15 @@ def cell_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
     clear its interval.
 
     Args:
-        rows: Of the study.
+        reversals: Of ``reversal_by_category``.
         table: Of ``outcome_table``.
         config: Gives margins.
     """
-    of_categories = category_rows(rows[rows["final"]])
     changes = [
         change
         for stage in ALONE
         for outcome in CHANGED
-        for change in _changes(of_categories, table[table["stage"] == stage], outcome)
+        for change in _changes(reversals, table[table["stage"] == stage], outcome)
     ]
     known = [change for change in changes if np.isfinite(change.p_value)]
     q_values = benjamini_hochberg(np.array([change.p_value for change in known]))
@@ -79,7 +82,7 @@ def cell_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
     ]
 
 
-def _changes(of_categories: pd.DataFrame, part: pd.DataFrame, outcome: Changed) -> list[_Change]:
+def _changes(reversals: ByCategory, part: pd.DataFrame, outcome: Changed) -> list[_Change]:
     """Changes of one outcome in every cell of a stage that has two trainings to pair."""
     base = part[part["cell"] == "base"].set_index("seed")
     found = []
@@ -99,7 +102,7 @@ def _changes(of_categories: pd.DataFrame, part: pd.DataFrame, outcome: Changed) 
                     str(cell),
                     _in_words(own, other),
                     t_estimate(change),
-                    _crossed(of_categories, part, str(cell), outcome),
+                    _crossed(reversals, part, str(cell), outcome),
                     t_p_value(change),
                     int((~counts).sum()),
                 )
@@ -118,13 +121,13 @@ def _in_words(own: pd.DataFrame, other: pd.DataFrame) -> str:
 
 
 def _crossed(
-    of_categories: pd.DataFrame, part: pd.DataFrame, cell: str, outcome: Changed
+    reversals: ByCategory, part: pd.DataFrame, cell: str, outcome: Changed
 ) -> Estimate | None:
     """The change over trainings and categories; None for the sink, which has no categories."""
     if outcome == "sink":
         return None
     stage = str(part["stage"].iloc[0])
-    own, base = (by_category(of_categories, part, stage, name, outcome) for name in (cell, "base"))
+    own, base = (by_category(reversals, part, stage, name, outcome) for name in (cell, "base"))
     change = crossed_mean_of((own - base).dropna(how="all").dropna(axis=1))
     return None if change is None else change.estimate()
 

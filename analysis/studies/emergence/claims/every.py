@@ -20,10 +20,12 @@ from litelvlm.analysis.studies.emergence.claims.trainings import (
     training_claim,
 )
 from litelvlm.analysis.studies.emergence.crossed import (
+    ByCategory,
     by_category,
     crossed_effects,
     crossed_mean_of,
     crossed_stage_mean,
+    reversal_by_category,
 )
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
@@ -61,16 +63,17 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     if rows.empty:
         return []
     table = outcome_table(rows, config.gate)
+    reversals = reversal_by_category(rows)
     return [
-        *effect_claims(rows, table, config),
-        *base_claims(rows, table, config),
-        *cell_claims(rows, table, config),
-        *sink_claims(rows, table, config),
+        *effect_claims(reversals, table, config),
+        *base_claims(reversals, table, config),
+        *cell_claims(reversals, table, config),
+        *sink_claims(reversals, table, config),
         *gain_claims(rows, table, config),
     ]
 
 
-def effect_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
+def effect_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> list[Claim]:
     """One two-sided claim for each settled effect whose blocks are whole; p-values are Holm's.
 
     Effects on the reversal also have an interval over trainings and categories; the wider decides.
@@ -78,7 +81,7 @@ def effect_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> li
     effects = effects_table(table)
     if effects.empty:
         return []
-    found, crossed = [], crossed_effects(rows, table, "B")
+    found, crossed = [], crossed_effects(reversals, table, "B")
     for line in effects[effects["confirmatory"]].to_dict("records"):
         estimate = Estimate(
             line["effect"], line["low"], line["high"], line["n"], line["n"], "t over trainings"
@@ -100,7 +103,7 @@ def effect_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> li
     return found
 
 
-def base_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
+def base_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> list[Claim]:
     """Whether trainings that learned have a reversal that follows the text, and a sink.
 
     Of the fractional stages only whole blocks count, since half a block favours some conditions,
@@ -125,9 +128,9 @@ def base_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
             )
             null, margin, twice = "any text would do", config.margin, stage not in FRACTIONS
             if pooling:
-                both = crossed_stage_mean(rows, learned)
+                both = crossed_stage_mean(reversals, learned["training"])
             else:
-                both = crossed_mean_of(by_category(rows, table, stage, "base"))
+                both = crossed_mean_of(by_category(reversals, table, stage, "base"))
             values = learned["reversal"].to_numpy(dtype=np.float64)
             if both is not None:
                 found.append(crossed_claim(*named, both, null, margin, excluded, twice))

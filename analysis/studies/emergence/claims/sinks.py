@@ -9,7 +9,11 @@ from litelvlm.analysis.studies.emergence.claims.trainings import (
     mean_claim,
     training_claim,
 )
-from litelvlm.analysis.studies.emergence.crossed import by_category, crossed_mean_of
+from litelvlm.analysis.studies.emergence.crossed import (
+    ByCategory,
+    by_category,
+    crossed_mean_of,
+)
 from litelvlm.analysis.studies.emergence.links import Level, link, natural_trainings
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.embedded.family.design import LOOKED_TWICE, cell_name
@@ -20,7 +24,7 @@ MADE_CELL = cell_name({"sos_loss": 1.0})
 """Towers that were trained to have a sink."""
 
 
-def sink_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
+def sink_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> list[Claim]:
     """Whether sink and reversal go together, and whether one makes the other.
 
     Ids: "together" (correlation among trainings of one condition), "together.cells" (among means of
@@ -57,7 +61,7 @@ def sink_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
             null = "its size stays as it is"
             left = excluded | {NOT_AT_EOS: len(natural) - len(both)}
             found.append(mean_claim(id, statement, change, null, config.margin, left))
-    return [*found, *made_claims(rows, table, config)]
+    return [*found, *made_claims(reversals, table, config)]
 
 
 def _linked(natural: pd.DataFrame, excluded: dict[str, int]) -> list[Claim]:
@@ -92,7 +96,7 @@ def _linked(natural: pd.DataFrame, excluded: dict[str, int]) -> list[Claim]:
     return found
 
 
-def made_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list[Claim]:
+def made_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> list[Claim]:
     """What a sink does that was made in training: towers with it minus the base, by seed.
 
     Both must have learned. The sink must be there too: a mean log lift above ``sink_margin``. The
@@ -107,7 +111,7 @@ def made_claims(rows: pd.DataFrame, table: pd.DataFrame, config: Config) -> list
         there = made.loc[shared, "sink"] > config.sink_margin
         pairs = [seed for seed in shared if learned[seed] and there[seed]]
         own, other = (
-            by_category(rows, table, str(stage), cell).reindex(pairs)
+            by_category(reversals, table, str(stage), cell).reindex(pairs)
             for cell in (MADE_CELL, "base")
         )
         mean = crossed_mean_of((own - other).dropna(axis=1))
