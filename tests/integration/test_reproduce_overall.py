@@ -12,6 +12,7 @@ from litelvlm.analysis.studies import published
 from litelvlm.data.refer_writer import write_refer
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
+from tests.figure_files import coarse
 
 SPLITS = ("train", "val", "testA", "testB")
 COMMAND = [
@@ -36,6 +37,7 @@ def data(tmp_path_factory):
 @pytest.mark.timeout(600)
 def test_avg_and_rel_are_those_of_the_rows(data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    coarse(monkeypatch, 20, "png", "svg")
     assert main([*COMMAND, "--data", str(data), "--out", "out"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [*found["runs"]] == ["/".join(place) for place in published.SPLITS]

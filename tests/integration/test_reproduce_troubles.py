@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from loopback_hub import (
     CHECKPOINT,
+    COARSE_FIGURES,
+    FRESH_CLIENT,
     OLD_DATA,
     SHARD,
     TABLE,
@@ -23,10 +25,8 @@ PARQUET = Path(TABLE).name
 # The client reads its settings when it is imported; it takes pieces of 10 MB, more than a file of
 # the miniature holds. FREE stands for the free bytes of every disk; with NO_ENCODER no image can be
 # encoded.
-CODE = f"""
-import os, shutil, sys
-for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
-    del sys.modules[name]
+CODE = f"""{FRESH_CLIENT}{COARSE_FIGURES}
+import os, shutil
 import huggingface_hub.constants as constants
 constants.DOWNLOAD_CHUNK_SIZE = {PIECE}
 if "FREE" in os.environ:

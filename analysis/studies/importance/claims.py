@@ -97,8 +97,8 @@ def part_rows(
     """Rows of one measure of one score with the signal of one of ``PARTS``; None takes all."""
     wanted = {"control": "none", "score": score, "metric": metric}
     wanted |= {"partial_set": partial_set, "sinks": "kept"}
-    for column, value in wanted.items():
-        rows = rows if value is None else rows[rows[column] == value]
+    matches = [rows[column] == value for column, value in wanted.items() if value is not None]
+    rows = rows[np.logical_and.reduce(matches)]
     signals = zip(*(rows[name] for name in SIGNAL_FIELDS), strict=True)
     return rows[np.array([signal in PARTS[id] for signal in signals], dtype=bool)]
 
@@ -110,10 +110,16 @@ def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None)
 
     Columns: value, image_id and, where rows state them, category_id and category; by sent_id.
     """
-    chosen = part_rows(rows, id, metric, score or lead_of(rows["score"].unique()))
+    return _of_expressions(
+        part_rows(rows, id, metric, score or lead_of(rows["score"].unique()))
+    )
+
+
+def _of_expressions(chosen: pd.DataFrame) -> pd.DataFrame:
+    """Mean of the rows of each expression, as ``overlaps`` gives it."""
     kept = [name for name in ("image_id", "category_id", "category") if name in chosen]
-    of_expressions = chosen.groupby("sent_id")
-    return of_expressions[kept].first().assign(value=of_expressions["corrected"].mean())
+    first = chosen.drop_duplicates("sent_id").set_index("sent_id")[kept]
+    return first.assign(value=chosen.groupby("sent_id")["corrected"].mean()).sort_index()
 
 
 def words_of(rows: pd.DataFrame) -> dict[str, str]:
@@ -126,12 +132,10 @@ def _overlap(
     rows: pd.DataFrame, id: str, metric: str, score: str, excluded: dict[str, int]
 ) -> Claim | None:
     """A claim that the first k tokens overlap beyond chance; None if that was not measured."""
-    found = overlaps(rows, id, metric, score)
-    if found.empty:
+    chosen = part_rows(rows, id, metric, score)
+    if chosen.empty:
         return None
-    depths = ", ".join(
-        str(k) for k in sorted(part_rows(rows, id, metric, score)["k"].unique(), reverse=True)
-    )
+    depths = ", ".join(str(k) for k in sorted(chosen["k"].unique(), reverse=True))
     kept = "The tokens of the true mask" if score == MASK_SCORE else "The tokens that it keeps"
     measure = "rank-biased overlap" if metric == RBO else "intersection over union"
     suffix = ".mask" if score == MASK_SCORE else {RBO: ".rbo"}.get(metric, "")
@@ -140,7 +144,9 @@ def _overlap(
         f"{kept} overlap with the first by {words_of(rows)[id]} more than random tokens do "
         f"({measure} at {depths} tokens, mean{role})."
     )
-    return _claim(id + suffix, statement, found, "overlap of random tokens", excluded)
+    return _claim(
+        id + suffix, statement, _of_expressions(chosen), "overlap of random tokens", excluded
+    )
 
 
 def _beyond_place(rows: pd.DataFrame, id: str, excluded: dict[str, int]) -> Claim | None:

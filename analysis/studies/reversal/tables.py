@@ -71,10 +71,9 @@ def select(
         "text_mode": text_mode,
         "control": control,
     }
-    chosen = rows[rows["visible_frac"] >= min_visible]
-    for column, value in {**wanted, "labels": "primary"}.items():
-        chosen = chosen[chosen[column] == value]
-    by_expression: pd.DataFrame = chosen.set_index("sent_id")
+    matches = [rows[name] == value for name, value in {**wanted, "labels": "primary"}.items()]
+    visible = rows["visible_frac"] >= min_visible
+    by_expression = rows[np.logical_and.reduce([visible, *matches])].set_index("sent_id")
     if not by_expression.index.is_unique:
         raise ValueError(
             "the rows hold an expression twice; give the rows of one run and one CLIP model"
