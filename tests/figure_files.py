@@ -1,5 +1,7 @@
 """Figures as tests draw and write them; the homes of these functions stand here alone."""
 
+from unittest import mock
+
 from litelvlm.figures import files, style
 from litelvlm.figures.files import KINDS, draw_figure, write_figures
 from litelvlm.figures.style import PAGE, new_figure
@@ -10,6 +12,7 @@ __all__ = [
     "coarse",
     "draw_figure",
     "new_figure",
+    "quick",
     "style",
     "write_figures",
 ]
@@ -19,3 +22,8 @@ def coarse(monkeypatch, dpi, *kinds):
     """Write figures in these formats alone, with few pixels."""
     monkeypatch.setattr(files, "KINDS", kinds)
     monkeypatch.setitem(style._SETTINGS, "savefig.dpi", dpi)
+
+
+def quick():
+    """Within it figures have fewer pixels, and a PDF holds fonts that are quickly written."""
+    return mock.patch.dict(style._SETTINGS, {"savefig.dpi": 60, "pdf.fonttype": 3})

@@ -12,7 +12,7 @@ from planted_importance import planted_faithfulness, planted_importance
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
-from tests.figure_files import coarse
+from tests.figure_files import coarse, quick
 
 ABLATIONS = ablations.Config(
     requests=("worst_first", "falsify", "protocol"),
@@ -58,12 +58,14 @@ def saved_runs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def report(saved_runs, tmp_path_factory):
-    """``index.html`` of a report of ``saved_runs`` with all their figures; read-only."""
+    """``index.html`` of a report of ``saved_runs``, with figures as by ``quick``; read-only."""
     runs = list(saved_runs.values())
-    return (
-        made_once(tmp_path_factory, "report", lambda folder: write_report(runs, folder))
-        / "index.html"
-    )
+
+    def make(folder):
+        with quick():
+            write_report(runs, folder)
+
+    return made_once(tmp_path_factory, "report", make) / "index.html"
 
 
 def save_runs(out):

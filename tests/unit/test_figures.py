@@ -20,6 +20,7 @@ from litelvlm.analysis.studies import sweep as sweep_study
 from litelvlm.figures import FIGURES, axes, reversal, sink, style, sweep
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved, sample_note
+from tests.figure_files import quick
 from tests.study_inputs import every_method
 
 
@@ -324,7 +325,7 @@ def test_a_figure_drawn_again_is_the_same_file(saved_runs, report):
     assert {"accuracy_ciou", "retention", "sink_grid", "reversal_recall"} <= set(drawn)
     assert set(first) == {f"{name}.{kind}" for name in drawn for kind in ("png", "svg", "pdf")}
     for name in drawn:
-        with style.styled():
+        with quick(), style.styled():
             figure, note = FIGURES[name].draw(runs[FIGURES[name].study])
             style.note(figure, note)
             # All kinds of file come from one drawing: for one figure, all of them are compared.

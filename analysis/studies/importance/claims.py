@@ -110,9 +110,7 @@ def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None)
 
     Columns: value, image_id and, where rows state them, category_id and category; by sent_id.
     """
-    return _of_expressions(
-        part_rows(rows, id, metric, score or lead_of(rows["score"].unique()))
-    )
+    return _of_expressions(part_rows(rows, id, metric, score or lead_of(rows["score"].unique())))
 
 
 def _of_expressions(chosen: pd.DataFrame) -> pd.DataFrame:
