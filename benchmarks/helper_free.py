@@ -33,7 +33,7 @@ from litelvlm.models.glamm.model import Glamm
 
 SEED, CLIP_STEPS = 0, 700
 METHODS = ("litelvlm", "litelvlm(direction=highest)", "random", "value_norm", "mask_oracle")
-BUDGETS = (48, 16)
+BUDGETS = (120, 96, 48, 16)
 CPU = torch.device("cpu")
 
 
