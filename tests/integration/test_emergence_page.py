@@ -1,5 +1,6 @@
 """The page on the family says what its stored rows say."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from litelvlm.analysis.studies.emergence.store import bundled_files
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.embedded.family.design import CONFIRMATORY
 
-PAGE = Path(__file__).parents[2] / "docs" / "emergence.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "emergence.md"
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +261,25 @@ def test_counts_on_the_page_are_those_of_the_rows(rows, tables, page):
         & (rows["head"] == -1)
     ]["value"]
     assert f"the first layer has a lift of {queries.min():.2f} to {queries.max():.2f}" in page
+
+
+def test_the_model_without_a_helper_is_that_of_the_stored_result():
+    result = json.loads((ROOT / "benchmarks" / "results" / "helper_free.json").read_text())
+    scores = {
+        arm: {(line["method"], line["budget"]): line for line in found["scores"]}
+        for arm, found in result["arms"].items()
+    }
+    methods = {"all": "none", "mask oracle": "mask_oracle", "LiteLVLM": "litelvlm"}
+    for name, *shown in table_under("**Can GLaMM read a CLIP without a helper?**"):
+        method, budget = re.fullmatch(r"([\w ]+?),? (\d+)", name).groups()
+        for arm, text in zip(("with helper", "without helper"), shown, strict=True):
+            line = scores[arm][methods.get(method, method), int(budget)]
+            expected = f"{line['value']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
+            assert text.replace("**", "") == expected, (name, arm)
+    (line,) = (line for line in table_under("## Recipes tried") if "shorter schedule" in line[0])
+    found = result["arms"]["without helper"]["reversal"]
+    names = ("found", "question: true", "question: absent")
+    names += ("question: true - absent", "rest: true - absent")
+    for name, text in zip(names, line[2:], strict=True):
+        value, low, high = (f"{number:.2f}".replace("0.", ".") for number in found[name])
+        assert text == f"{value} [{low}, {high}]", name
