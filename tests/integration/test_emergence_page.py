@@ -230,8 +230,8 @@ def test_crossed_changes_on_the_page_are_those_of_the_table(tables, page):
 def test_values_of_sos_on_the_page_are_those_of_the_rows(tables, page):
     outcomes = tables["outcomes"]
     natural = outcomes[(outcomes["sos_loss"] == 0) & ~outcomes["repeated"]]
-    a, b, c = natural.groupby("stage")["value_ratio"].mean()
-    assert f"its norm is {a:.2f} (stage A), {b:.2f} (B) and {c:.2f} (C) times" in page
+    a, b, c, d = natural.groupby("stage")["value_ratio"].mean()
+    assert f"its norm is {a:.2f} (stage A), {b:.2f} (B), {c:.2f} (C) and {d:.2f} (D) times" in page
     heads = natural[natural["largest_head"] > 2]
     small = (heads["largest_head_value"] < 0.5).sum()
     assert f"Of the {len(heads)} trainings whose strongest head has a lift above 2, {small}" in page
@@ -261,6 +261,34 @@ def test_counts_on_the_page_are_those_of_the_rows(rows, tables, page):
         & (rows["head"] == -1)
     ]["value"]
     assert f"the first layer has a lift of {queries.min():.2f} to {queries.max():.2f}" in page
+
+
+def test_trainings_on_pictures_are_those_of_the_rows(tables, claims, page):
+    outcomes = tables["outcomes"].query("stage == 'D'")
+    helper = "helper-0.3_helper_from-0.25"
+    assert outcomes.groupby("cell")["seed"].nunique().to_dict() == {"base": 5, helper: 5}
+    assert not outcomes["learned"].any()
+    assert not any(id.startswith(("D.reversal", "base.reversal.D")) for id in claims)
+    assert (outcomes["reversal"] > 0).all()
+    assert f"they find {outcomes['found'].min():.2f} to {outcomes['found'].max():.2f}" in page
+    cells = tables["cells"].set_index(["stage", "cell", "outcome"]).loc["D"]
+    shown = (
+        *("found", "reversal", "reversal_true", "reversal_rest", "reversal_mean"),
+        *("share_reversed", "sink"),
+    )
+    for outcome, (_, base, own, change) in zip(
+        shown, table_under("## What pictures change"), strict=True
+    ):
+        for cell, text in (("base", base), (helper, own)):
+            assert text == interval(*cells.loc[(cell, outcome), ["mean", "low", "high"]]), outcome
+        assert change == signed(cells.loc[(helper, outcome)], *CHANGE), outcome
+    for cell, words in (("base", "at the base"), (helper, "with the helper")):
+        found = outcomes.loc[outcomes["cell"] == cell, "reversal"]
+        assert f"{found.min():.2f} to {found.max():.2f} {words}" in page
+    base = outcomes[outcomes["cell"] == "base"].mean(numeric_only=True)
+    whole, hidden, more = (base[f"reversal{end}"] for end in ("", "_no_sos", "_more_sos"))
+    assert f"(base {whole:.2f}, hidden {hidden:.2f})" in page
+    assert f"takes most of it away ({more:.2f})" in page
 
 
 def test_the_model_without_a_helper_is_that_of_the_stored_result():
