@@ -19,8 +19,6 @@ from litelvlm.embedded.family.design import FRACTIONS
 
 FEWEST_REFERENTS = 3
 """Referents below which a category of one training is left out."""
-
-
 Reversal = Literal["reversal", "reversal_true"]
 """Of a category: the index of the true text minus that of absent ones, or the index itself."""
 ByCategory = Mapping[Reversal, pd.DataFrame]
@@ -35,8 +33,11 @@ def reversal_by_category(rows: pd.DataFrame) -> ByCategory:
     """
     table = category_table(rows)
     table = table.where(table["n"] >= FEWEST_REFERENTS)
-    found = {"reversal": table["true"] - table["absent"], "reversal_true": table["true"]}
-    return {name: values.unstack("category") for name, values in found.items()}
+    difference = table["true"] - table["absent"]
+    return {
+        "reversal": difference.unstack("category"),
+        "reversal_true": table["true"].unstack("category"),
+    }
 
 
 def by_category(
