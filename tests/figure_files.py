@@ -25,5 +25,5 @@ def coarse(monkeypatch, dpi, *kinds):
 
 
 def quick():
-    """Within it figures have fewer pixels, and a PDF holds fonts that are quickly written."""
-    return mock.patch.dict(style._SETTINGS, {"savefig.dpi": 60, "pdf.fonttype": 3})
+    """Within it figures have fewer pixels; all else is as users get it."""
+    return mock.patch.dict(style._SETTINGS, {"savefig.dpi": 60})

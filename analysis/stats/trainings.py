@@ -49,7 +49,7 @@ def t_estimate(values: Float[NDArray[np.float64], " n"]) -> Estimate:
     mean = float(values.mean())
     if n == 1:
         return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
-    # The functions below scipy.stats: its checks take thirty times as long as the sums.
+    # Not by scipy.stats, whose checks take much longer than these sums.
     half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n, n, _method(n))
 
