@@ -32,8 +32,8 @@ from litelvlm.data.safe.columns import texts, whole_numbers
 
 logger = logging.getLogger(__name__)
 
-WORTH_KEEPING = 5_000_000
-"""Bytes of both files together; smaller ones are read faster than they are found."""
+WORTH_KEEPING = 200_000
+"""Bytes of both files together; smaller ones are read about as fast as what was kept of them."""
 _PARTS, NOTES = ("refs", "images", "annotations"), "notes.json"
 
 
