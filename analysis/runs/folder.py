@@ -49,17 +49,25 @@ class Run:
         )
         self.record = resumed_record(folder, record)
         self._noted = False
+        self._checked: dict[int, tuple[tuple[int, int], PartMeta]] = {}
 
     def part_path(self, index: int) -> Path:
         """File of a part, counted from 0."""
         return self.folder / "rows" / f"part-{index:04d}-of-{self.n_parts:04d}.parquet"
 
     def read_part(self, index: int) -> PartMeta | None:
-        """What became of a part's samples; None, with a message, if the part does not count."""
+        """What became of a part's samples; None, with a message, if the part does not count.
+
+        A file that has not changed since it was checked is not read again.
+        """
         path = self.part_path(index)
         if not path.exists():
             return None
         try:
+            status = path.stat()
+            stamp = status.st_size, status.st_mtime_ns
+            if index in self._checked and self._checked[index][0] == stamp:
+                return self._checked[index][1]
             meta = read_part(path).meta
             if (meta.key, meta.part, meta.of) != (self.key.digest, index, self.n_parts):
                 raise ValueError("it belongs to another run")
@@ -72,6 +80,7 @@ class Run:
                 aside.name,
             )
             return None
+        self._checked[index] = stamp, meta
         return meta
 
     def write_part(
