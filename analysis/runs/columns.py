@@ -45,9 +45,9 @@ def check_rows(rows: Iterable[Mapping[str, object]], columns: Sequence[Column]) 
     known: dict[str, Column] = {}
     fitting = set[tuple[str, type]]()  # whether a value fits is a matter of its type alone
     for row in rows:
+        if fitting.issuperset(zip(row, map(type, row.values()), strict=True)):
+            continue
         for name, value in row.items():
-            if (name, type(value)) in fitting:
-                continue
             if name not in known:
                 known[name] = _described(name, columns)
             if not known[name].fits(value):

@@ -1,6 +1,7 @@
 """Refusals of field values that a method's annotations do not allow."""
 
 from collections.abc import Mapping
+from functools import cache
 from numbers import Integral, Real
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,9 @@ _WORDS = {int: "a whole number", float: "a number", type(None): "None"}
 _ACCEPTED = {int: Integral, float: Real}
 
 
+_hints_of = cache(get_type_hints)
+
+
 def check_field_values(cls: type, options: Mapping[str, object]) -> None:
     """Refuse a field value that the annotation of its class does not allow.
 
@@ -20,7 +24,7 @@ def check_field_values(cls: type, options: Mapping[str, object]) -> None:
     Raises:
         ValueError: Naming the field, the value and what is allowed.
     """
-    hints = get_type_hints(cls)
+    hints = _hints_of(cls)
     for name, value in options.items():
         if get_origin(hints[name]) is Literal:
             check_allowed(value, get_args(hints[name]), name)

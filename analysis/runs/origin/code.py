@@ -8,13 +8,15 @@ use. Comments, docstrings and layout do not count.
 
 import ast
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 TABLES = frozenset({"litelvlm.pruning.registry"})
 """Modules that only list things of one kind by name."""
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement holds others."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class SourceFile(NamedTuple):
         """Parse a file."""
         tree = without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
         imports: list[tuple[str, str]] = []
-        for node in ast.walk(tree):
+        for node in statements(tree):
             if isinstance(node, ast.Import):
                 imports += [(alias.name, "") for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -134,9 +136,19 @@ class SourceFile(NamedTuple):
         return cls(changed, digest, tuple(imports), passed_on)
 
 
+def statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The tree and every statement in it; few of the nodes that ``ast.walk`` gives."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in _BLOCKS:
+            waiting += getattr(node, block, ())
+
+
 def without_docstrings(tree: ast.Module) -> ast.Module:
     """The tree without docstrings, so that editing those starts no new run."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
     return tree

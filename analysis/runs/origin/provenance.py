@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -78,13 +79,15 @@ def command() -> str:
 
 def versions(packages: Sequence[str] = ("litelvlm", *PACKAGES)) -> dict[str, str]:
     """Installed versions of packages; by default, of this project and its dependencies."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {package: _version(package) for package in packages}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def git_state() -> tuple[str | None, bool | None]:
