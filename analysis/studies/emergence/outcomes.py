@@ -1,6 +1,7 @@
 """One line per training: the outcomes that claims and tables are about."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,9 @@ OUTCOMES = {
 }
 """Outcomes by name, with what each is."""
 LIFT = ("lift", "queries")
+PLACE = ("measure", "text", "layer", "head", "category")
+Key = tuple[str, str, int, int, str]
+"""What a value of a training is of: an entry for each name in ``PLACE``."""
 TAGS = ("training", "stage", "cell", "seed")
 
 
@@ -64,32 +68,32 @@ def _lines(rows: pd.DataFrame, gate: float, keys: list[str]) -> pd.DataFrame:
     measured = ["measure", "text", "layer", "head", "category", "value", "sd", "n", "final"]
     measured += ["budget"]
     factors = [name for name in rows.columns if name not in (*measured, *TAGS, "step")]
-    lines = []
-    for _, part in rows.groupby(keys, sort=True):
-        first = part.iloc[0]
-        line = {name: first[name] for name in (*TAGS, "step", *factors)}
-        lines.append(line | _outcomes(part))
-    table = pd.DataFrame(lines)
+    ordered = rows.sort_values(keys, kind="stable")
+    first = ~ordered.duplicated(keys)
+    places = list(zip(*(ordered[name].tolist() for name in PLACE), strict=True))
+    values, starts = ordered["value"].tolist(), np.flatnonzero(first).tolist()
+    lines = [
+        _outcomes(dict(zip(places[start:end], values[start:end], strict=True)))
+        for start, end in pairwise([*starts, len(values)])
+    ]
+    tags = ordered.loc[first, [*TAGS, "step", *factors]].reset_index(drop=True)
+    table = tags.assign(**pd.DataFrame(lines))
     # The base of stage C is a cell of stage B.
     repeated = table.duplicated([*factors, "seed", "step"])
     return table.assign(learned=table["found"] >= gate, repeated=repeated)
 
 
-Key = tuple[str, str, int, int, str]
-
-
-def _outcomes(part: pd.DataFrame) -> dict[str, float]:
-    columns = (part[name].tolist() for name in ("measure", "text", "layer", "head", "category"))
-    values: dict[Key, float] = dict(
-        zip(zip(*columns, strict=True), part["value"].tolist(), strict=True)
-    )
-
+def _outcomes(values: Mapping[Key, float]) -> dict[str, float]:
     def index(text: str, group: str = "") -> float:
         return values.get(("reversal", text, USED, -1, group), np.nan)
 
+    by_layer: dict[tuple[str, str], list[float]] = {}
+    for (measure, text, _, head, _), value in values.items():
+        if head == -1:
+            by_layer.setdefault((measure, text), []).append(value)
+
     def layers(measure: str, text: str) -> list[float]:
-        key = (measure, text, -1)
-        return [v for (m, t, _, head, _), v in values.items() if (m, t, head) == key]
+        return by_layer.get((measure, text), [])
 
     def mean(measure: str, text: str) -> float:
         found = layers(measure, text)
