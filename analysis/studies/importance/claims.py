@@ -98,9 +98,9 @@ def part_rows(
     wanted = {"control": "none", "score": score, "metric": metric}
     wanted |= {"partial_set": partial_set, "sinks": "kept"}
     matches = [rows[column] == value for column, value in wanted.items() if value is not None]
-    rows = rows[np.logical_and.reduce(matches)]
-    signals = zip(*(rows[name] for name in SIGNAL_FIELDS), strict=True)
-    return rows[np.array([signal in PARTS[id] for signal in signals], dtype=bool)]
+    places = np.flatnonzero(np.logical_and.reduce(matches))
+    signals = zip(*(rows[name].array[places] for name in SIGNAL_FIELDS), strict=True)
+    return rows.iloc[places[[signal in PARTS[id] for signal in signals]]]
 
 
 def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None) -> pd.DataFrame:

@@ -27,6 +27,13 @@ SCOPE = "targets at least half visible"
 MARGIN = Config().margin
 
 
+_READ = [
+    *("probe", "layer", "sim", "text_mode", "control", "labels", "visible_frac"),
+    *("sent_id", "ri"),
+]
+"""The columns by which a control is chosen, and those that a claim reads of it."""
+
+
 # Why an expression is missing from a claim that needs a control.
 _LACKING = {
     "H1.centre": "no mask of another image",
@@ -113,12 +120,12 @@ def _claims_of(
             {HIDDEN: hidden, UNLABELLED: n_unlabelled, lacking.get(id, ""): missing},
         )
 
-    ri = true["ri"]
+    ri, few = true["ri"], rows.loc[rows["layer"] == key[1], _READ]
     mask, text, moved, same, other = (
-        control_rows(rows, name, key)["ri"] for name in ("N3", "N1", "N4", "N6", "N6o")
+        control_rows(few, name, key)["ri"] for name in ("N3", "N1", "N4", "N6", "N6o")
     )
     random, random_foreign = (
-        select(rows, *key[:3], mode, "N8")["ri"] for mode in ("template", "shuffled")
+        select(few, *key[:3], mode, "N8")["ri"] for mode in ("template", "shuffled")
     )
     # Each statement with the values that must lie above 0, and what 0 would mean.
     stronger = {
