@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.messages.events import Watcher
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.workers.processes import Processes, import_once
-from litelvlm.analysis.runs.workers.ray import RayWorkers, import_ray
+from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
 from litelvlm.data.dataset import Dataset
@@ -70,7 +70,7 @@ def mapper(verb: StudyVerb, name: str, processes: Processes) -> Mapper:
     """
     make = partial(job, verb, name)
     if verb.engine == "ray":
-        import_ray()
+        check_ray()
         return RayWorkers(make, verb.workers or 2, verb.address, verb.seed)
     if verb.address is not None:
         raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
@@ -137,14 +138,22 @@ class RemoteWorker(Protocol):
         """Computes one part."""
 
 
-def import_ray() -> ModuleType:
-    """Ray, or how to get it.
+def check_ray() -> None:
+    """Refuse to go on without Ray; it is not imported yet, which takes seconds.
 
     Raises:
         ValueError: If it is not installed.
     """
-    try:
-        import_module("ray.exceptions")
-        return import_module("ray")
-    except ModuleNotFoundError as error:
-        raise ValueError("--engine ray needs Ray; run: pip install 'ray>=2.50'") from error
+    if find_spec("ray") is None:
+        raise ValueError("--engine ray needs Ray; run: pip install 'ray>=2.50'")
+
+
+def import_ray() -> ModuleType:
+    """Ray.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    check_ray()
+    import_module("ray.exceptions")
+    return import_module("ray")
