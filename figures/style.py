@@ -208,7 +208,7 @@ def heading(figure: Figure, text: str) -> None:
 def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
     """Encode a figure as PNG, SVG or PDF bytes, without dates or versions.
 
-    The first format decides where everything stands, so that all formats show the same picture.
+    All is laid out once, so that all formats show the same picture.
 
     Raises:
         ValueError: If a kind is another.
@@ -218,8 +218,8 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
     for text in figure.findobj(Text):  # SVG is XML, which holds no control characters
         text.set_text(printable(text.get_text()))
     found = dict[str, bytes]()
-    frame: Bbox | None = None
     with mpl.rc_context({**_SETTINGS, "figure.constrained_layout.use": False}):
+        frame = _laid_out(figure)
         for kind in kinds:
             buffer = io.BytesIO()
             figure.savefig(
@@ -227,20 +227,19 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
                 format=kind,
                 metadata=_METADATA[kind],
                 facecolor="white",
-                bbox_inches=frame or "tight",
+                bbox_inches=frame,
             )
             found[kind] = buffer.getvalue()
-            if frame is None:
-                figure.set_layout_engine(None)  # with "none" each format would be drawn twice
-                frame = _frame(figure)
     return found
 
 
-def _frame(figure: Figure) -> Bbox:
-    """What a file shows, in inches; texts are measured at the resolution of the files."""
+def _laid_out(figure: Figure) -> Bbox:
+    """Settle where everything stands, and what a file shows, in inches."""
     dpi = figure.dpi
-    figure.dpi = mpl.rcParams["savefig.dpi"]
+    figure.dpi = mpl.rcParams["savefig.dpi"]  # texts are measured at the resolution of the files
     try:
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)  # with "none" each format would be drawn twice
         return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
     finally:
         figure.dpi = dpi
