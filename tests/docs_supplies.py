@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from litelvlm.data.embedded import EMBEDDED as WORLDS
 from litelvlm.data.refer_writer import write_refer
 from litelvlm.embedded.family.factors import Factors, Member
 from litelvlm.embedded.family.training import train_member
+from litelvlm.models import families
 from litelvlm.models.vlm.tiny.folder import write_tiny
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
@@ -26,6 +28,18 @@ SMALL_WORLDS = {
 TRAINED = Factors(
     image="grid", width=16, text_depth=2, image_depth=2, categories=8, steps=2, batch=8
 )
+
+
+def remembering_families():
+    """The table of model families, where each loads a model only once."""
+    return {
+        name: replace(family, load=cache(family.load)) for name, family in families.FAMILIES.items()
+    }
+
+
+def use_families(monkeypatch, table):
+    """Let commands load models by another table."""
+    monkeypatch.setattr(families, "FAMILIES", table)
 
 
 def use_small_worlds(monkeypatch):

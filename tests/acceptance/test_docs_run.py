@@ -13,7 +13,6 @@ parts computed and starts no worker. ``ELSEWHERE`` names the tests that let both
 
 import ast
 import fnmatch
-import functools
 import os
 import re
 from pathlib import Path
@@ -21,7 +20,6 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-import litelvlm
 from litelvlm.analysis.cli import main
 from tests.docs_commands import (
     LIGHT,
@@ -32,7 +30,12 @@ from tests.docs_commands import (
     reduced,
     words_of,
 )
-from tests.docs_supplies import use_small_worlds, write_supplies
+from tests.docs_supplies import (
+    remembering_families,
+    use_families,
+    use_small_worlds,
+    write_supplies,
+)
 from tests.figure_files import coarse, style
 
 ELSEWHERE = {
@@ -67,7 +70,7 @@ def computed(tmp_path_factory):
 
 
 @pytest.fixture
-def place(supplied, computed, tmp_path, monkeypatch):
+def place(supplied, computed, loaded, tmp_path, monkeypatch):
     """A working folder that holds what a reader supplies."""
     (tmp_path / "runs").symlink_to(computed)
     for name, source in supplied.items():
@@ -75,6 +78,7 @@ def place(supplied, computed, tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(source)
     monkeypatch.chdir(tmp_path)
     use_small_worlds(monkeypatch)
+    use_families(monkeypatch, loaded)
     coarse(monkeypatch, 40, "png", "svg")
     return tmp_path
 
@@ -85,31 +89,10 @@ def empty_file():
     return style.encode(Figure(figsize=(1, 1)), "png", "svg")
 
 
-@pytest.fixture(autouse=True)
-def loaded_once(monkeypatch, loaded):
-    """A model or data set that a line before has loaded is taken again."""
-    for name, remembered in loaded.items():
-        monkeypatch.setattr(litelvlm, name, remembered)
-
-
 @pytest.fixture(scope="module")
 def loaded():
-    """The functions that load, each of which remembers what it gave."""
-    found = {}
-
-    def remembering(name, function):
-        @functools.wraps(function)
-        def remembered(*given, **options):
-            place = Path(str(given[0]).removeprefix("vlm:"))
-            key = name, str(place.resolve() if place.exists() else place), repr((given, options))
-            if key not in found:
-                found[key] = function(*given, **options)
-            return found[key]
-
-        return remembered
-
-    names = ("load_model", "load_refer", "load_vlm")
-    return {name: remembering(name, getattr(litelvlm, name)) for name in names}
+    """The model families; a model that a line before has loaded is taken again."""
+    return remembering_families()
 
 
 def runs_of(word, named):

@@ -79,10 +79,10 @@ NAMES = {"gqa": ("accuracy",), "vqav2": ("accuracy",),
          "pope": ("f1", "accuracy", "precision", "recall", "yes_ratio")}  # fmt: skip
 
 
-@pytest.mark.parametrize("task", NAMES)
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_answers_equal_our_evaluator(manager, monkeypatch, tmp_path, task, condition):
-    pruner, budget = CONDITIONS[condition]
+@pytest.fixture(scope="module", params=NAMES)
+def answered(request, tmp_path_factory):
+    """A few questions of a task, and what our own evaluator finds for them."""
+    task = request.param
     questions = load_questions(task)
     # The first questions of each group: POPE's settings, VQA's answer types, kinds in GQA's layout.
     groups = {one.group for one in questions.questions}
@@ -93,11 +93,17 @@ def test_answers_equal_our_evaluator(manager, monkeypatch, tmp_path, task, condi
     few = questions.__class__(task, questions.root, chosen)
     assert len(few) == 24
     assert task != "pope" or groups == {"random", "popular", "adversarial"}
-    monkeypatch.setattr(answers, "open_questions", lambda name: {task: few}[name])
-    found = evaluate_questions(
-        load_answering_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,), out=tmp_path,
-        blank=False,
+    return few, evaluate_questions(
+        load_answering_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,),
+        out=tmp_path_factory.mktemp(task), blank=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_answers_equal_our_evaluator(manager, monkeypatch, answered, condition):
+    (few, found), (pruner, budget) = answered, CONDITIONS[condition]
+    task = few.task
+    monkeypatch.setattr(answers, "open_questions", lambda name: {task: few}[name])
     ours = found.rows[found.rows["method"] == (pruner or "none")]
     values, samples = scored(manager, "litelvlm_vlm", f"embedded_{task}", None, pruner, budget)
     said = {s["row"]["question_id"]: s["row"]["answer"] for s in samples}
