@@ -8,11 +8,10 @@ import gc
 import os
 import shutil
 import tempfile
-from importlib import import_module
 
 from hypothesis import settings
 
-from tests.warm import LIBRARIES
+from tests.warm import server
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
@@ -30,13 +29,12 @@ settings.load_profile("fixed")
 
 
 def pytest_configure(config):
-    """Import the libraries, unless the tests run in other processes.
+    """Import the libraries and fork the server, unless the tests run in other processes.
 
     It comes before the project, whose import hook would let Python compile them again from source.
     """
     if not config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
-        for library in LIBRARIES:
-            import_module(library)
+        server()
 
 
 def pytest_collection_finish():

@@ -1,19 +1,27 @@
 """Commands in processes of their own that begin with the big libraries already imported.
 
-Importing torch and its companions takes seconds. A server imports them once, and the project; each
-command is a fork of it. A command that finds another copy of the project in its folder or on its
-path imports that one anew.
+Importing torch and its companions takes seconds. A fork of the tests' process waits, with them and
+the project imported; each command is a fork of it. A command that finds another copy of the project
+in its folder or on its path imports that one anew.
 """
 
+import faulthandler
+import functools
+import gc
 import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
 LIBRARIES = (
@@ -33,12 +41,73 @@ LIBRARIES = (
     "transformers.models.sam.modeling_sam",
     "tyro",
 )
-"""Imported by the server; none of this project."""
+"""Imported by the tests' process before it forks the server; none of this project."""
 OWN = ("litelvlm.analysis.cli", "litelvlm.analysis.studies.sweep", "litelvlm.models.glamm.build")
 """Modules of this project that the server imports, with all that they import."""
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([*LIBRARIES, *OWN])
+
+@functools.cache
+def server() -> socket.socket:
+    """A fork of this process that forks once more for each command; asked through the socket.
+
+    The first call makes it: early, while this process has no threads at work and no tests.
+    """
+    ours, theirs = socket.socketpair()
+    with warnings.catch_warnings():  # as in a new interpreter
+        warnings.resetwarnings()
+        for kind in (ResourceWarning, ImportWarning, PendingDeprecationWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", kind)
+        warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
+        for library in LIBRARIES:
+            import_module(library)
+        if os.fork() == 0:
+            try:
+                serve(theirs)
+            finally:
+                os._exit(1)
+    theirs.close()
+    return ours
+
+
+def serve(asked: socket.socket) -> None:
+    """What the server does: fork for each command, until the tests' process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a keeper
+    faulthandler.disable()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in map(int, os.listdir("/dev/fd")):  # pipes of the tests' process must end with it
+        if stream not in (asked.fileno(), nothing):
+            os.dup2(nothing, stream)
+    while True:
+        word, told, _, _ = socket.recv_fds(asked, 1, 1)
+        if not word:
+            os._exit(0)
+        warm_up()
+        if os.fork() == 0:
+            asked.close()
+            keep(Connection(told[0]))
+            os._exit(0)
+        os.close(told[0])
+
+
+@functools.cache
+def warm_up() -> None:
+    """Import the project and read its code, which enters every run's key; once, when needed."""
+    for module in OWN:
+        import_module(module)
+    import_module("litelvlm.analysis.runs.engine").CODE.closure(OWN)
+    gc.enable()
+    gc.freeze()
+
+
+def keep(told: Connection) -> None:
+    """Read what one command is, start it, tell its process number, and its status at the end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    command = multiprocessing.get_context("fork").Process(target=begin, args=told.recv())
+    command.start()
+    told.send(command.pid)
+    command.join()
+    told.send(command.exitcode)
 
 
 def begin(
@@ -51,15 +120,19 @@ def begin(
     os.environ.update(environment)
     for stream, path in ((1, out), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.modules["__main__"] = main = ModuleType("__main__")
     kind, *rest = arguments
     home = folder if kind in ("-m", "-c") else str(Path(kind).parent)
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     first = [Path(place).resolve() for place in (home, *filter(None, own))]
     copied = any((place / "litelvlm").exists() for place in first if place != ROOT)
-    ours = ("tests", "litelvlm") if copied else ("tests",)
-    for module in [name for name in sys.modules if name.partition(".")[0] in ours]:
-        del sys.modules[module]  # the folder may hold a package of this name itself
+    for name, module in list(sys.modules.items()):  # the folder may hold one of this name itself
+        of_tests = (getattr(module, "__file__", None) or "").startswith(str(ROOT / "tests"))
+        if of_tests or (copied and name.partition(".")[0] == "litelvlm"):
+            del sys.modules[name]
     others = (place for place in sys.path if place and not place.startswith(str(ROOT / "tests")))
     sys.path[:] = [home, *filter(None, own), *others]
     if kind == "-m":
@@ -67,7 +140,7 @@ def begin(
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
         sys.argv = ["-c", *rest[1:]]
-        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+        exec(compile(rest[0], "<string>", "exec"), vars(main))  # noqa: S102
     else:
         sys.argv = list(arguments)
         runpy.run_path(kind, run_name="__main__")
@@ -82,24 +155,29 @@ class Command:
         out = getattr(stdout, "name", os.devnull)
         errors = out if stderr == subprocess.STDOUT else getattr(stderr, "name", os.devnull)
         whole = (command[1:], str(cwd), dict(os.environ if env is None else env), out, errors)
-        self.process = SERVER.Process(target=begin, args=whole)
-        self.process.start()
-        self.pid = self.process.pid
+        self.told, theirs = multiprocessing.Pipe()
+        socket.send_fds(server(), [b"."], [theirs.fileno()])
+        theirs.close()
+        self.told.send(whole)
+        self.pid = self.told.recv()
+        self.code = None
 
-    def poll(self):
+    def poll(self, timeout=0):
         """Exit status; None while it runs."""
-        return self.process.exitcode
+        if self.code is None and self.told.poll(timeout):
+            self.code = self.told.recv()
+        return self.code
 
     def kill(self):
         """End it at once."""
-        self.process.kill()
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, timeout=None):
         """Exit status."""
-        self.process.join(timeout)
-        if self.process.exitcode is None:
+        if self.poll(timeout) is None:
             raise subprocess.TimeoutExpired(self.args, timeout)
-        return self.process.exitcode
+        return self.code
 
 
 def run_python(arguments, cwd=ROOT, env=None, timeout=500):

@@ -138,9 +138,9 @@ class Killed(Command):
     def wait(self, timeout=None):
         """Exit status."""
         while not any(path.read_text().count("\n") > 1 for path in self.folder.glob("*.jsonl")):
-            assert self.process.is_alive(), "it ended before anything was stored"
+            assert self.poll() is None, "it ended before anything was stored"
             time.sleep(0.005)
-        self.process.kill()
+        self.kill()
         return super().wait(timeout)
 
 

@@ -10,16 +10,33 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from toy_job import IMAGES, job_in, rows_of
+from toy_job import IMAGES, always_killed, job_in, rows_of
 
 from litelvlm.analysis.api import read_record, read_rows
 from litelvlm.analysis.runs.engine import Job
 from litelvlm.analysis.runs.workers import processes
-from litelvlm.analysis.runs.workers.processes import Processes
+from litelvlm.analysis.runs.workers.processes import Processes, import_once
 from tests.warm import Command, run_python
 
 STUDIES = ("reversal", "sink", "--limit", 4, "--set", "sink.chunk_size=2", "reversal.chunk_size=2")
 """Two studies of two parts each."""
+ONE_SLEEPS = """
+import sys
+from functools import partial
+from pathlib import Path
+from litelvlm.analysis.runs.workers.processes import Processes
+from toy_job import job_in, sleeping
+folder = Path(sys.argv[1])
+with Processes(1) as one:
+    list(one.mapper(partial(sleeping, folder))([0], job_in(folder)))
+"""
+"""A process whose only worker sleeps."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported_once():
+    """Workers begin with what they import."""
+    import_once("litelvlm.analysis.runs.workers.held")
 
 
 def equal(one, other):
@@ -43,12 +60,6 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path):
     assert set(multiprocessing.active_children()) == before
 
 
-def always_killed(folder):
-    """A study that no worker survives."""
-    (folder / "killed").unlink(missing_ok=True)
-    return job_in(folder)
-
-
 def test_workers_that_always_die_end_the_run_with_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "RETRIES", 1)
     job = job_in(tmp_path)
@@ -56,23 +67,11 @@ def test_workers_that_always_die_end_the_run_with_a_reason(tmp_path, monkeypatch
         list(one.mapper(partial(always_killed, tmp_path))([3], job))
 
 
-def sleeping(folder):
-    """A study whose preparation says which process it is, and does not end."""
-    (folder / "worker").write_text(str(os.getpid()))
-    time.sleep(600)
-
-
-def started(folder):
-    """Let a worker sleep; called in a process of its own."""
-    with Processes(1) as one:
-        list(one.mapper(partial(sleeping, folder))([0], job_in(folder)))
-
-
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_process_that_started_them(tmp_path, sign):
-    script = f"import {__name__} as t\nt.started(t.Path({str(tmp_path)!r}))"
     places = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    command = Command([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": places})
+    env = os.environ | {"PYTHONPATH": places}
+    command = Command([sys.executable, "-c", ONE_SLEEPS, str(tmp_path)], env=env)
     limit = time.monotonic() + 120
     while not (tmp_path / "worker").exists() or not (tmp_path / "worker").read_text():
         assert command.poll() is None

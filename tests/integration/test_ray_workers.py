@@ -1,7 +1,6 @@
 """Ray workers: the rows of one process, whole even when a worker dies on the way."""
 
 import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,35 +13,31 @@ from toy_job import IMAGES, Held, Tiny, compute, job_in, rows_of
 from litelvlm.analysis.api import read_record, read_rows
 from litelvlm.analysis.runs.workers import held
 from litelvlm.analysis.runs.workers import ray as ray_workers
-from litelvlm.analysis.runs.workers.ray import RayWorkers, import_ray
+from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray, import_ray
+from tests.warm import run_python
 
-
-def killed_run(folder):
-    """Run with two workers, one of which is killed; called in a process of its own."""
-    rows_of(
-        folder / "ray", job_in(folder / "flags"), RayWorkers(partial(job_in, folder / "flags"), 2)
-    )
+KILLED_RUN = """
+import sys
+from functools import partial
+from pathlib import Path
+from litelvlm.analysis.runs.workers.ray import RayWorkers
+from toy_job import job_in, rows_of
+folder = Path(sys.argv[1])
+job = job_in(folder / "flags")
+rows_of(folder / "ray", job, RayWorkers(partial(job_in, folder / "flags"), 2))
+"""
+"""A run with two workers, one of which is killed."""
 
 
 def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monkeypatch):
     # A process of its own: Ray's helpers leave sockets and children to the interpreter's exit.
-    here = str(Path(__file__).parent)
-    script = (
-        "from pathlib import Path\nimport test_ray_workers as t\n"
-        f"t.killed_run(Path({str(tmp_path)!r}))\n"
-    )
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([here, *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "300",  # a busy machine starts its helpers slowly
     }
-    subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=500,
-    )
+    done = run_python(["-c", KILLED_RUN, tmp_path], env=environment)
+    assert done.returncode == 0, done.stderr
     killed = int((tmp_path / "flags" / "killed").read_text())
     folder = next((tmp_path / "ray").iterdir())
     assert killed != os.getpid()
@@ -74,9 +69,7 @@ def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
 
 
 def test_a_missing_ray_says_how_to_get_it(monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(ray_workers, "import_module", missing)
-    with pytest.raises(ValueError, match=r"pip install 'ray>="):
-        import_ray()
+    monkeypatch.setattr(ray_workers, "find_spec", lambda name: None)
+    for needing in (check_ray, import_ray):
+        with pytest.raises(ValueError, match=r"pip install 'ray>="):
+            needing()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,3 +71,15 @@ def job_in(folder):
     held = Held(Tiny(), 7, str(folder))
     work = Work(NoImages(), lambda index: partial(compute, held, index))
     return Job(key, make_chunks([2] * IMAGES, 1), work, COLUMNS)
+
+
+def always_killed(folder):
+    """A study that no worker survives."""
+    (folder / "killed").unlink(missing_ok=True)
+    return job_in(folder)
+
+
+def sleeping(folder):
+    """A study whose preparation says which process it is, and does not end."""
+    (folder / "worker").write_text(str(os.getpid()))
+    time.sleep(600)

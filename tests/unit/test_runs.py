@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,7 @@ from litelvlm.analysis.runs.origin.determinism import determinism_flags, make_de
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
-from tests.warm import run_python
+from tests.warm import Command, run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,6 +152,29 @@ def test_a_damaged_part_is_computed_again_with_a_message(tmp_path, caplog, damag
     assert path.read_bytes() == good
 
 
+def test_a_part_is_read_again_only_if_it_has_changed(tmp_path, monkeypatch):
+    reads, read_part = [], runs.read_part
+
+    def counted(path):
+        reads.append(path.name[:9])
+        return read_part(path)
+
+    monkeypatch.setattr(runs, "read_part", counted)
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, range(2))
+        run.count()
+        run.count()
+        assert reads == ["part-0000", "part-0001"]
+        run.part_path(1).write_bytes(run.part_path(0).read_bytes())
+        run.count()
+        assert reads[2:] == ["part-0001"]
+        assert run.record.parts_done == 1
+        write_parts(run, [1])
+        run.count()
+        assert reads[3:] == ["part-0001"]
+    assert reads[3:] == ["part-0001"]
+
+
 def test_a_part_of_another_run_does_not_count(tmp_path, caplog):
     with open_run(tmp_path, make_key(), 2) as run:
         write_parts(run, range(2))
@@ -268,17 +292,18 @@ with open_run({str(tmp_path)!r}, make_key(), 2) as run:
     print("ready", flush=True)
     time.sleep(60)
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout.readline() == "ready\n"
-        with (
-            pytest.raises(RunLockedError, match=f"process {child.pid}"),
-            open_run(tmp_path, make_key(), 2),
-        ):
-            pass
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+    told = tmp_path / "told"
+    with told.open("w") as stream:
+        child = Command([sys.executable, "-c", script], stdout=stream, stderr=subprocess.STDOUT)
+    while child.poll() is None and "ready\n" not in told.read_text():
+        time.sleep(0.01)
+    with (
+        pytest.raises(RunLockedError, match=f"process {child.pid}"),
+        open_run(tmp_path, make_key(), 2),
+    ):
+        pass
+    child.kill()
+    assert child.wait(60) == -signal.SIGKILL, told.read_text()
     folder = tmp_path / make_key().folder_name
     assert read_record(folder).state == "running"
     with open_run(tmp_path, make_key(), 2) as run:
