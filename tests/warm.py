@@ -74,6 +74,7 @@ def serve(asked: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a keeper
     faulthandler.disable()
+    begin_anew()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in map(int, os.listdir("/dev/fd")):  # pipes of the tests' process must end with it
         if stream not in (asked.fileno(), nothing):
@@ -88,6 +89,19 @@ def serve(asked: socket.socket) -> None:
             keep(Connection(told[0]))
             os._exit(0)
         os.close(told[0])
+
+
+def begin_anew() -> None:
+    """Forget modules of this repository and how the tests import them: with all types checked."""
+    files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+    ours = (name for name, file in files.items() if file.startswith(f"{ROOT}{os.sep}"))
+    packages = {name.partition(".")[0] for name in ours if "site-packages" not in files[name]}
+    for name in files:
+        if name.partition(".")[0] in packages:
+            del sys.modules[name]
+    for finder in list(sys.meta_path):
+        if type(finder).__module__.startswith(("_pytest.", "jaxtyping.")):
+            sys.meta_path.remove(finder)
 
 
 @functools.cache
@@ -129,9 +143,8 @@ def begin(
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     first = [Path(place).resolve() for place in (home, *filter(None, own))]
     copied = any((place / "litelvlm").exists() for place in first if place != ROOT)
-    for name, module in list(sys.modules.items()):  # the folder may hold one of this name itself
-        of_tests = (getattr(module, "__file__", None) or "").startswith(str(ROOT / "tests"))
-        if of_tests or (copied and name.partition(".")[0] == "litelvlm"):
+    for name in list(sys.modules) if copied else ():
+        if name.partition(".")[0] == "litelvlm":
             del sys.modules[name]
     others = (place for place in sys.path if place and not place.startswith(str(ROOT / "tests")))
     sys.path[:] = [home, *filter(None, own), *others]
