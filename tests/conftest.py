@@ -31,7 +31,8 @@ settings.load_profile("fixed")
 def pytest_configure(config):
     """Import the libraries and fork the server, unless the tests run in other processes.
 
-    It comes before the project, whose import hook would let Python compile them again from source.
+    Where it can, it comes before the project: libraries that a hooked module imports are compiled
+    again from source.
     """
     if not config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         server()

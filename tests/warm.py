@@ -92,7 +92,10 @@ def serve(asked: socket.socket) -> None:
 
 
 def begin_anew() -> None:
-    """Forget modules of this repository and how the tests import them: with all types checked."""
+    """Forget modules of this repository, and the hooks with which the tests import them.
+
+    When test files are named, their conftest files import the project before the server is forked.
+    """
     files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
     ours = (name for name, file in files.items() if file.startswith(f"{ROOT}{os.sep}"))
     packages = {name.partition(".")[0] for name in ours if "site-packages" not in files[name]}
