@@ -27,10 +27,10 @@ from safetensors.torch import load_file
 
 from benchmarks.common import store
 from benchmarks.gpu.parts import FAMILY
-from litelvlm.embedded.family import training
-from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.pixels import PixelPool
-from litelvlm.embedded.family.training import SAVE_EVERY, snapshots, train_member
+from litelvlm.training.trainings import training
+from litelvlm.training.trainings.factors import Factors, Member
+from litelvlm.training.trainings.pixels import PixelPool
+from litelvlm.training.trainings.training import SAVE_EVERY, snapshots, train_member
 
 STOP = SAVE_EVERY + 5
 """Step in which the time is over."""

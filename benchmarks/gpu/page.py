@@ -18,8 +18,8 @@ from benchmarks.gpu.runner import OUT, RECORD, gpu_of
 from benchmarks.gpu.tables import TABLES
 from benchmarks.sources import packed_parts
 from litelvlm.analysis.runs.formatting import markdown_lines
-from litelvlm.embedded.family.training import DONE
 from litelvlm.figures import style
+from litelvlm.training.trainings.training import DONE
 
 PAGE, FIGURE = "page.md", "prefill.svg"
 

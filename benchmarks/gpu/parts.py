@@ -7,7 +7,7 @@ _FULL = "--model glamm-7b --random-init --device cuda"
 _SMALL = "--model embedded --device cpu --rounds 2 --warm-up 0"
 _BENCH = f"benchmarks/gpu/bench.py {_FULL} --budgets 192 128 64"
 _TINY_BENCH = f"benchmarks/gpu/bench.py {_SMALL} --methods litelvlm --budgets 48"
-FAMILY = "-m litelvlm.embedded.family --out {out}/family --stage D --device cuda"
+FAMILY = "-m litelvlm.training.trainings --out {out}/family --stage D --device cuda"
 SIZES, WEIGHTS, SCENES, RECORDED, SHAPES = "sizes", "weights", "scenes", "recorded", "shapes"
 """Kinds of files that a part may read besides the code (``benchmarks.gpu.pack``)."""
 

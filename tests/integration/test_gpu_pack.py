@@ -17,7 +17,7 @@ from benchmarks.gpu.collect import main as collect_of
 from benchmarks.gpu.family import TINY
 from benchmarks.gpu.pack import main as pack_of
 from benchmarks.gpu.parts import PARTS, SCENES, SIZES, WEIGHTS
-from litelvlm.embedded.family.design import members
+from litelvlm.training.trainings.design import members
 from tests.warm import Command
 
 ROOT = Path(__file__).parents[2]

@@ -26,7 +26,7 @@ from benchmarks.gpu.page import write_page
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.gpu.results import WAYS, prefills
 from benchmarks.gpu.runner import run_part
-from litelvlm.embedded.family.design import members
+from litelvlm.training.trainings.design import members
 from tests.warm import Command
 
 
@@ -174,7 +174,7 @@ def test_no_part_begins_again_from_nothing():
     """Each is a script that stores its measurements one by one, or a training with its states."""
     for part in PARTS:
         script = needs.ROOT / part.command.split()[0]
-        trains = part.command.startswith("-m litelvlm.embedded.family")
+        trains = part.command.startswith("-m litelvlm.training.trainings")
         assert trains or "Kept(" in script.read_text(), part.name
 
 

@@ -5,7 +5,6 @@ import torch
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
-from litelvlm.embedded.sizes import sam_config
 from litelvlm.models.glamm.masks import sam_attention
 from litelvlm.models.glamm.masks.sam_attention import (
     RelativeAttention,
@@ -13,6 +12,7 @@ from litelvlm.models.glamm.masks.sam_attention import (
     with_bias,
     with_channels,
 )
+from litelvlm.training.glamm.sizes import sam_config
 from tests.warm import run_python
 
 
@@ -74,7 +74,7 @@ def test_eager_attention_stays_the_librarys():
 ONE_GRAPH = """
 import torch
 from transformers import SamModel
-from litelvlm.embedded.sizes import sam_config
+from litelvlm.training.glamm.sizes import sam_config
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 
 torch.manual_seed(0)
