@@ -73,7 +73,7 @@ def test_a_stopped_training_ends_at_the_same_weights(tmp_path, monkeypatch, chan
     other = replace(member, factors=replace(member.factors, rate=2e-3))
     with pytest.raises(ValueError, match="under other conditions"):
         train_member(other, tmp_path / "whole", tmp_path / "scenes")
-    with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.embedded\.family"):
+    with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.training\.trainings"):
         read_member(tmp_path)
 
 
