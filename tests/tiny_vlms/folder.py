@@ -1,23 +1,19 @@
-"""Write a tiny random LLaVA or Qwen2.5-VL as a folder that ``load_vlm`` reads.
+"""Tiny random LLaVAs and Qwen-VLs over bytes, as folders that ``load_vlm`` reads."""
 
-It is a stand-in that runs anywhere: ``python -m litelvlm.models.vlm.tiny.folder llava OUT --clip
-CLIP`` puts a random language model behind the image tower of a CLIP in a folder.
-"""
-
-import argparse
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import transformers as hf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
-from litelvlm.models.vlm.tiny.base import TEXT, configure, random_weights
-from litelvlm.models.vlm.tiny.grids import MROPE, QWEN_VISION
 from litelvlm.names import check_name
+from tests.tiny_vlms.models import random_weights
+from tests.tiny_vlms.table import AXES, QWEN_VISION, TEXT
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>", "<vision>", "</vision>")
 """Special tokens; their ids follow those of the 256 bytes."""
@@ -52,15 +48,15 @@ def special_id(token: str) -> int:
 def text_sizes(model_type: str, **changes: object) -> dict[str, object]:
     """A tiny language model over bytes."""
     ids = {"pad_token_id": 256, "bos_token_id": 257, "eos_token_id": 258}
-    return {**TEXT, **ids, "vocab_size": 272, "model_type": model_type, **changes}
+    sizes = {"vocab_size": 272, "max_position_embeddings": 1024, "model_type": model_type}
+    return {**TEXT, **ids, **sizes, **changes}
 
 
 def tiny_llava(tower: ClipTower, seed: int = 0) -> PreTrainedModel:
     """A random LLaVA over bytes around the image tower of a CLIP."""
-    config = configure(
-        hf.LlavaConfig,
+    config = hf.LlavaConfig(
         vision_config=tower.vision_config.to_dict(),
-        text_config=text_sizes("llama", max_position_embeddings=1024),
+        text_config=text_sizes("llama"),
         image_token_index=special_id("<image>"),
         image_seq_length=tower.grid[0] * tower.grid[1],
     )
@@ -69,24 +65,23 @@ def tiny_llava(tower: ClipTower, seed: int = 0) -> PreTrainedModel:
     return model
 
 
+def llava_prompt(tower: ClipTower, pixel_values: Tensor) -> dict[str, Tensor]:
+    """A prompt for such a model: some words, one image, and a question of six further words."""
+    image = [special_id("<image>")] * (tower.grid[0] * tower.grid[1])
+    ids = [1, 3, 4, *image, *range(6, 12)]
+    return {"input_ids": torch.tensor([ids]), "pixel_values": pixel_values}
+
+
 def tiny_qwen(seed: int = 0) -> PreTrainedModel:
     """A random Qwen2.5-VL over bytes: patches of 7 pixels, 2 x 2 of them to a token."""
-    config = configure(
-        hf.Qwen2_5_VLConfig,
+    config = hf.Qwen2_5_VLConfig(
         vision_config={
             **QWEN_VISION,
             "patch_size": 7,
             "window_size": 28,
             "fullatt_block_indexes": [1],
         },
-        text_config=text_sizes(
-            "qwen2_5_vl_text",
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            head_dim=16,
-            rope_parameters=MROPE,
-            max_position_embeddings=1024,
-        ),
+        text_config=text_sizes("qwen2_5_vl_text", **AXES),
         image_token_id=special_id("<image>"),
         video_token_id=special_id("<video>"),
         vision_start_token_id=special_id("<vision>"),
@@ -140,18 +135,3 @@ def write_tiny(kind: str, out: Path, clip: Path | None = None, seed: int = 0) ->
     model.float().save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the folder that the command line names."""
-    parser = argparse.ArgumentParser(description="Write a tiny random vision-language model.")
-    parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--clip", type=Path, help="folder of the CLIP of a LLaVA")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    write_tiny(given.kind, given.out, given.clip, given.seed)
-
-
-if __name__ == "__main__":
-    main()
