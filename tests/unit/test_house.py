@@ -30,7 +30,7 @@ FLOORS = {
     "litelvlm.__main__": 0,
     "litelvlm.clip": 1, "litelvlm.pruning": 1, "litelvlm.data": 1,
     "litelvlm.models": 2,
-    "litelvlm.embedded": 3,
+    "litelvlm.embedded": 3, "litelvlm.training": 4,
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (

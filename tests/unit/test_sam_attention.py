@@ -5,7 +5,6 @@ import torch
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
-from litelvlm.embedded.sizes import sam_config
 from litelvlm.models.glamm.masks import sam_attention
 from litelvlm.models.glamm.masks.sam_attention import (
     RelativeAttention,
@@ -13,6 +12,7 @@ from litelvlm.models.glamm.masks.sam_attention import (
     with_bias,
     with_channels,
 )
+from litelvlm.training.glamm.sizes import sam_config
 
 
 def test_scores_of_two_tokens_by_hand():
