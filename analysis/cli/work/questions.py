@@ -13,7 +13,7 @@ from litelvlm.data.understanding.tasks import TASKS, load_questions
 from litelvlm.models.vlm.answering import load_answering_vlm
 from litelvlm.names import check_name
 
-_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "compile", "cache")
+_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
 
 
 @dataclass(frozen=True)
