@@ -13,12 +13,12 @@ from litelvlm.analysis.studies.emergence import scenes
 from litelvlm.data import load
 from litelvlm.data.embedded import EMBEDDED as WORLDS
 from litelvlm.data.refer_writer import write_refer
-from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.training import train_member
 from litelvlm.models import families
-from litelvlm.models.vlm.tiny.folder import write_tiny
+from litelvlm.training.trainings.factors import Factors, Member
+from litelvlm.training.trainings.training import train_member
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
+from tests.tiny_vlms.folder import write_tiny
 
 SMALL_WORLDS = {
     name: replace(world, seeds={split: seeds[:12] for split, seeds in world.seeds.items()})
@@ -58,7 +58,6 @@ def write_supplies(root):
     published = shutil.copytree(EMBEDDED["embedded"], root / "published")
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
     (published / "model.safetensors").unlink()
-    write_tiny("llava", root / "llava", EMBEDDED["embedded"] / "clip")
     write_tiny("qwen2_5_vl", root / "qwen")
     train_member(Member("C", "base", TRAINED, 0), root / "family", root / "family" / "scenes")
     picture = data / "coco_2014" / "train2014"
@@ -81,7 +80,6 @@ def write_supplies(root):
         "shared/Refer_Segm": data,
         "DATA": data,
         "data": data,
-        "tiny/llava": root / "llava",
         "tiny/qwen": root / "qwen",
         "FAMILY": root / "family",
         "photo.jpg": root / "photo",

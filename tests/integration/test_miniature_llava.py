@@ -15,12 +15,6 @@ from litelvlm.analysis.studies.understanding import STUDY
 from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.clip.load import load_tower
 from litelvlm.data.understanding.rendered import load_questions
-from litelvlm.embedded.llava.export import as_llava
-from litelvlm.embedded.llava.sizes import llava_config
-from litelvlm.embedded.llava.train import LlavaRecipe, train
-from litelvlm.embedded.loop import Stage
-from litelvlm.embedded.pool import ScenePool
-from litelvlm.embedded.worlds import get_world
 from litelvlm.models.vlm.answering import load_answering_vlm
 from litelvlm.models.vlm.answering.load import miniature
 from litelvlm.models.vlm.answering.vlm import padded
@@ -31,6 +25,12 @@ from litelvlm.models.vlm.miniature import (
     save_miniature,
     vision_of,
 )
+from litelvlm.training.llava.export import as_llava
+from litelvlm.training.llava.sizes import llava_config
+from litelvlm.training.llava.train import LlavaRecipe, train
+from litelvlm.training.loop import Stage
+from litelvlm.training.pool import ScenePool
+from litelvlm.training.worlds import get_world
 
 CARDS = Path(__file__).parents[2] / "litelvlm" / "embedded" / "cards"
 CARD = json.loads((CARDS / "llava.json").read_text())

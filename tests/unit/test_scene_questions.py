@@ -22,12 +22,12 @@ from litelvlm.data.understanding.scenes import (
     things_in,
 )
 from litelvlm.data.worlds.pictograms.scenes import sample_scene
-from litelvlm.embedded.llava.packing import PROMPT, pack_questions
-from litelvlm.embedded.llava.tokenizer import IMAGE_TOKEN, make_tokenizer
-from litelvlm.embedded.llava.train import ground_of
-from litelvlm.embedded.packing import IGNORE
-from litelvlm.embedded.pool import FIRST_SEED
-from litelvlm.embedded.worlds import get_world
+from litelvlm.training.glamm.packing import IGNORE
+from litelvlm.training.llava.packing import PROMPT, pack_questions
+from litelvlm.training.llava.tokenizer import IMAGE_TOKEN, make_tokenizer
+from litelvlm.training.llava.train import ground_of
+from litelvlm.training.pool import FIRST_SEED
+from litelvlm.training.worlds import get_world
 
 
 def thing(category="dog", colour=None, size="small", x=0.5, y=0.5, share=1.0):

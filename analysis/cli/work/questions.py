@@ -13,7 +13,7 @@ from litelvlm.models.vlm.answering import load_answering_vlm
 
 _OWN = {"data": "embedded", "protocol": "single", "shard": "1/1"}
 """The only value that these options have with --task."""
-_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "compile", "cache")
+_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
 _ELSEWHERE = "published question-answering sets run in lmms-eval: docs/understanding.md"
 
 
