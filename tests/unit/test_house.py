@@ -27,10 +27,10 @@ ROOMS = (
 FLOORS = {
     "litelvlm.arrays": 0, "litelvlm.names": 0, "litelvlm.number_types": 0, "litelvlm.hub_ids": 0,
     "litelvlm.version": 0, "litelvlm.finite": 0, "litelvlm.interrupts": 0, "litelvlm.metrics": 0,
-    "litelvlm.__main__": 0, "litelvlm.replay": 0,
+    "litelvlm.__main__": 0,
     "litelvlm.clip": 1, "litelvlm.pruning": 1, "litelvlm.data": 1,
     "litelvlm.models": 2,
-    "litelvlm.embedded": 3,
+    "litelvlm.embedded": 3, "litelvlm.training": 4,
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
