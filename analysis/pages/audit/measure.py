@@ -248,14 +248,14 @@ def _differences(
                 facts: dict[str, object]
                 if budget in compared:
                     delta = compared[budget].delta
-                    sides = [wide.pixels((label, budget)) for label in (first, second)]
+                    pixels, others = (wide.pixels((side, budget)) for side in (first, second))
                     facts = {
                         "ciou": (ciou(first, budget), ciou(second, budget)),
                         "delta": delta.value,
                         "low": delta.low if delta.defined else None,
                         "high": delta.high if delta.defined else None,
                         "p": compared[budget].p_value,
-                        "same": bool(np.array_equal(*sides)),
+                        "same": bool(np.array_equal(pixels, others)),
                         "unpruned": unpruned,
                     }
                 else:
