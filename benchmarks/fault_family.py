@@ -4,7 +4,6 @@ The commands are those of ``litelvlm.training`` and
 ``litelvlm.analysis.studies.emergence``; only the lengths are changed.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,5 +35,4 @@ def measure(out: Path) -> int:
         stopped = train(out)
         if stopped:
             return stopped
-    sys.argv[1:] = [str(out)]
-    return measuring.interruptible()
+    return measuring.main([str(out)])

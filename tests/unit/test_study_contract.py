@@ -23,7 +23,6 @@ NOT_YET = {
     "mechanism",
     "sink",
     "sink_causal",
-    "emergence",
     "importance",
     "faithfulness",
     "ablations",
