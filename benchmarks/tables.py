@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from common import no_options, spread, store
+from common import ROOT, run, spread
 
 IMAGES, OBJECTS, REFERENCES = 19_994, 196_771, 50_000
 WORDS = ("left", "right", "man", "woman", "red", "blue", "near", "table", "cup", "second")
@@ -121,7 +122,7 @@ def write_tables(folder: Path) -> dict[str, float]:
     return {file.name: file.stat().st_size / 1e6 for file in (table, instances)}
 
 
-def main() -> None:
+def measure() -> dict[str, Any]:
     """Open one split after another, with an empty cache folder in each round."""
     rounds: list[list[float]] = []
     parts: list[dict[str, float]] = []
@@ -145,18 +146,21 @@ def main() -> None:
     share = spread([line[0] / seconds for line, seconds in zip(rounds, machine, strict=True)])
     pairs = zip(parts, whole, strict=True)
     cuts = spread([one["JSON and instances"] / seconds for one, seconds in pairs])
-    store(
-        "tables",
-        {"megabytes": sizes, "kept_megabytes": kept, "openings": lines, "parts": found}
-        | {"first opening over our own machine": share, "instances over read whole": cuts},
-    )
+    return {
+        "megabytes": sizes,
+        "kept_megabytes": kept,
+        "openings": lines,
+        "parts": found,
+        "first opening over our own machine": share,
+        "instances over read whole": cuts,
+    }
 
 
 def _printed(cache: Path, *arguments: str) -> str:
     """What a program prints in a process of its own."""
     environment = os.environ | {
         "LITELVLM_CACHE": str(cache),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": str(ROOT),
     }
     return subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", *arguments],
@@ -168,5 +172,4 @@ def _printed(cache: Path, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
-    main()
+    run(measure)
