@@ -8,6 +8,7 @@ Example:
     >>> evaluate(model, data, ["litelvlm", "random"], budgets=(48,))  # doctest: +SKIP
 """
 
+from litelvlm.analysis.lmms.samples import paired_difference, read_samples
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.hypotheses import judge, read_family
@@ -18,7 +19,7 @@ from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_mea
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
-from litelvlm.analysis.studies.understanding import evaluate_questions
+from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 
 __all__ = [
     "STUDIES",
@@ -33,9 +34,11 @@ __all__ = [
     "get_study",
     "judge",
     "mean_estimate",
+    "paired_difference",
     "read_family",
     "read_record",
     "read_rows",
+    "read_samples",
     "read_summary",
     "run_study",
 ]

@@ -69,7 +69,7 @@ def kind_of(pruner: Pruner) -> str:
 
 
 def measure() -> dict[str, Any]:
-    """Multiply-adds of a sweep of all methods at four budgets, and GPU hours at the assumed rate."""
+    """Multiply-adds of a sweep of all methods at four budgets, and GPU hours at an assumed rate."""
     each = EXPRESSIONS / IMAGES
     kinds = Counter(
         kind_of(method()) for name, method in list_pruners().items() if name != UNPRUNED
