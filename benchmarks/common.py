@@ -88,10 +88,11 @@ def command() -> str:
     return " ".join(["python", name, *words])
 
 
-def store(name: str, numbers: Mapping[str, Any], folder: Path = RESULTS) -> None:
-    """Write ``NAME.json`` into a folder, and print it."""
+def store(name: str, numbers: Mapping[str, Any], folder: Path | None = None) -> None:
+    """Write ``NAME.json`` into a folder, ``RESULTS`` if none is named, and print it."""
     origin = {"date": datetime.now(UTC).date().isoformat(), "command": command()}
     text = json.dumps({**origin, **code_state(), "machine": machine(), **numbers}, indent=1)
+    folder = folder or RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -188,7 +188,7 @@ def contents(path: Path, folder: Path) -> object:
     if path.suffix == ".parquet":
         return repr(pd.read_parquet(path).to_dict("list"))
     if path.suffix == ".safetensors":
-        return deserialize(path.read_bytes())
+        return dict(deserialize(path.read_bytes()))
     changing = re.escape(str(folder)) + r"|\d{4}-\d\d-\d\dT[\d:+]+"
     return re.sub(changing, "", path.read_text(encoding="utf-8"))
 

@@ -147,17 +147,17 @@ def run_part(name: str, tiny: bool, out: Path) -> None:
     store(name, {"question": part.question, "tiny": tiny, **numbers}, out)
 
 
-def run_apart(name: str, tiny: bool, out: Path, minutes: float = MINUTES) -> str:
+def run_apart(name: str, tiny: bool, out: Path) -> str:
     """Measure one part in a process of its own; returns what became of it."""
     if (out / f"{name}.json").is_file():
         return "there already"
     process = get_context("spawn").Process(target=run_part, args=(name, tiny, out))
     process.start()
-    process.join(60 * minutes)
+    process.join(60 * MINUTES)
     if process.is_alive():
         process.kill()
         process.join()
-        return f"failed: not done after {minutes:g} minutes"
+        return f"failed: not done after {MINUTES:g} minutes"
     return "done" if process.exitcode == 0 else f"failed: exit {process.exitcode}"
 
 

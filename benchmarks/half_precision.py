@@ -70,7 +70,7 @@ def compare(exact: Choices, found: Choices) -> dict[str, dict[str, float]]:
 
 
 def table(methods: Mapping[str, Mapping[str, Any]], budgets: Sequence[int]) -> str:
-    """Jaccard index of every method, with the lowest of an expression; worst methods first."""
+    """Jaccard index of every method that changes, with the lowest of an expression; worst first."""
     columns = [(dtype, budget) for dtype in methods for budget in budgets]
     heads = [TABLE, *(f" {dtype}, {budget} |" for dtype, budget in columns)]
     lines = ["".join(heads), "|---" * (len(columns) + 1) + "|"]
@@ -78,6 +78,8 @@ def table(methods: Mapping[str, Mapping[str, Any]], budgets: Sequence[int]) -> s
     names = dict.fromkeys(key.split("@")[0] for key in sorted(first, key=_jaccard(first)))
     for name in names:
         rows = [methods[dtype].get(f"{name}@{budget}") for dtype, budget in columns]
+        if all(row is None or row["equal"] == 1 for row in rows):
+            continue
         cells = [f"{row['jaccard']:.3f} [{row['lowest']:.2f}]" if row else "-" for row in rows]
         lines.append(" | ".join([f"| `{name}`", *cells]) + " |")
     return "\n".join(lines) + "\n"
