@@ -20,7 +20,7 @@ from litelvlm.models.vlm.studied.encoded import EncodedPicture
 from litelvlm.models.vlm.studied.prompts import question
 from litelvlm.models.vlm.studied.targets import Answered, AnswerTargets
 from litelvlm.pruning import Cues
-from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid import box_cells
 
 
 @dataclass(frozen=True, eq=False)
