@@ -42,7 +42,7 @@ ABSENT: Mapping[str, AbsentTable] = MappingProxyType(
             "Questions about images, answered in words",
             "no published number of LiteLVLM on these tasks is stored here, so nothing could "
             "stand beside ours",
-            "litelvlm evaluate --task gqa --model llava-hf/llava-1.5-7b-hf --data GQA_FOLDER "
+            "litelvlm evaluate --task gqa --model vlm:llava-hf/llava-1.5-7b-hf --data GQA_FOLDER "
             "--methods litelvlm --budgets 192 64 measures one of nine tasks "
             "(docs/understanding.md)",
         ),

@@ -17,9 +17,9 @@ from transformers import (
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.models.vlm.greedy import greedy_decoding
-from litelvlm.models.vlm.studied.pictures import preprocessing_of
-from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
-from litelvlm.models.vlm.studied.towers import same_weights
+from litelvlm.models.vlm.prompts import QUESTIONS, question
+from litelvlm.models.vlm.queries.pictures import preprocessing_of
+from litelvlm.models.vlm.queries.towers import same_weights
 from litelvlm.pruning import get_pruner
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny

@@ -20,11 +20,11 @@ from litelvlm.analysis.studies import BENCH, STUDIES, reversal
 from litelvlm.analysis.studies.table import get_study, run_study, studies_for
 from litelvlm.clip.load import load_tower
 from litelvlm.models.base import GroundingModel, TowerModel, VisualLM
-from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
+from litelvlm.models.vlm.prompts import QUESTIONS, question
 from litelvlm.pruning.layers.depths import middle_layers
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from tests.glamm_parts import EMBEDDED
-from tests.tiny_vlms.folder import byte_tokenizer, qwen_processor, tiny_qwen, write_tiny
+from tests.tiny_vlms.folder import qwen_processor, tiny_qwen, write_tiny
 from tests.tiny_vlms.models import tiny_vlm
 
 KINDS = ("llava", "qwen2_5_vl")
@@ -370,7 +370,7 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
     assert prepare(reversal.STUDY, again, data, config).key.digest == keys[0].digest
     closure = CODE.closure([type(model).__module__])
     assert {
-        "litelvlm.models.vlm.studied.targets",
+        "litelvlm.models.vlm.queries.targets",
         "litelvlm.models.vlm.encoding",
         "litelvlm.models.attribution",
     } <= closure
@@ -392,35 +392,31 @@ def test_the_shipped_llava_is_asked_like_any_other(models, data, sample):
 
 
 def test_an_object_is_known_by_its_weights(sample):
-    network, tokenizer = tiny_qwen(), byte_tokenizer()
-    model = load_vlm(network, tokenizer, qwen_processor())
+    network, processor = tiny_qwen(), qwen_processor()
+    model = load_vlm(network, processor)
     assert model.view(168, 168).n_tokens == len(
         model.projected_image(sample.image().resize((168, 168)))
     )
     with torch.no_grad():
         network.lm_head.weight[-1, -1] += 1
-    assert load_vlm(network, tokenizer, qwen_processor()).digest != model.digest
+    assert load_vlm(network, processor).digest != model.digest
 
 
 def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path):
-    network, tokenizer = tiny_vlm("llava"), byte_tokenizer()
-    with pytest.raises(ValueError, match="internvl"):
-        load_vlm(tiny_vlm("internvl"), tokenizer)
-    with pytest.raises(ValueError, match="give its tokenizer="):
+    network = tiny_vlm("llava")
+    with pytest.raises(ValueError, match="give its processor="):
         load_vlm(network)
     with pytest.raises(FileNotFoundError, match='or "none" to leave the text tower out'):
-        load_vlm(network, tokenizer)
+        load_vlm(network, qwen_processor())
     with pytest.raises(ValueError, match="is not the CLIP that this model's image tower"):
         load_vlm(folders["llava"], clip=EMBEDDED["embedded-shapes"] / "clip", device="cpu")
     with pytest.raises(ValueError, match="whose image tower is not CLIP's"):
         load_vlm(folders["qwen2_5_vl"], clip=CLIP)
-    with pytest.raises(ValueError, match="needs its image processor"):
-        load_vlm(tiny_qwen(), tokenizer)
-    with pytest.raises(ValueError, match="a folder of a LLaVA or Qwen-VL"):
+    with pytest.raises(ValueError, match="vlm:embedded"):
         load_vlm(tmp_path / "nothing")
-    blind = byte_tokenizer()
+    blind = qwen_processor()
     blind.chat_template = "a template that names no image"
-    mute = load_vlm(tiny_qwen(), blind, qwen_processor())
+    mute = load_vlm(tiny_qwen(), blind)
     with pytest.raises(ValueError, match=r"0 image placeholders .* instead of one"):
         mute.query(sample.image(), "the red circle").targets()
     with pytest.raises(ValueError, match=f"templates 0 to {len(QUESTIONS) - 1}"):

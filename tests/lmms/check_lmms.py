@@ -12,14 +12,13 @@ from lmms_eval.evaluator import simple_evaluate
 from lmms_eval.tasks import TaskManager
 from PIL import Image
 
-from litelvlm import load_model, load_refer
+from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.api import run_study
 from litelvlm.analysis.lmms import answers
 from litelvlm.analysis.lmms.__main__ import TASK_FILES
 from litelvlm.analysis.lmms.models import LmmsGlamm, LmmsVlm
 from litelvlm.analysis.studies.understanding import evaluate_questions
 from litelvlm.data.understanding.tasks import load_questions
-from litelvlm.models.vlm.answering import load_answering_vlm
 
 IMAGES = 3
 CONDITIONS = {"unpruned": (None, None), "pruned": ("litelvlm", 16)}
@@ -94,7 +93,7 @@ def answered(request, tmp_path_factory):
     assert len(few) == 24
     assert task != "pope" or groups == {"random", "popular", "adversarial"}
     return few, evaluate_questions(
-        load_answering_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,),
+        load_vlm("vlm:embedded", device="cpu"), task, few, ["litelvlm"], (16,),
         out=tmp_path_factory.mktemp(task), blank=False,
     )  # fmt: skip
 

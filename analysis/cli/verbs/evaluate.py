@@ -27,13 +27,13 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --model GLAMM --data REFER_SEGM --protocol official --seeds 5
       litelvlm evaluate --data REFER_SEGM --dataset grefcoco --empty-below 1
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
-      litelvlm evaluate --task pope --methods litelvlm random --budgets 48 16
-      litelvlm evaluate --task gqa --model llava-hf/llava-1.5-7b-hf --data GQA_FOLDER --pad
+      litelvlm evaluate --task pope --model vlm:embedded --methods litelvlm --budgets 48 16
+      litelvlm evaluate --task gqa --model vlm:llava-hf/llava-1.5-7b-hf --data GQA_FOLDER --pad
 
     --task asks a vision-language model questions instead: gqa, pope, mme, scienceqa, seedbench,
     textvqa, vqav2, vizwiz or mmbench. --data is then a folder with the task's files or the hub's
-    Parquet files, a hub id, or "embedded" (gqa, pope, vqav2), and --model any family that
-    `litelvlm ls families` lists; "embedded" is the miniature LLaVA.
+    Parquet files, a hub id, or "embedded" (gqa, pope, vqav2), and --model "vlm:" with any family
+    that `litelvlm ls families` lists; "vlm:embedded" is the miniature LLaVA.
     """
 
     task: str | None = None

@@ -10,7 +10,8 @@ from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.studies.understanding import QuestionScores, evaluate_questions
 from litelvlm.analysis.studies.understanding.scores import MAIN
 from litelvlm.data.understanding.tasks import TASKS, load_questions
-from litelvlm.models.vlm.answering import load_answering_vlm
+from litelvlm.models.families import load_vlm
+from litelvlm.models.vlm.load import PREFIX
 from litelvlm.names import check_name
 
 _UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
@@ -54,8 +55,13 @@ def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
         raise ValueError(f"--{option} belongs to referring expressions; leave it out with --task")
     make_deterministic(options.seed)
     questions = load_questions(task, options.data)
-    hide_loading_bar(large=options.model != "embedded")
-    model = load_answering_vlm(
+    if not options.model.startswith(PREFIX):
+        raise ValueError(
+            f"--task asks a model that answers in words, and --model {options.model} gives masks; "
+            "take vlm:embedded, or vlm: with a folder or hub id"
+        )
+    hide_loading_bar(large=options.model != "vlm:embedded")
+    model = load_vlm(
         options.model,
         dtype=None if options.dtype == "auto" else options.dtype,
         device=None if options.device == "auto" else options.device,

@@ -16,7 +16,7 @@ from litelvlm.analysis.studies.understanding.study import STUDY
 from litelvlm.analysis.studies.understanding.tables import with_numbers
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.tasks import load_questions
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
 Failure = tuple[str, float | None, str, int]
@@ -43,7 +43,7 @@ class QuestionScores:
 
 
 def evaluate_questions(
-    model: AnsweringVlm,
+    model: Vlm,
     task: str,
     data: str | Path | QuestionSet = "embedded",
     methods: Sequence[str | Pruner] = (),
@@ -76,8 +76,8 @@ def evaluate_questions(
         FileNotFoundError: If files are missing.
 
     Example:
-        >>> from litelvlm.models.vlm.answering import load_answering_vlm
-        >>> model = load_answering_vlm("embedded")
+        >>> from litelvlm import load_vlm
+        >>> model = load_vlm("vlm:embedded")
         >>> evaluate_questions(model, "pope", methods=["random"], limit=8)  # doctest: +SKIP
     """
     options = {

@@ -7,7 +7,7 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.understanding.config import Config
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
 BLANK = "blank image"
@@ -63,7 +63,7 @@ def conditions(config: Config, budgets: Sequence[int | float]) -> list[AnswerCon
 
 
 def possible_conditions(
-    model: AnsweringVlm, found: Sequence[AnswerCondition]
+    model: Vlm, found: Sequence[AnswerCondition]
 ) -> tuple[tuple[AnswerCondition, ...], tuple[Exclusion, ...]]:
     """Conditions that the model can be asked under, and what is excluded with the reason."""
     kept: list[AnswerCondition] = []

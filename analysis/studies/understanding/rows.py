@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.understanding.plan import (
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.data.understanding.tasks import TASKS, Task
 from litelvlm.metrics.understanding import score_answer
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 
 _GREY = (127, 127, 127)
 Picture = Image.Image | str
@@ -38,18 +38,18 @@ class AnswerContext:
         ocr: Name the words that an OCR system read.
     """
 
-    model: AnsweringVlm
+    model: Vlm
     task: Task
     asked: tuple[AnswerCondition, ...]
     ocr: bool = False
 
 
-def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work:
+def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
     """Group the questions by image and settle the conditions.
 
     Methods that cannot work with the model are excluded with their reason.
     """
-    budgets = budgets_of(config, model.n_tokens)
+    budgets = budgets_of(config, model.fixed_tokens)
     every = conditions(config, budgets)
     asked, excluded = possible_conditions(model, every)
     context = AnswerContext(model, TASKS[config.task], asked, config.ocr)
@@ -62,8 +62,8 @@ def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work
         return partial(image_rows, context, images[index], pictures_of(images[index]))
 
     resolved: dict[str, object] = {"pad": model.pad}
-    resolved |= {} if model.n_tokens is None else {"budgets": list(budgets)}
-    resolved |= {} if model.clip is None else {"clip": fingerprint(model.clip)}
+    resolved |= {} if model.fixed_tokens is None else {"budgets": list(budgets)}
+    resolved |= {} if model.clip_tower is None else {"clip": fingerprint(model.clip_tower)}
     return Work(
         None,
         begin,

@@ -14,7 +14,7 @@ import torch
 
 from litelvlm import interrupts
 from litelvlm.models.glamm.build import load_model
-from litelvlm.models.vlm.answering.load import miniature
+from litelvlm.models.vlm.load import miniature
 from litelvlm.models.vlm.miniature import LLAVA, save_miniature, vision_of
 from litelvlm.training.llava.card import measure, write_card
 from litelvlm.training.llava.export import as_llava
@@ -54,7 +54,7 @@ def main() -> None:
     config = llava_config(tokenizer, vision_of(glamm.tower.clip.config))
     model = as_llava(side.cpu(), config, glamm.to(torch.device("cpu")).tower)
     save_miniature(out / "checkpoint", model, tokenizer)
-    exported = miniature("embedded-llava", out / "checkpoint", device)
+    exported = miniature("vlm:embedded", out / "checkpoint", device)
     card = out / _CARD.name
     write_card(exported, measure(exported), out, recipe, given.seed, card)
     if given.ship:

@@ -17,7 +17,7 @@ from litelvlm.data.understanding.question import Question
 from litelvlm.data.understanding.rendered import LAYOUTS
 from litelvlm.data.understanding.tasks import TASKS, load_questions
 from litelvlm.metrics.understanding import score_answer
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner, get_pruner
 from litelvlm.training.glamm.card import paragraph, show
 from litelvlm.training.glamm.evaluate import by_image, interval
@@ -76,7 +76,7 @@ def conditions(n_tokens: int) -> dict[str, tuple[list[Pruner | None], int | None
     return found | {"blank image": ([None], None, True)}
 
 
-def measure(model: AnsweringVlm) -> list[KindRow]:
+def measure(model: Vlm) -> list[KindRow]:
     """Accuracy by task, kind and condition on all embedded questions."""
     rows: list[KindRow] = []
     for task in LAYOUTS:
@@ -99,11 +99,9 @@ def measure(model: AnsweringVlm) -> list[KindRow]:
     return rows
 
 
-def _scores(
-    model: AnsweringVlm, task: str, kind: str, questions: list[Question]
-) -> dict[str, Array]:
+def _scores(model: Vlm, task: str, kind: str, questions: list[Question]) -> dict[str, Array]:
     """Mean score over draws of every question, by condition."""
-    table = conditions(model.n_tokens or 0)
+    table = conditions(model.fixed_tokens or 0)
     found: dict[str, Array] = {name: np.zeros(len(questions)) for name in table}
     for place, question in enumerate(tqdm(questions, desc=f"{task}, {kind}", unit="question")):
         picture = question.open()
@@ -119,7 +117,7 @@ def _scores(
 
 
 def write_card(
-    model: AnsweringVlm,
+    model: Vlm,
     rows: list[KindRow],
     folder: Path,
     recipe: LlavaRecipe,
@@ -162,7 +160,7 @@ def write_card(
         paragraph(
             f"Accuracy on the embedded questions about the first {_IMAGES} images, in the layouts "
             "of three tasks, with the prompt of LLaVA-1.5. "
-            f"Budgets are of {model.n_tokens} tokens, contiguous positions, one draw; "
+            f"Budgets are of {model.fixed_tokens} tokens, contiguous positions, one draw; "
             "95 % intervals by resampling images (2,000 times)."
         ),
         "| layout | questions | n | " + " | ".join(names) + " |",
