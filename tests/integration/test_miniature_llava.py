@@ -217,7 +217,7 @@ def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, ca
     assert "'yes' is right in 50.0 %" in capsys.readouterr().out
     assert main([*words, "--protocol", "conversation"]) == 2
     assert "--protocol" in capsys.readouterr().err
-    assert main([*words, "--model", "embedded"]) == 2
+    assert main([word.removeprefix("vlm:") for word in words]) == 2
     assert "take vlm:embedded" in capsys.readouterr().err
     assert main([*words[:2], "pop", *words[3:]]) == 2
     assert "did you mean 'pope'" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm import load_model, load_refer, load_vlm
+from litelvlm import get_pruner, load_model, load_refer, load_vlm
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.loading import model_of, studied_of
@@ -188,8 +188,8 @@ def test_attention_rows_are_those_of_the_eager_model(model, sample):
 
 def test_the_last_token_of_the_expression_is_found(model, sample):
     query = asked(model, sample)
-    prompt, tokenizer = query.answered.prompt, model.speaker.prompter.tokenizer
-    end = model.speaker.prompter.expression_end(query.expression, 0, prompt)
+    prompt, tokenizer = query.answered.prompt, model.prompter.tokenizer
+    end = model.prompter.expression_end(query.expression, 0, prompt)
     assert tokenizer.decode(prompt.ids[: end + 1]).endswith(query.expression)
 
 
@@ -210,7 +210,7 @@ def test_substitutes_are_what_they_say(model, sample):
     sentence = question("the red circle")
     scores = model.text_scores(sample.image(), [sentence, "What?"])
     picture = model.encode(sample.image())
-    prompt = model.speaker.prompt(picture, sentence)
+    prompt = model.prompter.prompt(sentence, picture.view.n_tokens)
     words = prompt.ids[prompt.start + prompt.n_tokens :]
     mean = model.network.get_input_embeddings()(words).mean(0, keepdim=True)
     by_hand = torch.nn.functional.cosine_similarity(picture.features, mean)
@@ -400,6 +400,13 @@ def test_an_object_is_known_by_its_weights(sample):
     with torch.no_grad():
         network.lm_head.weight[-1, -1] += 1
     assert load_vlm(network, processor).digest != model.digest
+
+
+def test_a_model_of_another_family_answers_and_is_not_asked_by_studies(data, tmp_path):
+    model = load_vlm(tiny_vlm("internvl"), qwen_processor())
+    model.check(get_pruner("divprune"), 8)
+    with pytest.raises(ValueError, match=r"study reversal needs .* vlm:InternVL.* is not one"):
+        run_study("reversal", model, data, tmp_path)
 
 
 def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path):
