@@ -1,8 +1,5 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on device."""
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import torch
 from jaxtyping import Bool
@@ -14,14 +11,10 @@ from litelvlm.analysis.inputs.samples import (
     key_columns,
     label_columns,
     naming,
-    target_mask,
-    token_coverage,
+    view_of,
 )
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.sweep.config import (
-    Config,
-)
+from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.sweep.counted import Counted
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
@@ -32,30 +25,57 @@ from litelvlm.analysis.studies.sweep.passes import (
     SweepQuery,
     plan_conversations,
 )
-from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import TargetPixels, scored_target
-from litelvlm.models.base import GroundingModel, Request, VisualState
+from litelvlm.models.base import Request, VisualState
 from litelvlm.models.requests import places_by_target
+
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    Column("protocol", str, "How expressions are put into conversations."),
+    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token."),
+    Column("budget", int, "Visual tokens asked for; a share is that of the image with fewest."),
+    Column("seed", int, "Draw of a random method, or of the official protocol."),
+    Column("n_kept", int, "Visual tokens that enter the language model."),
+    Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
+    Column("n_average", float, "Visual tokens per layer, mean over the layers."),
+    Column("inter_px", int, "Pixels in prediction and target."),
+    Column("union_px", int, "Pixels in either."),
+    Column("pred_px", int, "Predicted pixels."),
+    Column("target_px", int, "Target pixels."),
+    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty."),
+    Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
+    Column("same_union_px", int, "Pixels in either of the two."),
+    Column("agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty."),
+    Column("seg_found", bool, "The answer holds a [SEG]."),
+    Column("p50", bool, "The IoU reaches 0.5."),
+    Column("p70", bool, "The IoU reaches 0.7."),
+    Column("p90", bool, "The IoU reaches 0.9."),
+)
 
 HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
 
 
 def load(context: SweepContext, index: int) -> Loaded:
-    """Read one image with its masks; runs no model, so it can work ahead of the model."""
+    """Read one clip with its masks; runs no model, so it can work ahead of the model.
+
+    Of a clip of several frames no picture is read yet.
+    """
     sample, skipped = askable(context.data[index])
+    view, clip = view_of(context.model, sample), sample.clip
     masks, coverage, keys = [], [], []
     for expression in sample.expressions:
         with naming(sample, expression):
-            plain = target_mask(sample, expression)
-            masks.append(scored_target(sample.mask(expression), context.config.doubled))
-            coverage.append(token_coverage(plain, context.model))
-            found = key_columns(
-                context.data, sample, expression, plain, context.model.view(*plain.shape)
-            )
+            given = sample.masks(expression)
+            plain = (given > 0).astype(np.uint8)
+            masks.append(scored_target(given, context.config.doubled))
+            coverage.append(view.coverage(plain))
+            found = key_columns(context.data, sample, expression, plain, view)
             keys.append(found | label_columns(coverage[-1]))
-    targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
-    return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)
+    targets = np.array(masks, dtype=np.uint8).reshape(-1, len(clip), sample.height, sample.width)
+    read = clip[:] if len(clip) == 1 else clip
+    return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped)
 
 
 @torch.inference_mode()
@@ -72,7 +92,7 @@ def image_rows(
     model, sample = context.model, loaded.sample
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
-    state = model.encode_image(loaded.picture) if state is None else state
+    state = model.encode_clip(loaded.clip) if state is None else state
     conversations = plan_conversations(model, context.config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, planned in enumerate(conversations):
@@ -83,7 +103,8 @@ def image_rows(
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
-    targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
+    # The pixels of a clip are counted over all its frames, as if they lay one below the other.
+    targets = TargetPixels.of(torch.from_numpy(loaded.masks).flatten(1, 2).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
     noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.
@@ -170,20 +191,3 @@ def turn_rows(
             | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
         )
     return rows
-
-
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
-    """Divide methods and budgets into what is possible and what is not."""
-    context = SweepContext(model, data, config, config.budgets)
-
-    def begin(index: int) -> Callable[[], ItemResult]:
-        return partial(image_rows, context, load(context, index))
-
-    return Work(
-        data,
-        begin,
-        resolved=context.resolved,
-        methods=tuple(method.pruner() for method in config.methods),
-        excluded=context.excluded,
-        protocol=config.protocol,
-    )

@@ -1,6 +1,6 @@
 """The README's moving picture: masks as visual tokens go, drawn from the bundled miniature.
 
-``python -m litelvlm.analysis.pages.animation OUT.webp``. Each row is an image, each column a
+``python docs/tokens_picture.py docs/pictures/tokens.webp``. Each row is an image, each column a
 method, each frame a budget. The images stand at even distances in the split, and their first
 expression is asked; no case is chosen by eye.
 """
