@@ -165,9 +165,9 @@ def test_a_method_that_cannot_work_is_told_with_its_reason(vlm, tmp_path):
     assert set(run.rows["method"]) == {"none"}
 
 
-def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_path):
-    varying = replace(vlm, n_tokens=None)
-    run = evaluate_questions(varying, "gqa", ["random"], [200], tmp_path, limit=1, draws=1)
+def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(vlm), "fixed_tokens", None)
+    run = evaluate_questions(vlm, "gqa", ["random"], [200], tmp_path, limit=1, draws=1)
     (line,) = run.table("failures").to_dict("records")
     assert (line["method"], line["budget"]) == ("random", 200)
     assert line["questions"] == len(run.rows) / 3
