@@ -16,7 +16,7 @@ from transformers import (
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.studies.table import run_study
-from litelvlm.models.vlm.greedy import greedy_decoding
+from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import QUESTIONS, question
 from litelvlm.models.vlm.queries.pictures import preprocessing_of
 from litelvlm.models.vlm.queries.towers import same_weights

@@ -371,7 +371,7 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
     closure = CODE.closure([type(model).__module__])
     assert {
         "litelvlm.models.vlm.queries.targets",
-        "litelvlm.models.vlm.encoding",
+        "litelvlm.models.vlm.network",
         "litelvlm.models.attribution",
     } <= closure
 

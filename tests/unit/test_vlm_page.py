@@ -4,8 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from litelvlm.models.vlm.families import VLM_FAMILIES
-from litelvlm.models.vlm.measured import measured_differences
+from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "any-vlm.md").read_text()

@@ -28,6 +28,7 @@ from litelvlm.models.files import digest, hub_folder
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.model import ClipVlm, Processor, QueriedVlm, Vlm
+from litelvlm.models.vlm.network import family_of
 from litelvlm.models.vlm.prompts import Prompter
 from litelvlm.models.vlm.queries.pictures import (
     GridReader,
@@ -36,7 +37,6 @@ from litelvlm.models.vlm.queries.pictures import (
     preprocessing_of,
 )
 from litelvlm.models.vlm.queries.towers import find_clip, own_tower
-from litelvlm.models.vlm.recognition import family_of
 from litelvlm.names import check_name, unknown_name
 from litelvlm.number_types import number_type
 

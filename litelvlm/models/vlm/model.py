@@ -15,10 +15,10 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import IdentifiedModel, ImageView, TowerModel, VisualLM
 from litelvlm.models.timed import TimedModel
-from litelvlm.models.vlm.clip_cues import ClipText
+from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.door import own_methods, prune
 from litelvlm.models.vlm.families import VlmFamily
-from litelvlm.models.vlm.greedy import greedy_decoding
+from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import Prompter, question
 from litelvlm.models.vlm.queries.encoded import EncodedPicture
 from litelvlm.models.vlm.queries.pictures import PictureReader

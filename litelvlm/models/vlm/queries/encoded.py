@@ -11,10 +11,10 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.view import ImageView
-from litelvlm.models.vlm.clip_cues import ClipText
-from litelvlm.models.vlm.encoding import Encoded, encode, with_features
+from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import locate
+from litelvlm.models.vlm.network import Encoded, encode, with_features
 from litelvlm.models.vlm.positions import full_positions, without_single_axis
 from litelvlm.models.vlm.prompts import Prompt
 from litelvlm.models.vlm.sources import CallSources

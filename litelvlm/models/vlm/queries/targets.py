@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from litelvlm.models.attribution import TokenTargets, at_least_float32, frozen, rows_at_once
-from litelvlm.models.vlm.greedy import greedy_decoding
+from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import Prompt, Prompter
 from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
 
