@@ -24,8 +24,7 @@ from litelvlm.models.vlm.miniature import (
     vision_of,
 )
 from litelvlm.models.vlm.model import padded
-from litelvlm.training.llava.export import as_llava
-from litelvlm.training.llava.sizes import llava_config
+from litelvlm.training.llava.sizes import as_llava, llava_config
 from litelvlm.training.llava.train import LlavaRecipe, train
 from litelvlm.training.loop import Stage
 from litelvlm.training.pool import ScenePool
@@ -57,8 +56,7 @@ def test_the_card_shows_learned_answers_that_fall_with_the_tokens():
     cells = {(r["task"], r["kind"], r["condition"]): r["accuracy"] for r in CARD["rows"]}
     kinds = {(r["task"], r["kind"]) for r in CARD["rows"]}
     assert len(kinds) == 10
-    # Counting is hardly learned, and the card says so.
-    assert "Counting is hardly learned" in CARD_TEXT
+    # Counting is hardly learned.
     for kind in kinds - {("vqav2", "number")}:
         whole, blank = cells[*kind, "unpruned"], cells[*kind, "blank image"]
         # Clearly above what a blank image gives: the intervals do not touch.
