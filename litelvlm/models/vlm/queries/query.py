@@ -18,7 +18,7 @@ from litelvlm.models.vlm.prompts import Prompter, question
 from litelvlm.models.vlm.queries.encoded import EncodedPicture
 from litelvlm.models.vlm.queries.targets import Answered, AnswerTargets, ask
 from litelvlm.pruning import Cues
-from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid import box_cells
 
 
 @dataclass(frozen=True, eq=False)
