@@ -16,9 +16,8 @@ from common import store
 
 from benchmarks.trade.picture import context_trade as draw
 from benchmarks.trade.scores import context_trade
-from litelvlm import load_model, load_refer
+from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.figures import style
-from litelvlm.models.vlm.answering import load_answering_vlm
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "context_trade.png"
 
@@ -35,7 +34,7 @@ def main() -> None:
     found = context_trade(
         load_model("embedded", device="cpu"),
         load_refer("embedded", split="val"),
-        load_answering_vlm("embedded", device="cpu"),
+        load_vlm("vlm:embedded", device="cpu"),
         given.task,
         limit=given.limit,
         out=given.out,

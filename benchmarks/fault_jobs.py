@@ -26,8 +26,8 @@ from litelvlm.analysis.runs.origin import beginning
 from litelvlm.analysis.studies import STUDIES, table
 from litelvlm.analysis.studies.emergence import __main__ as measuring
 from litelvlm.data import files
-from litelvlm.training.trainings import __main__ as family
-from litelvlm.training.trainings import training
+from litelvlm.training import __main__ as trainer
+from litelvlm.training.trainings import train as training
 from litelvlm.training.trainings.design import members
 
 SMALL = {
@@ -116,9 +116,8 @@ def train(out: Path) -> int:
     every = members(("A", "B"))
     first = [next(member for member in every if member.stage == stage) for stage in ("A", "B")]
     short = [replace(one, factors=replace(one.factors, steps=STEPS)) for one in first]
-    training.SAVE_EVERY, family.members = SAVE_EVERY, lambda stages, only: short
-    sys.argv[1:] = ["--out", str(out)]
-    return family.interruptible()
+    training.SAVE_EVERY, trainer.members = SAVE_EVERY, lambda stages, only: short
+    return trainer.main(["trainings", "--out", str(out)])
 
 
 def measure(out: Path) -> int:

@@ -21,7 +21,7 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm import preparing
-from litelvlm.models.vlm.encoding import Encoded, encode
+from litelvlm.models.vlm.network import Encoded, encode
 
 METHODS = ("random", "divprune", "input_similarity", "evtp_iv_like")
 GIVEN = ("random", "divprune", "evtp_iv_like")

@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.understanding.scores import RESAMPLES
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Shares of context among the kept tokens."""
@@ -54,7 +54,7 @@ def method_of(share: float) -> str:
 def context_trade(
     grounder: GroundingModel,
     expressions: Dataset,
-    answerer: AnsweringVlm,
+    answerer: Vlm,
     task: str = "gqa",
     shares: Sequence[float] = SHARES,
     budgets: Sequence[int] = BUDGETS,
