@@ -28,7 +28,6 @@ NOT_YET = {
     "faithfulness",
     "ablations",
     "quantisation",
-    "efficiency",
     "understanding",
 }
 every_study = pytest.mark.parametrize(
