@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from litelvlm.analysis.studies.emergence import scenes
@@ -63,7 +62,6 @@ def write_supplies(root):
     train_member(Member("C", "base", TRAINED, 0), root / "family", root / "family" / "scenes")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
-    questions(root / "gqa", root / "photo")
     (root / "mine.yaml").write_text(
         next(
             "\n".join(block)
@@ -84,7 +82,6 @@ def write_supplies(root):
         "data": data,
         "tiny/qwen": root / "qwen",
         "FAMILY": root / "family",
-        "GQA_FOLDER": root / "gqa",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",
@@ -104,12 +101,3 @@ def grouped(data):
     (data / "grefcoco" / "grefs(unc).json").write_text(
         json.dumps([*many, none | {"sentences": [sentence], "sent_ids": [10**6]}])
     )
-
-
-def questions(folder, picture):
-    """Two questions of GQA about one picture."""
-    (folder / "images").mkdir(parents=True)
-    Image.open(picture).save(folder / "images" / "n1.jpg")
-    asked = {"question": "Is there a giraffe?", "imageId": "n1", "answer": "yes",
-             "types": {"structural": "verify"}}  # fmt: skip
-    (folder / "testdev_balanced_questions.json").write_text(json.dumps({"7": asked, "8": asked}))

@@ -17,6 +17,8 @@ from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
 from litelvlm.models.glamm.entry import GLAMM
 
+USUAL_SIZE = (480, 640)
+"""Pixels of the image whose visual tokens are named."""
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
 PACKAGES = (
@@ -65,8 +67,9 @@ def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
 def check_model(verb: Check) -> str:
     """Load the model and describe it."""
     model = model_of(verb)
-    rows, columns = model.grid
-    tokens = f"{rows} x {columns} visual tokens"
+    height, width = USUAL_SIZE
+    rows, columns = model.view(height, width).layout.grid
+    tokens = f"{rows} x {columns} visual tokens of an image of {height} x {width} pixels"
     return f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
 
 
@@ -120,7 +123,7 @@ def unreadable(sample: ReferSample) -> str:
     """What is wrong with the picture or a mask of a sample; empty if nothing is."""
     try:
         sample.image()
-        sample.masks()
+        sample.targets()
     except (ValueError, OSError) as error:
         return f"image {sample.image_id}: {' '.join(str(error).split())}"
     return ""

@@ -203,7 +203,7 @@ def rank_all(
 ) -> dict[str, Ranking]:
     """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
-    grid = context.model.view(picture.height, picture.width).grid
+    layout = context.model.view(picture.height, picture.width).layout
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
     asked = [context.model.question(sentence, config.question_index) for sentence in sentences]
@@ -225,7 +225,7 @@ def rank_all(
             None
             if texts is None or not len(texts)
             else text_similarity(
-                Cues({"patch_embeds": states, "text_embeds": texts}, grid),
+                Cues({"patch_embeds": states, "text_embeds": texts}, layout),
                 "cosine" if cosine else "dot",
             ).numpy()
             for texts in (own, foreign)
@@ -236,7 +236,7 @@ def rank_all(
     found = {name: ranked(states) for name, states in patches.items()}
     found["P0c"] = ranked(used, cosine=True)
     found["P5a"] = found["P0"]._replace(ranked=~outliers.numpy())
-    smooth = probes.neighbour_mean(image.patch_tokens[0], outliers.to(pixels.device), grid)
+    smooth = probes.neighbour_mean(image.patch_tokens[0], outliers.to(pixels.device), layout.plane)
     found["P5b"] = ranked(probes.to_joint_space(tower, smooth).float().cpu())
     found["P5d"] = found["P0"]._replace(ranked=~beyond.numpy())
     if context.neurons:

@@ -118,8 +118,8 @@ def substitute_rows(context: SubstituteContext, index: int) -> ItemResult:
         texts = needed_texts(context, sample, targets)
         by_text = context.model.text_scores(picture, texts)
         fixed = {n: as_array(s) for n, s in context.model.image_scores(picture).items()}
-    grid = context.model.view(picture.height, picture.width).grid
-    centre = as_array(CentreDistance().score(Cues({}, grid)))
+    layout = context.model.view(picture.height, picture.width).layout
+    centre = as_array(CentreDistance().score(Cues({}, layout)))
     free = fixed | {"centre_distance": centre}
     rows: list[Row] = []
     for name, key in SUBSTITUTES.items():

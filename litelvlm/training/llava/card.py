@@ -13,10 +13,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array
-from litelvlm.data.understanding.question import Question
-from litelvlm.data.understanding.rendered import LAYOUTS
-from litelvlm.data.understanding.tasks import TASKS, load_questions
-from litelvlm.metrics.understanding import score_answer
+from litelvlm.data.understanding.question import TASKS, Question
+from litelvlm.data.understanding.rendered import load_questions
+from litelvlm.metrics.answers import score_answer
 from litelvlm.models.vlm.answering import AnsweringVlm
 from litelvlm.pruning import Pruner, get_pruner
 from litelvlm.training.glamm.card import paragraph, show
@@ -79,7 +78,7 @@ def conditions(n_tokens: int) -> dict[str, tuple[list[Pruner | None], int | None
 def measure(model: AnsweringVlm) -> list[KindRow]:
     """Accuracy by task, kind and condition on all embedded questions."""
     rows: list[KindRow] = []
-    for task in LAYOUTS:
+    for task in TASKS:
         kinds: dict[str, list[Question]] = defaultdict(list)
         for question in load_questions(task).first(_IMAGES).questions:
             kinds[question.group].append(question)
@@ -110,10 +109,8 @@ def _scores(
         grey = Image.new("RGB", picture.size, _GREY)
         for name, (draws, budget, blank) in table.items():
             for pruner in draws:
-                said = model.answer(
-                    grey if blank else picture, TASKS[task].prompt(question), pruner, budget
-                )
-                score = score_answer(TASKS[task].scoring, said.text, question.answers).score
+                said = model.answer(grey if blank else picture, question.prompt, pruner, budget)
+                score = score_answer(TASKS[task].rule, said.text, question.answer).score
                 found[name][place] += score / len(draws)
     return found
 
