@@ -88,9 +88,7 @@ def test_medians_and_ratios_are_those_of_the_rounds(rows):
 def test_the_published_times_are_read_back_from_planted_rounds():
     whole, prefill = (340.89, 265.83, 237.35), (166.25, 74.88, 54.02)
     arms = zip(("none", "litelvlm", "litelvlm"), (576, 192, 64), whole, prefill, strict=True)
-    tables = tables_of(
-        pd.DataFrame([row for arm in arms for row in timings(*arm)]), efficiency.Config()
-    )
+    tables = tables_of(pd.DataFrame([row for arm in arms for row in timings(*arm)]))
     times = tables["times"].set_index(["component", "k"])["value"]
     ratios = tables["ratios"].set_index(["component", "k"])["ratio"]
     for component, planted in (("end_to_end", whole), ("llm", prefill)):
@@ -138,9 +136,7 @@ def test_choosing_is_put_beside_the_image_tower(rows):
         base | {"component": part, "value": value}
         for part, value in (("selection", 1.0), ("clip_image", 80.0))
     ]
-    tables = tables_of(
-        pd.concat([rows, pd.DataFrame(more)], ignore_index=True), efficiency.Config()
-    )
+    tables = tables_of(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
     assert (
         "litelvlm, 48 tokens, 1 expression(s): choosing, the text tower included, "
         "takes 1.2% of the time"

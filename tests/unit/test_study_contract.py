@@ -26,8 +26,6 @@ NOT_YET = {
     "emergence",
     "importance",
     "faithfulness",
-    "ablations",
-    "quantisation",
     "understanding",
 }
 every_study = pytest.mark.parametrize(

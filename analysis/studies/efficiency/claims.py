@@ -146,5 +146,5 @@ def interpret(claims: Sequence[Claim], tables: Tables) -> str:
                 "of CLIP's image tower."
             )
         if DECODE in arm:
-            found.append(f"{where}: {1e3 / arm[DECODE]:.0f} answer tokens per second.")
+            found.append(f"{where}: {1000 / arm[DECODE]:.0f} answer tokens per second.")
     return " ".join(found)
