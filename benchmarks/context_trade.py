@@ -21,13 +21,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.common import store
-from litelvlm import load_model, load_refer
+from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.api import Bootstrap, evaluate_questions, run_study
 from litelvlm.analysis.stats.bootstrap import bootstrap, ratios
 from litelvlm.arrays import Array
 from litelvlm.figures import style
 from litelvlm.figures.axes import budget_axis
-from litelvlm.models.vlm.answering import load_answering_vlm
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "context_trade.png"
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)
@@ -60,7 +59,7 @@ def main() -> None:
         methods=methods, budgets=BUDGETS, seeds=DRAWS, limit=given.limit,
     )  # fmt: skip
     answers = evaluate_questions(
-        load_answering_vlm("embedded", device="cpu"), "gqa", methods, BUDGETS, given.out,
+        load_vlm("vlm:embedded", device="cpu"), "gqa", methods, BUDGETS, given.out,
         draws=DRAWS, limit=given.limit, blank=False,
     )  # fmt: skip
     scores, crossings = trade_of(mask_columns(masks.rows), answer_columns(answers.rows))

@@ -12,8 +12,7 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
 from litelvlm.analysis.lmms.grounding import MaskRequest, ground_all
 from litelvlm.data.images import to_rgb
-from litelvlm.models.families import load_model
-from litelvlm.models.vlm.answering import load_answering_vlm
+from litelvlm.models.families import load_model, load_vlm
 from litelvlm.pruning import Pruner
 from litelvlm.pruning.budgets import check_budget
 
@@ -148,20 +147,21 @@ class LmmsVlm(_Answering):
     """Any vision-language model of ``litelvlm.prune`` under lmms-eval, one image a request.
 
     Args:
-        pretrained: As in ``load_answering_vlm``: "embedded", a folder or a hub id.
+        pretrained: As in ``litelvlm.load_vlm``: "vlm:embedded", or a folder or hub id, with or
+            without "vlm:".
         pruner: Label of a method; none keeps all tokens.
         budget: Tokens to keep, or their share.
         clip: CLIP whose image tower the model has, for methods that read CLIP's text. The text is
             the document's question, without the prompt around it.
         pad: Pad pictures to squares.
-        device: As in ``load_answering_vlm``.
+        device: As in ``litelvlm.load_vlm``.
         dtype: Likewise.
         batch_size: Not used.
     """
 
     def __init__(
         self,
-        pretrained: str = "embedded",
+        pretrained: str = "vlm:embedded",
         pruner: str | None = None,
         budget: int | float | None = None,
         clip: str | None = None,
@@ -172,9 +172,7 @@ class LmmsVlm(_Answering):
     ) -> None:
         super().__init__()
         self.pruner, self.budget = method_of(pruner, budget)
-        self.vlm = load_answering_vlm(
-            pretrained, dtype=dtype, device=device or None, clip=clip, pad=pad
-        )
+        self.vlm = load_vlm(pretrained, clip=clip, dtype=dtype, device=device or None, pad=pad)
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """One answer per request, in their order.

@@ -11,21 +11,21 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.analysis.studies.understanding.rows import BLANK, AnswerCondition, image_rows
 from litelvlm.data.understanding.question import Question, QuestionSet
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
 _SHARES = (1 / 3, 2 / 9, 1 / 9, 1 / 18)
 
 
-def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work:
+def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
     """Group the questions by image and settle the conditions.
 
     Methods that cannot work with the model are excluded with their reason.
     """
-    if model.n_tokens is None:  # it varies with the picture, so budgets stay shares
+    if model.fixed_tokens is None:  # it varies with the picture, so budgets stay shares
         budgets: Sequence[int | float] = config.budgets or _SHARES
     else:
-        budgets = resolve_budgets(config.budgets, model.n_tokens)
+        budgets = resolve_budgets(config.budgets, model.fixed_tokens)
     every = conditions(config, budgets)
     excluded = {
         (one.method, one.budget): Exclusion(method=one.method, budget=one.budget, reason=reason)
@@ -45,8 +45,8 @@ def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work
         return partial(image_rows, model, questions.task, group, group[0].open(), asked)
 
     resolved: dict[str, object] = {"pad": model.pad}
-    resolved |= {} if model.n_tokens is None else {"budgets": list(budgets)}
-    resolved |= {} if model.clip is None else {"clip": fingerprint(model.clip)}
+    resolved |= {} if model.fixed_tokens is None else {"budgets": list(budgets)}
+    resolved |= {} if model.clip_tower is None else {"clip": fingerprint(model.clip_tower)}
     return Work(
         None,
         begin,
@@ -74,7 +74,7 @@ def conditions(config: Config, budgets: Sequence[int | float]) -> list[AnswerCon
     return found
 
 
-def _refusal(model: AnsweringVlm, pruner: Pruner, budget: int | float) -> str:
+def _refusal(model: Vlm, pruner: Pruner, budget: int | float) -> str:
     """Why a model cannot answer under a method, whatever the picture; "" if it can."""
     try:
         model.check(pruner, budget)

@@ -11,16 +11,14 @@ from torch import Tensor, nn
 
 from litelvlm.models.attribution import Flow, QueryToken, TokenQuery, TokenTargets
 from litelvlm.models.view import ImageView
-from litelvlm.models.vlm.clip_cues import ClipText
-from litelvlm.models.vlm.cues import item_cues
+from litelvlm.models.vlm.cues import ClipText, item_cues
 from litelvlm.models.vlm.decoder.find import plain_decoder
 from litelvlm.models.vlm.decoder.prompt_attention import head_rows, layers_read
-from litelvlm.models.vlm.studied.answers import Speaker
-from litelvlm.models.vlm.studied.encoded import EncodedPicture
-from litelvlm.models.vlm.studied.prompts import question
-from litelvlm.models.vlm.studied.targets import Answered, AnswerTargets
+from litelvlm.models.vlm.prompts import Prompter, question
+from litelvlm.models.vlm.queries.encoded import EncodedPicture
+from litelvlm.models.vlm.queries.targets import Answered, AnswerTargets, ask
 from litelvlm.pruning import Cues
-from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid import box_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class VlmQuery(TokenQuery):
     """One question about one picture.
 
     Attributes:
-        speaker: Makes prompts, and answers them.
+        prompter: Makes prompts.
         picture: The encoded picture.
         expression: What is asked about.
         question_index: Question template.
@@ -36,7 +34,7 @@ class VlmQuery(TokenQuery):
         clip: Both towers of the model's CLIP; None where it has none.
     """
 
-    speaker: Speaker
+    prompter: Prompter
     picture: EncodedPicture
     expression: str
     question_index: int
@@ -56,7 +54,7 @@ class VlmQuery(TokenQuery):
     @cached_property
     def answered(self) -> Answered:
         """The question with the model's own greedy answer."""
-        return self.speaker.answer(self.picture, self.sentence)
+        return ask(self.prompter, self.picture, self.sentence)
 
     @property
     def view(self) -> ImageView:
@@ -97,7 +95,7 @@ class VlmQuery(TokenQuery):
             "answer": lambda: list(range(last, last + len(answered.answer))),
             "last_prompt": lambda: [last],
             "last_expression": lambda: [
-                self.speaker.prompter.expression_end(self.expression, self.question_index, prompt)
+                self.prompter.expression_end(self.expression, self.question_index, prompt)
             ],
         }[query]()
         network = self.picture.network

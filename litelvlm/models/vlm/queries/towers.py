@@ -24,14 +24,14 @@ ADVICE = (
 
 
 def find_clip(
-    reads_squares: bool, folder: Path | None, vision: PreTrainedConfig, clip: str | Path | None
+    reads_squares: bool, folder: Path | None, config: PreTrainedConfig, clip: str | Path | None
 ) -> Path | None:
     """The folder of the CLIP whose text tower ranks the tokens; None for a model without one.
 
     Args:
         reads_squares: Whether the family's image tower is CLIP's.
         folder: The model's own; None for an object.
-        vision: Configuration of its image tower.
+        config: Its configuration.
         clip: What the user named.
 
     Raises:
@@ -55,7 +55,7 @@ def find_clip(
         raise FileNotFoundError(f"there is no CLIP at {clip}; {ADVICE}")
     if folder is not None and (folder / "clip").is_dir():
         return folder / "clip"
-    if has_openai_sizes(vision):
+    if has_openai_sizes(config.vision_config):
         return hub_folder(OPENAI_CLIP, fetch=False)
     raise FileNotFoundError(
         f"the CLIP that this model's image tower comes from is missing; {ADVICE}"

@@ -15,11 +15,11 @@ from litelvlm.models.costs import decoder_macs
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.decoder.find import layer_drops
 from litelvlm.models.vlm.door import PrunedVlm
-from litelvlm.models.vlm.greedy import greedy_decoding
+from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall, PruningSettings, pruned_call
-from litelvlm.models.vlm.studied.answers import Speaker
-from litelvlm.models.vlm.studied.encoded import EncodedPicture, own_generate
+from litelvlm.models.vlm.prompts import Prompter
+from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
 from litelvlm.pruning import LayerPruner
 
 Encode = Callable[[Image.Image], EncodedPicture]
@@ -47,7 +47,7 @@ class VlmCall(TimedCall):
 
     Attributes:
         encode: Runs the image encoder.
-        speaker: Makes the prompt.
+        prompter: Makes the prompt.
         picture: The image.
         sentence: The question.
         settings: Method and budget as ``prune`` takes them; None for the unpruned model.
@@ -56,7 +56,7 @@ class VlmCall(TimedCall):
     """
 
     encode: Encode
-    speaker: Speaker
+    prompter: Prompter
     picture: Image.Image
     sentence: str
     settings: PruningSettings | None
@@ -68,7 +68,7 @@ class VlmCall(TimedCall):
     def of(
         cls,
         encode: Encode,
-        speaker: Speaker,
+        prompter: Prompter,
         picture: Image.Image,
         sentence: str,
         settings: PruningSettings | None,
@@ -79,8 +79,8 @@ class VlmCall(TimedCall):
             ValueError: If the method cannot choose.
         """
         encoded = encode(picture)
-        prepared = choose(encoded, speaker, sentence, settings)
-        return cls(encode, speaker, picture, sentence, settings, encoded, prepared)
+        prepared = choose(encoded, prompter, sentence, settings)
+        return cls(encode, prompter, picture, sentence, settings, encoded, prepared)
 
     @property
     def layer_counts(self) -> tuple[int, ...]:
@@ -96,7 +96,7 @@ class VlmCall(TimedCall):
     @property
     def n_other(self) -> int:
         """Tokens of the text."""
-        prompt = self.speaker.prompt(self.encoded, self.sentence)
+        prompt = self.prompter.prompt(self.sentence, self.encoded.view.n_tokens)
         return len(prompt.ids) - prompt.n_tokens
 
     @property
@@ -120,7 +120,11 @@ class VlmCall(TimedCall):
     def decode(self, stop: Callable[[int], bool], n_tokens: int) -> None:
         """Generate an answer of fixed length greedily, the image encoded again."""
         network = self.encoded.network
-        ids = self.speaker.prompt(self.encoded, self.sentence).ids[None].to(network.device)
+        ids = (
+            self.prompter.prompt(self.sentence, self.encoded.view.n_tokens)
+            .ids[None]
+            .to(network.device)
+        )
         given = {**self.encoded.arguments(ids), **self.encoded.tensors}
         length = {"min_new_tokens": n_tokens + 1, "max_new_tokens": n_tokens + 1}
         watching = StoppingCriteriaList([Watching(stop)])
@@ -138,7 +142,7 @@ class VlmCall(TimedCall):
         with stage(seconds, "image_tower"):
             encoded = self.encode(self.picture)
         with stage(seconds, "selection"):
-            prepared = choose(encoded, self.speaker, self.sentence, self.settings)
+            prepared = choose(encoded, self.prompter, self.sentence, self.settings)
         with stage(seconds, LANGUAGE_MODEL):
             states = self._run(encoded, prepared)
             self.encoded.network.get_output_embeddings()(states[:, -1:])
@@ -159,7 +163,7 @@ class VlmCall(TimedCall):
         found: dict[str, Callable[[], object]] = {"image_tower": lambda: self.encode(self.picture)}
         if self.settings is not None:
             found["selection"] = lambda: choose(
-                self.encoded, self.speaker, self.sentence, self.settings
+                self.encoded, self.prompter, self.sentence, self.settings
             )
         return found
 
@@ -171,7 +175,7 @@ class VlmCall(TimedCall):
         # Without the language head, which published costs leave out too.
         body = network.get_submodule("model")
         if settings is None or prepared is None:
-            ids = self.speaker.prompt(encoded, self.sentence).ids.to(network.device)
+            ids = self.prompter.prompt(self.sentence, encoded.view.n_tokens).ids.to(network.device)
             positions = without_single_axis(encoded.positions(ids)[:, None])
             images = {"image": encoded.encoded.output}
             given = encoded.arguments(ids[None])
@@ -191,12 +195,12 @@ class VlmCall(TimedCall):
 
 
 def choose(
-    encoded: EncodedPicture, speaker: Speaker, sentence: str, settings: PruningSettings | None
+    encoded: EncodedPicture, prompter: Prompter, sentence: str, settings: PruningSettings | None
 ) -> PreparedCall | None:
     """The shortened prompt of a question; None for the unpruned model."""
     if settings is None:
         return None
-    sources = encoded.sources(speaker.prompt(encoded, sentence), settings.clip)
+    sources = encoded.sources(prompter.prompt(sentence, encoded.view.n_tokens), settings.clip)
     return pruned_call(settings, sources, {})
 
 

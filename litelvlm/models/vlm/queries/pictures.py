@@ -96,8 +96,8 @@ class GridReader(PictureReader):
         return {name: torch.as_tensor(made[name]) for name in ("pixel_values", "image_grid_thw")}
 
 
-def preprocessing_of(processor: BaseImageProcessor | None, size: int) -> Preprocessing:
-    """Resize, cut and normalisation of an image processor; OpenAI CLIP's without one.
+def preprocessing_of(processor: BaseImageProcessor, size: int) -> Preprocessing:
+    """Resize, cut and normalisation of an image processor.
 
     Args:
         processor: Of a model that reads squares.
@@ -107,8 +107,6 @@ def preprocessing_of(processor: BaseImageProcessor | None, size: int) -> Preproc
         ValueError: If the processor does what we cannot repeat token by token.
     """
     standard = Preprocessing()
-    if processor is None:
-        return standard
     stored = processor.to_dict()
     kernel = stored.get("resample", Image.Resampling.BICUBIC)
     check_steps(stored, size, kernel)

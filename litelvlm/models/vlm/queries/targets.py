@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from litelvlm.models.attribution import TokenTargets, at_least_float32, frozen, rows_at_once
-from litelvlm.models.vlm.studied.encoded import EncodedPicture
-from litelvlm.models.vlm.studied.prompts import Prompt
+from litelvlm.models.vlm.network import greedy_decoding
+from litelvlm.models.vlm.prompts import Prompt, Prompter
+from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,31 @@ class Answered:
         """Question and answer."""
         ids = torch.cat([self.prompt.ids, self.answer.cpu()])
         return ids.to(self.picture.network.device)
+
+
+MAX_NEW_TOKENS = 16
+"""Longest answer in tokens; a longer one is cut there."""
+
+
+@torch.no_grad()
+def ask(prompter: Prompter, picture: EncodedPicture, sentence: str) -> Answered:
+    """Ask a question; the answer ends before the first end-of-answer token.
+
+    Decoding takes the likeliest token at each step; the checkpoint's generation settings
+    (penalties, beams) do not apply.
+    """
+    network = picture.network
+    prompt = prompter.prompt(sentence, picture.view.n_tokens)
+    ids = prompt.ids[None].to(network.device)
+    given = picture.arguments(ids)
+    with greedy_decoding(network):
+        out = own_generate(network)(**given, **picture.tensors, max_new_tokens=MAX_NEW_TOKENS)
+    said = out[0, len(prompt.ids) :].cpu()
+    ends = network.generation_config.eos_token_id
+    stops = torch.tensor(ends if isinstance(ends, list) else [-1 if ends is None else ends])
+    ended = torch.isin(said, stops).nonzero().flatten()
+    length = int(ended[0]) if len(ended) else len(said)
+    return Answered(picture, prompt, said[: max(length, 1)], empty=length == 0)
 
 
 class AnswerTargets(TokenTargets):

@@ -1,4 +1,4 @@
-"""Train one member of the family, from its last saved state if there is one."""
+"""Train one small CLIP, from its last saved state if there is one."""
 
 import json
 from collections.abc import Callable
@@ -7,30 +7,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.files import atomic_write
+from litelvlm.training.checkpoints import claim_folder, write_tensors
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.trainings.captions import draw_caption
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.losses import PairLoss, PatchHelper, scene_losses, sos_shortfall
 from litelvlm.training.trainings.pixels import PixelPool
 from litelvlm.training.trainings.scenes import SceneTable, draw_symbols
-from litelvlm.training.trainings.towers import FamilyTower, new_tower
+from litelvlm.training.trainings.towers import ConditionedTower, new_tower
 
 SNAPSHOTS = (0.0, 0.125, 0.25, 0.5, 1.0)
 """Shares of the training at which the weights are kept."""
 CPU = torch.device("cpu")
 WARMUP = 60
 SAVE_EVERY = 100
-DONE = "done.json"
+DONE, RECORD = "done.json", "member.json"
 Source = Callable[[int], SceneTable]
 
 
-class _Pupil(nn.Module):
-    """All parts that learn."""
+class Pupil(nn.Module):
+    """All parts that learn.
+
+    Args:
+        factors: Conditions of the training.
+    """
 
     def __init__(self, factors: Factors) -> None:
         super().__init__()
@@ -58,7 +63,7 @@ def train_member(member: Member, out: Path, scenes: Path, device: torch.device =
 
     Args:
         member: Conditions and seed.
-        out: Folder of the family; the member's folder in it is returned.
+        out: Folder of all trainings; the member's folder in it is returned.
         scenes: Folder of rendered scenes, shared by all members.
         device: Where to train; the weights follow bit for bit from the seed on a CPU only.
 
@@ -66,17 +71,13 @@ def train_member(member: Member, out: Path, scenes: Path, device: torch.device =
         ValueError: If the member's folder holds a training under other conditions.
     """
     folder, factors = out / member.name, member.factors
-    plan = json.dumps(asdict(member), indent=1)
-    record = folder / "member.json"
-    if record.exists() and read_member(folder) != member:
-        raise ValueError(
-            f"{folder} holds a training under other conditions ({record}); choose another folder"
-        )
+    # A record that lacks a newer condition is read with its default.
+    if not (folder / RECORD).exists() or read_member(folder) != member:
+        claim_folder(folder, asdict(member), RECORD)
     if (folder / DONE).exists():
         return folder
-    atomic_write(record, plan)
     torch.manual_seed(member.seed)
-    pupil = _Pupil(factors).to(device).train()
+    pupil = Pupil(factors).to(device).train()
     source = scene_source(member, scenes)
     stage = Stage(
         "training",
@@ -96,7 +97,7 @@ def train_member(member: Member, out: Path, scenes: Path, device: torch.device =
 
     def keep(step: int) -> None:
         if step in moments:
-            save_tower(pupil.tower, folder / f"step-{step:06d}.safetensors")
+            write_tensors(pupil.tower.state_dict(), folder / f"step-{step:06d}.safetensors")
 
     run_stage(stage, pupil, losses, folder, device, after=keep)
     (folder / "training.safetensors").unlink(missing_ok=True)
@@ -104,7 +105,7 @@ def train_member(member: Member, out: Path, scenes: Path, device: torch.device =
     return folder
 
 
-def step_losses(pupil: _Pupil, table: SceneTable, member: Member, step: int) -> Losses:
+def step_losses(pupil: Pupil, table: SceneTable, member: Member, step: int) -> Losses:
     """Losses of one step: every scene with one caption."""
     factors, rng = member.factors, np.random.default_rng([member.seed, step, 2])
     captions = [
@@ -126,14 +127,6 @@ def step_losses(pupil: _Pupil, table: SceneTable, member: Member, step: int) -> 
     return parts
 
 
-def save_tower(tower: FamilyTower, path: Path) -> None:
-    """Write the weights of a tower, whole or not at all."""
-    tensors = {name: value.detach().contiguous() for name, value in tower.state_dict().items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary)
-    temporary.replace(path)
-
-
 def snapshots(folder: Path) -> dict[int, Path]:
     """Files of kept weights by step, in order."""
     return {
@@ -147,17 +140,16 @@ def read_member(folder: Path) -> Member:
     Raises:
         FileNotFoundError: If it is no such folder.
     """
-    path = folder / "member.json"
+    path = folder / RECORD
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder} does not contain a training of the family; make one with "
-            "python -m litelvlm.training.trainings"
+            f"{folder} contains no training; make one with python -m litelvlm.training trainings"
         )
     values = json.loads(path.read_text())
     return Member(**(values | {"factors": Factors(**values["factors"])}))
 
 
-def load_tower(factors: Factors, path: Path) -> FamilyTower:
+def load_tower(factors: Factors, path: Path) -> ConditionedTower:
     """Read kept weights."""
     with torch.random.fork_rng(devices=[]):
         tower = new_tower(factors)

@@ -14,8 +14,6 @@ QUESTIONS = (
     "What is next to {} in the image?",
 )
 """Question templates; their answers depend on the referent."""
-PLAIN = "USER: {image}\n{question} ASSISTANT:"
-"""Turns of LLaVA-1.5 without its system prompt, for tokenizers without a chat template."""
 
 
 def question(expression: str, index: int = 0) -> str:
@@ -60,21 +58,21 @@ class Prompter:
 
     Attributes:
         tokenizer: The model's.
+        template: Its chat template.
         image_token_id: Placeholder of a visual token.
     """
 
     tokenizer: PreTrainedTokenizerBase
+    template: str
     image_token_id: int
 
     def text(self, sentence: str) -> str:
         """The prompt with one placeholder for the whole image."""
-        if self.tokenizer.chat_template is None:
-            image = str(self.tokenizer.convert_ids_to_tokens(self.image_token_id))
-            return PLAIN.format(image=image, question=sentence)
         content = [{"type": "image"}, {"type": "text", "text": sentence}]
         made = self.tokenizer.apply_chat_template(
             # Templates of these families read a list of parts.
             [{"role": "user", "content": content}],  # type: ignore[arg-type]
+            chat_template=self.template,
             add_generation_prompt=True,
             tokenize=False,
         )
