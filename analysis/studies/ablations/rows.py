@@ -34,7 +34,7 @@ from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.ranking import highest
-from litelvlm.pruning.scoring.context import context_scores
+from litelvlm.pruning.scoring import context_scores
 
 COLUMNS: tuple[Column, ...] = (
     *SWEEP,
