@@ -218,10 +218,8 @@ def test_expressions_that_mean_nothing_are_no_small_targets(rows):
     alone = rows[rows.part == "methods"]
     first = sorted(alone.image_id.unique())[:6]
     nothing = alone.assign(area_frac=alone.area_frac.mask(alone.image_id.isin(first), 0.0))
-    sizes = (
-        strata_table(nothing, CIOU).query("stratum == 'size' and budget == 16")
+    sizes = strata_table(nothing, CIOU).query("stratum == 'size' and budget == 16")
     sizes = sizes.set_index("group")
-    )
     # Six of 24 images, with two expressions each; the objects of the others are all of one size.
     assert sizes.loc["no target", "n"] == 12
     assert sizes.drop("no target").n.sum() == 36
