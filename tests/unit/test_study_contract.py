@@ -26,9 +26,6 @@ NOT_YET = {
     "emergence",
     "importance",
     "faithfulness",
-    "ablations",
-    "quantisation",
-    "efficiency",
     "understanding",
 }
 every_study = pytest.mark.parametrize(
