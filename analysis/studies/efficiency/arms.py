@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, AnyMethod, check_distinct
+from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.runs.config import (
     Budgets,
     Count,
@@ -77,7 +78,7 @@ def arms_of(
 ) -> tuple[dict[Arm, TimedCall], tuple[Exclusion, ...]]:
     """What is timed on one image, each with its call, and why the rest is not."""
     calls, excluded = dict[Arm, TimedCall](), dict[tuple[str, int], Exclusion]()
-    sizes, picture = model.sizes(sample.height, sample.width), sample.image()
+    sizes, picture = model.sizes(view_of(model, sample).n_tokens), sample.image()
     texts = [expression.sent for expression in sample.expressions]
     for n_text in config.n_texts:
         unpruned = Arm(UNPRUNED, None, sizes.n_tokens, n_text)

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import (
     resolve_budgets,
@@ -103,7 +104,7 @@ def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
             f"n_texts asks for {max(config.n_texts)} expressions, and the first image has "
             f"{len(sample.expressions)}; name smaller numbers"
         )
-    sizes = model.sizes(sample.height, sample.width)
+    sizes = model.sizes(view_of(model, sample).n_tokens)
     budgets = resolve_budgets(config.budgets, sizes.n_tokens)
     calls, excluded = arms_of(model, sample, config, budgets)
     if config.methods and not any(arm.pruner for arm in calls):

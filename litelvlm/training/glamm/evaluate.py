@@ -115,7 +115,7 @@ def evaluate(
                 held = places_by_target(answered.places, [line for line, _ in cells].__getitem__)
                 rows, lines = (list(entries) for entries in zip(*held, strict=True))
                 targets = torch.from_numpy(masks[lines])[:, None].to(model.device)
-                counts = count_pixels(answered.masks[rows], targets)
+                counts = count_pixels(answered.masks[rows, :, 0], targets)
                 both = torch.stack([counts.intersection, counts.union], dim=-1)[:, 0].cpu().numpy()
                 for places, numbers in zip(held.values(), both, strict=True):
                     for place in places:
