@@ -9,7 +9,7 @@ from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal import claims as reversal
 from litelvlm.analysis.studies.reversal.claims import MARGIN, interpret
 from litelvlm.pruning import Cues
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import text_similarity
 
 STUDIES, RESAMPLES = 400, 300
 

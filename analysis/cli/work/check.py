@@ -1,12 +1,14 @@
 """`litelvlm check`: packages, device, model and data, one line each."""
 
+import os
 import platform
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 
 import torch
+from packaging.requirements import Requirement
 
 from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.verbs.check import Check
@@ -21,16 +23,7 @@ USUAL_SIZE = (480, 640)
 """Pixels of the image whose visual tokens are named."""
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "open_clip_torch",
-    "captum",
-    "scipy",
-    "seaborn",
-    "pycocotools",
-)
+GIB = 2**30
 
 
 def run(verb: Check) -> int:
@@ -94,17 +87,44 @@ def check_data(verb: Check) -> str:
 
 
 def packages() -> str:
-    """Versions of Python and of what the suite builds on."""
-    return f"Python {platform.python_version()}, " + ", ".join(
-        f"{name} {version(name)}" for name in PACKAGES
-    )
+    """Python, and every package that is needed without an extra.
+
+    Raises:
+        RuntimeError: If one is missing, or is another version than the project works with.
+    """
+    wanted = [Requirement(text) for text in requires("litelvlm") or []]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    found = {one.name: installed(one.name) for one in wanted}
+    wrong = [
+        f"{one.name} {found[one.name] or 'is missing'} (needed: {one.specifier or 'any version'})"
+        for one in wanted
+        if not one.specifier.contains(found[one.name] or "0", prereleases=True)
+        or found[one.name] is None
+    ]
+    if wrong:
+        raise RuntimeError(
+            f"{'; '.join(wrong)}; run `make env`, or install these with pip as named here"
+        )
+    told = ", ".join(f"{name} {number}" for name, number in found.items())
+    return f"Python {platform.python_version()}, {told}"
+
+
+def installed(name: str) -> str | None:
+    """Version of a package; None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def device() -> str:
-    """What torch would compute on."""
-    if torch.cuda.is_available():
-        return f"GPU {torch.cuda.get_device_name()}"
-    return f"CPU, {torch.get_num_threads()} threads (no GPU found, none needed for the miniature)"
+    """What torch would compute on, and the memory there."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+    here = f"CPU, {torch.get_num_threads()} threads, {memory:.0f} GiB of memory"
+    if not torch.cuda.is_available():
+        return f"{here} (no GPU found, none needed for the miniature)"
+    most = torch.cuda.mem_get_info()[1] / GIB
+    return f"GPU {torch.cuda.get_device_name()}, {most:.0f} GiB; {here}"
 
 
 def spread_over(n: int, some: int) -> list[int]:

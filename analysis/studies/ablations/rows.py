@@ -36,7 +36,7 @@ from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.cues import OF_CLIP
 from litelvlm.pruning.ranking import highest
-from litelvlm.pruning.scoring.context import context_scores
+from litelvlm.pruning.scoring import context_scores
 
 METHODS_PART, PROTOCOLS_PART = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""

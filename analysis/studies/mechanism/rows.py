@@ -32,7 +32,7 @@ from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import text_similarity
 
 READOUTS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P0": probes.used_layer,

@@ -32,7 +32,7 @@ from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
-from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid import box_cells
 
 
 class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
