@@ -80,7 +80,7 @@ $(LSTAMP): $(STAMP) constraints-lmms.txt
 
 lmms: $(LSTAMP)
 	@OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest -n0 -p no:cacheprovider -q -o filterwarnings=default \
-		tests/lmms/check_scorers.py tests/lmms/check_lmms.py > $(LMMS)/tests.log 2>&1; \
+		tests/lmms/check_lmms.py > $(LMMS)/tests.log 2>&1; \
 		code=$$?; cat $(LMMS)/tests.log; exit $$code
 
 lint: $(STAMP)

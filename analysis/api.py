@@ -18,7 +18,7 @@ from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_mea
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
-from litelvlm.analysis.studies.understanding import evaluate_questions
+from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 
 __all__ = [
     "STUDIES",

@@ -1,7 +1,7 @@
 """The family of trainings, shrunken: two cells of 40 steps, with a saved state every 5 steps.
 
-The commands are those of ``litelvlm.embedded.family`` and ``litelvlm.analysis.studies.emergence``;
-only the lengths are changed.
+The commands are those of ``litelvlm.training.trainings`` and
+``litelvlm.analysis.studies.emergence``; only the lengths are changed.
 """
 
 import sys
@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from litelvlm.analysis.studies.emergence import __main__ as measuring
-from litelvlm.embedded.family import __main__ as family
-from litelvlm.embedded.family import training
-from litelvlm.embedded.family.design import members
-from litelvlm.embedded.family.factors import Member
+from litelvlm.training.trainings import __main__ as family
+from litelvlm.training.trainings import training
+from litelvlm.training.trainings.design import members
+from litelvlm.training.trainings.factors import Member
 
 STEPS, SAVE_EVERY = 40, 5
 

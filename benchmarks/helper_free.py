@@ -19,17 +19,17 @@ from litelvlm.analysis.api import complete_run, read_summary
 from litelvlm.analysis.studies import sweep
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.load import load_refer
-from litelvlm.embedded.export import export
-from litelvlm.embedded.loop import Recipe
-from litelvlm.embedded.pool import ScenePool
-from litelvlm.embedded.tokenizers import load_or_make
-from litelvlm.embedded.train import MODELS, RECIPES, new_glamm
-from litelvlm.embedded.train_clip import train_clip
-from litelvlm.embedded.train_grounding import PointingHelper, train_grounding
-from litelvlm.embedded.worlds import get_world
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.training.glamm.clip import train_clip
+from litelvlm.training.glamm.export import export
+from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
+from litelvlm.training.glamm.tokenizers import load_or_make
+from litelvlm.training.glamm.train import MODELS, RECIPES, new_glamm
+from litelvlm.training.loop import Recipe
+from litelvlm.training.pool import ScenePool
+from litelvlm.training.worlds import get_world
 
 SEED, CLIP_STEPS = 0, 700
 METHODS = ("litelvlm", "litelvlm(direction=highest)", "random", "value_norm", "mask_oracle")

@@ -8,9 +8,7 @@ pruner, once for the tokens), SAM in eager attention with its relative positions
 language model in eager attention with idle LoRA wrappers around its query and value projections,
 and on a GPU the cache emptied between steps. The steps are then taken away one after another; every
 variant runs once per round, in random order. The variants hold their weights in common, so that the
-full size needs the memory of one model. ``--compile`` adds a last step, a compiled SAM image
-encoder, whose shapes never change; compiling takes minutes and is not timed. Blocks of rounds are
-stored when they are done.
+full size needs the memory of one model. Blocks of rounds are stored when they are done.
 
 At full size, on a GPU or on a CPU with 20 GB (then with fewer rounds):
 ``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.
@@ -34,7 +32,6 @@ from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.studies.efficiency.timing import median_ratio
 from litelvlm.clip.states import ClipImage
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.compiled import compile_blocks
 from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
@@ -121,13 +118,6 @@ def with_library_sam(model: Glamm) -> Glamm:
     return model
 
 
-def compiled(model: Glamm) -> Glamm:
-    """Compile SAM's image encoder in place, block by block as ``load_model(compile=)`` does."""
-    mode = "max-autotune-no-cudagraphs" if model.device.type == "cuda" else "default"
-    compile_blocks(model.sam.vision_encoder.layers, "inductor", mode)
-    return model
-
-
 def rest(model: Glamm) -> None:
     """Empty the GPU's cache, as the released code does between steps."""
     if model.device.type == "cuda":
@@ -185,7 +175,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--block", type=int, default=5, help="rounds that are stored together")
-    parser.add_argument("--compile", action="store_true", help="time a compiled SAM encoder too")
     given = parser.parse_args()
     eager = load_model(
         given.model, device=given.device, random_init=given.random_init, attn="eager"
@@ -210,10 +199,6 @@ def main() -> None:
             ours, best, picture, text, given.budget
         ),
     }
-    if given.compile:
-        variants["compiled SAM encoder"] = partial(
-            ours, compiled(fused(twin(eager))), picture, text, given.budget
-        )
     small = given.model == "embedded"
     name = (
         "official_order" if small else f"official_order_{Path(given.model).name}_{best.device.type}"

@@ -29,15 +29,15 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.probes.last_blocks import used_layer, without_direction
 from litelvlm.data.load import load_refer
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
-from litelvlm.embedded.pool import ScenePool
-from litelvlm.embedded.sizes import GRID
-from litelvlm.embedded.tokenizers import load_or_make
-from litelvlm.embedded.train import MODELS, RECIPES
-from litelvlm.embedded.train_clip import train_clip
-from litelvlm.embedded.worlds import get_world
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import question
+from litelvlm.training.glamm.clip import train_clip
+from litelvlm.training.glamm.sizes import GRID
+from litelvlm.training.glamm.tokenizers import load_or_make
+from litelvlm.training.glamm.train import MODELS, RECIPES
+from litelvlm.training.pool import ScenePool
+from litelvlm.training.worlds import get_world
 
 HELPERS = {"none": (0.0, 0), "weak, late": (0.3, 400), "strong, late": (1.0, 400)}
 HELPERS["strong, from the start"] = (1.0, 0)

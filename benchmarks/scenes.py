@@ -16,7 +16,7 @@ from litelvlm.data.worlds.pictograms import objects as pictogram_objects
 from litelvlm.data.worlds.pictograms import scenes as pictograms
 from litelvlm.data.worlds.shapes import objects as shape_objects
 from litelvlm.data.worlds.shapes import scenes as shapes
-from litelvlm.embedded.family.pixels import draw_scene, pack_scene
+from litelvlm.training.trainings.pixels import draw_scene, pack_scene
 
 ROUNDS, SCENES = 7, 100
 CLUTTER, CATEGORIES = 4, 64

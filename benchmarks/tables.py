@@ -3,10 +3,7 @@
 The two tables are made up, with the numbers of references, sentences, images and objects that
 RefCOCO has, and outlines of 6 to 45 corners. Every opening is a process of its own. The first one
 reads both files and checks them, the others find in the cache folder what came out. Processor time
-of one thread, the import of the library left out. The parts of the first opening are timed in one
-more process, and beside them our own machine, which read the pickle before, and the reader of the
-whole JSON, whose tables must be the same. All of it three times; the medians stand beside
-quartiles.
+of one thread, the import of the library left out, three times; medians beside quartiles.
 """
 
 import json
@@ -29,47 +26,6 @@ logging.disable()
 start = time.process_time()
 load_refer(sys.argv[1], split=sys.argv[2])
 print(time.process_time() - start)
-"""
-PARTS = """
-import gc, json, math, sys, time
-from pathlib import Path
-from litelvlm.data.annotations import read_instances
-from litelvlm.data.refs import read_refs
-from litelvlm.data.safe import outline_cuts
-from litelvlm.data.safe.json_data import read_json
-from litelvlm.data.safe.pickle_grammar import read_plain
-from litelvlm.data.safe.pickles import MAX_STEPS, loads_by_machine
-table, instances = map(Path, sys.argv[1:])
-contents = table.read_bytes(), instances.read_bytes()
-gc.disable()
-
-def timed(calls):
-    values = []
-    for name, call in calls.items():
-        start = time.process_time()
-        values.append(call())
-        found[name] = time.process_time() - start
-    return values
-
-found = {}
-timed({
-    "pickle: grammar and C reader": lambda: read_plain(contents[0], MAX_STEPS),
-    "pickle and references": lambda: read_refs(contents[0], table),
-})
-(cut,) = timed({"JSON: outlines cut out": lambda: outline_cuts.cut_outlines(contents[1])})
-timed({"JSON: rest": lambda: read_json(cut.rest)})
-del cut
-(cut,) = timed({"JSON and instances": lambda: read_instances(contents[1], instances)})
-outline_cuts.LARGE = math.inf
-(whole,) = timed({"JSON and instances, read whole": lambda: read_instances(contents[1], instances)})
-assert cut.annotations.equals(whole.annotations)
-assert (cut.images, cut.categories) == (whole.images, whole.categories)
-del cut, whole
-timed({
-    "pickle: our own machine": lambda: loads_by_machine(contents[0]),
-    "JSON: Python's parser, unchecked": lambda: json.loads(contents[1]),
-})
-print(json.dumps(found))
 """
 OPENINGS = ("val", "val", "testA", "train")
 ROUNDS = 3
@@ -124,32 +80,18 @@ def write_tables(folder: Path) -> dict[str, float]:
 def main() -> None:
     """Open one split after another, with an empty cache folder in each round."""
     rounds: list[list[float]] = []
-    parts: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sizes = write_tables(folder)
-        place = folder / "Refer_Segm" / "refcoco"
-        files = [str(place / file) for file in sizes]
         for number in range(ROUNDS):
             cache = folder / f"cache {number}"
             rounds.append([float(_printed(cache, OPEN, name, split)) for split in OPENINGS])
-            parts.append(json.loads(_printed(cache, PARTS, *files)))
         kept = sum(file.stat().st_size for file in (cache / "tables").glob("*/*")) / 1e6
     lines = [
         {"opening": number, "split": split} | spread([one[number - 1] for one in rounds])
         for number, split in enumerate(OPENINGS, start=1)
     ]
-    machine = [one["pickle: our own machine"] for one in parts]
-    whole = [one["JSON and instances, read whole"] for one in parts]
-    found = {part: spread([one[part] for one in parts]) for part in parts[0]}
-    share = spread([line[0] / seconds for line, seconds in zip(rounds, machine, strict=True)])
-    pairs = zip(parts, whole, strict=True)
-    cuts = spread([one["JSON and instances"] / seconds for one, seconds in pairs])
-    store(
-        "tables",
-        {"megabytes": sizes, "kept_megabytes": kept, "openings": lines, "parts": found}
-        | {"first opening over our own machine": share, "instances over read whole": cuts},
-    )
+    store("tables", {"megabytes": sizes, "kept_megabytes": kept, "openings": lines})
 
 
 def _printed(cache: Path, *arguments: str) -> str:

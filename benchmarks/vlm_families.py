@@ -15,7 +15,7 @@ from vlm_proof import prove
 
 from litelvlm.models.vlm import measured
 from litelvlm.models.vlm.families import VLM_FAMILIES
-from litelvlm.models.vlm.tiny.table import TINY
+from tests.tiny_vlms.table import TINY
 
 
 def main() -> None:

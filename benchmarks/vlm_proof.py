@@ -12,8 +12,9 @@ from litelvlm.models.vlm.encoding import encode
 from litelvlm.models.vlm.positions import full_positions, without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall
 from litelvlm.models.vlm.recognition import family_of
-from litelvlm.models.vlm.tiny.table import TINY, tiny_prompt, tiny_vlm
 from litelvlm.pruning import Pruner, get_pruner
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
+from tests.tiny_vlms.table import TINY
 
 NEW_TOKENS = 3
 SHARE = 0.4
@@ -48,7 +49,7 @@ def prove(name: str, video: bool = False) -> Proof:
     """Measure the four differences on the tiny model of a family.
 
     Args:
-        name: A name in ``litelvlm.models.vlm.tiny.table.TINY``.
+        name: A name in ``tests.tiny_vlms.table.TINY``.
         video: With a video instead of an image.
     """
     model, pruner = tiny_vlm(name), get_pruner("random", preset="gap")

@@ -7,7 +7,7 @@
 - all studies of the bundled model, two of them of a model of one's own;
 - budgets above 144 tokens are quartered: a full-size model has 576, the miniature 144;
 - two timed rounds after one;
-- the bundled LLaVA in place of the 7 billion weights of the hub;
+- the bundled LLaVA and a tiny random Qwen-VL in place of those of the hub;
 - figures may be drawn of such unfinished runs.
 """
 
@@ -80,6 +80,7 @@ def reduced(line):
     """The arguments of a command by the rules of this module; folders are relative."""
     text = line.replace("--model PATH", "--model MODEL").replace("--data PATH", "--data DATA")
     text = text.replace("llava-hf/llava-1.5-7b-hf", "embedded")
+    text = text.replace("Qwen/Qwen2.5-VL-3B-Instruct", "tiny/qwen")
     made = Line([re.sub(r"^/shared/", "shared/", word) for word in words_of(text)])
     options = made.options
     if options.get("--methods") == ["all"]:

@@ -7,19 +7,18 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from litelvlm.analysis.studies.emergence import scenes
 from litelvlm.data import load
 from litelvlm.data.embedded import EMBEDDED as WORLDS
 from litelvlm.data.refer_writer import write_refer
-from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.training import train_member
 from litelvlm.models import families
-from litelvlm.models.vlm.tiny.folder import write_tiny
+from litelvlm.training.trainings.factors import Factors, Member
+from litelvlm.training.trainings.training import train_member
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
+from tests.tiny_vlms.folder import write_tiny
 
 SMALL_WORLDS = {
     name: replace(world, seeds={split: seeds[:12] for split, seeds in world.seeds.items()})
@@ -59,12 +58,10 @@ def write_supplies(root):
     published = shutil.copytree(EMBEDDED["embedded"], root / "published")
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
     (published / "model.safetensors").unlink()
-    write_tiny("llava", root / "llava", EMBEDDED["embedded"] / "clip")
     write_tiny("qwen2_5_vl", root / "qwen")
     train_member(Member("C", "base", TRAINED, 0), root / "family", root / "family" / "scenes")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
-    questions(root / "gqa", root / "photo")
     (root / "mine.yaml").write_text(
         next(
             "\n".join(block)
@@ -83,10 +80,8 @@ def write_supplies(root):
         "shared/Refer_Segm": data,
         "DATA": data,
         "data": data,
-        "tiny/llava": root / "llava",
         "tiny/qwen": root / "qwen",
         "FAMILY": root / "family",
-        "GQA_FOLDER": root / "gqa",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",
@@ -106,12 +101,3 @@ def grouped(data):
     (data / "grefcoco" / "grefs(unc).json").write_text(
         json.dumps([*many, none | {"sentences": [sentence], "sent_ids": [10**6]}])
     )
-
-
-def questions(folder, picture):
-    """Two questions of GQA about one picture."""
-    (folder / "images").mkdir(parents=True)
-    Image.open(picture).save(folder / "images" / "n1.jpg")
-    asked = {"question": "Is there a giraffe?", "imageId": "n1", "answer": "yes",
-             "types": {"structural": "verify"}}  # fmt: skip
-    (folder / "testdev_balanced_questions.json").write_text(json.dumps({"7": asked, "8": asked}))

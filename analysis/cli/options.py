@@ -99,8 +99,6 @@ class ModelOptions(Common):
     """Draw random weights instead of reading a checkpoint: costs are real, masks mean nothing."""
     quantise: str | None = None
     """Fewer bits for the language model: int8, nf4, nf4_double or fp4 (extra `quant`)."""
-    compile: Literal["inductor", "aot_eager", "eager", "cuda_graphs"] | None = None
-    """For a GPU: torch.compile of the repeated parts (inductor), or CUDA graphs (cuda_graphs)."""
     options: tuple[str, ...] = ()
     """Variants of the official model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression."""
 

@@ -1,102 +1,83 @@
-"""Embedded questions as documents of lmms-eval, scored as ``litelvlm evaluate --task`` does."""
+"""Questions about rendered scenes as documents of lmms-eval."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, bootstrap_means
-from litelvlm.analysis.studies.understanding.intervals import intervals_of
-from litelvlm.analysis.studies.understanding.scores import RESAMPLES, columns_of
-from litelvlm.data.understanding.question import Question, QuestionSet
-from litelvlm.data.understanding.tasks import TASKS, load_questions
-from litelvlm.metrics.understanding import score_answer
+from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap_means
+from litelvlm.analysis.studies.understanding.scores import RESAMPLES, estimates_of
+from litelvlm.data.understanding.question import TASKS, Question, QuestionSet
+from litelvlm.data.understanding.rendered import load_questions
+from litelvlm.metrics.answers import score_answer
 
+Doc = Mapping[str, object]
 LOST = ("empty", "unreadable")
 """States of answers that hold nothing to score."""
 
 
-class QuestionDoc(TypedDict):
-    """One question.
+class QuestionSource:
+    """The questions of one task.
 
-    Attributes:
-        index: Place in the set.
-        question_id: Its id.
-        question: Its text, without prompt.
-        answer: The accepted answer, of several the first.
+    Args:
+        task: A name in ``litelvlm.data.understanding.question.TASKS``.
     """
 
-    index: int
-    question_id: str
-    question: str
-    answer: str
+    def __init__(self, task: str) -> None:
+        self.task = task
+        scores = ("f1", "accuracy", "precision", "recall", "yes_ratio")
+        self.metrics = (*(scores if task == "pope" else ("accuracy",)), *LOST)
 
+    @cached_property
+    def questions(self) -> QuestionSet:
+        """All questions; read once."""
+        return load_questions(self.task)
 
-class AnswerRow(TypedDict):
-    """One scored answer, with the columns that scores are made of."""
+    def docs(self) -> list[Doc]:
+        """Every question, with its place in the set."""
+        return [
+            {"index": index, "question_id": one.question_id, "question": one.text}
+            for index, one in enumerate(self.questions.questions)
+        ]
 
-    question_id: str
-    image_id: str
-    group: str
-    base: str
-    truth: str
-    draw: int
-    answer: str
-    read: str
-    score: float
-    state: str
+    def _question(self, doc: Doc) -> Question:
+        return self.questions.questions[int(str(doc["index"]))]
 
+    def picture(self, doc: Doc) -> Image.Image:
+        """The picture of a document."""
+        return self._question(doc).open()
 
-@lru_cache(maxsize=4)
-def open_questions(task: str) -> QuestionSet:
-    """The embedded questions of a task; read once."""
-    return load_questions(task)
+    def prompt(self, doc: Doc) -> str:
+        """What the model is asked."""
+        return self._question(doc).prompt
 
+    def target(self, doc: Doc) -> str:
+        """The accepted answer."""
+        return self._question(doc).answer
 
-def question_docs(questions: QuestionSet) -> Iterator[QuestionDoc]:
-    """Every question of a set."""
-    for index, question in enumerate(questions.questions):
-        yield {
-            "index": index,
+    def scored(self, doc: Doc, answer: str) -> dict[str, object]:
+        """What the metrics are made of, of one answer: the columns that scores are made of."""
+        question = self._question(doc)
+        found = score_answer(TASKS[self.task].rule, answer, question.answer)
+        return {
             "question_id": question.question_id,
-            "question": question.text,
-            "answer": question.answers[0],
+            "image_id": question.image_id,
+            "group": question.group,
+            "truth": question.answer,
+            "answer": answer,
+            **found._asdict(),
         }
 
+    def estimates(self, scored: Sequence[Mapping[str, object]]) -> dict[str, Estimate]:
+        """Every metric with its interval over images; "empty" and "unreadable" are shares.
 
-def answer_row(task: str, question: Question, said: str) -> AnswerRow:
-    """Score one answer."""
-    scored = score_answer(TASKS[task].scoring, said, question.answers, question.options)
-    return {
-        "question_id": question.question_id,
-        "image_id": question.image_id,
-        "group": question.group,
-        "base": question.base,
-        "truth": question.answers[0],
-        "draw": 0,
-        "answer": said,
-        "read": scored.read,
-        "score": scored.score,
-        "state": scored.state,
-    }
-
-
-def answer_estimates(task: str, rows: Sequence[AnswerRow]) -> Mapping[str, Estimate]:
-    """Every metric of a task with its interval over images.
-
-    "empty" and "unreadable" are shares of the answers. An interval rests on the resamples that
-    have a value, and is nan where these are too few (see ``intervals_of``).
-
-    Raises:
-        ValueError: If there is no row.
-    """
-    table = pd.DataFrame(list(rows))
-    names, columns, images, statistic = columns_of(table, TASKS[task].scoring)
-    found = bootstrap(columns, images, statistic, RESAMPLES)
-    lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
-    shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
-    each = [interval.estimate for interval in intervals_of(found)]
-    scores = dict(zip(names, each, strict=True))
-    return scores | dict(zip(LOST, shares.estimates(), strict=True))
+        An interval rests on the resamples that have a value, and is nan where these are too few.
+        """
+        table = pd.DataFrame(list(scored))
+        lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
+        shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
+        found = estimates_of(table, TASKS[self.task].rule)
+        scores = {name: estimate for name, (estimate, _) in found.items()}
+        return scores | dict(zip(LOST, shares.estimates(), strict=True))

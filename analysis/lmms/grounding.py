@@ -1,44 +1,34 @@
 """Expressions of a data set as documents of lmms-eval, and masks for them."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
-from typing import TypedDict
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 
-from litelvlm.analysis.lmms.masks import mask_answer
+from litelvlm.analysis.lmms.masks import (
+    SCORES,
+    Pixels,
+    count_answer,
+    mask_answer,
+    res_estimates,
+)
+from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
-from litelvlm.data.refer import ReferDataset, ReferSample
+from litelvlm.data.refer import ReferDataset
 from litelvlm.models.base import Grounder, GroundingModel, Request
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
 
 REFER = "LITELVLM_REFER"
 """Environment variable with the folder or hub id of the RefCOCO family."""
+Doc = Mapping[str, object]
 PROTOCOLS = ("single", "conversation")
 _BATCH = 24
-
-
-class ExpressionDoc(TypedDict):
-    """One expression of one image.
-
-    Attributes:
-        index: Place of the image in its split.
-        line: Place of the expression among those of the image.
-        image_id: Id of the image.
-        sent_id: Id of the sentence.
-        sentence: The sentence.
-    """
-
-    index: int
-    line: int
-    image_id: int
-    sent_id: int
-    sentence: str
 
 
 @lru_cache(maxsize=2)
@@ -63,28 +53,64 @@ def open_data(root: str, dataset: str, split: str) -> ReferDataset:
     return load_refer(place, dataset=dataset or None, split=split)
 
 
-def expression_docs(data: ReferDataset | Sequence[ReferSample]) -> Iterator[ExpressionDoc]:
-    """Every expression of a split; one whose target is no object is left out, as in RES."""
-    for index, sample in enumerate(data):
-        for line, expression in enumerate(sample.expressions):
-            if expression.ann_ids != (-1,):
-                yield {
-                    "index": index,
-                    "line": line,
-                    "image_id": sample.image_id,
-                    "sent_id": expression.sent_id,
-                    "sentence": expression.sent,
-                }
+class ExpressionSource:
+    """The expressions of one split; one whose target is no object is left out, as in RES.
+
+    Args:
+        root: "embedded", or "" for what ``LITELVLM_REFER`` names.
+        dataset: Name of the data set; "" where the root holds one only.
+        split: Name of the split.
+    """
+
+    metrics = SCORES
+
+    def __init__(self, root: str = "", dataset: str = "", split: str = "val") -> None:
+        self.place = (root, dataset, split)
+
+    @property
+    def data(self) -> ReferDataset:
+        """The split."""
+        return open_data(*self.place)
+
+    def docs(self) -> list[Doc]:
+        """Every expression: places of image and expression, ids and the sentence."""
+        return [
+            {
+                "index": index,
+                "line": line,
+                "image_id": sample.image_id,
+                "sent_id": expression.sent_id,
+                "sentence": expression.sent,
+            }
+            for index, sample in enumerate(self.data)
+            for line, expression in enumerate(sample.expressions)
+            if expression.ann_ids != (-1,)
+        ]
+
+    def picture(self, doc: Doc) -> Image.Image:
+        """The picture of a document."""
+        return self.data[int(str(doc["index"]))].image()
+
+    def prompt(self, doc: Doc) -> str:
+        """The expression."""
+        return str(doc["sentence"])
+
+    def target(self, doc: Doc) -> str:
+        """Id of the sentence; its mask is no text."""
+        return str(doc["sent_id"])
+
+    def scored(self, doc: Doc, answer: str) -> Pixels:
+        """Pixels of one answer."""
+        sample = self.data[int(str(doc["index"]))]
+        target = sample.mask(sample.expressions[int(str(doc["line"]))])
+        return count_answer(answer, target, str(doc["image_id"]))
+
+    def estimates(self, scored: Sequence[Pixels]) -> dict[str, Estimate]:
+        """Every metric with its interval over images."""
+        return res_estimates(scored)
 
 
-def target_of(data: ReferDataset, doc: ExpressionDoc) -> Array:
-    """Target pixels of an expression [height, width]."""
-    sample = data[doc["index"]]
-    target: Array = sample.mask(sample.expressions[doc["line"]])
-    return target
-
-
-class Question(TypedDict):
+class MaskRequest(NamedTuple):
     """One request.
 
     Attributes:
@@ -103,7 +129,7 @@ class Question(TypedDict):
 @torch.inference_mode()
 def ground_all(
     model: GroundingModel,
-    questions: Iterable[Question],
+    questions: Iterable[MaskRequest],
     pruner: Pruner | None,
     budget: int | None,
     protocol: str = "single",
@@ -124,7 +150,7 @@ def ground_all(
     """
     check_name(protocol, PROTOCOLS, "protocol")
     grounder, answers = model.grounder(_BATCH), list[str]()
-    for _, several in groupby(questions, lambda one: (one["source"], one["image_id"])):
+    for _, several in groupby(questions, lambda one: (one.source, one.image_id)):
         answers += _ground_image(model, grounder, list(several), pruner, budget, protocol)
     return answers
 
@@ -132,14 +158,14 @@ def ground_all(
 def _ground_image(
     model: GroundingModel,
     grounder: Grounder,
-    same: Sequence[Question],
+    same: Sequence[MaskRequest],
     pruner: Pruner | None,
     budget: int | None,
     protocol: str,
 ) -> list[str]:
     """Answers to the requests about one image."""
-    state = model.encode_image(same[0]["image"])
-    sentences = [question["sentence"] for question in same]
+    state = model.encode_image(same[0].image)
+    sentences = [question.sentence for question in same]
     groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
     requests = []
     for group in groups:
@@ -147,7 +173,7 @@ def _ground_image(
         if pruner is None or budget is None:
             requests.append(Request(conversation, None))
             continue
-        cues = model.cues(state, conversation, key=same[0]["image_id"])
+        cues = model.cues(state, conversation, key=same[0].image_id)
         requests.append(Request(conversation, pruner.select(cues, budget)))
     found: dict[int, Array] = {}
     for batch in grounder(state, requests):

@@ -19,6 +19,9 @@ from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.metrics import THRESHOLDS, count_pixels, iou
 
 RESAMPLES = 2000
+_MEANS = ("giou", *(f"p{round(100 * threshold)}" for threshold in THRESHOLDS), "unreadable")
+SCORES = ("ciou", *_MEANS)
+"""The metrics of referring segmentation, and the share of answers that cannot be read."""
 
 
 class Pixels(TypedDict):
@@ -27,13 +30,15 @@ class Pixels(TypedDict):
     Attributes:
         intersection: In prediction and target.
         union: In either.
-        image: Image that the expression is about.
+        score: IoU; 1 where both are empty.
+        image_id: Image that the expression is about.
         unreadable: Whether the answer could not be read and counts as an empty mask.
     """
 
     intersection: int
     union: int
-    image: str
+    score: float
+    image_id: str
     unreadable: bool
 
 
@@ -89,10 +94,12 @@ def count_answer(answer: str, target: Array, image: str) -> Pixels:
     except (ValueError, RecursionError):
         mask, readable = np.zeros((height, width), dtype=bool), False
     counts = count_pixels(torch.from_numpy(mask)[None], torch.from_numpy(target)[None])
+    inter, union = int(counts.intersection[0]), int(counts.union[0])
     return {
-        "intersection": int(counts.intersection[0]),
-        "union": int(counts.union[0]),
-        "image": image,
+        "intersection": inter,
+        "union": union,
+        "score": inter / union if union else 1.0,
+        "image_id": image,
         "unreadable": not readable,
     }
 
@@ -110,11 +117,10 @@ def res_estimates(pixels: Sequence[Pixels]) -> dict[str, Estimate]:
     """
     inter = np.array([one["intersection"] for one in pixels], dtype=np.float64)
     union = np.array([one["union"] for one in pixels], dtype=np.float64)
-    images = np.array([one["image"] for one in pixels])
+    images = np.array([one["image_id"] for one in pixels])
     whole = bootstrap(np.column_stack([inter, union]), images, ratios, RESAMPLES)
     ious = iou(inter, union, exact=True)
     hits = [ious >= threshold for threshold in THRESHOLDS]
     lost = np.array([one["unreadable"] for one in pixels], dtype=np.float64)
     each = bootstrap_means(np.column_stack([ious, *hits, lost]), images, RESAMPLES)
-    names = ["giou", *(f"p{round(100 * threshold)}" for threshold in THRESHOLDS), "unreadable"]
-    return {"ciou": whole.estimates()[0], **dict(zip(names, each.estimates(), strict=True))}
+    return {"ciou": whole.estimates()[0], **dict(zip(_MEANS, each.estimates(), strict=True))}

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
-from litelvlm.analysis.lmms.grounding import Question, ground_all
+from litelvlm.analysis.lmms.grounding import MaskRequest, ground_all
 from litelvlm.data.images import to_rgb
 from litelvlm.models.families import load_model
 from litelvlm.models.vlm.answering import load_answering_vlm
@@ -153,22 +153,17 @@ class LmmsGlamm(_Answering):
         questions = self._questions(tqdm(requests, desc="grounding", unit="expression"))
         return ground_all(self.model, questions, self.pruner, self.budget, self.protocol)
 
-    def _questions(self, requests: Iterable[Instance]) -> Iterator[Question]:
+    def _questions(self, requests: Iterable[Instance]) -> Iterator[MaskRequest]:
         """Questions one after another; neighbours about the same image share its picture."""
-        last: Question | None = None
+        last: MaskRequest | None = None
         for place, request in enumerate(_requests(requests, self.task_dict)):
             check_mask_options(request.options)
             number = request.doc.get("image_id")
             # A document without a number shares its picture with no other.
             image_id = number if isinstance(number, int) else place
-            known = last if last is not None and last["source"] == request.source else None
-            same = known is not None and known["image_id"] == image_id
-            last = {
-                "source": request.source,
-                "image_id": image_id,
-                "image": known["image"] if known is not None and same else request.image(),
-                "sentence": request.prompt,
-            }
+            same = last is not None and (last.source, last.image_id) == (request.source, image_id)
+            image = last.image if last is not None and same else request.image()
+            last = MaskRequest(request.source, image_id, image, request.prompt)
             yield last
 
 

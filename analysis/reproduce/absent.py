@@ -17,15 +17,15 @@ class AbsentTable:
         title: What it shows.
         reason: Why it is not run.
         instead: What to do.
-        source: Where its numbers are published; empty if none are stored here.
-        numbers: The published numbers; None likewise.
+        source: Where its numbers are published.
+        numbers: The published numbers.
     """
 
     title: str
     reason: str
     instead: str
-    source: str = ""
-    numbers: Callable[[], pd.DataFrame] | None = None
+    source: str
+    numbers: Callable[[], pd.DataFrame]
 
 
 ABSENT: Mapping[str, AbsentTable] = MappingProxyType(
@@ -37,14 +37,6 @@ ABSENT: Mapping[str, AbsentTable] = MappingProxyType(
             "litelvlm reproduce video --plan shows the published numbers",
             VIDEO_SOURCE,
             video,
-        ),
-        "understanding": AbsentTable(
-            "Questions about images, answered in words",
-            "no published number of LiteLVLM on these tasks is stored here, so nothing could "
-            "stand beside ours",
-            "litelvlm evaluate --task gqa --model llava-hf/llava-1.5-7b-hf --data GQA_FOLDER "
-            "--methods litelvlm --budgets 192 64 measures one of nine tasks "
-            "(docs/understanding.md)",
         ),
     }
 )
@@ -59,7 +51,5 @@ def absent_text(name: str) -> str:
     """
     table = ABSENT[name]
     lines = [f"Table {name}: {table.title}", "", f"Not run: {table.reason}.", ""]
-    if table.numbers is None:
-        return "\n".join([*lines, f"Instead: {table.instead}.", ""])
     numbers = table.numbers().to_string(index=False)
     return "\n".join([*lines, f"Published ({table.source}):", numbers, ""])

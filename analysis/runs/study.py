@@ -25,16 +25,21 @@ Tables = Mapping[str, pd.DataFrame]
 class Study(Generic[ModelT, DataT, ConfigT]):
     """One question and everything needed to answer it.
 
+    Each study is a folder with the same files and functions, which a test holds: ``Config`` in
+    ``config.py``, ``prepare`` in ``prepare.py``, ``COLUMNS`` in ``rows.py``, ``make_tables`` in
+    ``tables.py``, ``make_claims`` and ``interpret`` in ``claims.py``.
+
     Attributes:
         name: Name in commands; begins the run folder's name.
         question: In one sentence.
-        Config: Its configuration; command-line options come from its fields.
+        Config: Its configuration, margins of claims included; command-line options come from its
+            fields.
         prepare: Everything before the first row. The type of its first argument, the model, is the
             least that the study needs (``reads``). The module that defines it, with all that this
             module imports, is the code that makes rows, and so part of the run's key.
         columns: What a row may hold.
-        claims: From rows, of which there is at least one, to claims.
-        tables: From such rows to the tables that figures and pages show.
+        claims: From rows, of which there is at least one, to claims (``make_claims``).
+        tables: From such rows to the tables that figures and pages show (``make_tables``).
         interpret: What claims and tables mean together, in words.
         pictures: Saves pictures for figures into the folder of a finished run; None draws none.
     """

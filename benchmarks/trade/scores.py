@@ -19,7 +19,6 @@ from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.analysis.studies.understanding.scores import RESAMPLES
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
-from litelvlm.data.understanding.tasks import load_questions
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.vlm.answering import AnsweringVlm
 
@@ -57,7 +56,6 @@ def context_trade(
     expressions: Dataset,
     answerer: AnsweringVlm,
     task: str = "gqa",
-    data: str | Path = "embedded",
     shares: Sequence[float] = SHARES,
     budgets: Sequence[int] = BUDGETS,
     others: Sequence[str] = ("random",),
@@ -72,7 +70,6 @@ def context_trade(
         expressions: Its data.
         answerer: Model that answers in words.
         task: Understanding task.
-        data: Its questions; best about the same images.
         shares: Shares of context, ascending.
         budgets: Tokens kept.
         others: Methods beside LiteLVLM.
@@ -91,8 +88,7 @@ def context_trade(
         methods=methods, budgets=tuple(budgets), seeds=draws, limit=limit,
     )  # fmt: skip
     found = evaluate_questions(
-        answerer, task, load_questions(task, data), methods, tuple(budgets), draws, limit, out,
-        blank=False,
+        answerer, task, methods, tuple(budgets), out, draws=draws, limit=limit, blank=False
     )  # fmt: skip
     masks, answers = mask_columns(run.rows), answer_columns(found.rows)
     return trade_of(masks, answers, list(shares), list(budgets), list(others), task)

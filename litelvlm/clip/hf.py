@@ -17,7 +17,6 @@ from transformers import (
 from litelvlm.clip.hf_blocks import HfBlock
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.replay import replayed
 
 
 class ClipTower(Tower):
@@ -91,13 +90,6 @@ class ClipTower(Tower):
         vision = self.clip.vision_model
         states: Tensor = vision.pre_layrnorm(vision.embeddings(pixel_values))
         return states
-
-    def image_states(
-        self, pixel_values: Float[Tensor, "b c h w"]
-    ) -> tuple[Float[Tensor, "b s d"], ...]:
-        """States that enter each block of the image tower."""
-        run = super().image_states
-        return replayed(self.clip.vision_model, lambda inputs: run(*inputs), (pixel_values,))
 
     def embed_resized(self, pixel_values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b s d"]:
         """States that enter the first block; position embeddings are resized (bicubic)."""

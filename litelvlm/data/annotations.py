@@ -18,8 +18,7 @@ from jaxtyping import UInt8
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.safe.columns import texts, truths, whole_numbers
-from litelvlm.data.safe.json_data import check_size, read_json
-from litelvlm.data.safe.outline_cuts import HOLE, cut_outlines
+from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError, decode_mask
 from litelvlm.data.safe.shown import shown
 
@@ -132,10 +131,6 @@ def read_instances(content: bytes, path: Path) -> InstanceTables:
 
 def _instances(content: bytes, path: Path) -> InstanceTables:
     try:
-        check_size(content)
-        quick = _without_outlines(content)
-        if quick is not None:
-            return quick
         data = read_json(content)
     except ValueError as error:
         raise RefDataError(
@@ -155,22 +150,10 @@ def _instances(content: bytes, path: Path) -> InstanceTables:
         raise RefDataError(f"{path} has a malformed record: {error}") from error
 
 
-def _without_outlines(content: bytes) -> InstanceTables | None:
-    """The tables of a large and plain file; None where it must be read whole."""
-    cut = cut_outlines(content)
-    if cut is None:
-        return None
-    try:
-        data = read_json(cut.rest)
-        return _tables(data, cut.outlines) if isinstance(data, dict) else None
-    except (KeyError, TypeError, ValueError, RecursionError):  # the whole file has the words
-        return None
-
-
-def _tables(data: Mapping[str, object], cut: pa.ChunkedArray | None = None) -> InstanceTables:
-    """Tables of the parsed file; outlines that were cut out of it take the place of holes."""
+def _tables(data: Mapping[str, object]) -> InstanceTables:
+    """Tables of the parsed file."""
     images = _by_id("image", map(_image, _objects(data["images"])))
-    annotations = _annotations(_objects(data["annotations"]), cut)
+    annotations = _annotations(_objects(data["annotations"]))
     kinds = _objects(data["categories"])
     categories = _by_id("category", ((_whole(kind["id"]), _title(kind["name"])) for kind in kinds))
     return InstanceTables(images, annotations, categories)
@@ -201,30 +184,15 @@ def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
     return number, ImageRecord(number, _inside(record["file_name"]), height, width)
 
 
-def _annotations(records: Objects, cut: pa.ChunkedArray | None) -> pa.Table:
+def _annotations(records: Objects) -> pa.Table:
     ids, images, kinds = (
         _all_whole([record[key] for record in records]) for key in ("id", "image_id", "category_id")
     )
     if len(set(ids)) < len(ids):
         _by_id("annotation", ((number, number) for number in ids))
     crowds = [bool(record.get("iscrowd")) for record in records]
-    outlines = _outlines(ids, records) if cut is None else _filled(ids, records, cut)
     numbers = map(whole_numbers, (ids, images, kinds))
-    return pa.table([*numbers, outlines, truths(crowds)], schema=_COLUMNS)
-
-
-def _filled(ids: Sequence[int], records: Objects, cut: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Outlines as JSON text: those of holes were cut out, in this order."""
-    holes = np.array([record["segmentation"] == HOLE for record in records])
-    n_holes = int(holes.sum())
-    if n_holes != len(cut):
-        raise ValueError(f"{len(cut) - n_holes} of {len(cut)} cuts lie outside of outlines")
-    if n_holes == len(records):
-        return cut
-    rest = np.flatnonzero(~holes).tolist()
-    others = _outlines([ids[place] for place in rest], [records[place] for place in rest])
-    places = np.where(holes, holes.cumsum() - 1, n_holes + (~holes).cumsum() - 1)
-    return pa.chunked_array([*cut.chunks, *others.chunks]).take(whole_numbers(places))
+    return pa.table([*numbers, _outlines(ids, records), truths(crowds)], schema=_COLUMNS)
 
 
 def _outlines(ids: Sequence[int], records: Objects) -> pa.ChunkedArray:

@@ -1,1 +1,1 @@
-"""The shipped miniature GLaMM: its sizes, how it was trained, and its weights."""
+"""The bundled models: weights, cards, and the sizes by which they are recognised."""

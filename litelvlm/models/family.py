@@ -18,7 +18,6 @@ class ModelRequest:
         clip: CLIP's folder or hub id; None takes the one that the checkpoint names.
         random_init: Whether weights are drawn at random.
         quantise: Fewer bits for the language model; None keeps all.
-        compile: What compiles or records repeated parts; None runs them as written.
         options: Variants of the model, "field=value" each.
     """
 
@@ -29,7 +28,6 @@ class ModelRequest:
     clip: str | None = None
     random_init: bool = False
     quantise: str | None = None
-    compile: str | None = None
     options: tuple[str, ...] = ()
 
     @property

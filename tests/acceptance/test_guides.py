@@ -28,6 +28,7 @@ STUDY_CHECKS = (
     "tests/unit/test_mask_size.py",
     "tests/unit/test_house.py",
     "tests/unit/test_study_options.py",
+    "tests/unit/test_study_contract.py",
     "tests/unit/test_run_keys.py::test_claims_and_tables_are_not_in_the_closure",
     "tests/unit/test_figures_listed.py",
 )
@@ -96,7 +97,7 @@ def test_a_study_added_by_the_guide_runs_and_passes_its_tests(project):
     guide = (ROOT / "docs" / "adding-a-study.md").read_text()
     folder = project / "analysis" / "studies" / "mask_size"
     folder.mkdir()
-    names = ("__init__", "rows", "columns", "tables", "claims")
+    names = ("__init__", "config", "rows", "prepare", "tables", "claims")
     places = [
         *(folder / f"{name}.py" for name in names),
         project / "figures" / "mask_size.py",

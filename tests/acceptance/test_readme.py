@@ -17,7 +17,11 @@ def python_blocks():
 
 
 def test_the_python_examples_run_in_a_row(tmp_path):
-    code = "\n".join(
+    code = (
+        f"import sys\nsys.path.append({str(ROOT)!r})\n"
+        "from tests.tiny_vlms.stand_ins import use_tiny_models\n\nuse_tiny_models()\n"
+    )
+    code += "\n".join(
         re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in python_blocks()
     )
     code += (

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from tests.fuzz import commands, cuts, files, outlines, prompts, scores, selections, tables
+from tests.fuzz import commands, files, outlines, prompts, scores, selections, tables
 
 CORPUS = Path(__file__).parents[1] / "fixtures" / "fuzz"
 
@@ -37,7 +37,6 @@ PROPERTIES: dict[str, Property] = {
     "pickles_of_noise": Property(tables.NOISE, tables.check_any_pickle),
     "instances": Property(tables.INSTANCES, tables.check_instances),
     "references": Property(tables.REFERENCES, tables.check_references),
-    "cut_outlines": Property(cuts.PAIRS, cuts.check_cut, 2.0),
     "polygons": Property(outlines.POLYGONS, outlines.check_polygons, 2.0),
     "run_lengths": Property(outlines.RUN_LENGTHS, outlines.check_run_lengths),
     "packed_run_lengths": Property(outlines.PACKED, outlines.check_packed, 2.0),

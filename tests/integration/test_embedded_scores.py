@@ -3,8 +3,8 @@
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.embedded.evaluate import ScoredCondition, evaluate
 from litelvlm.metrics import intersection_union
+from litelvlm.training.glamm.evaluate import ScoredCondition, evaluate
 
 
 def test_scores_are_the_pixels_of_single_calls(model, data):

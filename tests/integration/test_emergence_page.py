@@ -13,7 +13,7 @@ from litelvlm.analysis.studies.emergence.links import natural_trainings
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.analysis.studies.emergence.store import bundled_files
 from litelvlm.analysis.studies.emergence.tables import make_tables
-from litelvlm.embedded.family.design import CONFIRMATORY
+from litelvlm.training.trainings.design import CONFIRMATORY
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "emergence.md"

@@ -12,10 +12,11 @@ from litelvlm.analysis.studies.emergence import readers, scenes, store
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.rows import training_rows
 from litelvlm.analysis.studies.emergence.tables import make_tables
-from litelvlm.embedded.family import training
-from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.pixels import PixelPool
-from litelvlm.embedded.family.reader import (
+from litelvlm.pruning.cues import Cues
+from litelvlm.training.trainings import training
+from litelvlm.training.trainings.factors import Factors, Member
+from litelvlm.training.trainings.pixels import PixelPool
+from litelvlm.training.trainings.reader import (
     Objects,
     ReaderPlan,
     cell_iou,
@@ -23,8 +24,7 @@ from litelvlm.embedded.family.reader import (
     mask_iou,
     train_reader,
 )
-from litelvlm.embedded.family.training import train_member
-from litelvlm.pruning.cues import Cues
+from litelvlm.training.trainings.training import train_member
 
 SIDE, CELLS, KINDS = 4, 16, 3
 SMALL = ReaderPlan(width=32, gates=32, steps=150, batch=64, rate=6e-3)

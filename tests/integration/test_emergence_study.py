@@ -10,8 +10,8 @@ from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.studies import emergence
 from litelvlm.analysis.studies.emergence import scenes, store
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
-from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.training import train_member
+from litelvlm.training.trainings.factors import Factors, Member
+from litelvlm.training.trainings.training import train_member
 
 TINY = Factors(image="grid", width=16, text_depth=2, image_depth=2, categories=8, steps=2, batch=8)
 CELLS = {

@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from litelvlm.clip.probes.text import eos_attention, trace_text
-from litelvlm.embedded.family import __main__ as family
-from litelvlm.embedded.family import training
-from litelvlm.embedded.family.factors import Factors, Member
-from litelvlm.embedded.family.losses import PairLoss, PatchHelper, sos_shortfall
-from litelvlm.embedded.family.pixels import HELD_OUT_SEED, PixelPool, draw_scene, pack_scene
-from litelvlm.embedded.family.scenes import (
+from litelvlm.training.trainings import __main__ as family
+from litelvlm.training.trainings import training
+from litelvlm.training.trainings.factors import Factors, Member
+from litelvlm.training.trainings.losses import PairLoss, PatchHelper, sos_shortfall
+from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool, draw_scene, pack_scene
+from litelvlm.training.trainings.scenes import (
     GRID,
     NAMES,
     chosen_categories,
     draw_symbols,
 )
-from litelvlm.embedded.family.towers import new_tower, question_constancy
-from litelvlm.embedded.family.training import (
+from litelvlm.training.trainings.towers import new_tower, question_constancy
+from litelvlm.training.trainings.training import (
     load_tower,
     read_member,
     snapshots,
@@ -73,7 +73,7 @@ def test_a_stopped_training_ends_at_the_same_weights(tmp_path, monkeypatch, chan
     other = replace(member, factors=replace(member.factors, rate=2e-3))
     with pytest.raises(ValueError, match="under other conditions"):
         train_member(other, tmp_path / "whole", tmp_path / "scenes")
-    with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.embedded\.family"):
+    with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.training\.trainings"):
         read_member(tmp_path)
 
 

@@ -12,7 +12,7 @@ from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
-from litelvlm.embedded.sizes import clip_config
+from litelvlm.training.glamm.sizes import clip_config
 from tests.glamm_parts import EMBEDDED
 
 

@@ -11,16 +11,10 @@ from safetensors import safe_open
 
 from litelvlm import get_pruner, load_model, prune
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.studies.understanding import STUDY, evaluate_questions
+from litelvlm.analysis.studies.understanding import STUDY
+from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.clip.load import load_tower
-from litelvlm.data.understanding.tasks import TASKS, load_questions
-from litelvlm.embedded.llava.export import as_llava
-from litelvlm.embedded.llava.sizes import llava_config
-from litelvlm.embedded.llava.train import LlavaRecipe, train
-from litelvlm.embedded.loop import Stage
-from litelvlm.embedded.pool import ScenePool
-from litelvlm.embedded.worlds import get_world
+from litelvlm.data.understanding.rendered import load_questions
 from litelvlm.models.vlm.answering import load_answering_vlm
 from litelvlm.models.vlm.answering.load import miniature
 from litelvlm.models.vlm.answering.vlm import padded
@@ -31,6 +25,12 @@ from litelvlm.models.vlm.miniature import (
     save_miniature,
     vision_of,
 )
+from litelvlm.training.llava.export import as_llava
+from litelvlm.training.llava.sizes import llava_config
+from litelvlm.training.llava.train import LlavaRecipe, train
+from litelvlm.training.loop import Stage
+from litelvlm.training.pool import ScenePool
+from litelvlm.training.worlds import get_world
 
 CARDS = Path(__file__).parents[2] / "litelvlm" / "embedded" / "cards"
 CARD = json.loads((CARDS / "llava.json").read_text())
@@ -81,9 +81,9 @@ def test_the_stored_model_gives_what_its_card_says(vlm):
         picture = question.open()
         for blank in right:
             shown = Image.new("RGB", picture.size, (127, 127, 127)) if blank else picture
-            said = vlm.answer(shown, TASKS["gqa"].prompt(question))
+            said = vlm.answer(shown, question.prompt)
             assert said.visual_tokens == 144
-            right[blank] += said.text == question.answers[0]
+            right[blank] += said.text == question.answer
     assert right[False] / len(questions) > 0.6
     assert right[True] / len(questions) < 0.45
 
@@ -137,14 +137,14 @@ def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):
     assert again.folder == first.folder
     assert parts[0].stat().st_mtime_ns == before
     assert again.rows.equals(first.rows)
-    assert set(again.scores["method"]) == {"none", "blank image", "random"}
+    assert set(again.table("scores")["method"]) == {"none", "blank image", "random"}
     assert evaluate_questions(vlm, "vqav2", **{**given, "budgets": [9]}).folder != first.folder
 
 
 def test_a_run_is_known_by_its_model_and_its_questions(vlm, tmp_path):
     given = {"limit": 1, "out": tmp_path, "blank": False}
-    folder = evaluate_questions(vlm, "gqa", **given).folder
-    run = SavedRun(folder)
+    run = evaluate_questions(vlm, "gqa", **given)
+    folder = run.folder
     assert run.record.state == "partial"
     assert run.record.data["name"] == "gqa"
     assert (run.record.model["digest"], run.record.model["family"]) == (vlm.digest, "miniature")
@@ -154,56 +154,56 @@ def test_a_run_is_known_by_its_model_and_its_questions(vlm, tmp_path):
         assert evaluate_questions(other, "gqa", **given).folder != folder
 
 
-def test_notes_under_a_limit_are_those_of_the_questions_asked(vlm, tmp_path):
-    whole = load_questions("pope")
-    assert not any("are not among" in note for note in whole.notes)
-    first = whole.questions[0]
-    kept = tuple(one for one in whole.questions if one.image_id != first.image_id)
-    few = replace(whole, questions=(first, *kept))
-    found = evaluate_questions(vlm, "pope", few, limit=1, out=tmp_path, blank=False)
-    assert list(found.rows["question_id"]) == [first.question_id]
-    assert any("the mean F1 rests on 1 of 3" in note for note in found.notes)
-
-
 def test_a_method_that_cannot_work_is_told_with_its_reason(vlm, tmp_path):
-    found = evaluate_questions(
-        vlm, "gqa", methods=["tome"], budgets=[8], limit=1, out=tmp_path, blank=False
-    )
-    ((method, budget, reason, n),) = found.failures
-    assert (method, budget, n) == ("tome", 8.0, len(found.rows))
-    assert "image tower" in reason
-    (excluded,) = SavedRun(found.folder).record.excluded
-    assert (excluded.method, excluded.budget, excluded.reason) == ("tome", 8, reason)
+    run = evaluate_questions(vlm, "gqa", ["tome"], [8], tmp_path, limit=1, blank=False)
+    (excluded,) = run.record.excluded
+    assert (excluded.method, excluded.budget) == ("tome", 8)
+    assert "image tower" in excluded.reason
+    assert set(run.rows["method"]) == {"none"}
+
+
+def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_path):
+    varying = replace(vlm, n_tokens=None)
+    run = evaluate_questions(varying, "gqa", ["random"], [200], tmp_path, limit=1, draws=1)
+    (line,) = run.table("failures").to_dict("records")
+    assert (line["method"], line["budget"]) == ("random", 200)
+    assert line["questions"] == len(run.rows) / 3
+    assert "144" in line["reason"]
 
 
 def test_a_damaged_picture_fails_alone_and_says_why(vlm, tmp_path):
     whole = load_questions("gqa").first(2)
-    first = whole.questions[0]
     damaged = tmp_path / "damaged.png"
-    damaged.write_bytes(first.image.read_bytes()[:200])
-    questions = (replace(first, image=damaged), *whole.questions[1:])
-    few = replace(whole, questions=questions)
-    found = evaluate_questions(vlm, "gqa", few, out=tmp_path, blank=False)
-    ((method, _, reason, n),) = found.failures
-    assert (method, n) == ("none", 1)
-    assert "damaged.png" in reason
-    assert found.rows["state"].eq("failed").sum() == 1
-    assert SavedRun(found.folder).record.state == "done"
+    damaged.write_bytes(whole.questions[0].image.read_bytes()[:200])
+    first = whole.questions[0].image_id
+    questions = tuple(
+        replace(one, image=damaged) if one.image_id == first else one for one in whole.questions
+    )
+    run = evaluate_questions(vlm, replace(whole, questions=questions), out=tmp_path, blank=False)
+    assert "damaged.png" in run.record.failures[0]
+    assert set(run.rows["image_id"]) == {one.image_id for one in questions} - {first}
 
 
 def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, capsys):
-    words = ["evaluate", "--task", "pope", "--methods", "random", "--budgets", "8", "--seeds", "1"]
-    words += ["--limit", "1", "--out", str(tmp_path)]
-    assert main([*words, "--json"]) == 0
+    words = ["evaluate", "--task", "pope", "--methods", "random", "tome", "--budgets", "8"]
+    words += ["--seeds", "1", "--limit", "1", "--out", str(tmp_path)]
+    assert main([*words, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["task"] == "pope"
     assert {"f1", "yes_ratio"} <= {line["metric"] for line in told["scores"]}
+    assert [failure[:7] for failure in told["failures"]] == ["tome 8:"]
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "failed: tome 8: tome works inside CLIP's image tower" in said
+    assert said.index(" f1 ") < said.index(" accuracy ")
+    words.remove("tome")
     assert main(words) == 0
-    assert "'yes' is right in 50.0 %" in capsys.readouterr().out
-    assert main([*words, "--protocol", "conversation"]) == 2
-    assert "--protocol" in capsys.readouterr().err
-    assert main([*words[:2], "pop", *words[3:]]) == 2
-    assert "did you mean 'pope'" in capsys.readouterr().err
+    assert "failed" not in capsys.readouterr().out
+    for option in (["--protocol", "conversation"], ["--data", "folder"], ["--cache", "folder"]):
+        assert main([*words, *option]) == 2
+        assert f"{option[0]} belongs to referring expressions" in capsys.readouterr().err
+    assert main(["evaluate", "--task", "textvqa"]) == 2
+    assert "choose of gqa, pope, vqav2; published question-answering" in capsys.readouterr().err
 
 
 def test_padding_keeps_the_whole_picture():

@@ -7,7 +7,7 @@ import torch
 
 from litelvlm import load_model
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
-from litelvlm.embedded.family.towers import question_constancy
+from litelvlm.training.trainings.towers import question_constancy
 from tests.glamm_parts import QUESTIONS, question
 
 PAGES = Path(__file__).parents[2] / "docs"

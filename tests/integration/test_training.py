@@ -12,13 +12,13 @@ from PIL import Image
 from torch import nn
 
 from litelvlm.data.worlds.shapes.scenes import sample_scene
-from litelvlm.embedded.loop import Stage, run_stage
-from litelvlm.embedded.packing import IGNORE, block_mask, image_offsets, pack
-from litelvlm.embedded.pool import PADDING, ScenePool, scene_arrays
-from litelvlm.embedded.train import RECIPES, train
-from litelvlm.embedded.train_clip import patch_centres, silu_twin
-from litelvlm.embedded.train_sam import mask_losses, object_masks
-from litelvlm.embedded.worlds import WORLDS
+from litelvlm.training.glamm.clip import patch_centres, silu_twin
+from litelvlm.training.glamm.packing import IGNORE, block_mask, image_offsets, pack
+from litelvlm.training.glamm.sam import mask_losses, object_masks
+from litelvlm.training.glamm.train import RECIPES, train
+from litelvlm.training.loop import Stage, run_stage
+from litelvlm.training.pool import PADDING, ScenePool, scene_arrays
+from litelvlm.training.worlds import WORLDS
 from tests.glamm_parts import conversation
 
 CPU = torch.device("cpu")

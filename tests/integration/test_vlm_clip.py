@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, load_model, load_refer, prune
-from litelvlm.models.vlm.tiny.around import llava_around, llava_prompt
-from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
+from tests.tiny_vlms.folder import llava_prompt, tiny_llava
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 METHODS = ("litelvlm", "low_similarity", "trim", "cdpruner", "vispruner", "prumerge_plus", "nuwa")
 
@@ -17,7 +17,7 @@ def grounded():
 
 @pytest.fixture(scope="module")
 def llava(grounded):
-    return llava_around(grounded.tower)
+    return tiny_llava(grounded.tower)
 
 
 @pytest.fixture(scope="module")

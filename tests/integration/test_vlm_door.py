@@ -10,8 +10,8 @@ from litelvlm import get_pruner, prune
 from litelvlm.models.vlm import recognition
 from litelvlm.models.vlm.positions import full_positions
 from litelvlm.models.vlm.substitutes import SUBSTITUTES
-from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
 from litelvlm.pruning import Pruner, RawSelection, list_pruners
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import torch
 from benchmarks.vlm_proof import masked_difference, prove
 from litelvlm import get_pruner
 from litelvlm.models.vlm.families import VLM_FAMILIES
-from litelvlm.models.vlm.tiny.table import TINY, tiny_prompt, tiny_vlm
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
+from tests.tiny_vlms.table import TINY
 
 NOT_EXACT = {
     "qwen3_5": "its linear attention reads every token, whatever the mask says",

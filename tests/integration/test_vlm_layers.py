@@ -8,8 +8,8 @@ import torch
 
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.positions import full_positions
-from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
 from litelvlm.pruning.ranking import highest
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 LLAMA_AND_QWEN = ("llava", "smolvlm", "internvl", "qwen2_vl", "qwen2_5_vl", "lighton_ocr")
 METHODS = {

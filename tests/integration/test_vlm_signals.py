@@ -6,9 +6,9 @@ import torch
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.encoding import encode
 from litelvlm.models.vlm.families import VLM_FAMILIES
-from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
 from litelvlm.models.vlm.tower.find import TOWERS, attention_modules, source_block, tower_watched
 from litelvlm.models.vlm.tower.watch import WATCHER, Watcher, watch
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 KNOWN = [name for name, family in VLM_FAMILIES.items() if family.patches != "unknown"]
 

@@ -20,9 +20,9 @@ from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.models.vlm.studied.pictures import preprocessing_of
 from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
 from litelvlm.models.vlm.studied.towers import same_weights
-from litelvlm.models.vlm.tiny.folder import write_tiny
 from litelvlm.pruning import get_pruner
 from tests.glamm_parts import EMBEDDED
+from tests.tiny_vlms.folder import write_tiny
 
 CLIP = EMBEDDED["embedded"] / "clip"
 DTYPES = ("float32", "float16", "bfloat16")

@@ -21,11 +21,11 @@ from litelvlm.analysis.studies.table import get_study, run_study, studies_for
 from litelvlm.clip.load import load_tower
 from litelvlm.models.base import GroundingModel, TowerModel, VisualLM
 from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
-from litelvlm.models.vlm.tiny.folder import byte_tokenizer, qwen_processor, tiny_qwen, write_tiny
-from litelvlm.models.vlm.tiny.table import tiny_vlm
 from litelvlm.pruning.layers.depths import middle_layers
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from tests.glamm_parts import EMBEDDED
+from tests.tiny_vlms.folder import byte_tokenizer, qwen_processor, tiny_qwen, write_tiny
+from tests.tiny_vlms.models import tiny_vlm
 
 KINDS = ("llava", "qwen2_5_vl")
 CLIP = EMBEDDED["embedded"] / "clip"

@@ -14,11 +14,12 @@ from PIL import Image
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import run_study
-from litelvlm.analysis.lmms import answers
 from litelvlm.analysis.lmms.__main__ import TASK_FILES
+from litelvlm.analysis.lmms.answers import QuestionSource
 from litelvlm.analysis.lmms.models import LmmsGlamm, LmmsVlm
-from litelvlm.analysis.studies.understanding import evaluate_questions
-from litelvlm.data.understanding.tasks import load_questions
+from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
+from litelvlm.data.understanding.question import QuestionSet
+from litelvlm.data.understanding.rendered import load_questions
 from litelvlm.models.vlm.answering import load_answering_vlm
 
 IMAGES = 3
@@ -63,7 +64,7 @@ def test_masks_equal_our_evaluator_pixel_by_pixel(manager, sweep, condition):
     assert len(samples) == len(ours) > 10
     for sample in samples:
         own = ours.loc[int(sample["target"])]
-        pixels = sample["pixels"]
+        pixels = sample["ciou"]
         assert (pixels["intersection"], pixels["union"]) == (own["inter_px"], own["union_px"])
     assert values["ciou"] == pytest.approx(ours["inter_px"].sum() / ours["union_px"].sum())
     assert values["ciou_low"] <= values["ciou"] <= values["ciou_high"]
@@ -84,17 +85,17 @@ def answered(request, tmp_path_factory):
     """A few questions of a task, and what our own evaluator finds for them."""
     task = request.param
     questions = load_questions(task)
-    # The first questions of each group: POPE's settings, VQA's answer types, kinds in GQA's layout.
+    # The first questions of each group: POPE's settings, VQA's answer types, kinds in GQA's form.
     groups = {one.group for one in questions.questions}
     chosen = tuple(
         one for group in sorted(groups)
         for one in [q for q in questions.questions if q.group == group][: 24 // len(groups)]
     )  # fmt: skip
-    few = questions.__class__(task, questions.root, chosen)
+    few = QuestionSet(task, chosen)
     assert len(few) == 24
     assert task != "pope" or groups == {"random", "popular", "adversarial"}
     return few, evaluate_questions(
-        load_answering_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,),
+        load_answering_vlm("embedded", device="cpu"), few, ["litelvlm"], (16,),
         out=tmp_path_factory.mktemp(task), blank=False,
     )  # fmt: skip
 
@@ -103,13 +104,14 @@ def answered(request, tmp_path_factory):
 def test_answers_equal_our_evaluator(manager, monkeypatch, answered, condition):
     (few, found), (pruner, budget) = answered, CONDITIONS[condition]
     task = few.task
-    monkeypatch.setattr(answers, "open_questions", lambda name: {task: few}[name])
+    monkeypatch.setattr(QuestionSource, "questions", few)
     ours = found.rows[found.rows["method"] == (pruner or "none")]
     values, samples = scored(manager, "litelvlm_vlm", f"embedded_{task}", None, pruner, budget)
-    said = {s["row"]["question_id"]: s["row"]["answer"] for s in samples}
+    said = {s["accuracy"]["question_id"]: s["accuracy"]["answer"] for s in samples}
     assert said == dict(zip(ours["question_id"], ours["answer"], strict=True))
     assert len(said) == 24
-    lines = found.scores[found.scores["method"] == (pruner or "none")].set_index("metric")
+    table = found.table("scores")
+    lines = table[table["method"] == (pruner or "none")].set_index("metric")
     for name in NAMES[task]:
         assert values[name] == pytest.approx(lines.loc[name, "value"])
         assert values[f"{name}_low"] == pytest.approx(lines.loc[name, "low"], nan_ok=True)

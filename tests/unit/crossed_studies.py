@@ -138,7 +138,7 @@ def claims_of_sweep(made, seed):
     crossed = crossed_retention(made, part, whole)
     found = [
         lead_claims(made, scores, BUDGET)[0],
-        retention_claim(kept, BUDGET, "single", crossed=crossed),
+        retention_claim(kept, KEPT, BUDGET, "single", crossed=crossed),
     ]
     return {claim.id: (claim.p_value, claim.verdict) for claim in found}
 

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from litelvlm.embedded.tokenizers import OPENINGS
-from litelvlm.embedded.worlds import WORLDS, get_world
-from litelvlm.embedded.worlds.pictograms import Pictograms
-from litelvlm.embedded.worlds.shapes import caption_pair
+from litelvlm.training.glamm.tokenizers import OPENINGS
+from litelvlm.training.worlds import WORLDS, get_world
+from litelvlm.training.worlds.pictograms import Pictograms
+from litelvlm.training.worlds.shapes import caption_pair
 from tests.glamm_parts import QUESTIONS
 
 OBJECTS = [

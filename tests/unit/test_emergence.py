@@ -26,7 +26,7 @@ from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajecto
 from litelvlm.analysis.studies.emergence.rows import Config, training_rows
 from litelvlm.analysis.studies.emergence.scenes import Referent, Texts
 from litelvlm.analysis.studies.emergence.tables import make_tables
-from litelvlm.embedded.family.design import members
+from litelvlm.training.trainings.design import members
 
 CONFIG = Config()
 

@@ -11,7 +11,7 @@ from litelvlm.analysis.studies.emergence.gains import gains_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.analysis.studies.emergence.tables import make_tables
-from litelvlm.embedded.family.design import members
+from litelvlm.training.trainings.design import members
 
 CONFIG = Config()
 BLOCK = [member for member in members(("B",)) if member.seed < 2]

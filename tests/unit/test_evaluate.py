@@ -1,6 +1,7 @@
 """`litelvlm evaluate` on a model with a known signal."""
 
 import json
+from importlib import import_module
 
 import pytest
 from planted import PlantedModel, planted_data
@@ -8,8 +9,9 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.work import evaluate as work_of_evaluate
-from litelvlm.analysis.studies.sweep import rows as sweep_rows
 from litelvlm.analysis.studies.sweep.scores import score_lines
+
+ROWS = import_module("litelvlm.analysis.studies.sweep.prepare")
 
 
 def split(n):
@@ -68,9 +70,10 @@ def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, d
 
 
 def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypatch):
-    seen, compute = [], sweep_rows.image_rows
+    seen, compute = [], ROWS.image_rows
     monkeypatch.setattr(
-        "litelvlm.analysis.studies.sweep.rows.image_rows",
+        ROWS,
+        "image_rows",
         lambda context, loaded: seen.append(1) or compute(context, loaded),
     )
     # 20 images are two parts, of 16 and of 4.
@@ -93,7 +96,7 @@ def test_the_table_for_people(capsys, tmp_path):
 
 
 def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
-    compute = sweep_rows.image_rows
+    compute = ROWS.image_rows
 
     def broken(context, loaded):
         if loaded.sample.image_id == data[1].image_id:
@@ -102,7 +105,7 @@ def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
 
     data = split(3)
     monkeypatch.setattr(work_of_evaluate, "data_of", lambda verb: data)
-    monkeypatch.setattr("litelvlm.analysis.studies.sweep.rows.image_rows", broken)
+    monkeypatch.setattr(ROWS, "image_rows", broken)
     assert main(["evaluate", "--budgets", "2", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "4 of 6 expressions done, 2 failed: failed\n" in out

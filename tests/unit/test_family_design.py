@@ -10,8 +10,8 @@ import pytest
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.data.worlds.pictograms.places import WORDS as PLACE_WORDS
 from litelvlm.data.worlds.pictograms.scenes import LEVELS, level_vocabulary
-from litelvlm.embedded.family.captions import Thing, draw_caption, draw_informative
-from litelvlm.embedded.family.design import (
+from litelvlm.training.trainings.captions import Thing, draw_caption, draw_informative
+from litelvlm.training.trainings.design import (
     ALONE,
     BASES,
     CONFIRMATORY,
@@ -22,8 +22,8 @@ from litelvlm.embedded.family.design import (
     fraction,
     members,
 )
-from litelvlm.embedded.family.factors import Factors, check_values
-from litelvlm.embedded.family.words import FILLERS, UNKNOWN, split, word_tokenizer
+from litelvlm.training.trainings.factors import Factors, check_values
+from litelvlm.training.trainings.words import FILLERS, UNKNOWN, split, word_tokenizer
 from tests.glamm_parts import QUESTIONS, question
 
 THINGS = [

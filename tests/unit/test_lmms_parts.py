@@ -1,18 +1,18 @@
 """What the plug-in for lmms-eval is made of, without lmms-eval: masks as answers, scores, names."""
 
-import ast
 import re
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.lmms import answers, generation, grounding, masks
+from litelvlm.analysis.lmms import generation, grounding, masks
 from litelvlm.analysis.lmms.__main__ import TASK_FILES, main
+from litelvlm.analysis.lmms.answers import QuestionSource
 from litelvlm.analysis.lmms.generation import Generation, check_mask_options, generation_of
-from litelvlm.data.understanding.tasks import load_questions
 from litelvlm.metrics import intersection_union
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,8 @@ def test_an_unreadable_answer_counts_as_an_empty_mask(mask, answer):
         masks.read_mask(answer, 13, 9)
     found = masks.count_answer(answer, mask.astype(np.uint8), "7")
     assert found == {
-        "intersection": 0, "union": int(mask.sum()), "image": "7", "unreadable": True
+        "intersection": 0, "union": int(mask.sum()), "score": 0.0, "image_id": "7",
+        "unreadable": True,
     }  # fmt: skip
 
 
@@ -50,13 +51,15 @@ def test_pixels_are_counted_by_the_official_rule(mask):
     predicted = np.roll(mask, 1, axis=0)
     found = masks.count_answer(masks.mask_answer(predicted), target, "7")
     assert (found["intersection"], found["union"]) == intersection_union(predicted, target)
+    assert found["score"] == found["intersection"] / found["union"]
     assert not found["unreadable"]
+    assert masks.count_answer("", np.zeros_like(target), "7")["score"] == 1.0
 
 
 def test_scores_of_a_split():
     counts = [(3, 4, "a"), (0, 4, "a"), (0, 0, "b"), (1, 2, "c")]
     pixels = [
-        {"intersection": i, "union": u, "image": image, "unreadable": image == "c"}
+        {"intersection": i, "union": u, "score": 0.0, "image_id": image, "unreadable": image == "c"}
         for i, u, image in counts
     ]
     found = masks.res_estimates(pixels)
@@ -68,11 +71,13 @@ def test_scores_of_a_split():
     assert all(e.low <= e.value <= e.high for e in found.values())
 
 
-def test_answers_are_scored_as_the_command_does():
-    questions = load_questions("pope").questions[:6]
-    rows = [answers.answer_row("pope", q, said) for q, said in zip(
-        questions, ["yes", "yes", "no", "no", "", "who knows"], strict=True)]  # fmt: skip
-    found = answers.answer_estimates("pope", rows)
+def test_answers_are_scored_by_the_rule_of_their_task():
+    source = QuestionSource("pope")
+    said = ["yes", "yes", "no", "no", "", "who knows"]
+    rows = [source.scored(doc, one) for doc, one in zip(source.docs()[:6], said, strict=True)]
+    found = source.estimates(rows)
+    assert tuple(found)[-2:] == ("empty", "unreadable")
+    assert set(source.metrics) <= set(found)
     assert found["empty"].value == found["unreadable"].value == pytest.approx(1 / 6)
     # Truths alternate: yes, no, yes, no, ...; by POPE's rule what is not a "no" counts as "yes".
     assert found["accuracy"].value == pytest.approx(3 / 6)
@@ -81,15 +86,17 @@ def test_answers_are_scored_as_the_command_does():
 
 def test_grounding_answers_come_in_the_order_of_the_requests():
     model, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
-    docs = [doc for doc in grounding.expression_docs([data[0], data[1]])]
+    source = grounding.ExpressionSource("embedded")
+    docs = [doc for doc in source.docs() if doc["index"] < 2]
     questions = [
-        {"source": "val", "image_id": doc["image_id"], "image": data[doc["index"]].image(),
-         "sentence": doc["sentence"]} for doc in docs
-    ]  # fmt: skip
+        grounding.MaskRequest("val", doc["image_id"], source.picture(doc), source.prompt(doc))
+        for doc in docs
+    ]
+    assert questions[0].image == data[0].image()
     found = grounding.ground_all(model, questions, None, None)
     assert len(found) == len(docs) > 6
     for place in (0, len(docs) - 1):
-        own = model.segment(questions[place]["image"], questions[place]["sentence"]).mask[0]
+        own = model.segment(questions[place].image, questions[place].sentence).mask[0]
         height, width = own.shape
         assert np.array_equal(masks.read_mask(found[place], height, width), own)
     one_by_one = grounding.ground_all(model, iter(questions), None, None)
@@ -142,23 +149,21 @@ def test_data_of_the_user_are_named_by_the_environment(monkeypatch):
         grounding.open_data("", "refcoco", "val")
 
 
-def test_every_task_file_names_a_class_and_every_class_has_its_name(capsys):
-    main_folder = TASK_FILES.parent
-    tree = ast.parse((main_folder / "tasks.py").read_text())
-    defined = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-    defined |= {node.targets[0].id for node in tree.body if isinstance(node, ast.Assign)}
-    exported = ast.parse((TASK_FILES / "classes.py").read_text())
-    names = set(ast.literal_eval(exported.body[-1].value))
-    files = sorted(TASK_FILES.glob("*.yaml"))
-    assert len(files) == len(names) == 12
-    text = (main_folder / "tasks.py").read_text()
-    for file in files:
-        task, name = re.fullmatch(
-            r"task: (\w+)\nclass: !function classes\.(\w+)\n", file.read_text()
-        ).groups()
-        assert task == file.stem
-        assert name in names & defined
-        assert f'"{task}"' in text
+def test_every_task_file_names_a_source():
+    found = {}
+    for file in sorted(TASK_FILES.glob("*.yaml")):
+        config = yaml.safe_load(file.read_text().replace("!function ", ""))
+        assert config.pop("class") == "classes.LocalTask"
+        assert config.pop("task") == file.stem
+        found[file.stem] = config
+    for name in ("gqa", "pope", "vqav2"):
+        assert QuestionSource(**{"task": found.pop(f"embedded_{name}")["questions"]}).docs()
+    places = [grounding.ExpressionSource(**one["expressions"]).place for one in found.values()]
+    assert len(places) == len(set(places)) == 9
+    for name, (root, dataset, split) in zip(found, places, strict=True):
+        assert name == "embedded_res" if root else (
+            f"{dataset.replace('+', 'plus')}_res_{split}" == name
+        )  # fmt: skip
 
 
 def test_the_entry_points_name_manifests():

@@ -57,7 +57,7 @@ def claims_on(wide, seed):
     return (
         paired_swap_test(wide.pixels(ours), wide.pixels(theirs), wide.image_ids, 399, seed).p_value,
         difference(scores, places[0], places[1]).estimates()[0],
-        retention_claim(retention(scores, places[0], places[2]), BUDGET, "single"),
+        retention_claim(retention(scores, places[0], places[2]), KEPT, BUDGET, "single"),
         lead_claims(wide, scores, BUDGET)[0],
     )
 
@@ -94,7 +94,7 @@ def test_retention_far_from_the_edge_is_told(truth, least, most):
             cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET))
         )
         kept = retention(score_bootstrap(wide, RESAMPLES, number), part, whole)
-        found.append(retention_claim(kept, BUDGET, "single").verdict == "supported")
+        found.append(retention_claim(kept, KEPT, BUDGET, "single").verdict == "supported")
     assert least <= np.mean(found) <= most
 
 

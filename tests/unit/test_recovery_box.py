@@ -1,4 +1,4 @@
-"""The equations of the recovery step: one source, and the code does what each line of it says."""
+"""The equations of the recovery step on the page: the code does what each line of it says."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_litelvlm import random_cues
 
 from litelvlm import get_pruner
-from litelvlm.analysis.pages.recovery_box import BEGIN, END, main, recovery_box, with_box
 
 PAGE = Path(__file__).parents[2] / "docs" / "ablations.md"
+BOX = PAGE.read_text(encoding="utf-8").split("<!-- recovery -->")[1].split("<!-- end")[0]
 
 
 def lowest(values, count):
@@ -62,7 +62,7 @@ def rules():
     """Both rules as lines by number; the second replaces some lines of the first."""
     code, paper = (
         dict(re.findall(r"^(\d)\. (.+)$", block, flags=re.MULTILINE))
-        for block in re.findall(r"```text\n(.+?)```", recovery_box(), flags=re.DOTALL)
+        for block in re.findall(r"```text\n(.+?)```", BOX, flags=re.DOTALL)
     )
     return {"litelvlm": code, "litelvlm:paper": code | paper}
 
@@ -90,20 +90,3 @@ def test_the_code_keeps_what_the_box_says(rule, preset, seed, n_texts, budget):
     cues = random_cues(seed, n_texts)
     kept = get_pruner("litelvlm", preset).select(cues, budget).indices.tolist()
     assert kept == follow(rules()[rule], cues, budget, n_texts)
-
-
-def test_the_page_holds_the_box_of_the_docstring():
-    page = PAGE.read_text(encoding="utf-8")
-    assert with_box(page) == page, "run: python -m litelvlm.analysis.pages.recovery_box " + str(
-        PAGE
-    )
-
-
-def test_the_box_is_written_between_its_markers_and_nowhere_else(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nbehind\n", encoding="utf-8")
-    main(str(page))
-    text = page.read_text(encoding="utf-8")
-    assert text == f"before\n{BEGIN}\n{recovery_box()}\n{END}\nbehind\n"
-    with pytest.raises(ValueError, match="once each"):
-        with_box("no markers")

@@ -14,7 +14,7 @@ from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.pictograms.scenes import sample_scene as sample_pictograms
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
-from litelvlm.embedded.pool import FIRST_SEED
+from litelvlm.training.pool import FIRST_SEED
 
 
 @pytest.fixture(scope="module")

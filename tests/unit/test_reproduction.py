@@ -3,16 +3,14 @@
 import io
 import math
 import re
-import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
-import tyro
 from pydantic import ValidationError
 
 from litelvlm import load_model
-from litelvlm.analysis.cli import VERBS, main
+from litelvlm.analysis.cli import main
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, DATA, wanted_files
 from litelvlm.analysis.reproduce.budgets import budget_of, published_tokens
 from litelvlm.analysis.reproduce.device import Device
@@ -308,7 +306,6 @@ def test_the_plan_says_what_it_needs_and_is_agreed_to_once(tmp_path):
 def test_tables_that_are_not_run_are_named_with_what_works(capsys, tmp_path):
     for name, parts in (
         ("video", ("VideoGLaMM's weights", "reproduce video --plan shows the published numbers")),
-        ("understanding", ("nothing could stand beside ours", "litelvlm evaluate --task gqa")),
     ):
         assert main(["reproduce", name, "--yes", "--out", str(tmp_path / "out")]) == 2
         said = capsys.readouterr().err
@@ -333,13 +330,6 @@ def test_the_plan_of_a_table_that_is_not_run_shows_what_is_published(capsys, tmp
     ):
         assert row in rows
     assert not (tmp_path / "out").exists()
-    assert main(["reproduce", "understanding", "--plan"]) == 0
-    said = capsys.readouterr().out
-    assert "Published" not in said
-    # The command that it names parses.
-    named = said[said.index("Instead: litelvlm ") + 18 : said.index(" measures one of")]
-    verb, *rest = shlex.split(named)
-    assert tyro.cli(VERBS[verb], args=rest).task == "gqa"
 
 
 def test_published_numbers_of_videos_fit_each_other():

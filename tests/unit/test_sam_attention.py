@@ -5,7 +5,6 @@ import torch
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
-from litelvlm.embedded.sizes import sam_config
 from litelvlm.models.glamm.masks import sam_attention
 from litelvlm.models.glamm.masks.sam_attention import (
     RelativeAttention,
@@ -13,7 +12,7 @@ from litelvlm.models.glamm.masks.sam_attention import (
     with_bias,
     with_channels,
 )
-from tests.warm import run_python
+from litelvlm.training.glamm.sizes import sam_config
 
 
 def test_scores_of_two_tokens_by_hand():
@@ -67,33 +66,3 @@ def test_eager_attention_stays_the_librarys():
     prepare_encoder(sam)
     assert [type(layer.attn) for layer in sam.vision_encoder.layers] == before
     assert not isinstance(sam.vision_encoder.layers[0].attn, RelativeAttention)
-
-
-# In a process of its own: the compiler cannot look through the type checks that every test runs
-# under.
-ONE_GRAPH = """
-import torch
-from transformers import SamModel
-from litelvlm.embedded.sizes import sam_config
-from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
-
-torch.manual_seed(0)
-sam = SamModel._from_config(sam_config(), attn_implementation="sdpa").eval()
-prepare_encoder(sam)
-pixels, graphs = torch.randn(1, 3, 192, 192), []
-
-def kept(graph, inputs):
-    graphs.append(graph)
-    return graph.forward
-
-with torch.inference_mode():
-    expected = sam.vision_encoder(pixels).last_hidden_state
-    sam.vision_encoder.compile(backend=kept, fullgraph=True)
-    torch.testing.assert_close(sam.vision_encoder(pixels).last_hidden_state, expected)
-assert len(graphs) == 1, graphs
-"""
-
-
-def test_the_encoder_compiles_as_one_graph():
-    done = run_python(["-c", ONE_GRAPH])
-    assert done.returncode == 0, done.stderr

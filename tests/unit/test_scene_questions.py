@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from litelvlm.data.understanding.rendered import LAYOUTS, square
+from litelvlm.data.understanding.question import TASKS
+from litelvlm.data.understanding.rendered import load_questions, square
 from litelvlm.data.understanding.scenes import (
     HIDDEN,
     QUESTION_KINDS,
@@ -20,14 +21,13 @@ from litelvlm.data.understanding.scenes import (
     scene_questions,
     things_in,
 )
-from litelvlm.data.understanding.tasks import TASKS, load_questions
 from litelvlm.data.worlds.pictograms.scenes import sample_scene
-from litelvlm.embedded.llava.packing import PROMPT, pack_questions
-from litelvlm.embedded.llava.tokenizer import IMAGE_TOKEN, make_tokenizer
-from litelvlm.embedded.llava.train import ground_of
-from litelvlm.embedded.packing import IGNORE
-from litelvlm.embedded.pool import FIRST_SEED
-from litelvlm.embedded.worlds import get_world
+from litelvlm.training.glamm.packing import IGNORE
+from litelvlm.training.llava.packing import PROMPT, pack_questions
+from litelvlm.training.llava.tokenizer import IMAGE_TOKEN, make_tokenizer
+from litelvlm.training.llava.train import ground_of
+from litelvlm.training.pool import FIRST_SEED
+from litelvlm.training.worlds import get_world
 
 
 def thing(category="dog", colour=None, size="small", x=0.5, y=0.5, share=1.0):
@@ -126,9 +126,9 @@ def test_the_ground_of_a_training_scene_is_known_without_rendering(number):
 def test_every_word_of_the_embedded_questions_is_a_token():
     tokenizer = make_tokenizer()
     unknown = tokenizer.unk_token_id
-    for task in LAYOUTS:
+    for task in TASKS:
         for question in load_questions(task).questions:
-            text = PROMPT.format(TASKS[task].prompt(question)) + " " + question.answers[0]
+            text = PROMPT.format(question.prompt) + " " + question.answer
             # "object" alone has no entry; it is the unknown word, and the only one.
             text = re.sub(r"\bobject\b", "objects", text)
             assert unknown not in tokenizer(text)["input_ids"], text
@@ -150,7 +150,7 @@ def test_embedded_questions_are_balanced_and_cover_every_kind():
     pope = load_questions("pope").questions
     by_setting = defaultdict(Counter)
     for question in pope:
-        by_setting[question.group][question.answers[0]] += 1
+        by_setting[question.group][question.answer] += 1
     assert set(by_setting) == {"random", "popular", "adversarial"}
     assert all(counts["yes"] == counts["no"] > 100 for counts in by_setting.values())
     kinds = {q.group for task in ("gqa", "vqav2") for q in load_questions(task).questions}

@@ -265,6 +265,7 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "batch_size": 2,
         "protocol": "official",
         "doubled": "object",
+        "retained": 0.8,
     }
     assert set(changes) == set(sweep.Config.model_fields)
     small = FAST.model_copy(update={"limit": 1, "methods": (Method(name="uniform"),)})
@@ -361,11 +362,11 @@ def test_an_unpruned_model_that_finds_nothing_has_no_retention():
             "kind": "unspecified",
         }
     )
-    (claim,) = sweep.make_claims(rows)
+    (claim,) = sweep.make_claims(rows, sweep.Config())
     assert (claim.id, claim.verdict) == ("H8", "undetermined")
     assert "the unpruned cIoU is 0 on these images" in claim.method
     assert np.isnan([claim.estimate, claim.low, claim.high, claim.p_value]).all()
-    assert "is undetermined" in sweep.interpret([claim])
+    assert "is undetermined" in sweep.interpret([claim], {})
     wide = widen(rows)
     table = comparison_table(wide, score_bootstrap(wide))
     assert np.isnan(table.retention).all()
@@ -389,7 +390,7 @@ def sweep_rows(found):
 def test_a_resample_without_a_hit_leaves_h8_undetermined_and_says_so():
     # The unpruned model finds something in one of three images: (2/3)^3 of the resamples, about
     # 2963 of 10000, hold none.
-    claims = sweep.make_claims(sweep_rows([(50, 50), (0, 0), (0, 0)]))
+    claims = sweep.make_claims(sweep_rows([(50, 50), (0, 0), (0, 0)]), sweep.Config())
     (claim,) = claims
     assert (claim.verdict, claim.estimate) == ("undetermined", 1.0)
     lost = int(
@@ -405,7 +406,9 @@ def test_the_p_value_of_h8_agrees_with_its_one_sided_bound():
     whole = rng.integers(40, 90, 40)
     for share in (0.91, 0.92, 0.93, 0.94, 0.95, 0.89, 0.85):
         kept = whole * (share + rng.normal(0, 0.08, 40))
-        (claim,) = sweep.make_claims(sweep_rows(list(zip(whole, kept, strict=True))))
+        (claim,) = sweep.make_claims(
+            sweep_rows(list(zip(whole, kept, strict=True))), sweep.Config()
+        )
         assert claim.one_sided
         # The bound is the 5 % quantile of the draws and p their share up to the null, which adds
         # one to both counts.

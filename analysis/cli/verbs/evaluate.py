@@ -28,20 +28,14 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --data REFER_SEGM --dataset grefcoco --empty-below 1
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
       litelvlm evaluate --task pope --methods litelvlm random --budgets 48 16
-      litelvlm evaluate --task gqa --model llava-hf/llava-1.5-7b-hf --data GQA_FOLDER --pad
 
-    --task asks a vision-language model questions instead: gqa, pope, mme, scienceqa, seedbench,
-    textvqa, vqav2, vizwiz or mmbench. --data is then a folder with the task's files or the hub's
-    Parquet files, a hub id, or "embedded" (gqa, pope, vqav2), and --model any family that
-    `litelvlm ls families` lists; "embedded" is the miniature LLaVA.
+    --task asks a vision-language model questions about rendered scenes instead, in the form of gqa,
+    pope or vqav2. --model is any family that `litelvlm ls families` lists; "embedded" is the
+    miniature LLaVA. Published question-answering sets run in lmms-eval.
     """
 
     task: str | None = None
     """Ask the questions of this task instead of grounding expressions."""
-    pad: bool = False
-    """With --task: pad pictures to squares with the mean colour, as LLaVA's authors do."""
-    ocr: bool = False
-    """With --task textvqa: name the words that an OCR system read in the prompt."""
     methods: tuple[str, ...] = ("litelvlm",)
     """Methods besides the unpruned model: litelvlm:paper, "litelvlm(similarity=cosine)"."""
     budgets: tuple[int | float, ...] | None = None

@@ -31,8 +31,7 @@ class Reproduce(Printing):
     table: Annotated[
         tyro.conf.Positional[str],
         tyro.conf.arg(
-            help="refseg, ablation or efficiency. Of video and understanding --plan says why they "
-            "are not run."
+            help="refseg, ablation or efficiency. Of video --plan says why it is not run."
         ),
     ]
     quick: bool = False

@@ -8,7 +8,7 @@ import pandas as pd
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.cli.work.loading import data_of, model_of
-from litelvlm.analysis.cli.work.questions import TaskOptions, evaluate_task
+from litelvlm.analysis.cli.work.questions import evaluate_task
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
@@ -28,13 +28,7 @@ def run(verb: Evaluate) -> int:
     """
     if verb.task is not None:
         require_writable(verb.out, folder=True)
-        if verb.protocol != "single":
-            raise ValueError(
-                f"--protocol {verb.protocol} belongs to referring expressions; leave it out "
-                "with --task"
-            )
-        given = (verb.methods, verb.budgets, verb.seeds, verb.pad, verb.ocr, verb.json)
-        return evaluate_task(verb, TaskOptions(verb.task, *given))
+        return evaluate_task(verb, verb.task)
 
     config, shard = configure(verb), Shard.parse(verb.shard)
     require_writable(verb.out, folder=True)

@@ -91,7 +91,6 @@ def request_of(verb: ModelOptions) -> ModelRequest:
         clip=verb.clip,
         random_init=verb.random_init,
         quantise=verb.quantise,
-        compile=verb.compile,
         options=verb.options,
     )
 

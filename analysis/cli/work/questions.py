@@ -1,108 +1,80 @@
 """`litelvlm evaluate --task`: answers to questions about images, scored and shown."""
 
 import json
-import sys
-from dataclasses import dataclass
 
-from litelvlm.analysis.cli.options import RunOptions
 from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
+from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.analysis.studies.understanding import QuestionScores, evaluate_questions
-from litelvlm.analysis.studies.understanding.scores import MAIN
-from litelvlm.data.understanding.tasks import TASKS, load_questions
+from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
+from litelvlm.analysis.studies.understanding.scores import main_metric
+from litelvlm.data.understanding.question import TASKS
 from litelvlm.models.vlm.answering import load_answering_vlm
-from litelvlm.names import check_name
 
-_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "compile", "cache")
-
-
-@dataclass(frozen=True)
-class TaskOptions:
-    """Options of `litelvlm evaluate --task` besides those of every run.
-
-    Attributes:
-        task: Name of the task.
-        methods: Labels of methods.
-        budgets: Tokens or shares; None for the published shares.
-        draws: Draws of random methods.
-        pad: Pad pictures to squares.
-        ocr: Name OCR words in the prompt.
-        json: Print JSON.
-    """
-
-    task: str
-    methods: tuple[str, ...]
-    budgets: tuple[int | float, ...] | None
-    draws: int
-    pad: bool
-    ocr: bool
-    json: bool
+_OWN = {"data": "embedded", "protocol": "single", "shard": "1/1"}
+"""The only value that these options have with --task."""
+_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
+_ELSEWHERE = "published question-answering sets run in lmms-eval: docs/understanding.md"
 
 
-def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
+def evaluate_task(verb: Evaluate, task: str) -> int:
     """Score a model on the questions of a task and print the scores; 1 if conditions failed.
 
     Raises:
         ValueError: If a name is unknown, or an option belongs to referring expressions.
-        FileNotFoundError: If files are missing.
     """
-    task = check_name(asked.task, TASKS, "task")
-    wrong = [name for name in _UNUSED if getattr(options, name)]
-    wrong += ["shard"] if options.shard != "1/1" else []
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; choose of {', '.join(TASKS)}; {_ELSEWHERE}")
+    wrong = [name for name in _UNUSED if getattr(verb, name)]
+    wrong += [name for name, only in _OWN.items() if getattr(verb, name) != only]
     if wrong:
         option = wrong[0].replace("_", "-")
-        raise ValueError(f"--{option} belongs to referring expressions; leave it out with --task")
-    make_deterministic(options.seed)
-    questions = load_questions(task, options.data)
-    hide_loading_bar(large=options.model != "embedded")
+        raise ValueError(
+            f"--{option} belongs to referring expressions; leave it out with --task, whose "
+            f"questions are about rendered scenes ({_ELSEWHERE})"
+        )
+    make_deterministic(verb.seed)
+    hide_loading_bar(large=verb.model != "embedded")
     model = load_answering_vlm(
-        options.model,
-        dtype=None if options.dtype == "auto" else options.dtype,
-        device=None if options.device == "auto" else options.device,
-        clip=options.clip,
-        attn=options.attn,
-        pad=asked.pad,
+        verb.model,
+        dtype=None if verb.dtype == "auto" else verb.dtype,
+        device=None if verb.device == "auto" else verb.device,
+        clip=verb.clip,
+        attn=verb.attn,
     )
-    found = evaluate_questions(
-        model,
-        task,
-        questions,
-        asked.methods,
-        asked.budgets,
-        asked.draws,
-        options.limit,
-        options.out,
-        asked.ocr,
+    run = evaluate_questions(
+        model, task, verb.methods, verb.budgets, verb.out, draws=verb.seeds, limit=verb.limit
     )
-    head = [
-        f"{model.name} on {TASKS[task].title} ({TASKS[task].split}), {questions.root}",
-        f"{found.rows['question_id'].nunique()} questions about "
-        f"{found.rows['image_id'].nunique()} images",
+    told = {"run": str(run.folder), "task": task, "model": model.name}
+    verb.print_found(
+        told | {
+            "notes": list(run.table("notes")["note"]),
+            "failures": failures_of(run),
+            "scores": json.loads(run.table("scores").to_json(orient="records")),
+        },
+        as_text(f"{model.name} on rendered questions as in {TASKS[task].title}", run),
+    )  # fmt: skip
+    return int(bool(failures_of(run)))
+
+
+def failures_of(run: SavedRun) -> list[str]:
+    """Conditions without answers, each with its reason."""
+    record = run.record
+    found = [f"{one.method} {one.budget:g}: {one.reason}" for one in record.excluded]
+    found += record.failures
+    return found + [
+        f"{line['method']} {line['budget']:g}: {line['reason']} ({line['questions']} questions)"
+        for line in run.table("failures").to_dict("records")
     ]
-    sys.stdout.write(as_json(task, model.name, found) if asked.json else as_text(head, task, found))
-    return int(bool(found.failures))
 
 
-def as_json(task: str, model: str, found: QuestionScores) -> str:
-    """The scores for programs."""
-    told = {
-        "run": str(found.folder),
-        "task": task,
-        "model": model,
-        "notes": list(found.notes),
-        "failures": [list(failure) for failure in found.failures],
-        "scores": json.loads(found.scores.to_json(orient="records")),
-    }
-    return json.dumps(told) + "\n"
-
-
-def as_text(head: list[str], task: str, found: QuestionScores) -> str:
+def as_text(title: str, run: SavedRun) -> str:
     """The scores for people: the main metric first, then its parts."""
-    main = MAIN[TASKS[task].scoring]
-    order = sorted(range(len(found.scores)), key=lambda i: found.scores["metric"][i] != main)
-    table = found.scores.iloc[order].to_string(index=False, float_format="%.4f", na_rep="-")
-    failures = [
-        f"failed: {method}{'' if budget is None else f' {budget:g}'}: {reason} ({number} questions)"
-        for method, budget, reason, number in found.failures
-    ]
-    return "\n".join([*head, *found.notes, *failures, "", table, "", str(found.folder), ""])
+    rows, scores = run.rows, run.table("scores")
+    counted = f"{rows['question_id'].nunique()} questions, {rows['image_id'].nunique()} images"
+    main = main_metric(scores)
+    order = sorted(range(len(scores)), key=lambda place: scores["metric"][place] != main)
+    table = scores.iloc[order].to_string(index=False, float_format="%.4f", na_rep="-")
+    failures = [f"failed: {failure}" for failure in failures_of(run)]
+    notes = run.table("notes")["note"]
+    return "\n".join([title, counted, *notes, *failures, "", table, "", str(run.folder), ""])

@@ -1,31 +1,5 @@
-"""Task classes for the files of this folder, which name their class by this module."""
+"""The class of the tasks in this folder, which name it by this module."""
 
-from litelvlm.analysis.lmms.tasks import (
-    EmbeddedGqa,
-    EmbeddedPope,
-    EmbeddedRes,
-    EmbeddedVqa,
-    RefcocogTest,
-    RefcocogVal,
-    RefcocoPlusTestA,
-    RefcocoPlusTestB,
-    RefcocoPlusVal,
-    RefcocoTestA,
-    RefcocoTestB,
-    RefcocoVal,
-)
+from litelvlm.analysis.lmms.tasks import LocalTask
 
-__all__ = [
-    "EmbeddedGqa",
-    "EmbeddedPope",
-    "EmbeddedRes",
-    "EmbeddedVqa",
-    "RefcocoPlusTestA",
-    "RefcocoPlusTestB",
-    "RefcocoPlusVal",
-    "RefcocoTestA",
-    "RefcocoTestB",
-    "RefcocoVal",
-    "RefcocogTest",
-    "RefcocogVal",
-]
+__all__ = ["LocalTask"]

@@ -1,8 +1,8 @@
 """Which conditions of training create the reversal and the sink?
 
-Every other study asks one model. This one asks a family of small CLIPs that differ in one condition
-each (``litelvlm.embedded.family``): what captions say, how many say nothing, which loss, how many
-categories, how deep, with registers or without. The unit of replication is the training, because
+Every other study asks one model. This one asks small CLIPs whose trainings differ in one condition
+each (``litelvlm.training.trainings``): what captions say, how many say nothing, which loss, how
+many categories, how deep, with registers or without. The unit of replication is the training, as
 signs change from seed to seed: intervals are Student's t over trainings, p-values permute labels
 within seeds, and Holm's adjustment runs over the effects that were settled before any training.
 

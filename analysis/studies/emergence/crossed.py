@@ -15,7 +15,7 @@ from litelvlm.analysis.stats.crossed_trainings import (
 )
 from litelvlm.analysis.studies.emergence.effects import balanced
 from litelvlm.analysis.studies.emergence.outcomes import category_table
-from litelvlm.embedded.family.design import FRACTIONS
+from litelvlm.training.trainings.design import FRACTIONS
 
 FEWEST_REFERENTS = 3
 """Referents below which a category of one training is left out."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from litelvlm.analysis.stats.significance import benjamini_hochberg, holm
 from litelvlm.analysis.stats.trainings import Effect, blocked_effects
 from litelvlm.arrays import Array
-from litelvlm.embedded.family.design import CONFIRMATORY, FRACTIONS, members
+from litelvlm.training.trainings.design import CONFIRMATORY, FRACTIONS, members
 
 SEEN_BY_STAGE = {
     "A": ("sink", "sink_captions", "sink_uninformative", "largest_head", "found"),

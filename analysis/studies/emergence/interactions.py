@@ -8,7 +8,7 @@ import pandas as pd
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import blocked_effects
 from litelvlm.analysis.studies.emergence.effects import balanced
-from litelvlm.embedded.family.design import FRACTIONS
+from litelvlm.training.trainings.design import FRACTIONS
 
 MAIN_OUTCOME = {"A": "sink", "B": "reversal"}
 """The outcome that each fractional stage was made for."""

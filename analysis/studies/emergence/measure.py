@@ -29,8 +29,8 @@ from litelvlm.clip.probes.last_blocks import (
     value_path,
 )
 from litelvlm.clip.states import ClipImage
-from litelvlm.embedded.family.scenes import SceneTable
-from litelvlm.embedded.family.towers import FamilyTower, question_constancy
+from litelvlm.training.trainings.scenes import SceneTable
+from litelvlm.training.trainings.towers import FamilyTower, question_constancy
 
 USED = -2
 NO_LAYER, NO_HEAD = 0, -1

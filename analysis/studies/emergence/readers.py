@@ -16,9 +16,12 @@ from litelvlm.analysis.studies.emergence.measure import USED, row
 from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
 from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import to_joint_space
-from litelvlm.embedded.family.factors import Member
-from litelvlm.embedded.family.pixels import PixelPool
-from litelvlm.embedded.family.reader import (
+from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.registry import get_pruner
+from litelvlm.training.trainings.factors import Member
+from litelvlm.training.trainings.pixels import PixelPool
+from litelvlm.training.trainings.reader import (
     Objects,
     Reader,
     ReaderPlan,
@@ -27,11 +30,8 @@ from litelvlm.embedded.family.reader import (
     mask_iou,
     train_reader,
 )
-from litelvlm.embedded.family.scenes import SceneTable, draw_symbols
-from litelvlm.embedded.family.towers import FamilyTower
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.registry import get_pruner
+from litelvlm.training.trainings.scenes import SceneTable, draw_symbols
+from litelvlm.training.trainings.towers import FamilyTower
 
 BUDGETS = (0.5, 0.25, 0.125)
 """Shares of the tokens that are kept."""

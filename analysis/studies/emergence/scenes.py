@@ -13,13 +13,13 @@ from litelvlm.analysis.inputs.labels import TokenLabels, label_tokens, skip_reas
 from litelvlm.arrays import NDArray
 from litelvlm.clip.probes.last_blocks import without_direction
 from litelvlm.clip.probes.text import Edit, edited_embeds, trace_text
-from litelvlm.embedded.family.captions import draw_informative, draw_uninformative
-from litelvlm.embedded.family.factors import Factors
-from litelvlm.embedded.family.losses import SOS_SHARE
-from litelvlm.embedded.family.pixels import HELD_OUT_SEED, PixelPool
-from litelvlm.embedded.family.scenes import NAMES, SceneTable, chosen_categories, draw_symbols
-from litelvlm.embedded.family.towers import FamilyTower
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+from litelvlm.training.trainings.captions import draw_informative, draw_uninformative
+from litelvlm.training.trainings.factors import Factors
+from litelvlm.training.trainings.losses import SOS_SHARE
+from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool
+from litelvlm.training.trainings.scenes import NAMES, SceneTable, chosen_categories, draw_symbols
+from litelvlm.training.trainings.towers import FamilyTower
 
 SCENES = 300
 CAPTIONS = 96

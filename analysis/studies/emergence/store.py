@@ -12,8 +12,8 @@ from litelvlm.analysis.studies.emergence.measure import member_rows
 from litelvlm.analysis.studies.emergence.readers import reader_rows
 from litelvlm.analysis.studies.emergence.scenes import held_out
 from litelvlm.data.files import atomic_write
-from litelvlm.embedded.family.factors import Member
-from litelvlm.embedded.family.training import DONE, load_tower, read_member, snapshots
+from litelvlm.training.trainings.factors import Member
+from litelvlm.training.trainings.training import DONE, load_tower, read_member, snapshots
 
 log = logging.getLogger(__name__)
 BUNDLE = Path(__file__).parent / "measured"
@@ -103,7 +103,7 @@ def members_in(family: Path) -> list[Path]:
     found = sorted(path.parent for path in family.glob("*/member.json"))
     if not found:
         raise FileNotFoundError(
-            f"{family} has no training; make some with python -m litelvlm.embedded.family"
+            f"{family} has no training; make some with python -m litelvlm.training.trainings"
         )
     return found
 

@@ -23,7 +23,7 @@ from litelvlm.analysis.studies.emergence.outcomes import (
     trajectory_table,
 )
 from litelvlm.arrays import NDArray
-from litelvlm.embedded.family.design import FRACTIONS
+from litelvlm.training.trainings.design import FRACTIONS
 
 FOLLOWED = (
     *("found", "sink", "sink_captions", "sink_uninformative", "largest_layer_uninformative"),

@@ -1,7 +1,7 @@
 """Columns of the quantisation study: those of a sweep, for each precision."""
 
 from litelvlm.analysis.runs.columns import Column
-from litelvlm.analysis.studies.sweep.columns import COLUMNS as SWEEP
+from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 
 COLUMNS: tuple[Column, ...] = (
     *SWEEP,

@@ -2,7 +2,7 @@
 
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.studies.stories.story import Claims, Story, shown
-from litelvlm.embedded.family.design import CONFIRMATORY
+from litelvlm.training.trainings.design import CONFIRMATORY
 
 
 def largest_effect(claims: Claims) -> Claim | None:

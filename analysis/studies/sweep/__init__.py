@@ -12,10 +12,10 @@ tokens at each budget, and H8: at the largest budget it keeps 90 % of the unprun
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.sweep.claims import interpret, make_claims
-from litelvlm.analysis.studies.sweep.columns import COLUMNS
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.pictures import save_pictures
-from litelvlm.analysis.studies.sweep.rows import prepare
+from litelvlm.analysis.studies.sweep.prepare import prepare
+from litelvlm.analysis.studies.sweep.rows import COLUMNS
 from litelvlm.analysis.studies.sweep.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
@@ -26,8 +26,8 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows),
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
     pictures=save_pictures,
 )

@@ -1,4 +1,4 @@
-"""Claims of a sweep: the method beats random tokens; H8, it keeps 90 % of the unpruned cIoU."""
+"""Claims of a sweep: the method beats random tokens; H8, it keeps most of the unpruned cIoU."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +8,10 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.protocols import protocol_of
+from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import Bootstrap
 from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
     cell_index,
@@ -22,12 +24,11 @@ from litelvlm.analysis.studies.sweep.estimates import (
 )
 from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, protocol_name, widen
 
-RETAINED = 0.90
 JUDGED = {PAPER: "", PAPER_RULE: "rule."}
 """Both readings of the method, and what begins the ids of the second one's claims."""
 
 
-def make_claims(rows: pd.DataFrame) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     """Both readings of the method against random tokens at each budget, and H8.
 
     The released code's claims are random@K and H8, those of the paper's own rule rule.random@K and
@@ -41,12 +42,12 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
     return [
         claim
         for method, prefix in JUDGED.items()
-        for claim in _method_claims(method, prefix, wide, scores, phrase)
+        for claim in _method_claims(method, prefix, wide, scores, phrase, config.retained)
     ]
 
 
 def _method_claims(
-    method: str, prefix: str, wide: Wide, scores: Bootstrap, phrase: str
+    method: str, prefix: str, wide: Wide, scores: Bootstrap, phrase: str, retained: float
 ) -> list[Claim]:
     (everything,) = budgets_of(wide.cells, UNPRUNED)
     budgets = [budget for budget in budgets_of(wide.cells, method) if budget < everything]
@@ -78,12 +79,13 @@ def _method_claims(
     crossed = crossed_retention(wide, part, whole)
     return [
         *claims,
-        retention_claim(kept, budgets[0], phrase, method, f"{prefix}H8", crossed),
+        retention_claim(kept, retained, budgets[0], phrase, method, f"{prefix}H8", crossed),
     ]
 
 
 def retention_claim(
     kept: Bootstrap,
+    retained: float,
     budget: int,
     phrase: str,
     method: str = PAPER,
@@ -92,11 +94,11 @@ def retention_claim(
 ) -> Claim:
     """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
-        f"With {budget} tokens {method} keeps at least {RETAINED:.0%} of the unpruned cIoU, "
+        f"With {budget} tokens {method} keeps at least {retained:.0%} of the unpruned cIoU, "
         f"{phrase}."
     )
     estimate = kept.estimates(ONE_SIDED)[0]
-    p_value = float(kept.p_values(RETAINED, one_sided=True)[0])
+    p_value = float(kept.p_values(retained, one_sided=True)[0])
     lost, whole = int((~np.isfinite(kept.draws)).sum()), bool(np.isfinite(kept.value[0]))
     if lost or not whole:
         where = f"on {lost} of {len(kept.draws)} resamples" if whole else "on these images"
@@ -106,7 +108,7 @@ def retention_claim(
         id,
         statement,
         estimate,
-        RETAINED,
+        retained,
         "share to be kept",
         p_value=p_value,
         p_claimed=p_value,
@@ -116,7 +118,7 @@ def retention_claim(
     )
 
 
-def interpret(claims: Sequence[Claim]) -> str:
+def interpret(claims: Sequence[Claim], tables: Tables) -> str:
     """What the verdicts mean together."""
     if not claims:
         return f"{PAPER} was not part of this sweep; see its tables."
@@ -145,10 +147,10 @@ def _told(method: str, prefix: str, by_id: Mapping[str, Claim]) -> str:
         budgets = [budget for budget, result in against.items() if result == found]
         if budgets:
             parts.append(f"{what} {', '.join(budgets)} tokens")
-    if f"{prefix}H8" in by_id:
+    kept = by_id.get(f"{prefix}H8")
+    if kept is not None:
         parts.append(
-            f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is "
-            f"{by_id[f'{prefix}H8'].verdict}"
+            f"the claim that it keeps {kept.null:.0%} of the unpruned cIoU is {kept.verdict}"
         )
     return f"{method} {'; '.join(parts)}." if parts else ""
 

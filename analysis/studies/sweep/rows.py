@@ -1,8 +1,5 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on device."""
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import torch
 from jaxtyping import Bool
@@ -17,11 +14,8 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
 )
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.sweep.config import (
-    Config,
-)
+from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.sweep.counted import Counted
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
@@ -32,10 +26,33 @@ from litelvlm.analysis.studies.sweep.passes import (
     SweepQuery,
     plan_conversations,
 )
-from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import TargetPixels, scored_target
-from litelvlm.models.base import GroundingModel, Request, VisualState
+from litelvlm.models.base import Request, VisualState
 from litelvlm.models.requests import places_by_target
+
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    Column("protocol", str, "How expressions are put into conversations."),
+    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token."),
+    Column("budget", int, "Visual tokens asked for; a share is that of the image with fewest."),
+    Column("seed", int, "Draw of a random method, or of the official protocol."),
+    Column("n_kept", int, "Visual tokens that enter the language model."),
+    Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
+    Column("n_average", float, "Visual tokens per layer, mean over the layers."),
+    Column("inter_px", int, "Pixels in prediction and target."),
+    Column("union_px", int, "Pixels in either."),
+    Column("pred_px", int, "Predicted pixels."),
+    Column("target_px", int, "Target pixels."),
+    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty."),
+    Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
+    Column("same_union_px", int, "Pixels in either of the two."),
+    Column("agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty."),
+    Column("seg_found", bool, "The answer holds a [SEG]."),
+    Column("p50", bool, "The IoU reaches 0.5."),
+    Column("p70", bool, "The IoU reaches 0.7."),
+    Column("p90", bool, "The IoU reaches 0.9."),
+)
 
 HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
@@ -170,20 +187,3 @@ def turn_rows(
             | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
         )
     return rows
-
-
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
-    """Divide methods and budgets into what is possible and what is not."""
-    context = SweepContext(model, data, config, config.budgets)
-
-    def begin(index: int) -> Callable[[], ItemResult]:
-        return partial(image_rows, context, load(context, index))
-
-    return Work(
-        data,
-        begin,
-        resolved=context.resolved,
-        methods=tuple(method.pruner() for method in config.methods),
-        excluded=context.excluded,
-        protocol=config.protocol,
-    )

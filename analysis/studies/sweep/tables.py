@@ -7,6 +7,7 @@ from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, ratios
 from litelvlm.analysis.stats.lines import adjusted, lines_of
 from litelvlm.analysis.stats.significance import holm
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.estimates import (
     METRICS,
     ONE_SIDED,
@@ -21,7 +22,7 @@ from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_t
 from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, line_columns, widen
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:

@@ -1,171 +1,98 @@
 """Rows of answers: every question of an image under every condition."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from PIL import Image
 
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.origin.fingerprint import fingerprint
-from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.understanding.config import Config
-from litelvlm.analysis.studies.understanding.plan import (
-    AnswerCondition,
-    budgets_of,
-    conditions,
-    possible_conditions,
-)
-from litelvlm.data.understanding.question import Question, QuestionSet
-from litelvlm.data.understanding.tasks import TASKS, Task
-from litelvlm.metrics.understanding import score_answer
+from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.data.understanding.question import TASKS, Question
+from litelvlm.metrics.answers import score_answer
 from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.pruning import Pruner
 
+COLUMNS = (
+    Column("task", str, "Name of the task."),
+    Column("question_id", str, "Question."),
+    Column("image_id", str, "Image; questions about the same image share it."),
+    Column("group", str, "What scores are split by, such as POPE's setting."),
+    Column("truth", str, "The accepted answer."),
+    Column("method", str, "Label of the method; 'none' keeps all tokens."),
+    Column("budget", float, "Visual tokens to keep, or their share; empty for all."),
+    Column("draw", int, "Number of the draw of a random method, from 0."),
+    Column("answer", str, "What the model answered; empty if it failed."),
+    Column("visual_tokens", float, "Visual tokens that a layer read, on average."),
+    Column("read", str, "The answer as the task's rule reads it."),
+    Column("score", float, "Score by the task's rule, 0 or 1."),
+    Column("state", str, "'read', 'empty', 'unreadable', or 'failed'."),
+    Column("failure", str, "Why there is no answer; empty if there is one."),
+)
+BLANK = "blank image"
+"""The condition in which the model sees a grey picture and all its tokens."""
 _GREY = (127, 127, 127)
-Picture = Image.Image | str
-"""A picture, or why it cannot be read."""
 
 
 @dataclass(frozen=True)
-class AnswerContext:
-    """What all images of a run share.
+class AnswerCondition:
+    """One way of asking every question.
 
     Attributes:
-        model: The model.
-        task: Gives the prompt and the rule.
-        asked: How every question is asked.
-        ocr: Name the words that an OCR system read.
+        method: Label of the method; "none" for all tokens, ``BLANK`` for those of a grey picture.
+        budget: Visual tokens to keep, or their share; None for all.
+        draw: Number of the draw of a random method, else 0.
+        pruner: The method; None keeps all tokens.
     """
 
-    model: AnsweringVlm
-    task: Task
-    asked: tuple[AnswerCondition, ...]
-    ocr: bool = False
-
-
-def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work:
-    """Group the questions by image and settle the conditions.
-
-    Methods that cannot work with the model are excluded with their reason.
-    """
-    budgets = budgets_of(config, model.n_tokens)
-    every = conditions(config, budgets)
-    asked, excluded = possible_conditions(model, every)
-    context = AnswerContext(model, TASKS[config.task], asked, config.ocr)
-    by_image: dict[str, list[Question]] = {}
-    for question in questions.questions:
-        by_image.setdefault(question.image_id, []).append(question)
-    images = list(by_image.values())
-
-    def begin(index: int) -> Callable[[], ItemResult]:
-        return partial(image_rows, context, images[index], pictures_of(images[index]))
-
-    resolved: dict[str, object] = {"pad": model.pad}
-    resolved |= {} if model.n_tokens is None else {"budgets": list(budgets)}
-    resolved |= {} if model.clip is None else {"clip": fingerprint(model.clip)}
-    return Work(
-        None,
-        begin,
-        sizes=[len(group) for group in images],
-        resolved=resolved,
-        methods=tuple(one.pruner for one in every if one.pruner is not None),
-        excluded=excluded,
-        notes=tuple(question_notes(questions, context.task, config)),
-    )
-
-
-def question_notes(questions: QuestionSet, task: Task, config: Config) -> list[str]:
-    """Known artefacts of the questions that are asked, and what was left out of the data."""
-    notes = list(questions.notes)
-    if config.limit is not None:  # what is known of all questions need not hold for the first ones
-        notes = task.notes(list(questions.first(config.limit).questions))
-    notes += [f"{number} questions left out: {reason}" for reason, number in questions.skipped]
-    if questions.missing:
-        names = ", ".join(questions.missing[:3])
-        more = ", ..." if len(questions.missing) > 3 else ""
-        notes.append(f"{len(questions.missing)} pictures are missing: {names}{more}")
-    if task.name == "textvqa":
-        notes.append(f"OCR words are {'' if config.ocr else 'not '}in the prompt")
-    return notes
-
-
-def pictures_of(questions: Sequence[Question]) -> dict[Path, Picture]:
-    """The pictures of some questions by file; for a damaged one the reason."""
-    found: dict[Path, Picture] = {}
-    for question in questions:
-        if question.image not in found:
-            try:
-                found[question.image] = question.open()
-            except (ValueError, OSError) as error:
-                found[question.image] = str(error)
-    return found
+    method: str
+    budget: int | float | None = None
+    draw: int = 0
+    pruner: Pruner | None = None
 
 
 def image_rows(
-    context: AnswerContext, questions: Sequence[Question], pictures: Mapping[Path, Picture]
+    model: AnsweringVlm,
+    task: str,
+    questions: Sequence[Question],
+    picture: Image.Image,
+    asked: Sequence[AnswerCondition],
 ) -> ItemResult:
     """Ask the questions about one image under every condition.
 
     A budget that does not fit this image gives a row without an answer whose field "failure" says
-    why; so does a damaged picture.
+    why.
     """
-    rows: list[Row] = []
-    for question in questions:
-        picture = pictures[question.image]
-        if isinstance(picture, str):
-            rows += [
-                _row(context.task, question, one) | {"failure": picture} for one in context.asked
-            ]
-            continue
-        grey = Image.new("RGB", picture.size, _GREY)
-        rows += [
-            _answered(context, question, grey if one.blank else picture, one)
-            for one in context.asked
-        ]
-    return ItemResult(rows)
+    grey = Image.new("RGB", picture.size, _GREY)
+    return ItemResult([
+        _row(model, task, question, grey if one.method == BLANK else picture, one)
+        for question in questions
+        for one in asked
+    ])  # fmt: skip
 
 
-def _answered(
-    context: AnswerContext, question: Question, picture: Image.Image, one: AnswerCondition
+def _row(
+    model: AnsweringVlm, task: str, question: Question, picture: Image.Image, one: AnswerCondition
 ) -> Row:
-    """The row of one question under one condition."""
-    task, row = context.task, _row(context.task, question, one)
-    try:
-        found = context.model.answer(
-            picture,
-            task.prompt(question, context.ocr),
-            one.pruner,
-            one.budget,
-            text=question.text,
-        )
-    except ValueError as error:
-        return row | {"failure": str(error)}
-    scored = score_answer(task.scoring, found.text, question.answers, question.options)
-    return row | {
-        "answer": found.text,
-        "visual_tokens": float(found.visual_tokens),
-        "read": scored.read,
-        "score": float(scored.score),
-        "state": scored.state,
-    }
-
-
-def _row(task: Task, question: Question, one: AnswerCondition) -> Row:
-    return {
-        "task": task.name,
+    row: Row = {
+        "task": task,
         "question_id": question.question_id,
         "image_id": question.image_id,
         "group": question.group,
-        "base": question.base,
-        "truth": question.answers[0],
+        "truth": question.answer,
         "method": one.method,
         "budget": None if one.budget is None else float(one.budget),
         "draw": one.draw,
-        "answer": None,
-        "visual_tokens": None,
-        "read": None,
-        "score": None,
-        "state": "failed",
+    }
+    prompt = question.prompt
+    try:
+        found = model.answer(picture, prompt, one.pruner, one.budget, text=question.text)
+    except ValueError as error:
+        lost = dict.fromkeys(("answer", "visual_tokens", "read", "score"))
+        return row | lost | {"state": "failed", "failure": str(error)}
+    scored = score_answer(TASKS[task].rule, found.text, question.answer)
+    return row | {
+        "answer": found.text,
+        "visual_tokens": float(found.visual_tokens),
+        **scored._asdict(),
         "failure": "",
     }

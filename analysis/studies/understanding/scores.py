@@ -1,97 +1,76 @@
 """From rows of answers to scores with intervals over images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.stats.bootstrap import bootstrap
-from litelvlm.analysis.studies.understanding.intervals import Interval, intervals_of
-from litelvlm.analysis.studies.understanding.units import (
-    Incomplete,
-    complete_answers,
-    incomplete_notes,
-)
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap
 from litelvlm.arrays import Array
-from litelvlm.metrics.understanding import COGNITION, PERCEPTION
+from litelvlm.metrics.answers import Rule
 
 RESAMPLES = 2000
+FEWEST = 0.9
+"""Share of the resamples that must have a value. A group on one or two images stays below it: such
+resamples miss it in 37 % and 14 % of all cases."""
 COLUMNS = ["method", "budget", "metric", "value", "low", "high", "n_images", "n", "missing",
            "visual_tokens"]  # fmt: skip
-MAIN = {
-    "exact": "accuracy",
-    "vqa": "accuracy",
-    "evalai": "accuracy",
-    "yes_no": "f1",
-    "mme": "perception",
-    "option": "accuracy",
-    "circular": "circular",
-}
-"""The metric that papers print, by rule."""
-Columns = tuple[list[str], Float[Array, "n c"], Array, Callable[[Array], Array]]
-"""Names of metrics, one row per unit, the image of each, and the statistic of column sums."""
+Columns = tuple[list[str], Float[Array, "n c"], Callable[[Array], Array]]
+"""Names of metrics, one row per answer, and the statistic of column sums."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Scores of one task.
-
-    Attributes:
-        lines: One line per method, budget and metric: method, budget, metric, value, low, high, n
-            (answers), n_images, missing (resamples that miss the metric's group), visual_tokens
-            (mean).
-        notes: What was left out of the lines, and intervals that do not rest on all resamples.
-    """
-
-    lines: pd.DataFrame
-    notes: tuple[str, ...]
+def main_metric(scores: pd.DataFrame) -> str:
+    """The metric that papers print: F1 for yes and no, else accuracy."""
+    return "f1" if "f1" in set(scores["metric"]) else "accuracy"
 
 
-def scores_of(rows: pd.DataFrame, rule: str) -> Scores:
+def scores_of(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     """Score every condition.
 
-    Draws of a random method are pooled. Intervals resample images. Pairs of MME and questions of
-    MMBench count where every answer is there.
+    Draws of a random method are pooled. Intervals resample images.
 
     Args:
         rows: Rows of one task, failed ones too.
         rule: How its answers are scored.
+
+    Returns:
+        One line per method, budget and metric: method, budget, metric, value, low, high, n_images,
+        n (answers), missing (resamples that miss the metric's group; the interval comes from the
+        others, and is nan where more than a tenth is missing), visual_tokens (mean).
     """
     lines: list[dict[str, object]] = []
-    lost: list[Incomplete] = []
-    missed: dict[str, Interval] = {}
-    for (method, budget), part in rows.groupby(["method", "budget"], dropna=False, sort=False):
-        answered, incomplete = complete_answers(part, rule, rows)
-        lost += [] if incomplete is None else [incomplete]
-        if answered.empty:
-            continue
-        names, columns, images, statistic = columns_of(answered, rule)
-        tokens = float(answered["visual_tokens"].mean())
-        for name, found in zip(
-            names, intervals_of(bootstrap(columns, images, statistic, RESAMPLES)), strict=True
-        ):
-            line = {"method": method, "budget": budget, "metric": name, **found.estimate.line()}
-            line |= {"n": len(answered), "missing": found.missing, "visual_tokens": tokens}
-            lines.append(line)
-            if name not in missed or found.missing > missed[name].missing:
-                missed[name] = found
-    notes = incomplete_notes(rule, lost)
-    notes += filter(None, (found.note(name) for name, found in missed.items()))
-    return Scores(pd.DataFrame(lines, columns=COLUMNS), tuple(notes))
+    answered = rows[rows["state"] != "failed"]
+    for (method, budget), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
+        tokens = float(part["visual_tokens"].mean())
+        for name, (estimate, missing) in estimates_of(part, rule).items():
+            line = {"method": method, "budget": budget, "metric": name, **estimate.line()}
+            lines.append(line | {"missing": missing, "visual_tokens": tokens})
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def columns_of(rows: pd.DataFrame, rule: str) -> Columns:
-    """What the scores of one condition are sums of.
+def estimates_of(rows: pd.DataFrame, rule: Rule) -> dict[str, tuple[Estimate, int]]:
+    """Every metric of one condition, and the resamples that have no value of it.
 
-    Raises:
-        ValueError: If there is no row.
+    Args:
+        rows: At least one, with image_id, group, truth, read and score.
+        rule: How answers are scored.
     """
-    if rows.empty:
-        raise ValueError("there is no answer to score")
-    makers = {"yes_no": _yes_no, "mme": _mme, "circular": _circular}
-    return makers.get(rule, _mean)(rows)
+    names, columns, statistic = (_yes_no if rule == "yes_no" else _mean)(rows)
+    found = bootstrap(columns, rows["image_id"].to_numpy(), statistic, RESAMPLES)
+    return {name: _estimate(found, place) for place, name in enumerate(names)}
+
+
+def _estimate(found: Bootstrap, place: int) -> tuple[Estimate, int]:
+    """One metric from the resamples that have a value, and the number of the others."""
+    draws = found.draws[:, place]
+    there = draws[np.isfinite(draws)]
+    missing = len(draws) - len(there)
+    one = found._replace(value=found.value[place, None], draws=there[:, None])
+    if len(there) >= FEWEST * len(draws):
+        return one.estimates()[0], missing
+    reason = f"undefined: {missing} of {len(draws)} resamples miss it"
+    return one.undefined(float(found.value[place]), reason), missing
 
 
 def _mean(rows: pd.DataFrame) -> Columns:
@@ -101,13 +80,7 @@ def _mean(rows: pd.DataFrame) -> Columns:
     inside = [np.ones(len(rows)), *((rows["group"] == g).to_numpy(np.float64) for g in groups)]
     columns = np.column_stack([score * one for one in inside] + inside)
     names = ["accuracy", *(f"accuracy: {group}" for group in groups)]
-    return names, columns, rows["image_id"].to_numpy(), _quotients
-
-
-def _quotients(sums: Array) -> Array:
-    """The first half of the columns over the second; nan where nothing was drawn."""
-    top, bottom = np.split(sums, 2, axis=1)
-    return _over(top, bottom)
+    return names, columns, lambda sums: _over(*np.split(sums, 2, axis=1))
 
 
 def _over(top: Array, bottom: Array) -> Array:
@@ -142,45 +115,4 @@ def _yes_no(rows: pd.DataFrame) -> Columns:
         return np.column_stack([f1.mean(1), f1, *rest])
 
     names = ["f1", *(f"f1: {setting}" for setting in settings)]
-    names += ["accuracy", "precision", "recall", "yes_ratio"]
-    return names, columns, rows["image_id"].to_numpy(), statistic
-
-
-def _mme(rows: pd.DataFrame) -> Columns:
-    """MME: per category accuracy plus accuracy of pairs, times 100, and the two totals."""
-    pairs = rows.groupby(["group", "image_id", "draw"], sort=True)["score"].agg(["sum", "size"])
-    odd = pairs[pairs["size"] != 2]
-    if len(odd):
-        raise ValueError(
-            f"MME asks two questions about each image, and {len(odd)} images have another number "
-            f"of answers, the first is {odd.index[0][1]!r}"
-        )
-    kinds = list(pairs.index.get_level_values("group").unique())
-    group = pairs.index.get_level_values("group").to_numpy()
-    points = 50 * pairs["sum"].to_numpy(np.float64) + 100 * (pairs["sum"] == 2).to_numpy(np.float64)
-    inside = [(group == kind).astype(np.float64) for kind in kinds]
-    columns = np.column_stack([points * one for one in inside] + inside)
-    totals = {"perception": PERCEPTION, "cognition": COGNITION}
-    there = {n: [k in t for k in kinds] for n, t in totals.items() if set(t) & set(kinds)}
-
-    def statistic(sums: Array) -> Array:
-        each = _quotients(sums)
-        return np.column_stack([*(each[:, one].sum(1) for one in there.values()), each])
-
-    images = pairs.index.get_level_values("image_id").to_numpy()
-    return [*there, *kinds], columns, images, statistic
-
-
-def _circular(rows: pd.DataFrame) -> Columns:
-    """MMBench: right in every order of the options, and plain accuracy of the first order.
-
-    A question whose first order is not in the data counts for the former alone.
-    """
-    units = rows.groupby(["base", "draw"], sort=True)
-    whole = units["score"].min()
-    first = rows[rows["question_id"] == rows["base"]].groupby(["base", "draw"])["score"].mean()
-    plain = first.reindex(whole.index)
-    there = plain.notna().to_numpy(np.float64)
-    columns = np.column_stack([whole, plain.fillna(0.0), np.ones(len(whole)), there])
-    images = units["image_id"].first().to_numpy()
-    return ["circular", "accuracy of the first order"], columns, images, _quotients
+    return [*names, "accuracy", "precision", "recall", "yes_ratio"], columns, statistic

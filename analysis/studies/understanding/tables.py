@@ -1,12 +1,12 @@
 """From rows of answers to the tables of the summary: scores, what failed, and what to know."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-from litelvlm.analysis.runs.formatting import interval
 from litelvlm.analysis.studies.understanding.config import Config
-from litelvlm.analysis.studies.understanding.notes import answer_notes
-from litelvlm.analysis.studies.understanding.scores import MAIN, scores_of
-from litelvlm.data.understanding.tasks import TASKS
+from litelvlm.analysis.studies.understanding.scores import scores_of
+from litelvlm.data.understanding.question import TASKS
 
 _NUMBERS = ("budget", "score", "visual_tokens")
 
@@ -18,38 +18,32 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "scores": one line per method, budget and metric, with intervals. "failures": method,
         budget, reason, questions. "notes": what a reader of the scores should know.
     """
-    typed = with_numbers(rows)
-    found = scores_of(typed, TASKS[config.task].scoring)
-    notes = [*answer_notes(config.task, typed), *found.notes]
+    # Numbers are floats, nan for none, also in columns without any number.
+    typed = rows.astype(dict.fromkeys(_NUMBERS, "float64"))
+    failed = typed[typed["state"] == "failed"].rename(columns={"failure": "reason"})
+    names = ["method", "budget", "reason"]
+    counted = failed.groupby(names, dropna=False, sort=False).size().reset_index(name="questions")
     return {
-        "scores": found.lines,
-        "failures": failures_of(typed),
-        "notes": pd.DataFrame({"note": notes}, dtype=object),
+        "scores": scores_of(typed, TASKS[typed["task"].iloc[0]].rule),
+        "failures": counted,
+        "notes": pd.DataFrame({"note": list(answer_notes(typed))}, dtype=object),
     }
 
 
-def interpret(scores: pd.DataFrame) -> str:
-    """The main metric of every condition in one sentence; empty if nothing was scored."""
-    there = [name for name in MAIN.values() if name in set(scores["metric"])]
-    found = sorted(there, key=lambda name: name == "accuracy")  # POPE's main metric is F1
-    if not found:
-        return ""
-    lines = scores[scores["metric"] == found[0]].to_dict("records")
-    cells = [
-        f"{line['method']}{'' if pd.isna(line['budget']) else ' at {:g}'.format(line['budget'])} "
-        f"{line['value']:.3f} {interval(line['low'], line['high'])}"
-        for line in lines
-    ]
-    return f"{found[0].capitalize()}: {', '.join(cells)}."
+def answer_notes(rows: pd.DataFrame) -> Iterator[str]:
+    """One sentence per condition and state with answers that hold nothing to score.
 
-
-def with_numbers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose numbers are floats, nan for none, also in columns without any number."""
-    return rows.astype(dict.fromkeys(_NUMBERS, "float64"))
-
-
-def failures_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Why answers are missing: method, budget, reason and number of answers."""
-    failed = rows[rows["state"] == "failed"].rename(columns={"failure": "reason"})
-    names = ["method", "budget", "reason"]
-    return failed.groupby(names, dropna=False, sort=False).size().reset_index(name="questions")
+    Answers are counted for each method and budget, all draws together; failed ones are none.
+    """
+    answered = rows[rows["state"] != "failed"]
+    for (method, budget), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
+        name = f"{method}{'' if pd.isna(budget) else f' {budget:g}'}"
+        counted = " and count as 'yes', by POPE's rule" if part["task"].iloc[0] == "pope" else ""
+        for state in ("empty", "unreadable"):
+            found = part[part["state"] == state]
+            if len(found):
+                first = found.iloc[0]
+                yield (
+                    f"{len(found)} of {len(part)} answers of {name} are {state}{counted}; the "
+                    f"first is {str(first['answer'])[:40]!r} to question {first['question_id']}"
+                )

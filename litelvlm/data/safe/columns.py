@@ -32,19 +32,9 @@ def truths(values: Sequence[bool]) -> pa.Array:
 
 def texts(values: Sequence[bytes]) -> pa.Array:
     """Texts in UTF-8, which is not checked."""
-    return joined_texts(b"".join(values), np.cumsum([*map(len, values)], dtype=np.int64))
-
-
-def joined_texts(content: bytes, ends: NDArray[np.int64]) -> pa.Array:
-    """Texts in UTF-8 that stand one behind another.
-
-    Args:
-        content: All texts.
-        ends: Where each ends, in bytes.
-    """
-    places = np.concatenate([np.zeros(1, dtype=np.int64), ends])
-    buffers = pa.py_buffer(places), pa.py_buffer(content)
-    return _array(pa.large_string(), len(ends), *buffers)
+    places = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    buffers = pa.py_buffer(places), pa.py_buffer(b"".join(values))
+    return _array(pa.large_string(), len(values), *buffers)
 
 
 def count_signs(content: bytes, signs: bytes) -> int:

@@ -4,15 +4,13 @@ It knows the opcodes that make lists, dicts, tuples, sets, strings and numbers, 
 NumPy needs for a number. It has no other calls, no classes and no extension registry, so that no
 code of the file can run. Keys and members of sets are strings and numbers only, because hashing
 nested containers can take forever. Depth and the number of values are bounded, and no container may
-hold itself. It judges every file but one kind: large text pickles that a grammar proves to be plain
-(``pickle_grammar``).
+hold itself.
 """
 
 import codecs
 import sys
 from collections.abc import Callable, Sequence
 
-from litelvlm.data.safe.pickle_grammar import read_plain
 from litelvlm.data.safe.pickle_numpy import CALLS, Dtype, Global, UnsafePickleError
 from litelvlm.data.safe.pickle_opcodes import Opcode, read_opcodes
 from litelvlm.data.safe.shown import shown
@@ -22,7 +20,6 @@ __all__ = [
     "MAX_STEPS",
     "MAX_VALUES",
     "UnsafePickleError",
-    "loads_by_machine",
     "loads_plain",
 ]
 
@@ -30,8 +27,6 @@ MAX_DEPTH, MAX_VALUES = 50, 50_000_000
 """Of the data; a value that is used again counts each time."""
 MAX_STEPS = 30_000_000
 """Opcodes of a file; each takes at most 300 bytes. The family's largest table has a third."""
-LARGE = 250_000
-"""Bytes from which the grammar of plain tables is worth its compiling."""
 _SCALARS = (str, int, float, bool, bytes, type(None))
 
 
@@ -241,16 +236,6 @@ def loads_plain(data: bytes) -> object:
     Example:
         >>> loads_plain(b"(lp0\nI7\na.")
         [7]
-    """
-    plain = read_plain(data, MAX_STEPS) if len(data) >= LARGE else None
-    return loads_by_machine(data) if plain is None else plain
-
-
-def loads_by_machine(data: bytes) -> object:
-    """Build the plain data of a pickle in our own machine, as ``loads_plain`` says.
-
-    Raises:
-        UnsafePickleError: As ``loads_plain``.
     """
     machine = _Machine()
     try:

@@ -1,1 +1,1 @@
-"""Questions about images with short answers: readers of the public files, and rendered ones."""
+"""Questions about rendered scenes, with answers that follow from the scenes."""

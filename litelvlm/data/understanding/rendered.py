@@ -1,10 +1,12 @@
-"""Rendered scenes with questions, written once in the layouts of GQA, POPE and VQA v2."""
+"""Rendered scenes with questions in the forms of GQA, POPE and VQA v2, made once and kept."""
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,6 +16,7 @@ from litelvlm.arrays import Array
 from litelvlm.data.cache import cache_folder
 from litelvlm.data.embedded import PICTOGRAMS, SEEDS
 from litelvlm.data.files import atomic_folder, remove_debris
+from litelvlm.data.understanding.question import TASKS, Question, QuestionSet
 from litelvlm.data.understanding.scenes import (
     QuestionKind,
     SceneQuestion,
@@ -26,15 +29,35 @@ from litelvlm.data.understanding.scenes import (
 from litelvlm.data.worlds.canvas import pick
 from litelvlm.data.worlds.pictograms.categories import SUPERCATEGORIES
 from litelvlm.data.worlds.pictograms.scenes import PictogramScene, sample_scene
+from litelvlm.names import check_name
 
-LAYOUTS = ("gqa", "pope", "vqav2")
-"""Tasks that have embedded questions."""
 SIDE, GRID = 168, 12
 """Pixels and patches of a side of the square that the miniature's CLIP reads."""
 _SPLIT, _LEVEL = "val", "medium"
-_PEOPLE = 10  # answers to a question of VQA v2
 _ANSWER_TYPES = {"presence": "yes/no", "count": "number"}
 _SOURCES = ("understanding/scenes.py", "understanding/rendered.py")
+
+
+class _Scene(NamedTuple):
+    seed: int
+    things: list[Thing]
+    ground: str
+
+
+def load_questions(task: str) -> QuestionSet:
+    """The questions of a task about rendered scenes.
+
+    Args:
+        task: A name in ``TASKS``.
+
+    Raises:
+        ValueError: If the name is unknown.
+        PermissionError: If the cache folder cannot be written.
+    """
+    root = _root()
+    rows = json.loads((root / f"{check_name(task, TASKS, 'task')}.json").read_text())
+    questions = (Question(**{**row, "image": root / "images" / row["image"]}) for row in rows)
+    return QuestionSet(task, tuple(questions), _SPLIT)
 
 
 def square(scene: PictogramScene) -> tuple[Array, list[Thing]]:
@@ -50,12 +73,8 @@ def square(scene: PictogramScene) -> tuple[Array, list[Thing]]:
     return np.ascontiguousarray(scene.image[window]), things_in(objects, coverage)
 
 
-def rendered_root() -> Path:
-    """The folder with all three layouts, made on first use (some seconds).
-
-    Raises:
-        PermissionError: If the cache folder cannot be written.
-    """
+def _root() -> Path:
+    """The folder with pictures and questions, made on first use (some seconds)."""
     cache = cache_folder()
     root = cache / f"questions-{_digest()[:16]}"
     if root.is_dir():
@@ -78,27 +97,16 @@ def _digest() -> str:
 
 def _write(root: Path) -> None:
     (root / "images").mkdir()
-    (root / "val2014").mkdir()
-    scenes: list[tuple[int, list[Thing], str]] = []
+    scenes = []
     for seed in tqdm(SEEDS[_SPLIT], desc="questions", unit="image"):
         scene = sample_scene(seed, _LEVEL)
         pixels, things = square(scene)
-        for path in (root / "images" / f"{seed}.png", root / "val2014" / f"{_coco(seed)}.png"):
-            Image.fromarray(pixels).save(path)
-        scenes.append((seed, things, scene.place))
-    often = Counter(t.category for _, things, _ in scenes for t in things)
-    popular = [name for name, _ in sorted(often.items(), key=lambda item: (-item[1], item[0]))]
-    _write_gqa(root, scenes)
-    _write_pope(root, scenes, popular)
-    _write_vqa(root, scenes)
-
-
-def _coco(image: int) -> str:
-    return f"COCO_val2014_{image:012d}"
-
-
-def _json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        Image.fromarray(pixels).save(root / "images" / f"{seed}.png")
+        scenes.append(_Scene(seed, things, scene.place))
+    makers = {"gqa": _gqa, "pope": _pope, "vqav2": _vqav2}
+    for task, make in makers.items():
+        rows = [{**asdict(question), "image": question.image.name} for question in make(scenes)]
+        (root / f"{task}.json").write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 
 def _chosen(
@@ -116,28 +124,22 @@ def _chosen(
     return chosen
 
 
-def _write_gqa(root: Path, scenes: Sequence[tuple[int, list[Thing], str]]) -> None:
-    table: dict[str, object] = {}
+def _gqa(scenes: Sequence[_Scene]) -> Iterator[Question]:
+    """Colour, category, place and ground, grouped by this kind."""
     quota: dict[QuestionKind, int] = {"colour": 2, "category": 2, "place": 2, "ground": 1}
     for seed, things, ground in scenes:
-        found = scene_questions(things, ground)
-        for number, question in enumerate(_chosen(found, quota, seed)):
-            table[f"{seed}{number:02d}"] = {
-                "question": question.text,
-                "imageId": str(seed),
-                "answer": question.answer,
-                "fullAnswer": question.answer,
-                "isBalanced": True,
-                "types": {"structural": question.kind, "semantic": question.about or "global"},
-            }
-    _json(root / "testdev_balanced_questions.json", table)
+        chosen = _chosen(scene_questions(things, ground), quota, seed)
+        for number, one in enumerate(chosen):
+            yield _question(f"{seed}{number:02d}", str(seed), seed, one, one.kind)
 
 
-def _write_pope(
-    root: Path, scenes: Sequence[tuple[int, list[Thing], str]], popular: Sequence[str]
-) -> None:
+def _pope(scenes: Sequence[_Scene]) -> Iterator[Question]:
     """As many questions with "no" as with "yes" per image, in each of the three settings."""
-    lines: dict[str, list[str]] = {"random": [], "popular": [], "adversarial": []}
+    often = Counter(thing.category for scene in scenes for thing in scene.things)
+    popular = [name for name, _ in sorted(often.items(), key=lambda item: (-item[1], item[0]))]
+    asked: dict[str, list[tuple[int, SceneQuestion]]] = {
+        "random": [], "popular": [], "adversarial": []
+    }  # fmt: skip
     for seed, things, ground in scenes:
         rng = np.random.default_rng([11, seed])
         there = scene_questions(things, ground)["presence"]
@@ -148,39 +150,25 @@ def _write_pope(
         for setting, pool in (("random", absent), ("popular", most[:6]), ("adversarial", near)):
             for question in there:
                 name = pick(rng, pool or absent)
-                for one in (question, presence(name, False)):
-                    entry = {
-                        "question_id": len(lines[setting]) + 1,
-                        "image": f"{_coco(seed)}.png",
-                        "text": one.text,
-                        "label": one.answer,
-                    }
-                    lines[setting].append(json.dumps(entry))
-    for setting, rows in lines.items():
-        (root / f"coco_pope_{setting}.json").write_text("\n".join(rows) + "\n", encoding="utf-8")
+                asked[setting] += [(seed, question), (seed, presence(name, False))]
+    for setting, pairs in asked.items():
+        for number, (seed, one) in enumerate(pairs, 1):
+            image = f"COCO_val2014_{seed:012d}"
+            yield _question(f"{setting}-{number}", image, seed, one, setting)
 
 
-def _write_vqa(root: Path, scenes: Sequence[tuple[int, list[Thing], str]]) -> None:
-    """Ten equal answers a question, since the truth is known."""
-    asked: list[object] = []
-    told: list[object] = []
+def _vqav2(scenes: Sequence[_Scene]) -> Iterator[Question]:
+    """Counts, presence and others, grouped by VQA v2's types of answers."""
     quota: dict[QuestionKind, int] = {"count": 2, "presence": 1, "colour": 1, "category": 1}
     for seed, things, ground in scenes:
-        found = scene_questions(things, ground)
-        absent = presence(pick(np.random.default_rng([13, seed]), absent_categories(things)), False)
-        for number, question in enumerate([*_chosen(found, quota, seed), absent]):
-            key = {"image_id": seed, "question_id": seed * 100 + number}
-            answers = [
-                {"answer": question.answer, "answer_confidence": "yes", "answer_id": i + 1}
-                for i in range(_PEOPLE)
-            ]
-            asked.append({**key, "question": question.text})
-            told.append({
-                **key,
-                "question_type": question.kind,
-                "multiple_choice_answer": question.answer,
-                "answers": answers,
-                "answer_type": _ANSWER_TYPES.get(question.kind, "other"),
-            })  # fmt: skip
-    _json(root / "v2_OpenEnded_mscoco_val2014_questions.json", {"questions": asked})
-    _json(root / "v2_mscoco_val2014_annotations.json", {"annotations": told})
+        chosen = _chosen(scene_questions(things, ground), quota, seed)
+        absent = pick(np.random.default_rng([13, seed]), absent_categories(things))
+        for number, one in enumerate([*chosen, presence(absent, False)]):
+            group = _ANSWER_TYPES.get(one.kind, "other")
+            yield _question(str(seed * 100 + number), str(seed), seed, one, group)
+
+
+def _question(
+    question_id: str, image_id: str, seed: int, asked: SceneQuestion, group: str
+) -> Question:
+    return Question(question_id, image_id, asked.text, asked.answer, Path(f"{seed}.png"), group)

@@ -33,7 +33,6 @@ from litelvlm.models.glamm.checkpoints.source import (
     usual_number_type,
 )
 from litelvlm.models.glamm.checkpoints.weights import load_into
-from litelvlm.models.glamm.compiled import check_compile, compile_parts
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
@@ -56,7 +55,6 @@ def load_model(
     clip: str | Path | None = None,
     revision: str | None = None,
     quantise: str | None = None,
-    compile: str | None = None,
 ) -> Glamm:
     """Load a GLaMM ready to segment.
 
@@ -80,18 +78,11 @@ def load_model(
         revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
         quantise: Fewer bits for the language model's weights: "int8", "nf4", "nf4_double" or "fp4";
             the way becomes part of the model's name. None keeps every bit.
-        compile: Backend of ``torch.compile`` for the image towers and whole prompts of the language
-            model: "inductor" on a GPU, or "aot_eager" or "eager", which build no kernels. The first
-            calls compile and are slow. Or "cuda_graphs", which needs no compiler: on a GPU the same
-            parts are recorded when a shape comes a second time, and replayed from then on. The
-            choice becomes part of the model's name.
 
     Raises:
-        ValueError: If the name, number type, kernel, backend or way to quantise is unknown, the
-            kernel, a compiler or what quantises is not installed, CUDA graphs are asked for without
-            a GPU or with another kernel than "sdpa", the checkpoint does not fit,
-            ``compile`` and ``quantise`` are both given, or ``clip`` or ``revision`` is given for
-            "glamm-7b".
+        ValueError: If the name, number type, kernel or way to quantise is unknown, the kernel or
+            what quantises is not installed, the checkpoint does not fit, or ``clip`` or
+            ``revision`` is given for "glamm-7b".
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
@@ -101,19 +92,10 @@ def load_model(
             "use 'sdpa'"
         )
     check_quantise(quantise)
-    if quantise is not None and compile is not None:
-        raise ValueError(
-            f"quantise={quantise!r} and compile={compile!r} do not go together: packed weights "
-            "have kernels of their own; leave one out"
-        )
     kind = number_type(dtype, usual_number_type(name))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    check_compile(compile, place, attn)
     chosen = options or GlammOptions()
-    model = _load(name, kind, place, attn, random_init, chosen, clip, revision, quantise)
-    if compile is not None:
-        compile_parts(model, compile)
-    return model
+    return _load(name, kind, place, attn, random_init, chosen, clip, revision, quantise)
 
 
 def _load(

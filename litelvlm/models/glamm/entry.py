@@ -22,7 +22,6 @@ def load(request: ModelRequest) -> Glamm:
         options=GlammOptions.parse(request.options),
         clip=request.clip,
         quantise=request.quantise,
-        compile=request.compile,
     )
 
 
@@ -31,6 +30,6 @@ GLAMM = ModelFamily(
     prefix="",
     model=Glamm,
     load=load,
-    takes=("attn", "clip", "random_init", "quantise", "compile", "options"),
+    takes=("attn", "clip", "random_init", "quantise", "options"),
 )
 """Names without a prefix; transformers reads nothing but CLIP, in a second, so none is large."""

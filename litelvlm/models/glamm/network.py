@@ -52,13 +52,11 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
 
     Attributes:
         options: Open choices inside the model; ``with_options`` changes them.
-        compiled: What compiles or records its repeated parts; None if they run as written.
 
     Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation with given answers.
     """
 
     tower: ClipTower
-    compiled: str | None = None
 
     def __init__(
         self,
@@ -169,7 +167,7 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
     def state_settings(self) -> str:
         """What decides an image's state besides weights, number type and device."""
         sam_dtype = sam_side.sam_dtype(self.sam)
-        return f"crop={self.options.crop} sam_dtype={sam_dtype} compiled={self.compiled}"
+        return f"crop={self.options.crop} sam_dtype={sam_dtype}"
 
     @property
     def encoders(self) -> Sequence[type]:

@@ -73,11 +73,6 @@ def with_quantised_language_model(model: Network, way: str) -> Network:
             f"the language model of {model.name!r} is quantised already; load the model without "
             "quantise="
         )
-    if model.compiled:
-        raise ValueError(
-            f"{model.name!r} is compiled, and packed weights are not; load the model without "
-            "compile="
-        )
     other, llama = copy(model), model.llama
     held: list[Tensor] = [*llama.parameters(), *llama.buffers()]
     shared = deepcopy(llama, {id(tensor): tensor for tensor in held})

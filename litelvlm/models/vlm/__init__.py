@@ -1,1 +1,1 @@
-"""Any transformers vision-language model with fewer visual tokens: ``prune``, families, tiny."""
+"""Any transformers vision-language model with fewer visual tokens: ``prune`` and families."""

@@ -75,12 +75,11 @@ def prune(
             budgets that do not fit them, and cues that the model cannot give.
 
     Example:
-        >>> from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
-        >>> model, inputs = tiny_vlm("llava"), tiny_prompt("llava")
-        >>> with prune(model, "divprune", budget=0.25) as pruned:
-        ...     answer = model.generate(**inputs, max_new_tokens=4)
-        >>> pruned.token_counts, answer.shape[1] - inputs["input_ids"].shape[1]
-        ([9], 4)
+        >>> model = AutoModelForImageTextToText.from_pretrained(hub_id)  # doctest: +SKIP
+        >>> with prune(model, "divprune", budget=0.25) as pruned:  # doctest: +SKIP
+        ...     answer = model.generate(**inputs, max_new_tokens=64)
+        >>> pruned.token_counts  # doctest: +SKIP
+        [144]
     """
     family = family_of(model)
     method = pruner_of(pruner)

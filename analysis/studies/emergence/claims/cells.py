@@ -19,8 +19,8 @@ from litelvlm.analysis.studies.emergence.crossed import (
     crossed_mean_of,
 )
 from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.embedded.family.design import ALONE, LOOKED_TWICE
-from litelvlm.embedded.family.factors import Factors
+from litelvlm.training.trainings.design import ALONE, LOOKED_TWICE
+from litelvlm.training.trainings.factors import Factors
 
 Changed = Reversal | Literal["sink"]
 CHANGED: Mapping[Changed, str] = {

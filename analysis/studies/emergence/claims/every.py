@@ -30,7 +30,7 @@ from litelvlm.analysis.studies.emergence.crossed import (
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.embedded.family.design import FRACTIONS
+from litelvlm.training.trainings.design import FRACTIONS
 
 _WORDS = {"sink": "The sink of the text tower", "reversal": "The reversal that follows the text"}
 POOLINGS = {"cls": ", class token", "mean": ", mean pooling"}

@@ -16,7 +16,7 @@ from litelvlm.analysis.studies.emergence.crossed import (
 )
 from litelvlm.analysis.studies.emergence.links import Level, link, natural_trainings
 from litelvlm.analysis.studies.emergence.rows import Config
-from litelvlm.embedded.family.design import LOOKED_TWICE, cell_name
+from litelvlm.training.trainings.design import LOOKED_TWICE, cell_name
 
 MADE = "made a sink on purpose"
 NOT_AT_EOS = "the text is not read at [EOS]"

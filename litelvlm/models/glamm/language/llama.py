@@ -8,8 +8,6 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from litelvlm.replay import Tensors, replayed
-
 # Called before layer i with (i, hidden states, positions). Returns what the layer gets: the same
 # two tensors, or new ones with fewer tokens.
 BeforeLayer = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -58,11 +56,7 @@ def run_layer(
         rotary: Cosine and sine of the rotary angles at these positions.
         cache: Keys and values of earlier tokens.
     """
-    # A compiled layer is for whole prompts. What a cache holds changes with every call, and each
-    # change would be compiled again. Gradients are also taken of what layers compute inside.
-    compiled = layer._compiled_call_impl is not None
-    plain = compiled and (cache is not None or torch.is_grad_enabled())
-    out = (layer.forward if plain else layer)(
+    out = layer(
         hidden_states,
         attention_mask=mask,
         position_ids=position_ids,
@@ -85,8 +79,7 @@ def decode(
     """Run the decoder and return the states after the final norm.
 
     Rows of a batch are padded on the right. Under a causal mask padding cannot reach a real token,
-    so no padding mask is needed. A whole prompt alone, without mask, hook and cache, is replayed
-    where the language model's calls are recorded.
+    so no padding mask is needed.
 
     Args:
         llama: The language model; its head is not used.
@@ -106,26 +99,6 @@ def decode(
             "tokens cannot be dropped between layers under one explicit attention mask; "
             "give one of the two, or a mask for each layer"
         )
-    if attention_mask is not None or before_layer is not None or cache is not None:
-        return _decode(llama, inputs_embeds, position_ids, attention_mask, before_layer, cache)
-
-    def whole(inputs: Tensors) -> Tensors:
-        embeds, places = inputs
-        return (_decode(llama, embeds, places, None, None, None),)
-
-    (states,) = replayed(llama.model, whole, (inputs_embeds, position_ids))
-    return states
-
-
-def _decode(
-    llama: LlamaForCausalLM,
-    inputs_embeds: Float[Tensor, "b s d"],
-    position_ids: Real[Tensor, "b s"],
-    attention_mask: Tensor | LayerMask | None,
-    before_layer: BeforeLayer | None,
-    cache: KeyValueCache | None,
-) -> Float[Tensor, "b s2 d"]:
-    """What ``decode`` does once its arguments are checked."""
     model = llama.model
     hidden_states = inputs_embeds
     rotary = model.rotary_emb(hidden_states, position_ids=position_ids)

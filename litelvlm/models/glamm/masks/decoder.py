@@ -9,8 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import SamModel
 
-from litelvlm.replay import Tensors, replayed
-
 
 def low_resolution_masks(
     sam: SamModel,
@@ -103,11 +101,7 @@ def read_logits(length: int, side: int, image_size: int) -> int:
 
 def encode_image(sam: SamModel, pixel_values: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
     """Run SAM's image encoder."""
-
-    def run(inputs: Tensors) -> Tensors:
-        return (sam.vision_encoder(*inputs).last_hidden_state,)
-
-    (out,) = replayed(sam.vision_encoder, run, (pixel_values,))
+    out: Tensor = sam.vision_encoder(pixel_values).last_hidden_state
     return out
 
 

@@ -1,1 +1,0 @@
-"""A family of small CLIPs that differ in one training condition at a time."""

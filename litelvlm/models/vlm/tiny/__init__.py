@@ -1,1 +1,0 @@
-"""Tiny random models of the supported families, to try the front door without a download."""

@@ -1,0 +1,1 @@
+"""The miniature GLaMM: CLIP, SAM and the language side, trained one after another."""

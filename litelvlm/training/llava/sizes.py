@@ -1,0 +1,97 @@
+"""Sizes and first weights of the miniature LLaVA, whose language side starts as the GLaMM's."""
+
+import torch
+from torch import nn
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    PreTrainedTokenizerFast,
+)
+
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.vlm.miniature import vision_of
+from litelvlm.training.glamm.sizes import GRID
+from litelvlm.training.llava.tokenizer import image_id
+
+_HEAD_STD = 0.02
+
+
+def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -> LlavaConfig:
+    """Configuration in the library's own layout.
+
+    Args:
+        tokenizer: Gives the vocabulary.
+        vision: Configuration of CLIP's image tower.
+    """
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        rms_norm_eps=1e-5,
+        max_position_embeddings=1536,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlavaConfig(
+        vision_config=vision.to_dict(),
+        text_config=text.to_dict(),
+        image_token_index=image_id(tokenizer),
+        projector_hidden_act="gelu",
+        vision_feature_select_strategy="default",
+        vision_feature_layer=-2,
+        image_seq_length=GRID * GRID,
+    )
+
+
+class LanguageSide(nn.Module):
+    """What is trained: the projector and the language model.
+
+    Attributes:
+        projector: From CLIP's patch states to the language model's width.
+        llama: The language model.
+    """
+
+    def __init__(self, projector: nn.Sequential, llama: LlamaForCausalLM) -> None:
+        super().__init__()
+        self.projector, self.llama = projector, llama
+
+
+def first_weights(
+    glamm: Glamm, tokenizer: PreTrainedTokenizerFast, config: LlavaConfig, seed: int
+) -> LanguageSide:
+    """The language side before training.
+
+    Layers and projector are those of the miniature GLaMM. A word's embedding is the mean of the
+    embeddings of its pieces there. The head is drawn at random.
+
+    Args:
+        glamm: The miniature whose CLIP is used.
+        tokenizer: The words.
+        config: Sizes; those of the language model equal the miniature GLaMM's.
+        seed: Of the head.
+    """
+    torch.manual_seed(seed)
+    llama: LlamaForCausalLM = LlamaForCausalLM._from_config(
+        config.text_config, attn_implementation="sdpa"
+    )
+    source = glamm.llama.model
+    llama.model.layers.load_state_dict(source.layers.state_dict())
+    llama.model.norm.load_state_dict(source.norm.state_dict())
+    with torch.no_grad():
+        nn.init.normal_(llama.lm_head.weight, std=_HEAD_STD)
+        for word, index in tokenizer.get_vocab().items():
+            pieces = glamm.tokenizer.pieces.encode(word, out_type=int)
+            llama.model.embed_tokens.weight[index] = source.embed_tokens.weight[pieces].mean(0)
+    projector = glamm.projector
+    assert isinstance(projector, nn.Sequential)  # noqa: S101 - for the type checker
+    width = llama.config.hidden_size
+    own = nn.Sequential(
+        nn.Linear(vision_of(config).hidden_size, width), nn.GELU(), nn.Linear(width, width)
+    )
+    own.load_state_dict(projector.state_dict())
+    return LanguageSide(own, llama)
