@@ -8,7 +8,7 @@ from litelvlm.analysis.pages.claims_table import filled, verdicts_of
 from litelvlm.analysis.studies.ablations import claims as ablations
 from litelvlm.analysis.studies.ablations import official
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES
+from litelvlm.analysis.studies.mechanism.probes import BASE, PROBES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ablations.md").read_text(encoding="utf-8")
 
