@@ -1,8 +1,7 @@
 # make env    virtual environment in .venv (again only when the requirements change)
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
-# make audit  papers against code: measures both readings, writes docs/audit.md and
-#             docs/outside-numbers.md
+# make audit  papers against code: measures both readings of every statement
 # make test   every test, offline: make suite (some processes with one thread each) and make lmms
 # make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
 #             lmms-eval needs an older protobuf; make test runs them too
@@ -42,7 +41,7 @@ study: $(STAMP)
 
 audit: $(STAMP)
 	$(BIN)/litelvlm audit --measure --limit 24 --budgets 48 16 \
-		--numbers analysis/pages/audit/measured.json --pages docs
+		--numbers analysis/pages/audit/measured.json
 
 # The second environment is installed while the suite runs. Both share what they render.
 test: $(STAMP)

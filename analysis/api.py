@@ -8,6 +8,7 @@ Example:
     >>> evaluate(model, data, ["litelvlm", "random"], budgets=(48,))  # doctest: +SKIP
 """
 
+from litelvlm.analysis.lmms.samples import paired_difference, read_samples
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.hypotheses import judge, read_family
@@ -33,9 +34,11 @@ __all__ = [
     "get_study",
     "judge",
     "mean_estimate",
+    "paired_difference",
     "read_family",
     "read_record",
     "read_rows",
+    "read_samples",
     "read_summary",
     "run_study",
 ]

@@ -89,7 +89,7 @@ def referents(tower: ClipTower) -> Iterator[Found]:
         absent = rng.choice([j for j, n in enumerate(NAMES) if n not in shown], ABSENT, False)
         masks = {
             mask.tobytes(): (mask, NAMES.index(data.categories[expression.category_id[0]]))
-            for expression, mask in zip(sample.expressions, sample.masks(), strict=True)
+            for expression, mask in zip(sample.expressions, sample.targets(), strict=True)
         }
         for mask, own in masks.values():
             covered = np.asarray(coverage(mask, (GRID, GRID), tower.image_size), float).ravel()

@@ -37,7 +37,7 @@ Examples:
   litelvlm evaluate --methods litelvlm --budgets 48
   litelvlm study all --report report
   litelvlm ls methods
-  litelvlm doctor
+  litelvlm check
   litelvlm VERB --help"""
 
 _MISUSE = (

@@ -12,9 +12,11 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
     unaskable,
+    view_of,
 )
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.layout import Layout
 from litelvlm.models.base import StudiedModel
 
 MASKS = 20  # foreign masks per expression
@@ -30,7 +32,7 @@ class ForeignExpression(NamedTuple):
         n_words: Length of the text.
         coverage: Coverage of its mask per token.
         n_in: Tokens in its mask.
-        grid: Token grid of its image (rows, columns).
+        layout: How the tokens of its image lie.
     """
 
     image_id: int
@@ -39,21 +41,25 @@ class ForeignExpression(NamedTuple):
     n_words: int
     coverage: Float[Array, "n"]
     n_in: int
-    grid: tuple[int, int]
+    layout: Layout
 
-    def on_grid(self, grid: tuple[int, int]) -> Float[Array, "m"]:
-        """Its coverage on the grid of another image: the mean over the area of each cell.
+    def on(self, layout: Layout) -> Float[Array, "m"]:
+        """Its coverage on the tokens of another image: the mean over the area of each cell.
+
+        Raises:
+            ValueError: If one of the two is a clip of several frames.
 
         Example:
             >>> half = np.array([1.0, 0.0])
-            >>> one = ForeignExpression(1, frozenset(), "left", 1, half, 1, (1, 2))
-            >>> one.on_grid((1, 4)).tolist(), one.on_grid((2, 1)).tolist()
+            >>> one = ForeignExpression(1, frozenset(), "left", 1, half, 1, Layout(1, 1, 2))
+            >>> one.on(Layout(1, 1, 4)).tolist(), one.on(Layout(1, 2, 1)).tolist()
             ([1.0, 1.0, 0.0, 0.0], [0.5, 0.5])
         """
-        if grid == self.grid:
+        if layout == self.layout:
             return self.coverage
-        rows, columns = (shares(new, old) for new, old in zip(grid, self.grid, strict=True))
-        moved: Array = (rows @ self.coverage.reshape(self.grid) @ columns.T).ravel()
+        own = self.layout.plane
+        rows, columns = (shares(new, old) for new, old in zip(layout.plane, own, strict=True))
+        moved: Array = (rows @ self.coverage.reshape(own) @ columns.T).ravel()
         return moved
 
 
@@ -97,7 +103,7 @@ def draw_foreign(
                         len(expression.sent.split()),
                         covered,
                         label_tokens(covered).n_in,
-                        model.view(*mask.shape).grid,
+                        view_of(model, sample).layout,
                     )
                 )
     return foreign

@@ -12,6 +12,7 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
     untargeted,
+    view_of,
 )
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
@@ -54,8 +55,9 @@ def image_targets(
         if reason:
             skipped.append(reason)
             continue
-        view = model.view(*mask.shape)
-        keys = key_columns(data, sample, expression, mask, view) | label_columns(covered)
+        keys = key_columns(data, sample, expression, mask, view_of(model, sample)) | label_columns(
+            covered
+        )
         meant, stated = set(expression.category_id), bool(expression.category_id)
         rivals = [
             ann_id

@@ -21,14 +21,26 @@ NOT_DRAWN = "expression that no draw asked"
 
 
 def target_mask(sample: Sample, expression: Expression) -> Array:
-    """Target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
+    """Target mask [height, width] of an image: 1 where any polygon covers, 0 elsewhere."""
     mask: Array = (sample.mask(expression) > 0).astype(np.uint8)
     return mask
 
 
-def token_coverage(mask: Array, model: StudiedModel) -> Float[Array, "n"]:
-    """Share of each token's patch that a mask covers, flat in raster order."""
-    return model.view(*mask.shape).coverage(mask)
+def view_of(model: StudiedModel, sample: Sample) -> ImageView:
+    """Where the visual tokens of a sample lie; runs no model."""
+    return model.clip_view(sample.height, sample.width, sample.frames)
+
+
+def token_coverage(masks: Array, model: StudiedModel) -> Float[Array, "n"]:
+    """Share of each token's patch that a mask covers, flat in the order of the tokens.
+
+    Args:
+        masks: Mask of an image [height, width], or those of a clip [frames, height, width].
+        model: Whose tokens they are.
+    """
+    planes = masks.reshape(-1, *masks.shape[-2:])
+    frames, height, width = planes.shape
+    return model.clip_view(height, width, frames).coverage(planes)
 
 
 def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
@@ -39,8 +51,8 @@ def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
     """
     if not len(data):
         raise ValueError("the data set has no images; choose another split")
-    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
-    return tuple(sorted({model.view(*size).n_tokens for size in sizes}))
+    sizes = {(s.height, s.width, s.frames) for s in (data[i] for i in range(len(data)))}
+    return tuple(sorted({model.clip_view(*size).n_tokens for size in sizes}))
 
 
 def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
@@ -49,7 +61,7 @@ def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
 
 
 def key_columns(
-    data: Dataset, sample: Sample, expression: Expression, mask: Array, view: ImageView
+    data: Dataset, sample: Sample, expression: Expression, masks: Array, view: ImageView
 ) -> Row:
     """Columns that name an expression and describe its target as the visual tokens see it."""
     return {
@@ -62,8 +74,8 @@ def key_columns(
         "category_id": int(expression.category_id[0]) if expression.category_id else -1,
         "kind": expression.kind or "unspecified",
         "n_words": len(expression.sent.split()),
-        "area_frac": float(mask.mean()),
-        "visible_frac": view.visible_fraction(mask),
+        "area_frac": float(masks.mean()),
+        "visible_frac": view.visible_fraction(masks),
     }
 
 

@@ -163,8 +163,8 @@ def gradient_signals(targets: TokenTargets) -> Iterator[Signal]:
 
 def blocks_of(query: TokenQuery) -> Int[Tensor, "n"]:
     """The block of each token: ``BLOCKS`` along each side, or as many as the grid is short."""
-    grid = query.view.grid
-    return block_groups(grid, min(BLOCKS, *grid))
+    layout = query.view.layout
+    return block_groups(layout, min(BLOCKS, *layout.grid))
 
 
 def block_signals(

@@ -42,7 +42,7 @@ def spread(
     values: Float[Array, "n"], view: ImageView, height: int, width: int
 ) -> Float[Array, "height width"]:
     """Spread one value per token over the picture; NaN outside what the tokens see."""
-    tokens = values.reshape(view.grid)
+    tokens = values.reshape(view.layout.plane)
     return coverage_to_pixels(tokens, height, width, view.image_size, view.crop)
 
 

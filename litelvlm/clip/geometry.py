@@ -14,6 +14,11 @@ from litelvlm.arrays import NDArray
 
 Floats = NDArray[np.float64]
 Mask = Bool[NDArray[np.bool_], "height width"] | UInt8[NDArray[np.uint8], "height width"]
+Masks = (
+    Bool[NDArray[np.bool_], "*frames height width"]
+    | UInt8[NDArray[np.uint8], "*frames height width"]
+)
+"""Mask of an image, or masks of a clip's frames."""
 
 
 @dataclass(frozen=True)
@@ -153,19 +158,24 @@ def coverage(
     return share
 
 
-def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> float:
+def visible_fraction(mask: Masks, size: int = 336, crop: Crop | None = None) -> float:
     """Share of a mask's area inside the crop (CLIP's centre square if none is given), 0 to 1.
+
+    Args:
+        mask: Mask of an image, or those of a clip's frames, whose areas are added up.
+        size: Side of the CLIP input in pixels.
+        crop: What the tower sees of an image of this size, where it is not CLIP's centre square.
 
     Raises:
         ValueError: If the mask is empty, which has no such share.
     """
-    inside = mask > 0
+    height, width = mask.shape[-2:]
+    inside = (mask > 0).reshape(-1, height, width).sum(axis=0)
     total = int(inside.sum())
     if total == 0:
         raise ValueError(
             "the mask is empty, so its visible share is undefined; leave out no-target expressions"
         )
-    height, width = mask.shape
     top, left, bottom, right = (crop or crop_box(height, width, size)).box
     down = _overlap(np.array([top, bottom]), height)[0]
     across = _overlap(np.array([left, right]), width)[0]

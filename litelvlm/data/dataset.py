@@ -1,9 +1,13 @@
-"""What every data set of referring expressions offers: images, each with expressions and masks."""
+"""What every data set of referring expressions offers: clips, each with expressions and masks.
+
+An image is a clip of one frame.
+"""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,7 +23,7 @@ CONTROL = re.compile(r"</?s>|</?p>|<(?:unk|image|im_start|im_end|bbox|point)>")
 
 @dataclass(frozen=True)
 class Expression:
-    """One sentence about one image.
+    """One sentence about one image or clip.
 
     Attributes:
         sent_id: Id of the sentence, unique in the split.
@@ -63,38 +67,101 @@ def clean(expression: str) -> str:
     return text
 
 
-@runtime_checkable
-class Sample(Protocol):
-    """One image with its expressions."""
+class Sample(ABC):
+    """A clip with its expressions; an image is a clip of one frame.
+
+    Attributes:
+        image_id: Id of the image or clip.
+        height: Pixels.
+        width: Pixels.
+        expressions: Sentences about it.
+        annotations: Every object by id, whether an expression means it or not.
+    """
+
+    image_id: int
+    height: int
+    width: int
+    expressions: tuple[Expression, ...]
+    annotations: Mapping[int, Annotation]
 
     @property
-    def image_id(self) -> int:
-        """Id of the image."""
+    def frames(self) -> int:
+        """Frames of the clip; 1 for an image."""
+        return 1
+
+    @abstractmethod
+    def frame(self, index: int) -> Image.Image:
+        """One RGB frame, read when it is asked for."""
+
+    @abstractmethod
+    def masks(self, expression: Expression) -> UInt8[NDArray[np.uint8], "frames height width"]:
+        """Target pixels of every frame.
+
+        1 inside, 0 outside, 255 ignored, above 1 where polygons overlap.
+        """
+
+    @abstractmethod
+    def with_expressions(self, expressions: Sequence[Expression]) -> "Sample":
+        """The same clip with other expressions."""
 
     @property
-    def height(self) -> int:
-        """Pixels."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        """Sentences about the image."""
-
-    @property
-    def annotations(self) -> Mapping[int, Annotation]:
-        """Every object of the image by id, whether an expression means it or not."""
+    def clip(self) -> "Frames":
+        """The frames in their order, as ``encode_clip`` of a model takes them."""
+        return Frames(self)
 
     def image(self) -> Image.Image:
-        """The RGB image."""
+        """The only frame.
+
+        Raises:
+            ValueError: If the clip has more.
+        """
+        self._require_image("clip or frame(i)")
+        return self.frame(0)
 
     def mask(self, expression: Expression) -> UInt8[NDArray[np.uint8], "height width"]:
-        """Target pixels: 1 inside, 0 outside, 255 ignored, above 1 where polygons overlap."""
+        """Target pixels of the only frame, as in ``masks``.
 
-    def with_expressions(self, expressions: Sequence[Expression]) -> "Sample":
-        """The same image with other expressions."""
+        Raises:
+            ValueError: If the clip has more.
+        """
+        self._require_image("masks(expression)")
+        (mask,) = self.masks(expression)
+        return mask
+
+    def _require_image(self, instead: str) -> None:
+        if self.frames != 1:
+            raise ValueError(
+                f"sample {self.image_id} is a clip of {self.frames} frames, and this reads one "
+                f"image; use {instead}, or data of images"
+            )
+
+
+class Frames(Sequence[Image.Image]):
+    """Frames of a sample, each read when it is asked for.
+
+    Args:
+        sample: The clip.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+
+    def __len__(self) -> int:
+        return self.sample.frames
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+    @overload
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: slice
+    ) -> list[Image.Image]: ...
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: int | slice
+    ) -> Image.Image | list[Image.Image]:
+        places = range(len(self))[index]
+        if isinstance(places, int):
+            return self.sample.frame(places)
+        return [self.sample.frame(place) for place in places]
 
 
 @runtime_checkable
@@ -120,14 +187,14 @@ class IdentifiedData(Protocol):
 
 @runtime_checkable
 class Dataset(IdentifiedData, Protocol):
-    """The images of one split."""
+    """The images, or clips, of one split."""
 
     @property
     def categories(self) -> Mapping[int, str]:
         """Names of categories by id; empty where the data state none."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Number of images or clips."""
 
     def __getitem__(self, index: int, /) -> Sample:
-        """One image with its expressions."""
+        """One image or clip with its expressions."""

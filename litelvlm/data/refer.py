@@ -15,7 +15,7 @@ from PIL import Image
 from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
-from litelvlm.data.dataset import Expression
+from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
 from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, Counts
 from litelvlm.data.refs import NO_TARGET
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ReferSample:
+class ReferSample(Sample):
     """One image of a split; pixels and masks are read when they are needed.
 
     Attributes:
@@ -48,7 +48,7 @@ class ReferSample:
     pictures: str = field(repr=False, compare=False)
     annotations: Mapping[int, Annotation] = field(repr=False, compare=False)
 
-    def image(self) -> Image.Image:
+    def frame(self, index: int) -> Image.Image:
         """The RGB image.
 
         Raises:
@@ -70,21 +70,21 @@ class ReferSample:
             )
         return image
 
-    def mask(self, expression: Expression) -> UInt8[NDArray[np.uint8], "height width"]:
+    def masks(self, expression: Expression) -> UInt8[NDArray[np.uint8], "1 height width"]:
         """Target pixels at original size; zeros where nothing is meant.
 
         Values above 1 mark overlapping polygons of one object; the official score treats them
         apart, so use `> 0` where a plain mask is wanted.
         """
         meant = [self.annotations[ann_id] for ann_id in expression.ann_ids if ann_id != NO_TARGET]
-        return union_mask(meant, self.height, self.width)
+        return union_mask(meant, self.height, self.width)[None]
 
     def with_expressions(self, expressions: Sequence[Expression]) -> "ReferSample":
         """The same image with other expressions."""
         return replace(self, expressions=tuple(expressions))
 
-    def masks(self) -> UInt8[NDArray[np.uint8], "t height width"]:
-        """Targets of all expressions, in their order."""
+    def targets(self) -> UInt8[NDArray[np.uint8], "t height width"]:
+        """Masks of all expressions, in their order."""
         return np.stack([self.mask(expression) for expression in self.expressions])
 
 

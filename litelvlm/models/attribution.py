@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from litelvlm.layout import Layout
 from litelvlm.models.view import ImageView
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues
@@ -227,23 +228,24 @@ class TokenQuery(ABC):
         """The same image and another expression."""
 
 
-def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
-    """The block of each token, in raster order; each side of the grid has ``blocks`` blocks.
+def block_groups(layout: Layout, blocks: int) -> Int[Tensor, "n"]:
+    """The block of each token, in raster order; each side of a frame has ``blocks`` blocks.
 
     Raises:
         ValueError: If a side has fewer tokens than blocks.
 
     Example:
-        >>> block_groups((2, 4), 2).tolist()
+        >>> block_groups(Layout(1, 2, 4), 2).tolist()
         [0, 0, 1, 1, 2, 2, 3, 3]
     """
-    rows, columns = grid
-    if not 1 <= blocks <= min(grid):
+    shorter = min(layout.grid)
+    if not 1 <= blocks <= shorter:
         raise ValueError(
-            f"blocks must be between 1 and {min(grid)}, the shorter side of the grid, got {blocks}"
+            f"blocks must be between 1 and {shorter}, the shorter side of the grid, got {blocks}"
         )
-    row, column = torch.arange(rows) * blocks // rows, torch.arange(columns) * blocks // columns
-    return (row[:, None] * blocks + column).flatten()
+    row, column = (torch.arange(side) * blocks // side for side in layout.grid)
+    frame = torch.arange(layout.frames) * blocks
+    return ((frame[:, None, None] + row[:, None]) * blocks + column).flatten()
 
 
 def leave_one_out(

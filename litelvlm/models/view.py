@@ -1,80 +1,89 @@
-"""What a model's visual tokens see of an image of one size, and what every encoded image offers."""
+"""What a model's visual tokens see of a clip of one size, and what every encoded clip offers.
+
+An image is a clip of one frame.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.arrays import Array
 from litelvlm.clip import geometry
-from litelvlm.clip.geometry import Crop, Mask
+from litelvlm.clip.geometry import Crop, Masks
 from litelvlm.clip.parts import TowerParts
-
-Masks = Bool[Array, "*frames height width"] | UInt8[Array, "*frames height width"]
+from litelvlm.layout import Layout
 
 
 @dataclass(frozen=True)
 class ImageView:
-    """Where the visual tokens of an image lie; known from the image's size, without a model run.
+    """Where the visual tokens lie; known from the size of the frames, without a model run.
 
     Attributes:
-        grid: Token grid of one frame (rows, columns).
-        crop: Part of the image that the tokens see.
+        layout: How the tokens lie.
+        crop: Part of each frame that the tokens see.
         image_size: Side of the tower's square input in pixels.
-        frames: Frames of a video; 1 for an image.
+        seen: Frames of the clip that each frame of tokens sees, for models that read several as
+            one, or leave some out; empty where every frame has tokens of its own.
     """
 
-    grid: tuple[int, int]
+    layout: Layout
     crop: Crop
     image_size: int
-    frames: int = 1
+    seen: tuple[tuple[int, ...], ...] = ()
 
     @property
     def n_tokens(self) -> int:
         """Visual tokens before pruning, in the order frames x rows x columns."""
-        return self.frames * self.grid[0] * self.grid[1]
+        return self.layout.n_tokens
 
-    def coverage(self, mask: Masks) -> Float[Array, "n"]:
+    def coverage(self, masks: Masks) -> Float[Array, "n"]:
         """Share of each token's patch that a mask covers, 0 to 1, flat in the order of the tokens.
 
+        A token that sees several frames has their mean.
+
         Args:
-            mask: Mask of an image [height, width]; a video's are stacked, [frames, height, width].
+            masks: Mask of an image [height, width], or those of a clip [frames, height, width].
 
         Raises:
-            ValueError: If the number of masks is not the number of frames.
+            ValueError: If there are not as many masks as frames.
         """
-        planes = mask.reshape(-1, *mask.shape[-2:])
-        if len(planes) != self.frames:
+        planes = masks.reshape(-1, *masks.shape[-2:])
+        seen = self.seen or tuple((frame,) for frame in range(self.layout.frames))
+        needed = 1 + max(frame for frames in seen for frame in frames)
+        if len(planes) < needed or (len(planes) > needed and not self.seen):
             raise ValueError(
-                f"got {len(planes)} masks for {self.frames} frames; give one mask per frame"
+                f"got {len(planes)} masks for {needed} frames; give one mask per frame"
             )
-        shares = [
-            geometry.coverage(plane, self.grid, self.image_size, self.crop) for plane in planes
-        ]
-        return np.asarray(shares, dtype=np.float64).ravel()
+        shares = {
+            frame: geometry.coverage(planes[frame], self.layout.grid, self.image_size, self.crop)
+            for frame in {frame for frames in seen for frame in frames}
+        }
+        means = [np.mean([shares[frame] for frame in frames], axis=0) for frames in seen]
+        return np.asarray(means, dtype=np.float64).ravel()
 
-    def visible_fraction(self, mask: Mask) -> float:
+    def visible_fraction(self, masks: Masks) -> float:
         """Share of a mask's area inside the crop, 0 to 1; 0 for an empty mask.
 
         Args:
-            mask: Mask of one frame [height, width].
+            masks: As for ``coverage``.
         """
-        if not mask.any():
+        if not masks.any():
             return 0.0
-        return geometry.visible_fraction(mask, self.image_size, self.crop)
+        return geometry.visible_fraction(masks, self.image_size, self.crop)
 
 
 def tower_view(tower: TowerParts, height: int, width: int) -> ImageView:
     """What a tower's tokens see of an image of this height and width in pixels."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
-    return ImageView(tower.grid, crop, tower.image_size)
+    return ImageView(Layout(1, *tower.grid), crop, tower.image_size)
 
 
 @runtime_checkable
 class VisualState(Protocol):
-    """One encoded image. Each family adds what its own model needs."""
+    """One encoded clip. Each family adds what its own model needs."""
 
     @property
     def view(self) -> ImageView:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from litelvlm.layout import Layout
 from litelvlm.names import unknown_name
 from litelvlm.pruning.vit import VitView
 
@@ -157,16 +158,14 @@ class Cues:
 
     Args:
         sources: Cue name to tensor, or to a function without arguments that computes it.
-        grid: Token grid of a frame (rows, columns).
+        layout: How the tokens lie: (rows, columns) of an image, or a ``Layout``.
         key: Identity of the image, 0 or above, so that random methods draw the same tokens for it
             everywhere.
         vit: Gives the image tower itself, for methods of stage "vit", whose states depend on the
             budget.
-        frames: Frames of a video; 1 for an image.
 
     Raises:
-        ValueError: If a name is not in ``CUES``, or the grid, the key or the number of frames
-            cannot be.
+        ValueError: If a name is not in ``CUES``, or the key is negative.
 
     Example:
         >>> cues = Cues.from_tensors(cls_attention=torch.tensor([0.1, 0.4, 0.2, 0.3]))
@@ -177,63 +176,53 @@ class Cues:
     def __init__(
         self,
         sources: Mapping[str, Tensor | Callable[[], Tensor]],
-        grid: tuple[int, int],
+        layout: Layout | tuple[int, int],
         key: int = 0,
         vit: Callable[[], VitView] | None = None,
-        frames: int = 1,
     ) -> None:
         for name in sources:
             if name not in CUES:
                 raise unknown_name(name, CUES, "cue")
-        if min(grid) < 1:
-            raise ValueError(f"grid {grid} has no tokens; give (rows, columns), both at least 1")
         if key < 0:
             raise ValueError(f"key {key} is negative; give the image's number, 0 or above")
-        if frames < 1:
-            raise ValueError(f"frames {frames} is not allowed; give 1 for an image, or more")
-        self.grid = grid
+        self.layout = layout if isinstance(layout, Layout) else Layout(1, *layout)
         self.key = key
-        self.frames = frames
         self._vit = vit
         self._sources = dict(sources)
         self._values: dict[str, Tensor] = {}
         self._float32: dict[str, Tensor] = {}
         self._derived: dict[Hashable, Tensor] = {}
-        layout = f"the {grid[0]} x {grid[1]} grid" + (f" of {frames} frames" if frames > 1 else "")
-        self._sizes: dict[str, tuple[int, str]] = {"N": (self.n_tokens, layout)}
+        self._sizes: dict[str, tuple[int, str]] = {"N": (self.n_tokens, str(self.layout))}
 
     @classmethod
     def from_tensors(
-        cls, grid: tuple[int, int] | None = None, key: int = 0, frames: int = 1, **cues: Tensor
+        cls, layout: Layout | tuple[int, int] | None = None, key: int = 0, **cues: Tensor
     ) -> "Cues":
         """Drive a method from plain tensors, without a model.
 
         Args:
-            grid: (rows, columns) of a frame; taken as square when left out.
+            layout: (rows, columns) of an image, or a ``Layout``; a square image when left out.
             key: Identity of the image.
-            frames: Frames of a video; 1 for an image.
             **cues: Tensors by cue name, as in ``CUES``.
 
         Raises:
-            ValueError: If the grid is left out and does not follow from the tensors, or a name or
+            ValueError: If the layout is left out and does not follow from the tensors, or a name or
                 shape is wrong.
         """
-        if grid is None:
+        if layout is None:
             counts = {
                 len(tensor)
                 for name, tensor in cues.items()
                 if name in CUES and CUES[name].axes[0] == "N"
             }
-            # The constructor refuses fewer than one frame.
-            n_frames = max(frames, 1)
-            side = isqrt(min(counts, default=0) // n_frames)
-            if len(counts) != 1 or side * side * n_frames not in counts:
+            side = isqrt(min(counts, default=0))
+            if len(counts) != 1 or side * side not in counts:
                 raise ValueError(
                     f"the token grid does not follow from {sorted(counts)} tokens; "
-                    "pass grid=(rows, columns)"
+                    "pass layout=(rows, columns)"
                 )
-            grid = (side, side)
-        made = cls(cues, grid, key, frames=frames)
+            layout = (side, side)
+        made = cls(cues, layout, key)
         for name in cues:
             made.get(name)
         return made
@@ -247,12 +236,22 @@ class Cues:
             [1.0, 1.0, 1.0, 1.0]
         """
         sources = {**self._sources, **self._values, **cues}
-        return Cues(sources, self.grid, self.key, self._vit, self.frames)
+        return Cues(sources, self.layout, self.key, self._vit)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Token grid (rows, columns) of each frame."""
+        return self.layout.grid
+
+    @property
+    def frames(self) -> int:
+        """Frames of tokens; 1 for an image."""
+        return self.layout.frames
 
     @property
     def n_tokens(self) -> int:
         """Tokens before pruning: frames x rows x columns."""
-        return self.frames * self.grid[0] * self.grid[1]
+        return self.layout.n_tokens
 
     @property
     def vit(self) -> VitView:

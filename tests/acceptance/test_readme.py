@@ -19,13 +19,16 @@ def python_blocks():
 def test_the_python_examples_run_in_a_row(tmp_path):
     code = (
         f"import sys\nsys.path.append({str(ROOT)!r})\n"
+        "from tests.tiny_vlms.models import tiny_prompt\n"
         "from tests.tiny_vlms.stand_ins import use_tiny_models\n\nuse_tiny_models()\n"
+        "inputs = tiny_prompt('llava')\n"
     )
     code += "\n".join(
         re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in python_blocks()
     )
     code += (
         "\nassert few.mask.shape == whole.mask.shape\n"
+        "assert answer.shape[0] == 1\n"
         "assert len(kept) == len(few.selection.indices) == 48\n"
     )
     done = run_python(["-c", code], tmp_path)

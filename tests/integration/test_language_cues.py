@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
+from litelvlm.layout import Layout
 from litelvlm.models.glamm.attribution.importance import (
     attention_rows,
     block_groups,
@@ -30,7 +31,7 @@ def test_attention_is_the_mean_over_heads_of_the_row_that_asks(model, state, cue
 
 def test_gradient_and_blocks_are_the_signals(model, state, cues):
     torch.testing.assert_close(cues.llm_gradient, target_gradient(model, state, TALK))
-    groups = block_groups((12, 12), 6)
+    groups = block_groups(Layout(1, 12, 12), 6)
     firsts = torch.stack([cues.block_importance[groups == g][0] for g in range(36)])
     assert torch.equal(cues.block_importance, firsts[groups])
     assert len(set(firsts.tolist())) > 1

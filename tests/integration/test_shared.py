@@ -134,7 +134,7 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
 def test_groups_know_which_passes_keep_what_others_keep():
     first, second = conversation(["a dog"]), conversation(["a cat"])
     one, other = (Selection.from_indices(torch.tensor(kept), 9) for kept in ([0, 1], [2, 3]))
-    plan = get_pruner("fastv", layer=1).select(Cues({}, grid=(3, 3)), 3)
+    plan = get_pruner("fastv", layer=1).select(Cues({}, layout=(3, 3)), 3)
     requests = [
         Request(first, one),
         Request(first, other),
@@ -158,7 +158,7 @@ def test_groups_know_which_passes_keep_what_others_keep():
 
 def test_what_several_expressions_share_is_read_once(model, state, data, monkeypatch):
     talks = [conversation([expression.sent]) for expression in data[0].expressions[:3]]
-    uniform = get_pruner("uniform").select(Cues({}, grid=model.grid), 16)
+    uniform = get_pruner("uniform").select(Cues({}, model.layout), 16)
     begun, plain = [], passes.prefix_states
 
     def counting(llama, embeds, places, known=None):
@@ -221,7 +221,7 @@ def test_a_low_resolution_that_does_not_divide_the_square_is_read_in_full():
 
 def test_prompts_of_one_length_run_together(model, state, data, monkeypatch):
     talks = [conversation([text]) for text in ("a dog", "the large dog behind it", "a cat")]
-    kept = [get_pruner(name).select(Cues({}, grid=model.grid), 8) for name in ("uniform", "random")]
+    kept = [get_pruner(name).select(Cues({}, model.layout), 8) for name in ("uniform", "random")]
     requests = [Request(talk, selection) for selection in kept for talk in talks]
     shapes, plain = [], passes.read_states
 
@@ -242,7 +242,7 @@ def test_prompts_of_one_length_run_together(model, state, data, monkeypatch):
 
 def test_no_more_beginnings_are_kept_than_passes_of_a_batch(model, state, data, monkeypatch):
     talks = [conversation([text]) for text in ("a dog", "a cat")]
-    cues = Cues({}, grid=model.grid)
+    cues = Cues({}, model.layout)
     kept = [get_pruner("random", seed=seed).select(cues, 8) for seed in range(5)]
     begun, plain = [], passes.LanguagePasses.begin
 
@@ -362,7 +362,7 @@ def test_one_sentence_for_two_objects_is_held_against_each(model, data):
         keys=tuple(loaded.keys[i] for i in chosen),
     )
     rows = pd.DataFrame(image_rows(context, doubled).rows).set_index(["sent_id", "method"])
-    predicted = model.segment(loaded.picture, expressions[0].sent).mask[0].numpy()
+    predicted = model.segment(loaded.clip[0], expressions[0].sent).mask[0].numpy()
     for number, expression in enumerate(expressions):
         row = rows.loc[(expression.sent_id, "none")]
         assert row.pred_px == predicted.sum()

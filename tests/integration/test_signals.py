@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
+from litelvlm.layout import Layout
 from litelvlm.models.glamm.attribution.importance import (
     attention_rows,
     block_groups,
@@ -224,7 +225,7 @@ def test_hiding_and_replacing_nothing_is_the_whole(targets):
 
 @pytest.mark.parametrize("removal", ["drop", "mean", "mask"])
 def test_a_blocks_tokens_carry_what_its_removal_costs(model, state, targets, removal):
-    groups = block_groups((12, 12), 6)
+    groups = block_groups(Layout(1, 12, 12), 6)
     falls = leave_one_out(targets, groups, removal, batch_size=5)
     if removal == "drop":
         values = block_importance(model, state, TALK)
@@ -248,4 +249,4 @@ def test_unknown_names_are_refused(model, state, targets):
     with pytest.raises(ValueError, match="unknown query 'cls'"):
         attention_rows(model, state, TALK, "cls")
     with pytest.raises(ValueError, match="between 1 and 12"):
-        block_groups((12, 14), 13)
+        block_groups(Layout(1, 12, 14), 13)

@@ -3,17 +3,19 @@
 `make lmms` runs this file in an environment of its own, because lmms-eval needs older packages.
 """
 
+import copy
 import gc
 import weakref
 from dataclasses import dataclass
 
 import pytest
 from lmms_eval.evaluator import simple_evaluate
+from lmms_eval.loggers.evaluation_tracker import EvaluationTracker
 from lmms_eval.tasks import TaskManager
 from PIL import Image
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.api import run_study
+from litelvlm.analysis.api import read_samples, run_study
 from litelvlm.analysis.lmms.__main__ import TASK_FILES
 from litelvlm.analysis.lmms.answers import QuestionSource
 from litelvlm.analysis.lmms.models import LmmsGlamm, LmmsVlm
@@ -43,6 +45,14 @@ def scored(manager, model, task, limit, pruner, budget):
     )  # fmt: skip
     values = {k.split(",")[0]: v for k, v in found["results"][task].items()}
     return values, found["samples"][task]
+
+
+def logged_file(folder, task, samples):
+    """The file that ``--log_samples`` writes; lmms-eval changes the samples while it writes."""
+    tracker = EvaluationTracker(output_path=str(folder))
+    tracker.general_config_tracker.model_name_sanitized, tracker.date_id = "model", "date"
+    tracker.save_results_samples(task, copy.deepcopy(samples))
+    return folder / "model" / f"date_samples_{task}.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +111,17 @@ def answered(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_answers_equal_our_evaluator(manager, monkeypatch, answered, condition):
+def test_answers_and_their_log_equal_our_evaluator(
+    manager, monkeypatch, answered, condition, tmp_path
+):
     (few, found), (pruner, budget) = answered, CONDITIONS[condition]
     task = few.task
     monkeypatch.setattr(QuestionSource, "questions", few)
     ours = found.rows[found.rows["method"] == (pruner or "none")]
     values, samples = scored(manager, "litelvlm_vlm", f"embedded_{task}", None, pruner, budget)
+    logged = read_samples(logged_file(tmp_path, task, samples), "accuracy")
+    assert logged["score"].mean() == pytest.approx(values["accuracy"])
+    assert list(logged["image_id"]) == [one.image_id for one in few.questions]
     said = {s["accuracy"]["question_id"]: s["accuracy"]["answer"] for s in samples}
     assert said == dict(zip(ours["question_id"], ours["answer"], strict=True))
     assert len(said) == 24

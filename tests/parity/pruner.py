@@ -87,7 +87,7 @@ def image_cues(tower: ClipTower, image: ClipImage, texts: Tensor) -> Cues:
         query=image.query[0],
         keys=image.keys[0],
         values=image.values[0],
-        grid=tower.grid,
+        layout=tower.grid,
     )
 
 

@@ -81,7 +81,7 @@ def present(fixtures: Path) -> Iterator[tuple[str, Decode]]:
             try:
                 data = open_split()
             except (FileNotFoundError, RefDataError):  # to be told under its name
-                yield f"{name}.{split}", lambda again=open_split: again()[0].masks()
+                yield f"{name}.{split}", lambda again=open_split: again()[0].targets()
             except ValueError:  # no reference belongs to this split
                 continue
             else:

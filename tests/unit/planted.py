@@ -18,7 +18,7 @@ from torch import nn
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.states import ClipText
 from litelvlm.clip.tower import Tower
-from litelvlm.data.dataset import Expression
+from litelvlm.data.dataset import Expression, Sample
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues, VitView
@@ -31,7 +31,7 @@ N_CATEGORIES = len(NAMES) - 1
 
 
 @dataclass(frozen=True)
-class PlantedSample:
+class PlantedSample(Sample):
     image_id: int
     codes: np.ndarray
     expressions: tuple[Expression, ...]
@@ -48,13 +48,13 @@ class PlantedSample:
     def with_expressions(self, expressions):
         return replace(self, expressions=tuple(expressions))
 
-    def image(self):
+    def frame(self, index):
         pixels = np.kron(self.codes * 40, np.ones((PATCH, PATCH))).astype(np.uint8)
         return Image.fromarray(np.repeat(pixels[..., None], 3, axis=2))
 
-    def mask(self, expression):
+    def masks(self, expression):
         meant = np.isin(self.codes, [ann_id % 10 for ann_id in expression.ann_ids if ann_id > 0])
-        return np.kron(meant, np.ones((PATCH, PATCH))).astype(np.uint8)
+        return np.kron(meant, np.ones((PATCH, PATCH))).astype(np.uint8)[None]
 
 
 class PlantedData(list):
@@ -331,9 +331,8 @@ class PlantedModel(GroundingModel):
             "block_importance": named,
         }
         sources |= {"llm_gradient": named[:, None].expand(n, d), "projected": torch.ones(n, d)}
-        return Cues(
-            sources, state.view.grid, key, vit=lambda: PlantedBlocks(state.clip, state.view.grid)
-        )
+        layout = state.view.layout
+        return Cues(sources, layout, key, vit=lambda: PlantedBlocks(state.clip, layout.grid))
 
     def ground(self, states, conversations, selections):
         self.batches.append([None if s is None else len(s.indices) for s in selections])
@@ -346,7 +345,7 @@ class PlantedModel(GroundingModel):
         masks = []
         for expression in conversation.expressions:
             code = next(code for code, name in enumerate(NAMES) if name in expression)
-            patches = (state.codes == code) & kept.reshape(state.view.grid).numpy()
+            patches = (state.codes == code) & kept.reshape(state.view.layout.plane).numpy()
             masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
         logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
         n = len(masks)

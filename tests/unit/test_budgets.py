@@ -39,7 +39,7 @@ def test_refused(budget, words):
 def test_shares_are_budgets_wherever_a_budget_is_taken():
     # A third of 9 tokens is 3; .4 of them is 3.6, rounded 4.
     cues = [
-        Cues({"cls_attention": torch.rand(9), "projected": torch.rand(9, 2)}, grid=(3, 3))
+        Cues({"cls_attention": torch.rand(9), "projected": torch.rand(9, 2)}, layout=(3, 3))
         for _ in range(2)
     ]
     assert check_budget(1 / 3, 9) == check_budget(np.float32(1 / 3), 9) == 3
@@ -58,7 +58,7 @@ def test_official_failures_are_value_errors_before_any_cue_is_read(n_texts, budg
     def explode() -> torch.Tensor:
         raise AssertionError(f"{n_texts} texts were read although the budget is wrong")
 
-    cues = Cues({"text_embeds": explode, "patch_embeds": explode}, grid=(6, 6))
+    cues = Cues({"text_embeds": explode, "patch_embeds": explode}, layout=(6, 6))
     with pytest.raises(
         ValueError, match=f"budget {budget} is not a whole number of tokens from 1 to 36"
     ):

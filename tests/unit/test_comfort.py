@@ -1,19 +1,20 @@
-"""Everyday comfort: JSON from every verb that prints, a doctor, completion, log levels, tables."""
+"""Everyday comfort: JSON from every verb that prints, checks, completion, log levels, tables."""
 
 import json
 import logging
 import shutil
 import subprocess
 from dataclasses import fields
+from importlib.metadata import version
 
 import pytest
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.terminal.machine import abilities, gib, memory, packages
 from litelvlm.analysis.cli.terminal.screen import print_json, print_table
 from litelvlm.analysis.cli.verbs.completion import with_names
-from litelvlm.analysis.cli.work.check import spread_over
+from litelvlm.analysis.cli.work import check
+from litelvlm.analysis.cli.work.check import installed, packages, spread_over
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.pruning import list_pruners
 
@@ -47,41 +48,15 @@ def test_written_files_as_json(capsys, saved_runs, tmp_path):
     assert told == {"report": str(tmp_path / "report" / "index.html")}
 
 
-def test_the_doctor_tells_machine_packages_and_what_can_run(capsys):
-    told = found(capsys, "doctor", "--json")
-    assert set(told) == {"environment", "packages", "can run"}
-    assert {line["state"] for line in told["packages"]} == {"ok"}
-    assert main(["doctor"]) == 0
-    text = capsys.readouterr().out
-    assert all(line["package"] in text for line in told["packages"])
-    assert "\x1b" not in text
-
-
-def test_a_missing_or_old_package_is_found(monkeypatch, capsys):
-    versions = {"torch": "1.0", "tyro": None}
-    place = "litelvlm.analysis.cli.terminal.machine.installed"
-    monkeypatch.setattr(place, lambda name: versions.get(name, "99999"))
-    broken = {line["package"]: line["found"] for line in packages() if line["state"] == "FAIL"}
-    too_new = {"transformers": "99999"}  # it alone has an upper bound
-    assert broken == {"torch": "1.0", "tyro": "not installed"} | too_new
-    assert main(["doctor"]) == 1
-
-
-def test_what_cannot_run_says_why(monkeypatch):
-    place = "litelvlm.analysis.cli.terminal.machine"
-    monkeypatch.setattr(f"{place}.installed", lambda name: None)
-    monkeypatch.setattr(f"{place}.memory", lambda: (4 * 2**30, 2**30))
-    lines = {line["what"]: line["why not"] for line in abilities()}
-    assert lines["the demo page (litelvlm demo)"] == "pip install gradio"
-    assert lines["glamm-7b on a CPU, bfloat16"] == "needs 18 GiB of memory, here are 4.0 GiB"
-    assert lines["miniature: segment, evaluate, every study"] == "-"
-
-
-def test_memory_is_known_here():
-    total, free = memory()
-    assert total is not None
-    assert 0 < (free or total) <= total
-    assert gib(None) == "unknown"
+def test_a_missing_or_old_package_is_found(monkeypatch):
+    assert f"torch {version('torch')}" in packages()
+    versions = {"torch": "1.0", "tyro": None, "transformers": "99999"}
+    known = installed
+    monkeypatch.setattr(check, "installed", lambda name: versions.get(name, known(name)))
+    with pytest.raises(RuntimeError) as caught:
+        packages()
+    told = [part.partition(" (needed")[0] for part in str(caught.value).split("; ")[:-1]]
+    assert sorted(told) == ["torch 1.0", "transformers 99999", "tyro is missing"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

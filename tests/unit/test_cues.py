@@ -16,7 +16,7 @@ def test_a_source_runs_once_and_only_when_asked():
         calls.append(1)
         return torch.arange(4.0)
 
-    cues = Cues({"cls_attention": attention, "patch_tokens": lambda: 1 / 0}, grid=(2, 2), key=7)
+    cues = Cues({"cls_attention": attention, "patch_tokens": lambda: 1 / 0}, layout=(2, 2), key=7)
     assert calls == []
     assert cues.get("cls_attention") is cues.cls_attention
     assert calls == [1]
@@ -41,7 +41,7 @@ def test_a_cue_that_another_family_lacks_is_refused_in_words_for_python_and_the_
 
 def test_unknown_names():
     with pytest.raises(ValueError, match="unknown cue 'patch_token'; did you mean 'patch_tokens'"):
-        Cues({"patch_token": torch.zeros(4, 2)}, grid=(2, 2))
+        Cues({"patch_token": torch.zeros(4, 2)}, layout=(2, 2))
     cues = Cues.from_tensors(cls_attention=torch.zeros(4))
     with pytest.raises(ValueError, match="unknown cue 'value'"):
         cues.get("value")
@@ -63,21 +63,21 @@ def test_unknown_names():
 )
 def test_wrong_shapes(tensors, words):
     with pytest.raises(ValueError, match=words):
-        Cues.from_tensors(grid=(2, 2), **tensors)
+        Cues.from_tensors(layout=(2, 2), **tensors)
 
 
 def test_grid_is_told_from_square_counts_only():
     assert Cues.from_tensors(patch_tokens=torch.zeros(9, 2)).grid == (3, 3)
     for tensors in ({"patch_tokens": torch.zeros(6, 2)}, {"text_embeds": torch.zeros(1, 2)}):
-        with pytest.raises(ValueError, match="pass grid="):
+        with pytest.raises(ValueError, match="pass layout="):
             Cues.from_tensors(**tensors)
 
 
 def test_bad_grid_and_key():
     with pytest.raises(ValueError, match="no tokens"):
-        Cues({}, grid=(0, 4))
+        Cues({}, layout=(0, 4))
     with pytest.raises(ValueError, match="key -1 is negative"):
-        Cues({}, grid=(2, 2), key=-1)
+        Cues({}, layout=(2, 2), key=-1)
 
 
 def test_float32_refuses_nan():

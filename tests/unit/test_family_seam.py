@@ -10,6 +10,7 @@ from planted import GRID, PATCH, SIZE, PlantedModel, planted_data
 from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.clip.geometry import coverage, crop_box, visible_fraction
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
+from litelvlm.layout import Layout
 from litelvlm.models.base import GroundingModel, ImageView, Request, TowerModel, VisualState
 from litelvlm.pruning import Selection
 
@@ -35,13 +36,20 @@ def test_what_lies_outside_the_crop_is_not_visible():
 
 
 def test_tokens_of_a_video_are_ordered_by_frame():
-    view = ImageView((2, 2), crop_box(4, 4, 4), 4, frames=2)
+    view = ImageView(Layout(2, 2, 2), crop_box(4, 4, 4), 4)
     masks = np.zeros((2, 4, 4), dtype=bool)
     masks[1, 2:, :2] = True
     assert view.n_tokens == 8
     assert view.coverage(masks).tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
-    with pytest.raises(ValueError, match="1 masks for 2 frames"):
-        view.coverage(masks[0])
+    assert view.visible_fraction(masks) == 1.0
+    for wrong in (masks[0], np.concatenate([masks, masks])):
+        with pytest.raises(ValueError, match="masks for 2 frames"):
+            view.coverage(wrong)
+    # Three frames of the clip, of which the model reads the last two as one.
+    pair = ImageView(Layout(1, 2, 2), crop_box(4, 4, 4), 4, seen=((1, 2),))
+    assert pair.coverage(np.concatenate([masks, masks[:1]])).tolist() == [0, 0, 0.5, 0]
+    with pytest.raises(ValueError, match="2 masks for 3 frames"):
+        pair.coverage(masks)
 
 
 def test_the_plain_grounder_answers_every_request_once_in_equal_batches():

@@ -13,6 +13,7 @@ from litelvlm.analysis.studies.examples_file import read_examples
 from litelvlm.analysis.studies.sweep.examples import save_examples, sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.clip.geometry import crop_box
+from litelvlm.layout import Layout
 from litelvlm.models.base import ImageView
 from tests.study_inputs import Method
 
@@ -23,8 +24,8 @@ class TwoGrids(PlantedModel):
     """A family whose token grid follows the picture: a token for every patch."""
 
     def view(self, height, width):
-        grid = height // PATCH, width // PATCH
-        return ImageView(grid, crop_box(height, width, height), height)
+        layout = Layout(1, height // PATCH, width // PATCH)
+        return ImageView(layout, crop_box(height, width, height), height)
 
 
 def two_sizes():

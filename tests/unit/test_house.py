@@ -27,7 +27,7 @@ ROOMS = (
 FLOORS = {
     "litelvlm.arrays": 0, "litelvlm.names": 0, "litelvlm.number_types": 0, "litelvlm.hub_ids": 0,
     "litelvlm.version": 0, "litelvlm.finite": 0, "litelvlm.interrupts": 0, "litelvlm.metrics": 0,
-    "litelvlm.__main__": 0,
+    "litelvlm.__main__": 0, "litelvlm.layout": 0,
     "litelvlm.clip": 1, "litelvlm.pruning": 1, "litelvlm.data": 1,
     "litelvlm.models": 2,
     "litelvlm.embedded": 3, "litelvlm.training": 4,
@@ -35,7 +35,7 @@ FLOORS = {
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
     *("attribution", "base", "costs", "families", "family", "files", "image_cache", "requests"),
-    *("sam2", "timed", "view"),
+    *("sam2", "studied", "timed", "view"),
 )
 TIED_TO_GLAMM = {
     # It asks no grounding model: the small CLIPs that it trains read the questions of LiteLVLM's

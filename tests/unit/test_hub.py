@@ -68,7 +68,7 @@ def test_rows_become_images_with_expressions(tmp_path, caplog):
     assert [sample.image_id for sample in data] == [5, 9]
     assert [e.sent for e in data[1].expressions] == ["the thing", "it", "third"]
     # A 3 x 3 square at (1, 1), and 3 x 2 pixels at the top right.
-    assert [int(mask.sum()) for mask in data[1].masks()] == [9, 9, 6]
+    assert [int(mask.sum()) for mask in data[1].targets()] == [9, 9, 6]
     assert data[1].image().getpixel((0, 0)) == (90, 0, 0)
     # The rows state no category, and none is made up: nothing may be taken for an object of the
     # same one.
@@ -130,7 +130,7 @@ def test_forms_of_outlines(tmp_path):
         folder = write(
             tmp_path / f"RefCOCO-{name}", [row(1, answers=("it",), segmentation=segmentation)]
         )
-        assert int(load_refer(folder)[0].masks().sum()) == pixels
+        assert int(load_refer(folder)[0].targets().sum()) == pixels
 
 
 def test_images_may_be_bytes_alone_and_must_be_there(tmp_path):
@@ -230,7 +230,7 @@ def test_masks_agree_with_the_same_outlines_in_refer_layout(tmp_path):
     folder = write(
         tmp_path / "RefCOCO", [row(i, segmentation=p) for i, p in enumerate(polygons, 1)]
     )
-    masks = load_refer(folder)[0].masks()[::2]
+    masks = load_refer(folder)[0].targets()[::2]
     assert all(
         np.array_equal(mask, decode_mask([p], 6, 8))
         for mask, p in zip(masks, polygons, strict=True)

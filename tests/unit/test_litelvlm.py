@@ -34,14 +34,14 @@ def example(n_texts: int = 2, **changes: torch.Tensor) -> Cues:
         "keys": torch.ones(6, 1),
         "values": VALUES,
     }
-    return Cues.from_tensors(grid=(2, 3), **(tensors | changes))
+    return Cues.from_tensors(layout=(2, 3), **(tensors | changes))
 
 
 def random_cues(seed: int, n_texts: int, grid: tuple[int, int] = (4, 5)) -> Cues:
     made = torch.Generator().manual_seed(seed)
     n = grid[0] * grid[1]
     return Cues.from_tensors(
-        grid=grid,
+        layout=grid,
         patch_embeds=torch.randn(n, 6, generator=made),
         text_embeds=torch.randn(n_texts, 6, generator=made),
         query=torch.randn(8, generator=made),
@@ -176,7 +176,7 @@ def test_scaling_texts_changes_nothing(seed, exponents):
     # Powers of two scale without rounding, each text by its own.
     scale = torch.tensor([2.0**e for e in exponents])[:, None]
     scaled = Cues.from_tensors(
-        grid=cues.grid,
+        layout=cues.grid,
         text_embeds=cues.text_embeds * scale,
         **{name: cues.get(name) for name in ("patch_embeds", "query", "keys", "values")},
     )

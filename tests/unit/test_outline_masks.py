@@ -24,8 +24,8 @@ def test_recorded_official_masks(group):
     for sample, entry in zip(data, entries, strict=True):
         assert sample.file_name == entry["image_file"]
         assert [expression.sent for expression in sample.expressions] == entry["expressions"]
-        assert np.array_equal(sample.masks(), recorded[entry["key"]])
-        assert sample.masks().dtype == np.uint8
+        assert np.array_equal(sample.targets(), recorded[entry["key"]])
+        assert sample.targets().dtype == np.uint8
         assert sample.image().size == (sample.width, sample.height)
 
 

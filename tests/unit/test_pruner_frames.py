@@ -7,6 +7,7 @@ import pytest
 import torch
 from pruner_cases import Blocks, tensors
 
+from litelvlm.layout import Layout
 from litelvlm.pruning import Cues, LayerPlan, get_pruner, list_pruners
 from tests.method_cases import CASES, parametrised
 
@@ -22,22 +23,27 @@ def video(frames: int = FRAMES) -> Cues:
     embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
     return Cues(
         found,
-        (ROWS, COLUMNS),
+        Layout(frames, ROWS, COLUMNS),
         vit=lambda: Blocks(embeds, grid=(frames * ROWS, COLUMNS)),
-        frames=frames,
     )
 
 
 def test_the_token_axis_is_frames_times_rows_times_columns():
-    cues = Cues.from_tensors(cls_attention=torch.arange(12.0), frames=3)
+    cues = Cues.from_tensors(Layout(3, 2, 2), cls_attention=torch.arange(12.0))
     assert (cues.grid, cues.frames, cues.n_tokens) == ((2, 2), 3, 12)
     assert cues.replaced(cls_attention=torch.zeros(12)).frames == 3
     with pytest.raises(ValueError, match=r"N = 4 in \[4\], but the 2 x 2 grid of 3 frames has 12"):
-        Cues.from_tensors(grid=(2, 2), frames=3, cls_attention=torch.zeros(4))
-    with pytest.raises(ValueError, match="frames 0 is not allowed; give 1 for an image"):
-        Cues({}, (2, 2), frames=0)
-    with pytest.raises(ValueError, match="frames 0"):
-        Cues.from_tensors(cls_attention=torch.zeros(4), frames=0)
+        Cues.from_tensors(Layout(3, 2, 2), cls_attention=torch.zeros(4))
+    with pytest.raises(
+        ValueError, match=r"of 0 frames has no tokens; give frames \(1 for an image"
+    ):
+        Layout(0, 2, 2)
+
+
+def test_only_the_tokens_of_one_frame_lie_on_a_plane():
+    assert Layout(1, 4, 5).plane == Layout(3, 4, 5).grid == (4, 5)
+    with pytest.raises(ValueError, match="the 4 x 5 grid of 3 frames is no single plane"):
+        _ = Layout(3, 4, 5).plane
 
 
 @parametrised(ANY_FRAMES)
@@ -54,13 +60,13 @@ def test_a_method_without_a_grid_chooses_among_the_tokens_of_all_frames(name, op
 def test_a_score_ranks_the_tokens_of_all_frames_together():
     # The best of twelve are 11 and 6, in the third and the second frame.
     attention = torch.tensor([0.0, 1, 2, 3, 4, 5, 9, 6, 7, 8, 1, 10])
-    cues = Cues.from_tensors(cls_attention=attention, frames=3)
+    cues = Cues.from_tensors(Layout(3, 2, 2), cls_attention=attention)
     assert get_pruner("fastervlm").select(cues, 2).indices.tolist() == [6, 11]
 
 
 def test_the_centre_is_that_of_each_frame():
     # Cell 4 of nine is the centre; in the second frame it is token 13.
-    cues = Cues({}, (3, 3), frames=2)
+    cues = Cues({}, Layout(2, 3, 3))
     assert get_pruner("centre_distance").select(cues, 2).indices.tolist() == [4, 13]
 
 

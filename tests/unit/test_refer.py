@@ -43,7 +43,7 @@ def test_images_ascend_and_expressions_keep_file_order(tmp_path):
     data = load_refer(make_tree(tmp_path, refs, annotations, images=images))
     assert [sample.image_id for sample in data] == [5, 9]
     assert [e.sent for e in data[1].expressions] == ["c", "b"]
-    assert data[0].masks().sum() == 0  # an empty outline
+    assert data[0].targets().sum() == 0  # an empty outline
 
 
 def test_annotations_hold_every_object_of_the_image(tmp_path):
@@ -103,7 +103,7 @@ def test_grefcoco_targets(tmp_path):
     data = load_refer(
         make_tree(tmp_path, refs, annotations, "grefcoco", "grefs(unc).json"), dataset="grefcoco"
     )
-    both, none, one = data[0].masks()
+    both, none, one = data[0].targets()
     # First row: 112211.. OR ....1111 -> 1 | 0, 2 | 0, 1 | 1.
     assert both[0].tolist() == [1, 1, 2, 2, 1, 1, 1, 1]
     assert none.sum() == 0

@@ -285,4 +285,4 @@ def test_damaged_image_is_refused(tmp_path, keep):
 def test_a_bad_outline_names_its_annotation(tmp_path):
     sample = load_refer(make_tree(tmp_path, [ref()], [annotation(1, [[1, 2]])]))[0]
     with pytest.raises(RefDataError, match=r"annotation 1: a polygon"):
-        sample.masks()
+        sample.targets()

@@ -43,7 +43,7 @@ def test_scenes_come_back_exactly(written):
             scene = sample_scene(sample.image_id)
             meant = {e.sent: e for e in scene.expressions}
             assert np.array_equal(np.asarray(sample.image()), scene.image)
-            for expression, mask in zip(sample.expressions, sample.masks(), strict=True):
+            for expression, mask in zip(sample.expressions, sample.targets(), strict=True):
                 source = meant.pop(expression.sent)
                 assert np.array_equal(mask, scene.masks[source.target].astype(np.uint8))
                 assert expression.kind == source.kind
@@ -138,7 +138,7 @@ def test_pictograms_are_read_like_the_others(small_embedded):
         targets = {e.sent: e.target for e in scene.expressions}
         assert np.array_equal(np.asarray(sample.image()), scene.image)
         assert [e.sent for e in sample.expressions] != []
-        for expression, mask in zip(sample.expressions, sample.masks(), strict=True):
+        for expression, mask in zip(sample.expressions, sample.targets(), strict=True):
             target = targets[expression.sent]
             assert np.array_equal(mask, scene.masks[target].astype(np.uint8))
             assert data.categories[expression.category_id[0]] == scene.categories[target]

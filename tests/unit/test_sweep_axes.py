@@ -147,13 +147,13 @@ def test_an_impossible_budget_is_left_out_with_its_reason():
 @pytest.mark.parametrize(("doubled", "exact"), [("background", False), ("object", True)])
 def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, doubled, exact):
     data = planted_data(1)
-    plain = type(data[0]).mask
+    plain = type(data[0]).masks
 
     def overlapping(sample, expression):
         mask = plain(sample, expression)
         return np.where(mask.cumsum().reshape(mask.shape) % 2, mask * 2, mask)
 
-    monkeypatch.setattr(type(data[0]), "mask", overlapping)
+    monkeypatch.setattr(type(data[0]), "masks", overlapping)
     config = sweep.Config(methods=("none",), doubled=doubled)
     rows = read_rows(complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path))
     # The planted model finds every pixel when all tokens are kept; about half of them count twice

@@ -5,7 +5,6 @@ from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.cli.verbs.check import Check
 from litelvlm.analysis.cli.verbs.convert import Convert
 from litelvlm.analysis.cli.verbs.demo import Demo
-from litelvlm.analysis.cli.verbs.doctor import Doctor
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.cli.verbs.explore import Explore
 from litelvlm.analysis.cli.verbs.figure import Figure
@@ -33,7 +32,6 @@ VERBS = {
         Show,
         Ls,
         Check,
-        Doctor,
         Convert,
         Audit,
     )

@@ -18,7 +18,7 @@ class Audit(RunOptions, Printing):
 
     --measure computes these differences on the model and data that the options name: a sweep per
     protocol and model option, whose finished parts are kept. --outside prints the numbers of others
-    that ours must stand beside. --pages writes both pages into a folder.
+    that ours must stand beside.
 
     Examples:
       litelvlm audit
@@ -26,7 +26,6 @@ class Audit(RunOptions, Printing):
       litelvlm audit --outside
       litelvlm audit --measure --limit 24 --budgets 48 16
       litelvlm audit --measure --model GLAMM --data REFER_SEGM --dataset refcoco --limit 200
-      litelvlm audit --pages docs
     """
 
     method: str | None = None
@@ -39,5 +38,3 @@ class Audit(RunOptions, Printing):
     """File of measured differences, read, or written by --measure (default: those bundled)."""
     outside: bool = False
     """Print the outside numbers instead."""
-    pages: Path | None = None
-    """Folder to write audit.md and outside-numbers.md into."""

@@ -1,12 +1,14 @@
 """`litelvlm check`: packages, device, model and data, one line each."""
 
+import os
 import platform
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 
 import torch
+from packaging.requirements import Requirement
 
 from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.verbs.check import Check
@@ -17,18 +19,11 @@ from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
 from litelvlm.models.glamm.entry import GLAMM
 
+USUAL_SIZE = (480, 640)
+"""Pixels of the image whose visual tokens are named."""
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "open_clip_torch",
-    "captum",
-    "scipy",
-    "seaborn",
-    "pycocotools",
-)
+GIB = 2**30
 
 
 def run(verb: Check) -> int:
@@ -65,8 +60,9 @@ def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
 def check_model(verb: Check) -> str:
     """Load the model and describe it."""
     model = model_of(verb)
-    rows, columns = model.grid
-    tokens = f"{rows} x {columns} visual tokens"
+    height, width = USUAL_SIZE
+    rows, columns = model.view(height, width).layout.grid
+    tokens = f"{rows} x {columns} visual tokens of an image of {height} x {width} pixels"
     return f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
 
 
@@ -91,17 +87,44 @@ def check_data(verb: Check) -> str:
 
 
 def packages() -> str:
-    """Versions of Python and of what the suite builds on."""
-    return f"Python {platform.python_version()}, " + ", ".join(
-        f"{name} {version(name)}" for name in PACKAGES
-    )
+    """Python, and every package that is needed without an extra.
+
+    Raises:
+        RuntimeError: If one is missing, or is another version than the project works with.
+    """
+    wanted = [Requirement(text) for text in requires("litelvlm") or []]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    found = {one.name: installed(one.name) for one in wanted}
+    wrong = [
+        f"{one.name} {found[one.name] or 'is missing'} (needed: {one.specifier or 'any version'})"
+        for one in wanted
+        if not one.specifier.contains(found[one.name] or "0", prereleases=True)
+        or found[one.name] is None
+    ]
+    if wrong:
+        raise RuntimeError(
+            f"{'; '.join(wrong)}; run `make env`, or install these with pip as named here"
+        )
+    told = ", ".join(f"{name} {number}" for name, number in found.items())
+    return f"Python {platform.python_version()}, {told}"
+
+
+def installed(name: str) -> str | None:
+    """Version of a package; None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def device() -> str:
-    """What torch would compute on."""
-    if torch.cuda.is_available():
-        return f"GPU {torch.cuda.get_device_name()}"
-    return f"CPU, {torch.get_num_threads()} threads (no GPU found, none needed for the miniature)"
+    """What torch would compute on, and the memory there."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+    here = f"CPU, {torch.get_num_threads()} threads, {memory:.0f} GiB of memory"
+    if not torch.cuda.is_available():
+        return f"{here} (no GPU found, none needed for the miniature)"
+    most = torch.cuda.mem_get_info()[1] / GIB
+    return f"GPU {torch.cuda.get_device_name()}, {most:.0f} GiB; {here}"
 
 
 def spread_over(n: int, some: int) -> list[int]:
@@ -120,7 +143,7 @@ def unreadable(sample: ReferSample) -> str:
     """What is wrong with the picture or a mask of a sample; empty if nothing is."""
     try:
         sample.image()
-        sample.masks()
+        sample.targets()
     except (ValueError, OSError) as error:
         return f"image {sample.image_id}: {' '.join(str(error).split())}"
     return ""

@@ -82,7 +82,7 @@ def expression_view(
         "kind": expression.kind or "",
         "image": image,
         "size": list(size),
-        "box": token_box(view.crop, view.grid),
+        "box": token_box(view.crop, view.layout.plane),
         "truth": pack_mask(truth > 0, size),
         "unpruned": selections.pop(UNPRUNED)[context.unpruned_budget],
         "selections": selections,

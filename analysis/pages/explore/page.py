@@ -14,6 +14,7 @@ from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.explore.start import Start, start
@@ -219,7 +220,7 @@ def one_grid(model: GroundingModel, samples: Sequence[Sample]) -> tuple[int, int
     Raises:
         ValueError: If their grids differ.
     """
-    grids = {model.view(sample.height, sample.width).grid for sample in samples}
+    grids = {view_of(model, sample).layout.plane for sample in samples}
     if len(grids) > 1:
         raise ValueError(
             f"the explorer shows images of one token grid, and these have {sorted(grids)}; show a "

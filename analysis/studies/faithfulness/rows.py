@@ -100,7 +100,7 @@ def image_rows(context: FaithfulnessContext, index: int) -> ItemResult:
             model, data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
-        removed = square_removals(query.view.grid, config.removals, rng)
+        removed = square_removals(query.view.layout.plane, config.removals, rng)
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
         found = rankings(query, targets, covered, rng) | {
@@ -123,7 +123,7 @@ def rankings(
     # Of CLIP's scores some are much alike; one of each kind is judged.
     judged = CLIP_RANKINGS if lead == REVERSED else SUBSTITUTES
     found = {name: scores[name] for name in judged} | {OPPOSITES[lead]: -scores[lead]}
-    found |= {MOVED_LEADS[lead]: moved_round(scores[lead], query.view.grid, rng)}
+    found |= {MOVED_LEADS[lead]: moved_round(scores[lead], query.view.layout.plane, rng)}
     found |= {"input_x_gradient": input_signals(targets, targets.main)["input_x_gradient"]}
     signals = [
         *attention_signals(query),

@@ -127,7 +127,7 @@ def scores_of(
     scores = token_scores(query, covered, np.random.default_rng(seed))
     halfway = len(query.layers) // 2
     sinks = visual_sinks(query.entering(halfway), targets.start, targets.n_tokens)
-    return scores, Tokens(query.view.grid, scores["state_norm"], covered, sinks)
+    return scores, Tokens(query.view.layout.plane, scores["state_norm"], covered, sinks)
 
 
 def retested(

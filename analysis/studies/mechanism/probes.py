@@ -20,6 +20,7 @@ from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
 from litelvlm.clip.states import ClipImage
 from litelvlm.data.dataset import Dataset
+from litelvlm.layout import Layout
 from litelvlm.models.base import TowerModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
@@ -126,11 +127,11 @@ class Compared(NamedTuple):
     cosine: bool = False
     left_out: Bool[Tensor, "n"] | None = None
 
-    def ranking(self, grid: tuple[int, int]) -> Ranking:
+    def ranking(self, layout: Layout) -> Ranking:
         """Scores of the tokens for own and foreign texts."""
 
         def scores(texts: Float[Tensor, "t p"]) -> Float[Array, "t n"]:
-            cues = Cues({"patch_embeds": self.states, "text_embeds": texts}, grid)
+            cues = Cues({"patch_embeds": self.states, "text_embeds": texts}, layout)
             return text_similarity(cues, "cosine" if self.cosine else "dot").numpy()
 
         some = self.foreign is not None and len(self.foreign)
@@ -147,7 +148,7 @@ def rank_all(
 ) -> dict[str, Ranking]:
     """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
-    grid = context.model.view(picture.height, picture.width).grid
+    layout = context.model.view(picture.height, picture.width).layout
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
     asked = [context.model.question(sentence, config.question_index) for sentence in sentences]
@@ -156,7 +157,7 @@ def rank_all(
     norms = image.patch_tokens[0].float().cpu().norm(dim=-1)
     outliers = probes.norm_outliers(norms, config.deviations)
     beyond = probes.norm_outliers(norms, cutoff=config.fixed_norm * float(norms.mean()))
-    smooth = probes.neighbour_mean(image.patch_tokens[0], outliers.to(pixels.device), grid)
+    smooth = probes.neighbour_mean(image.patch_tokens[0], outliers.to(pixels.device), layout.plane)
     used = Compared(patches[BASE], questions, context.texts)
     wanted = {name: used._replace(states=states) for name, states in patches.items()} | {
         "cosine": used._replace(cosine=True),
@@ -170,8 +171,8 @@ def rank_all(
         spared = with_spare_register(tower, pixels, context.neurons)[0].float().cpu()
         wanted["spare_register"] = used._replace(states=spared)
     wanted |= _text_probes(context, used)
-    found = {name: compared.ranking(grid) for name, compared in wanted.items()}
-    found |= _word_probes(context, used, grid, sentences)
+    found = {name: compared.ranking(layout) for name, compared in wanted.items()}
+    found |= _word_probes(context, used, layout, sentences)
     if context.named:
         for name, states in patches.items():
             called = called_classes(states, context.class_texts)
@@ -203,7 +204,7 @@ def _text_probes(context: MechanismContext, used: Compared) -> dict[str, Compare
 
 
 def _word_probes(
-    context: MechanismContext, used: Compared, grid: tuple[int, int], sentences: Sequence[str]
+    context: MechanismContext, used: Compared, layout: Layout, sentences: Sequence[str]
 ) -> dict[str, Ranking]:
     """The question about some of the words; nan where an expression has none of that kind."""
     found = {}
@@ -214,7 +215,7 @@ def _word_probes(
             continue
         model, asked = context.model, context.config.question_index
         texts = embed_texts(model.tower, [model.question(words[n], asked) for n in known])
-        ranking = used._replace(own=texts, foreign=None).ranking(grid)
+        ranking = used._replace(own=texts, foreign=None).ranking(layout)
         own = np.full((len(sentences), len(used.states)), np.nan, dtype=np.float32)
         own[known] = ranking.own
         found[part] = ranking._replace(own=own)

@@ -85,7 +85,7 @@ def precision_rows(
         method.label for method in methods if reads_language_model(method.pruner())
     }
     places = {key["sent_id"]: number for number, key in enumerate(loaded.keys)}
-    state = contexts[FULL].model.encode_image(loaded.picture)
+    state = contexts[FULL].model.encode_clip(loaded.clip)
     rows, notes = list[Row](), list[str]()
     for name, context in contexts.items():
         context.kept.clear()

@@ -169,7 +169,8 @@ def mask_controls(
     key: Construction,
 ) -> list[Row]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
-    grid = context.model.view(sample.height, sample.width).grid
+    layout = context.model.view(sample.height, sample.width).layout
+    grid = layout.plane
     rng = _generator(context, expression, 2)
     labels = label_tokens(covered)
     rows = []
@@ -177,7 +178,7 @@ def mask_controls(
         context.foreign, sample, labels.n_in, len(covered), _generator(context, expression, 3)
     )
     # On another grid a small mask may have lost its last token.
-    moved_masks = [context.foreign[i].on_grid(grid) for i in foreign]
+    moved_masks = [context.foreign[i].on(layout) for i in foreign]
     others = [label_tokens(mask) for mask in moved_masks if skip_reason(mask) is None]
     if others:
         inside, outside = (

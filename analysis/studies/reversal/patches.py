@@ -12,6 +12,7 @@ from torch import Tensor
 from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.clip.tower import Tower
+from litelvlm.layout import Layout
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
@@ -29,18 +30,18 @@ class Patches:
         layers: Joint-space tokens by layer counted from the end (-1 is the last block's output, -2
             what is used).
         free: Scores that need no text, by name; high values are kept by the methods of that name.
-        grid: (rows, columns).
+        layout: How they lie.
     """
 
     layers: Mapping[int, Float[Tensor, "n p"]]
     free: Mapping[str, Float[Array, "n"]]
-    grid: tuple[int, int]
+    layout: Layout
 
     def scores(
         self, texts: Float[Tensor, "t p"], layer: int = -2, kind: Literal["dot", "cosine"] = "dot"
     ) -> Float[Array, "t n"]:
         """Similarity of every token with every text, as the methods compute it."""
-        cues = Cues({"patch_embeds": self.layers[layer], "text_embeds": texts}, self.grid)
+        cues = Cues({"patch_embeds": self.layers[layer], "text_embeds": texts}, self.layout)
         return text_similarity(cues, kind).numpy()
 
 
@@ -66,9 +67,10 @@ def embed_patches(tower: Tower, picture: Image.Image, every_layer: bool = True) 
     }
     names = ("patch_tokens", "cls_token", "query", "keys", "values")
     held = [name for name in names if name not in tower.lacks]
-    cues = Cues({name: getattr(clip, name)[0].float().cpu() for name in held}, tower.grid)
+    layout = Layout(1, *tower.grid)
+    cues = Cues({name: getattr(clip, name)[0].float().cpu() for name in held}, layout)
     free = {"centre_distance": CentreDistance().score(cues), "value_norm": ValueNorm().score(cues)}
     free["state_norm"] = row_norms(cues.float32("patch_tokens"))
     if "cls_token" in held:
         free |= {"cls_cosine": ClsCosine().score(cues), "context": context_scores(cues)}
-    return Patches(layers, {name: values.numpy() for name, values in free.items()}, tower.grid)
+    return Patches(layers, {name: values.numpy() for name, values in free.items()}, layout)

@@ -87,8 +87,8 @@ def substitute_rows(context: SubstituteContext, index: int) -> ItemResult:
         texts = needed_texts(context, sample, targets)
         by_text = context.model.text_scores(picture, texts)
         fixed = {n: as_array(s) for n, s in context.model.image_scores(picture).items()}
-    grid = context.model.view(picture.height, picture.width).grid
-    free = fixed | {"centre_distance": as_array(CentreDistance().score(Cues({}, grid)))}
+    layout = context.model.view(picture.height, picture.width).layout
+    free = fixed | {"centre_distance": as_array(CentreDistance().score(Cues({}, layout)))}
     rows: list[Row] = []
     for name, key in SUBSTITUTES.items():
         if name in by_text:

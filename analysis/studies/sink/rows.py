@@ -95,7 +95,7 @@ def image_rows(context: SinkContext, index: int) -> ItemResult:
             skipped.append(reasons[0])
             continue
         mask = target_mask(sample, expression)
-        view = context.model.view(*mask.shape)
+        view = context.model.view(sample.height, sample.width)
         keys = key_columns(context.data, sample, expression, mask, view)
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
     return ItemResult(rows, (*excluded, *skipped))

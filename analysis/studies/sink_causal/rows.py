@@ -24,6 +24,7 @@ from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
+from litelvlm.layout import Layout
 from litelvlm.metrics import intersection_union
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import Cues
@@ -95,16 +96,16 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     with torch.inference_mode():
         patches = tower.image(tower.pixel_values(picture)).patch_embeds[0].float().cpu()
     budgets = named_budgets(context.config.budgets, len(patches), context.fewest)
-    grid = context.model.view(sample.height, sample.width).grid
+    layout = context.model.view(sample.height, sample.width).layout
     ious = (
         mask_ious(context, sample, picture, patches, embeds)
         if index < context.config.mask_images
         else {}
     )
     with naming(sample, sample.expressions[0]):
-        scores = {key: _scores(grid, patches, texts) for key, texts in embeds.items()}
+        scores = {key: _scores(layout, patches, texts) for key, texts in embeds.items()}
         foreign_scores = {
-            key: _scores(grid, patches, texts) for key, texts in context.foreign_embeds.items()
+            key: _scores(layout, patches, texts) for key, texts in context.foreign_embeds.items()
         }
     rows: list[Row] = []
     for number, expression, keys, covered in targets:
@@ -138,7 +139,7 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
                 )
             rows.append(keys | {"intervention": name, "layer_set": place, "n_draws": 1} | row)
         texts = each_word[number]
-        row = compared(budgets, _scores(grid, patches, texts), plain, inside, outside)
+        row = compared(budgets, _scores(layout, patches, texts), plain, inside, outside)
         row["cos_eos"] = _cosine(texts, embeds[PLAIN][number])
         rows.append(
             keys | {"intervention": "mask_word", "layer_set": "all", "n_draws": len(texts)} | row
@@ -187,7 +188,7 @@ def mask_ious(
     """IoU of the masks from the tokens kept under each intervention, by name and expression."""
     model, found = context.model, {}
     state = model.encode_image(picture)
-    grid, budget = state.view.grid, context.config.tokens_for_masks(len(patches))
+    layout, budget = state.view.layout, context.config.tokens_for_masks(len(patches))
     conversations = [
         model.conversation([expression.sent], context.config.question_index)
         for expression in sample.expressions
@@ -196,7 +197,7 @@ def mask_ious(
         texts = embeds[PLAIN if name == "none" else (name, "all")]
         selections = [
             LowSimilarity().select(
-                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, grid), budget
+                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, layout), budget
             )
             for n in range(len(conversations))
         ]
@@ -209,8 +210,8 @@ def mask_ious(
     return found
 
 
-def _scores(grid: tuple[int, int], patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
-    return text_similarity(Cues({"patch_embeds": patches, "text_embeds": texts}, grid)).numpy()
+def _scores(layout: Layout, patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
+    return text_similarity(Cues({"patch_embeds": patches, "text_embeds": texts}, layout)).numpy()
 
 
 def _index(

@@ -1,5 +1,6 @@
 """One image of a sweep as read from disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
@@ -12,11 +13,11 @@ from litelvlm.data.dataset import Sample
 
 @dataclass(frozen=True)
 class Loaded:
-    """One image as read from disk, before any model work.
+    """One image or clip as read from disk, before any model work.
 
     Attributes:
-        sample: The image's record, with the expressions that can be asked.
-        picture: Its pixels.
+        sample: Its record, with the expressions that can be asked.
+        clip: Its frames; those of a clip of several are read when they are asked for.
         masks: Target masks as they are scored, one per expression.
         coverage: Share of each token's patch that the mask covers, one row per expression.
         keys: Key columns, one entry per expression.
@@ -24,8 +25,8 @@ class Loaded:
     """
 
     sample: Sample
-    picture: Image.Image
-    masks: UInt8[Array, "n h w"]
+    clip: Sequence[Image.Image]
+    masks: UInt8[Array, "n f h w"]
     coverage: Array
     keys: tuple[Row, ...]
     skipped: tuple[str, ...] = ()

@@ -11,8 +11,7 @@ from litelvlm.analysis.inputs.samples import (
     key_columns,
     label_columns,
     naming,
-    target_mask,
-    token_coverage,
+    view_of,
 )
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
@@ -59,20 +58,24 @@ HITS = (0.5, 0.7, 0.9)
 
 
 def load(context: SweepContext, index: int) -> Loaded:
-    """Read one image with its masks; runs no model, so it can work ahead of the model."""
+    """Read one clip with its masks; runs no model, so it can work ahead of the model.
+
+    Of a clip of several frames no picture is read yet.
+    """
     sample, skipped = askable(context.data[index])
+    view, clip = view_of(context.model, sample), sample.clip
     masks, coverage, keys = [], [], []
     for expression in sample.expressions:
         with naming(sample, expression):
-            plain = target_mask(sample, expression)
-            masks.append(scored_target(sample.mask(expression), context.config.doubled))
-            coverage.append(token_coverage(plain, context.model))
-            found = key_columns(
-                context.data, sample, expression, plain, context.model.view(*plain.shape)
-            )
+            given = sample.masks(expression)
+            plain = (given > 0).astype(np.uint8)
+            masks.append(scored_target(given, context.config.doubled))
+            coverage.append(view.coverage(plain))
+            found = key_columns(context.data, sample, expression, plain, view)
             keys.append(found | label_columns(coverage[-1]))
-    targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
-    return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)
+    targets = np.array(masks, dtype=np.uint8).reshape(-1, len(clip), sample.height, sample.width)
+    read = clip[:] if len(clip) == 1 else clip
+    return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped)
 
 
 @torch.inference_mode()
@@ -89,7 +92,7 @@ def image_rows(
     model, sample = context.model, loaded.sample
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
-    state = model.encode_image(loaded.picture) if state is None else state
+    state = model.encode_clip(loaded.clip) if state is None else state
     conversations = plan_conversations(model, context.config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, planned in enumerate(conversations):
@@ -100,7 +103,8 @@ def image_rows(
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
-    targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
+    # The pixels of a clip are counted over all its frames, as if they lay one below the other.
+    targets = TargetPixels.of(torch.from_numpy(loaded.masks).flatten(1, 2).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
     noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.

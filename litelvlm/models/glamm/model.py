@@ -132,7 +132,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
             coverage: Share of each token's patch that the true mask covers, for oracles only.
             key: Identity of the image; random methods draw the same tokens for equal keys.
         """
-        clip, options = state.clip, self.options
+        clip, options, layout = state.clip, self.options, state.view.layout
         sources = {
             "patch_tokens": lambda: clip.patch_tokens[0],
             "cls_token": lambda: clip.cls_token[0],
@@ -156,8 +156,8 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         if coverage is not None:
             covered = coverage.flatten().to(self.device)
             sources["coverage"] = lambda: covered
-            sources["box"] = lambda: box_cells(covered.float(), self.grid)
-        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipVitView(clip))
+            sources["box"] = lambda: box_cells(covered.float(), layout.plane)
+        return Cues(sources, layout, key, vit=lambda: ClipVitView(clip))
 
     @torch.inference_mode()
     def ground(  # type: ignore[override]  # states are those of this family

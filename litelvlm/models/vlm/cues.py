@@ -1,7 +1,7 @@
 """What a method may read about one image of a call."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -29,8 +29,7 @@ def item_cues(item: VisualItem, key: int, further: Sources) -> Cues:
         name: missing(name, item.name) for name in CUES
     }
     sources |= {"projected": patches, "patch_tokens": patches, **further}
-    layout = item.layout
-    return Cues(sources, (layout.rows, layout.columns), key, frames=layout.frames)
+    return Cues(sources, item.layout, key)
 
 
 def missing(cue: str, item: str) -> Callable[[], Tensor]:
@@ -52,13 +51,13 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
 
 def one_frame(cues: Cues, frame: int) -> Cues:
     """The cues of a single frame of a video."""
-    per_frame = cues.grid[0] * cues.grid[1]
+    per_frame = cues.layout.per_frame
     part = slice(frame * per_frame, (frame + 1) * per_frame)
 
     def source(name: str) -> Callable[[], Tensor]:
         return lambda: cues.get(name)[part] if CUES[name].axes[0] == "N" else cues.get(name)
 
-    return Cues({name: source(name) for name in CUES}, cues.grid, cues.key)
+    return Cues({name: source(name) for name in CUES}, replace(cues.layout, frames=1), cues.key)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from litelvlm.layout import Layout
 from litelvlm.models.vlm.families import VlmFamily
-from litelvlm.models.vlm.layouts import Layout
 
 
 @dataclass(frozen=True, eq=False)

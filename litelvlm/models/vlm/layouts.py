@@ -1,35 +1,16 @@
-"""How the visual tokens of one image or video lie: frames, rows and columns."""
+"""How a family's visual tokens of one image or video lie, read off the arguments of a call."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import isqrt
 from typing import Literal
 
 from torch import Tensor
 from transformers import PreTrainedConfig
 
+from litelvlm.layout import Layout
+
 Patches = Literal["one", "blocks", "groups", "unknown"]
 """Patches of a token: one; a square of the grid; as many that follow each other; not known."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Frames x rows x columns of the visual tokens, in the order they are read.
-
-    Attributes:
-        frames: Temporal groups of a video; 1 for an image.
-        rows: Of a frame.
-        columns: Of a frame.
-    """
-
-    frames: int
-    rows: int
-    columns: int
-
-    @property
-    def count(self) -> int:
-        """Visual tokens."""
-        return self.frames * self.rows * self.columns
 
 
 FindLayout = Callable[[PreTrainedConfig, Mapping[str, object], str, int, int], Layout]
@@ -71,7 +52,7 @@ def patch_grid(
     else:
         merge = int(config.vision_config.spatial_merge_size)
     found = Layout(frames, height // merge, width // merge)
-    return found if found.count == tokens else Layout(1, 1, tokens)
+    return found if found.n_tokens == tokens else Layout(1, 1, tokens)
 
 
 def image_size(

@@ -99,7 +99,7 @@ def check_groups(places: Int[Tensor, "r"], cues: Cues) -> None:
     Raises:
         ValueError: Naming the first such frame.
     """
-    groups = torch.bincount(places // (cues.grid[0] * cues.grid[1]), minlength=cues.frames)
+    groups = torch.bincount(places // cues.layout.per_frame, minlength=cues.frames)
     empty = (groups == 0).nonzero().flatten().tolist()
     if empty:
         raise ValueError(

@@ -98,7 +98,7 @@ def evaluate(
     columns = [(row, pruner) for row in table for pruner in row.draws]
     grounder, pixels, images, kinds = model.grounder(24), [], [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image")):
-        picture, masks = sample.image(), sample.masks()
+        picture, masks = sample.image(), sample.targets()
         grey = Image.new("RGB", picture.size, (127, 127, 127))
         found = np.zeros((len(sample.expressions), len(columns), 2), dtype=np.int64)
         for blank, shown in ((False, picture), (True, grey)):
@@ -140,7 +140,7 @@ def _request(
     alone = conversation([sample.expressions[line].sent])
     if pruner is None or row.budget is None:
         return Request(alone, None)
-    truth = torch.from_numpy(coverage(mask, model.grid, model.tower.image_size))
+    truth = torch.from_numpy(coverage(mask, model.layout.grid, model.tower.image_size))
     cues = model.cues(state, alone, coverage=truth, key=sample.image_id)
     return Request(alone, pruner.select(cues, row.budget))
 

@@ -113,6 +113,6 @@ def block_importance(
     Raises:
         ValueError: If the grid has fewer rows or columns than blocks.
     """
-    groups = block_groups(model.grid, BLOCKS).to(model.device)
+    groups = block_groups(state.view.layout, BLOCKS).to(model.device)
     falls = leave_one_out(Targets(model, state, conversation), groups)
     return falls[:, TARGETS.index("soft_dice")][groups]

@@ -15,6 +15,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from litelvlm.clip.geometry import Crop
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
+from litelvlm.layout import Layout
 from litelvlm.models.view import ImageView
 
 KERNELS: Mapping[object, Literal["bicubic", "bilinear"]] = MappingProxyType(
@@ -55,7 +56,7 @@ class SquareReader(PictureReader):
         """The tower's own crop."""
         side = self.size // self.patch
         crop = self.preprocessing.crop(height, width, self.size)
-        return ImageView((side, side), crop, self.size)
+        return ImageView(Layout(1, side, side), crop, self.size)
 
     def tensors(self, picture: Image.Image) -> Mapping[str, Tensor]:
         """Pixels [1, 3, size, size]."""
@@ -83,11 +84,11 @@ class GridReader(PictureReader):
         resized = smart_resize(
             height, width, cell, int(size["shortest_edge"]), int(size["longest_edge"])
         )
-        grid = (resized[0] // cell, resized[1] // cell)
+        layout = Layout(1, resized[0] // cell, resized[1] // cell)
         # A square is stretched over the picture whose side is a whole number of rows and columns.
-        side = grid[0] * grid[1]
+        side = layout.n_tokens
         crop = Crop(height, width, side, resized_height=side, resized_width=side, top=0, left=0)
-        return ImageView(grid, crop, side)
+        return ImageView(layout, crop, side)
 
     def tensors(self, picture: Image.Image) -> Mapping[str, Tensor]:
         """Patches as rows, and their grid (time, height, width)."""

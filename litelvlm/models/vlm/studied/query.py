@@ -82,7 +82,7 @@ class VlmQuery(TokenQuery):
         if coverage is None:
             return cues
         covered = coverage.flatten().to(self.picture.network.device)
-        return cues.replaced(coverage=covered, box=box_cells(covered.float(), cues.grid))
+        return cues.replaced(coverage=covered, box=box_cells(covered.float(), cues.layout.plane))
 
     def targets(self) -> AnswerTargets:
         """The log-probability of the answer as a function of the visual tokens."""

@@ -4,8 +4,7 @@ Every condition (protocol and options of the model) is one sweep of the methods 
 of all conditions of one protocol are joined by expression, so that every difference is paired.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.pages.audit.draws import DRAWS, Draws, draws_of
-from litelvlm.analysis.pages.audit.statements import Audited, Statement
+from litelvlm.analysis.pages.audit.entries import Audited
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.exclusions import reasons
 from litelvlm.analysis.runs.folder import read_record
@@ -25,12 +24,16 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare
 from litelvlm.analysis.studies.sweep import STUDY, Config
 from litelvlm.analysis.studies.sweep.estimates import cell_index, score_bootstrap
-from litelvlm.analysis.studies.sweep.wide import Wide, widen
+from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 
 Options = tuple[str, ...]
 LoadModel = Callable[[Options], GroundingModel]
+Refused = Mapping[tuple[str, str, int], str]
+"""Reasons by protocol, reading and budget."""
+BUNDLED = Path(__file__).parent / "measured.json"
+"""File of the differences that come with the suite."""
 
 
 class SweepCondition(NamedTuple):
@@ -171,147 +174,106 @@ def measure(
         failures = read_record(folders[place]).failures
         if failures:
             raise RuntimeError(f"{folders[place]}: {len(failures)} samples failed: {failures[0]}")
-    return differences_of(tables, folders)
+    return _results(tables, folders)
 
 
-def differences_of(
-    tables: Sequence[Audited], folders: Mapping[SweepCondition, Path]
-) -> AuditResults:
-    """The differences, from finished runs."""
+def _results(tables: Sequence[Audited], folders: Mapping[SweepCondition, Path]) -> AuditResults:
+    """Differences and draws, from finished runs."""
     records = {place: read_record(folder) for place, folder in folders.items()}
+    rows = {place: read_rows(folder) for place, folder in folders.items()}
     refused = {
         (place.protocol, shown(method, place.options), budget): reason
         for place, record in records.items()
         for (method, budget), reason in reasons(record.excluded).items()
     }
-    found: list[Difference] = []
-    drawn = [
-        draws_of(tables, read_rows(folder))
-        for place, folder in folders.items()
-        if place.protocol == "official"
-    ]
-    for protocol in sorted({place.protocol for place in folders} - {"official"}):
-        parts = [
-            _labelled(read_rows(folder), place)
-            for place, folder in folders.items()
-            if place.protocol == protocol
-        ]
-        joined = Joined(widen(pd.concat(parts, ignore_index=True)))
-        for table in tables:
-            for statement in table.statement:
-                if statement.measurable and statement.protocol == protocol:
-                    found += joined.differences(table.method, statement, refused)
-    record, rows = next(iter(records.values())), read_rows(next(iter(folders.values())))
+    found, drawn = list[Difference](), list[Draws]()
+    for protocol in sorted({place.protocol for place in folders}):
+        own = [place for place in folders if place.protocol == protocol]
+        if protocol == "official":
+            drawn += [one for place in own for one in draws_of(tables, rows[place])]
+        else:
+            labelled = [_labelled(rows[place], place.options) for place in own]
+            joined = pd.concat(labelled, ignore_index=True)
+            found += _differences(tables, protocol, joined, refused)
+    record, first = next(iter(records.values())), next(iter(rows.values()))
     changed = ", with uncommitted changes" if record.dirty else ""
     return AuditResults(
         model=str(record.model["name"]),
         miniature=is_miniature(record),
         weights=str(record.model["digest"])[:12],
         data=f"{record.data['name']}, {record.data['split']}",
-        n_images=int(rows["image_id"].nunique()),
-        n=int(rows["sent_id"].nunique()),
+        n_images=int(first["image_id"].nunique()),
+        n=int(first["sent_id"].nunique()),
         date=(record.ended or record.started)[:10],
         commit=(record.commit or "unknown") + changed,
         command=record.command,
         runs=tuple(folder.name for folder in folders.values()),
-        differences=tuple(_adjusted(found)),
-        draws=tuple(one for several in drawn for one in several),
+        differences=_adjusted(found),
+        draws=tuple(drawn),
     )
 
 
-class Joined:
-    """Rows of all conditions of one protocol, one line per expression."""
+def _labelled(rows: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows whose methods carry the options of the model in their names."""
+    more = f" [{', '.join(options)}]" if options else ""
+    return rows.assign(method=[f"{name}{more}" for name in rows["method"]])
 
-    def __init__(self, wide: Wide) -> None:
-        self.wide = wide
-        self.scores = score_bootstrap(wide)
-        pruned = {budget for method, budget in wide.cells if not _is_unpruned(method)}
-        self.budgets = sorted(pruned, reverse=True)
-        self.whole = max(budget for _, budget in wide.cells)
 
-    def ciou(self, label: str, budget: int) -> float:
-        """Score (cIoU) of one cell."""
-        return float(self.scores.value[cell_index(self.wide, (label, budget), "ciou")])
+def _differences(
+    tables: Sequence[Audited], protocol: str, rows: pd.DataFrame, refused: Refused
+) -> Iterator[Difference]:
+    """The two readings of every statement at every budget, refused ones with their reasons."""
+    wide = widen(rows)
+    scores = score_bootstrap(wide)
+    pruned = {budget for label, budget in wide.cells if label.partition(" [")[0] != UNPRUNED}
+    budgets = sorted(pruned, reverse=True)
+    whole = max(budget for _, budget in wide.cells)
 
-    def differences(
-        self, method: str, statement: Statement, refused: Mapping[tuple[str, str, int], str]
-    ) -> list[Difference]:
-        """The two readings of a statement at every budget, refused ones with their reasons."""
-        readings = statement.readings
-        first, second = (shown(*reading) for reading in readings)
-        pair = Pair(statement.id, first, second, "")
-        compared = {
-            one.budget: one for one in compare((pair,), self.wide, self.scores, self.budgets)
-        }
-        unpruned = None
-        if readings[0][1] != readings[1][1]:
-            wholes = [self.ciou(shown(UNPRUNED, options), self.whole) for _, options in readings]
-            unpruned = wholes[0] - wholes[1]
-        found = []
-        for budget in self.budgets:
-            why = {
-                refused[statement.protocol, label, budget]
-                for label in (first, second)
-                if (statement.protocol, label, budget) in refused
-            }
-            difference = Difference(
-                method=method,
-                id=statement.id,
-                protocol=statement.protocol,
-                budget=budget,
-                first=first,
-                second=second,
-                refused="; ".join(sorted(why)),
-            )
-            one = compared.get(budget)
-            if one is not None:
-                difference = difference.model_copy(
-                    update={
-                        "refused": "",
-                        "ciou": (self.ciou(first, budget), self.ciou(second, budget)),
-                        "delta": one.delta.value,
-                        "low": one.delta.low if one.delta.defined else None,
-                        "high": one.delta.high if one.delta.defined else None,
-                        "p": one.p_value,
-                        "same": _same(self.wide, (first, budget), (second, budget)),
+    def ciou(label: str, budget: int) -> float:
+        return float(scores.value[cell_index(wide, (label, budget), "ciou")])
+
+    for table in tables:
+        for statement in table.statement:
+            if not statement.readings or statement.protocol != protocol:
+                continue
+            readings = statement.readings
+            first, second = (shown(*reading) for reading in readings)
+            pair = Pair(statement.id, first, second, "")
+            compared = {one.budget: one for one in compare((pair,), wide, scores, budgets)}
+            unpruned = None
+            if readings[0][1] != readings[1][1]:
+                one, other = (ciou(shown(UNPRUNED, options), whole) for _, options in readings)
+                unpruned = one - other
+            for budget in budgets:
+                facts: dict[str, object]
+                if budget in compared:
+                    delta = compared[budget].delta
+                    sides = [wide.pixels((label, budget)) for label in (first, second)]
+                    facts = {
+                        "ciou": (ciou(first, budget), ciou(second, budget)),
+                        "delta": delta.value,
+                        "low": delta.low if delta.defined else None,
+                        "high": delta.high if delta.defined else None,
+                        "p": compared[budget].p_value,
+                        "same": bool(np.array_equal(*sides)),
                         "unpruned": unpruned,
                     }
-                )
-            found.append(difference)
-        return found
+                else:
+                    known = (refused.get((protocol, side, budget)) for side in (first, second))
+                    facts = {"refused": "; ".join(sorted({why for why in known if why}))}
+                named = {"method": table.method, "id": statement.id, "protocol": protocol}
+                named |= {"first": first, "second": second}
+                yield Difference.model_validate(named | {"budget": budget} | facts)
 
 
-def _is_unpruned(method: str) -> bool:
-    return method.partition(" [")[0] == UNPRUNED
-
-
-def _labelled(rows: pd.DataFrame, place: SweepCondition) -> pd.DataFrame:
-    """Rows whose methods carry the options of the model in their names."""
-    return rows.assign(
-        method=[
-            f"{name} [{', '.join(place.options)}]" if place.options else name
-            for name in rows["method"]
-        ]
-    )
-
-
-def _same(wide: Wide, first: tuple[str, int], second: tuple[str, int]) -> bool:
-    return bool(np.array_equal(wide.pixels(first), wide.pixels(second)))
-
-
-def _adjusted(found: Sequence[Difference]) -> list[Difference]:
+def _adjusted(found: Sequence[Difference]) -> tuple[Difference, ...]:
     """The differences with p-values adjusted over those that have one."""
     tested = [place for place, one in enumerate(found) if one.p is not None]
     raw = np.array([found[place].p for place in tested], dtype=np.float64)
     corrected = dict(zip(tested, holm(raw).tolist(), strict=True))
-    return [
+    return tuple(
         one.model_copy(update={"p_holm": corrected.get(place)}) for place, one in enumerate(found)
-    ]
-
-
-def bundled() -> Path:
-    """File of the differences that come with the suite."""
-    return Path(__file__).parent / "measured.json"
+    )
 
 
 def read_measured(path: Path) -> AuditResults:
@@ -326,8 +288,3 @@ def read_measured(path: Path) -> AuditResults:
             f"{path} does not exist; litelvlm audit --measure --numbers {path} makes it"
         )
     return AuditResults.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def as_json(measured: AuditResults) -> str:
-    """Differences as text for a file."""
-    return json.dumps(json.loads(measured.model_dump_json()), indent=1) + "\n"
