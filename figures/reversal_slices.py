@@ -41,6 +41,16 @@ def draw_layers(table: pd.DataFrame, ax: Axes, own: str) -> Axes:
     return ax
 
 
+def primary_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the model's own primary ranking, on targets that are at least half visible."""
+    wanted = {"clip_model": "", "control": "none", "labels": "primary"}
+    wanted |= {"probe": "released", "text_mode": "template"}
+    chosen = rows["visible_frac"] >= MIN_VISIBLE
+    for name, value in wanted.items():
+        chosen &= rows[name] == value
+    return rows[chosen]
+
+
 def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
     """Reversal index against the target's share of the image, with means over fifths.
 
@@ -49,9 +59,7 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
         table: The summary's table "area": area_frac (median of a fifth), ri, low, high.
         ax: Where to draw.
     """
-    true = rows[(rows["visible_frac"] >= MIN_VISIBLE) & (rows["control"] == "none")]
-    true = true[(true["clip_model"] == "") & (true["labels"] == "primary")]
-    true = true[(true["probe"] == "released") & (true["text_mode"] == "template")]
+    true = primary_rows(rows)
     ax.scatter(
         true["area_frac"], true["ri"], s=5, color=style.colour("litelvlm"), alpha=0.3, linewidths=0
     )

@@ -110,7 +110,7 @@ def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
     assert (claim.verdict, claim.margin, claim.equivalent) == ("not supported", 0.05, True)
     assert claim.low > 0
     assert verdicts(rows)["H5"] == "not supported"
-    strict = sink_causal.make_claims(rows, sink_causal.Config(sink_causal.Config(margin=0.01)))
+    strict = sink_causal.make_claims(rows, sink_causal.Config(margin=0.01))
     assert {c.verdict for c in strict if c.id in ("H5", "H5.mask")} == {"supported"}
 
 

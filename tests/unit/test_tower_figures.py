@@ -105,7 +105,7 @@ def test_area_draws_every_expression_and_the_fifths(saved_runs):
         read_summary(saved_runs["reversal"]).table("area"),
     )
     ax = reversal_slices.draw_area(rows, table, new_axes())
-    primary = reversal_slices._primary(rows, "none")
+    primary = reversal_slices.primary_rows(rows)
     np.testing.assert_allclose(dots(ax), primary[["area_frac", "ri"]])
     np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), table[["area_frac", "ri"]])
     ends = np.array([segment[:, 1] for segment in ax.containers[0].lines[2][0].get_segments()])
