@@ -1,6 +1,6 @@
 """The family of trainings, shrunken: two cells of 40 steps, with a saved state every 5 steps.
 
-The commands are those of ``litelvlm.training.trainings`` and
+The commands are those of ``litelvlm.training`` and
 ``litelvlm.analysis.studies.emergence``; only the lengths are changed.
 """
 
@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from litelvlm.analysis.studies.emergence import __main__ as measuring
-from litelvlm.training.trainings import __main__ as family
-from litelvlm.training.trainings import training
+from litelvlm.training import __main__ as command
+from litelvlm.training.trainings import train as training
 from litelvlm.training.trainings.design import members
 from litelvlm.training.trainings.factors import Member
 
@@ -26,9 +26,8 @@ def short(stages: object, only: object) -> list[Member]:
 
 def train(out: Path) -> int:
     """Train the cells that are not finished."""
-    training.SAVE_EVERY, family.members = SAVE_EVERY, short
-    sys.argv[1:] = ["--out", str(out)]
-    return family.interruptible()
+    training.SAVE_EVERY, command.members = SAVE_EVERY, short
+    return command.main(["trainings", "--out", str(out)])
 
 
 def measure(out: Path) -> int:

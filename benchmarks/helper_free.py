@@ -23,11 +23,10 @@ from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.training.glamm.clip import train_clip
-from litelvlm.training.glamm.export import export
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
+from litelvlm.training.glamm.recipe import MODELS, RECIPES, Recipe
 from litelvlm.training.glamm.tokenizers import load_or_make
-from litelvlm.training.glamm.train import MODELS, RECIPES, new_glamm
-from litelvlm.training.loop import Recipe
+from litelvlm.training.glamm.train import export, new_glamm
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
 

@@ -33,9 +33,9 @@ from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.training.glamm.clip import train_clip
+from litelvlm.training.glamm.recipe import MODELS, RECIPES
 from litelvlm.training.glamm.sizes import GRID
 from litelvlm.training.glamm.tokenizers import load_or_make
-from litelvlm.training.glamm.train import MODELS, RECIPES
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
 

@@ -19,7 +19,7 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm import preparing
-from litelvlm.models.vlm.encoding import Encoded, encode
+from litelvlm.models.vlm.network import Encoded, encode
 
 METHODS = ("random", "divprune", "input_similarity", "evtp_iv_like")
 TOKENS, WORDS, LAYERS = 576, 64, 32

@@ -15,7 +15,7 @@ from litelvlm.data.embedded import EMBEDDED as WORLDS
 from litelvlm.data.refer_writer import write_refer
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
-from litelvlm.training.trainings.training import train_member
+from litelvlm.training.trainings.train import train_member
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny

@@ -17,7 +17,7 @@ from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.methods.value_norm import ValueNorm
 from litelvlm.pruning.ranking import stable_order
-from litelvlm.pruning.scoring.context import context_scores
+from litelvlm.pruning.scoring import context_scores
 
 REVERSED, REVERSED_INPUT = "low_similarity", "low_input_similarity"
 SUBSTITUTES = (

@@ -1,19 +1,16 @@
 """One training stage: warm-up and cosine, autocast if wanted, and a saved state to resume from."""
 
 import json
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-logger = logging.getLogger(__name__)
+from litelvlm.training.checkpoints import load_state, save_state
 
 Losses = dict[str, Tensor]
 
@@ -52,26 +49,15 @@ class Stage:
         )
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the weights, but for the seed.
-
-    Attributes:
-        world: Name of the world.
-        scenes: Distinct training scenes.
-        clip, sam, point, joint: The four stages.
-        helper: Weight of the dense helper on the layer of CLIP that GLaMM reads.
-        helper_from: Step of CLIP's training at which the helper joins.
-    """
-
-    world: str
-    scenes: int
-    clip: Stage
-    sam: Stage
-    point: Stage
-    joint: Stage
-    helper: float = 1.0
-    helper_from: int = 0
+def make_optimiser(stage: Stage, named: dict[str, nn.Parameter]) -> torch.optim.AdamW:
+    """AdamW over named parameters; weight decay is for matrices only."""
+    matrices = [p for p in named.values() if p.ndim > 1]
+    vectors = [p for p in named.values() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": stage.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=True)
 
 
 def run_stage(
@@ -96,14 +82,9 @@ def run_stage(
         after: Called with the number of finished steps, 0 first.
     """
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    matrices = [p for p in named.values() if p.ndim > 1]
-    vectors = [p for p in named.values() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": stage.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=True)
-    start = _resume(folder / f"{stage.name}.safetensors", named, optimiser)
+    optimiser = make_optimiser(stage, named)
+    state = folder / f"{stage.name}.safetensors"
+    start = load_state(state, named, optimiser)
     log = folder / f"{stage.name}.jsonl"
     started = time.perf_counter()
     recent: dict[str, float] = {}
@@ -124,9 +105,8 @@ def run_stage(
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         for name, value in parts.items():
-            recent[name] = 0.95 * recent.get(name, float(value.detach())) + 0.05 * float(
-                value.detach()
-            )
+            now = float(value.detach())
+            recent[name] = 0.95 * recent.get(name, now) + 0.05 * now
         done = step + 1
         if done % 25 == 0 or done == stage.steps:
             bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()})
@@ -136,33 +116,4 @@ def run_stage(
         if after is not None:
             after(done)
         if done % stage.save_every == 0 or done == stage.steps:
-            _save(folder / f"{stage.name}.safetensors", named, optimiser, done)
-
-
-def _save(
-    path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int
-) -> None:
-    tensors = {f"weight.{n}": p.detach().contiguous() for n, p in named.items()}
-    for name, parameter in named.items():
-        for key, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"{key}.{name}"] = torch.as_tensor(value).detach().contiguous()
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    temporary.replace(path)
-
-
-def _resume(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> int:
-    if not path.exists():
-        return 0
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        step = int(file.metadata()["step"])
-    for name, parameter in named.items():
-        parameter.data.copy_(tensors[f"weight.{name}"])
-        if f"exp_avg.{name}" in tensors:
-            optimiser.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to(parameter.device).clone()
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-    logger.info("%s continues at step %d", path.stem, step)
-    return step
+            save_state(state, named, optimiser, done)

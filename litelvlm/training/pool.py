@@ -4,19 +4,27 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array
+from litelvlm.data.files import atomic_folder
 from litelvlm.data.worlds.base import Scene
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
+from litelvlm.training.arrays import (
+    make_arrays,
+    normalised,
+    open_arrays,
+    patch_coverage,
+    step_indices,
+)
 from litelvlm.training.glamm.sizes import CLIP_SIZE, GRID, SAM_SIZE
 from litelvlm.training.worlds import get_world
 from litelvlm.training.worlds.base import SceneMeta, TrainingWorld
@@ -68,11 +76,7 @@ def scene_arrays(
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2
     window = np.s_[top : top + CLIP_SIZE, left : left + CLIP_SIZE]
-    cells = scene.masks[(slice(None), *window)].reshape(
-        -1, GRID, CLIP_SIZE // GRID, GRID, CLIP_SIZE // GRID
-    )
-    coverage = np.zeros((GRID * GRID, MAX_OBJECTS), np.uint8)
-    coverage[:, : len(scene.masks)] = np.round(255 * cells.mean((2, 4))).reshape(len(cells), -1).T
+    coverage = patch_coverage(scene.masks[(slice(None), *window)], GRID, MAX_OBJECTS)
     h, w = sam_size(height, width, SAM_SIZE)
     square = np.zeros((SAM_SIZE, SAM_SIZE, 3), np.uint8)
     square[:h, :w] = np.asarray(
@@ -90,81 +94,59 @@ def scene_arrays(
     return scene.image[window], square, ids, coverage, meta
 
 
-def _render_block(folder: str, name: str, start: int, stop: int) -> list[SceneMeta]:
-    arrays = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r+") for name in _SHAPES}
-    metas, world = [], get_world(name)
-    for i in range(start, stop):
+_LAYOUT = {
+    "crop": ("uint8", (CLIP_SIZE, CLIP_SIZE, 3)),
+    "square": ("uint8", (SAM_SIZE, SAM_SIZE, 3)),
+    "ids": ("uint8", (SAM_SIZE, SAM_SIZE)),
+    "coverage": ("uint8", (GRID * GRID, MAX_OBJECTS)),
+}
+
+
+def _render_block(folder: Path, name: str, places: range) -> list[SceneMeta]:
+    arrays, world, metas = open_arrays(folder, _LAYOUT, write=True), get_world(name), []
+    for i in places:
         *values, meta = scene_arrays(world.sample(FIRST_SEED + i), world)
-        for name, value in zip(_SHAPES, values, strict=True):
-            arrays[name][i] = value
+        for part, value in zip(_LAYOUT, values, strict=True):
+            arrays[part][i] = value
         metas.append(meta)
     return metas
-
-
-_SHAPES: dict[str, tuple[int, ...]] = {
-    "crop": (CLIP_SIZE, CLIP_SIZE, 3),
-    "square": (SAM_SIZE, SAM_SIZE, 3),
-    "ids": (SAM_SIZE, SAM_SIZE),
-    "coverage": (GRID * GRID, MAX_OBJECTS),
-}
 
 
 class ScenePool:
     """The first ``n`` training scenes of a world, rendered on first use (about 230 KB each).
 
     Args:
-        folder: Where the arrays live; made if absent, reused if complete, rendered anew if not.
+        folder: Where the arrays live; made if absent, reused if there.
         world: What is shown.
         n: Number of scenes.
         workers: Rendering processes.
     """
 
     def __init__(self, folder: Path, world: TrainingWorld, n: int, workers: int = 2) -> None:
-        self.folder, self.world, self.n = folder / f"{world.name}-{n}", world, n
-        done = self.folder / "meta.json"
-        if not done.exists():
-            self._render(workers)
-            done.with_suffix(".tmp").rename(done)
-        self.meta = _read_meta(done)
-        self._arrays = {
-            name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in _SHAPES
-        }
+        self.world, self.n, self._workers = world, n, workers
+        home = atomic_folder(folder / f"{world.name}-{n}", self._render)
+        self.meta = _read_meta(home / "meta.json")
+        self._arrays = open_arrays(home, _LAYOUT)
 
-    def _render(self, workers: int) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name, shape in _SHAPES.items():
-            open_memmap(
-                self.folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(self.n, *shape)
-            ).flush()
-        starts = range(0, self.n, _BLOCK)
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            jobs = [
-                pool.submit(
-                    _render_block, str(self.folder), self.world.name, s, min(s + _BLOCK, self.n)
-                )
-                for s in starts
-            ]
-            metas = [
-                m for job in tqdm(jobs, desc="rendering scenes", unit="block") for m in job.result()
-            ]
-        (self.folder / "meta.tmp").write_text(json.dumps(metas))
-
-    def order(self, seed: int, epoch: int) -> Array:
-        """The pool's indices in the order of one epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(self.n)
+    def _render(self, folder: Path) -> None:
+        make_arrays(folder, _LAYOUT, self.n)
+        blocks = [range(start, min(start + _BLOCK, self.n)) for start in range(0, self.n, _BLOCK)]
+        with ProcessPoolExecutor(self._workers, mp_context=get_context("spawn")) as pool:
+            render = partial(_render_block, folder, self.world.name)
+            done = tqdm(
+                pool.map(render, blocks), "rendering scenes", total=len(blocks), unit="block"
+            )
+            metas = [meta for block in done for meta in block]
+        (folder / "meta.json").write_text(json.dumps(metas))
 
     def indices(self, seed: int, step: int, batch: int) -> Array:
-        """Scene indices of one training step.
-
-        Every epoch has its own order and drops its last partial batch.
-        """
-        epoch, at = divmod(step, self.n // batch)
-        return self.order(seed, epoch)[at * batch : (at + 1) * batch]
+        """Scene indices of one training step; every epoch has its own order."""
+        return step_indices(self.n, seed, step, batch)
 
     def crops(self, indices: Sequence[int] | Array) -> Tensor:
         """CLIP pixels [B, 3, 168, 168] alone, normalised, in the order of the indices."""
         rows = torch.from_numpy(self._arrays["crop"][indices])
-        return _normalise(rows.float() / 255, CLIP_MEAN, CLIP_STD)
+        return normalised(rows.float() / 255, CLIP_MEAN, CLIP_STD)
 
     def coverage(self, index: int) -> Array:
         """Share of each patch that each object of a scene covers [N, MAX_OBJECTS]."""
@@ -172,16 +154,15 @@ class ScenePool:
         return found
 
     def __getitem__(self, indices: Sequence[int] | Array) -> SceneBatch:
-        rows = {
-            name: torch.from_numpy(array[np.sort(indices)]) for name, array in self._arrays.items()
-        }
+        order = np.sort(indices)
+        rows = {name: torch.from_numpy(array[order]) for name, array in self._arrays.items()}
+        inside = (rows["ids"] != PADDING)[:, None]
         return SceneBatch(
-            _normalise(rows["crop"].float() / 255, CLIP_MEAN, CLIP_STD),
-            _normalise(rows["square"].float(), SAM_MEAN, SAM_STD)
-            * (rows["ids"] != PADDING)[:, None],
+            normalised(rows["crop"].float() / 255, CLIP_MEAN, CLIP_STD),
+            normalised(rows["square"].float(), SAM_MEAN, SAM_STD) * inside,
             rows["ids"],
             rows["coverage"].float() / 255,
-            [self.meta[i] for i in np.sort(indices)],
+            [self.meta[i] for i in order],
         )
 
 
@@ -190,7 +171,3 @@ def _read_meta(path: Path) -> list[SceneMeta]:
     for meta in metas:  # JSON has no tuples
         meta["expressions"] = [(sent, target, kind) for sent, target, kind in meta["expressions"]]
     return metas
-
-
-def _normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    return ((pixels - torch.tensor(mean)) / torch.tensor(std)).permute(0, 3, 1, 2)

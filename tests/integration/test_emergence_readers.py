@@ -13,7 +13,7 @@ from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.rows import training_rows
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.pruning.cues import Cues
-from litelvlm.training.trainings import training
+from litelvlm.training.trainings import train as training
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.pixels import PixelPool
 from litelvlm.training.trainings.reader import (
@@ -24,7 +24,7 @@ from litelvlm.training.trainings.reader import (
     mask_iou,
     train_reader,
 )
-from litelvlm.training.trainings.training import train_member
+from litelvlm.training.trainings.train import train_member
 
 SIDE, CELLS, KINDS = 4, 16, 3
 SMALL = ReaderPlan(width=32, gates=32, steps=150, batch=64, rate=6e-3)

@@ -11,7 +11,7 @@ from litelvlm.analysis.studies import emergence
 from litelvlm.analysis.studies.emergence import scenes, store
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.training.trainings.factors import Factors, Member
-from litelvlm.training.trainings.training import train_member
+from litelvlm.training.trainings.train import train_member
 
 TINY = Factors(image="grid", width=16, text_depth=2, image_depth=2, categories=8, steps=2, batch=8)
 CELLS = {

@@ -1,9 +1,8 @@
-"""Members of the family: towers as asked for, scenes in arrays, training that can be stopped."""
+"""Small CLIPs: towers as asked for, scenes in arrays, training that can be stopped."""
 
 import json
 import os
 import signal
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +10,8 @@ import pytest
 import torch
 
 from litelvlm.clip.probes.text import eos_attention, trace_text
-from litelvlm.training.trainings import __main__ as family
-from litelvlm.training.trainings import training
+from litelvlm.training import __main__ as command
+from litelvlm.training.trainings import train as training
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.losses import PairLoss, PatchHelper, sos_shortfall
 from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool, draw_scene, pack_scene
@@ -23,7 +22,7 @@ from litelvlm.training.trainings.scenes import (
     draw_symbols,
 )
 from litelvlm.training.trainings.towers import new_tower, question_constancy
-from litelvlm.training.trainings.training import (
+from litelvlm.training.trainings.train import (
     load_tower,
     read_member,
     snapshots,
@@ -71,9 +70,9 @@ def test_a_stopped_training_ends_at_the_same_weights(tmp_path, monkeypatch, chan
     monkeypatch.setattr(training, "step_losses", None)
     assert train_member(member, tmp_path / "whole", tmp_path / "scenes") == whole
     other = replace(member, factors=replace(member.factors, rate=2e-3))
-    with pytest.raises(ValueError, match="under other conditions"):
+    with pytest.raises(ValueError, match="another recipe, seed or start"):
         train_member(other, tmp_path / "whole", tmp_path / "scenes")
-    with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.training\.trainings"):
+    with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.training trainings"):
         read_member(tmp_path)
 
 
@@ -127,13 +126,13 @@ def test_a_record_without_a_newer_condition_is_read_with_its_default(tmp_path):
     assert train_member(member, tmp_path, tmp_path) == folder
 
 
-def test_an_interrupted_family_says_what_is_kept_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_interrupted_trainings_say_what_is_kept_and_goes_on(tmp_path, monkeypatch, capsys):
     # Whoever runs the tests in the background of a shell ignores interrupts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     member, plain = Member("A", "tiny", TINY, 0), training.step_losses
     monkeypatch.setattr(training, "SAVE_EVERY", 5)
-    monkeypatch.setattr(family, "members", lambda stages, only: [member])
-    monkeypatch.setattr(sys, "argv", ["family", "--out", str(tmp_path / "broken")])
+    monkeypatch.setattr(command, "members", lambda stages, only: [member])
+    words = ["trainings", "--out", str(tmp_path / "broken")]
 
     def stopping(pupil, table, member, step):
         if step == 12:
@@ -142,7 +141,7 @@ def test_an_interrupted_family_says_what_is_kept_and_goes_on(tmp_path, monkeypat
 
     try:
         monkeypatch.setattr(training, "step_losses", stopping)
-        assert family.interruptible() == 130
+        assert command.main(words) == 130
     finally:
         signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err
@@ -155,7 +154,7 @@ def test_an_interrupted_family_says_what_is_kept_and_goes_on(tmp_path, monkeypat
         return plain(pupil, table, member, step)
 
     monkeypatch.setattr(training, "step_losses", counting)
-    assert family.interruptible() == 0
+    assert command.main(words) == 0
     assert 0 < steps[0] <= 12
     first, second = (
         weights(tmp_path / "broken" / member.name),

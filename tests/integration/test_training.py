@@ -13,10 +13,12 @@ from torch import nn
 
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.training.glamm.clip import patch_centres, silu_twin
-from litelvlm.training.glamm.packing import IGNORE, block_mask, image_offsets, pack
+from litelvlm.training.glamm.packing import pack_conversations
+from litelvlm.training.glamm.recipe import RECIPES
 from litelvlm.training.glamm.sam import mask_losses, object_masks
-from litelvlm.training.glamm.train import RECIPES, train
+from litelvlm.training.glamm.train import train
 from litelvlm.training.loop import Stage, run_stage
+from litelvlm.training.packing import IGNORE, block_mask, forward_packed, image_offsets
 from litelvlm.training.pool import PADDING, ScenePool, scene_arrays
 from litelvlm.training.worlds import WORLDS
 from tests.glamm_parts import conversation
@@ -95,17 +97,13 @@ def test_packed_states_equal_separate_passes(model, pool):
         conversation(["a"], 5, 4),
     ]
     plain = np.random.default_rng(2)  # its first draw is 0.26: plain offsets
-    packed = pack(model, model.project(tokens), [talks], plain)
-    states = decode(
-        model.llama, packed.embeds, packed.position_ids, attention_mask=packed.attention_mask
-    )
-    visual = model.project(tokens[0])
+    visual = model.project(tokens)
+    packed, seg_index = pack_conversations(model.tokenizer, visual.shape[1], [talks], plain)
+    states = forward_packed(model.llama, packed, visual)
     for i, talk in enumerate(talks):
-        alone = model.splice([visual], [talk], [None])
+        alone = model.splice([visual[0]], [talk], [None])
         expected = decode(model.llama, alone.embeds, alone.position_ids)[0, alone.seg_index[0][0]]
-        torch.testing.assert_close(
-            states[0, packed.seg_index[0, i]], expected, atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(states[0, seg_index[0, i]], expected, atol=1e-4, rtol=1e-4)
     answers = model.tokenizer.decode(packed.labels[packed.labels != IGNORE].tolist())
     assert answers.count("[SEG]") == 3
 
@@ -187,5 +185,5 @@ def test_every_stage_runs_and_yields_a_model_that_segments(world, autocast, step
 
 def test_a_folder_belongs_to_one_recipe_and_seed(tmp_path):
     (tmp_path / "recipe.json").write_text('{"seed": 4}')
-    with pytest.raises(ValueError, match="another recipe or seed"):
+    with pytest.raises(ValueError, match="another recipe, seed or start"):
         train(RECIPES["shapes"], tmp_path, tmp_path / "scenes", seed=5, device=CPU)

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from litelvlm import get_pruner, prune
-from litelvlm.models.vlm import recognition
+from litelvlm.models.vlm import network
 from litelvlm.models.vlm.positions import full_positions
 from litelvlm.models.vlm.substitutes import SUBSTITUTES
 from litelvlm.pruning import Pruner, RawSelection, list_pruners
@@ -308,7 +308,7 @@ def test_classes_that_are_not_supported():
 
 
 def test_transformers_that_is_too_old(llava, monkeypatch):
-    monkeypatch.setattr(recognition.transformers, "__version__", "5.17.0")
+    monkeypatch.setattr(network.transformers, "__version__", "5.17.0")
     with pytest.raises(ValueError, match=r"5\.17\.0 is too old.*transformers>=5\.19"):
         prune(llava, "random", 9)
 

@@ -6,22 +6,16 @@ spread between categories is twice that between images. Categories are of uneven
 
 import numpy as np
 import pandas as pd
-from planted_studies import few_draws
+from planted_studies import few_draws, paired
 
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
-from litelvlm.analysis.studies import importance, reversal, sink, sink_causal
+from litelvlm.analysis.studies import ablations, importance, reversal, sink, sink_causal
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.importance.tables import IOU, PARTS
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.estimates import (
-    cell_index,
-    crossed_retention,
-    retention,
-    score_bootstrap,
-)
-from litelvlm.analysis.studies.sweep.wide import Wide
+from litelvlm.analysis.studies.sweep.scores import SCORES
 
 STUDIES, RESAMPLES = 400, 300
 IMAGE, CATEGORY, CELL, OWN = 0.05, 0.1, 0.03, 0.03
@@ -110,7 +104,7 @@ def importance_rows(rng, where):
     return pd.concat(parts, ignore_index=True)
 
 
-def wide(rng, where):
+def sweep_of(rng, where, seed):
     """A sweep that keeps exactly 90 % and leads its best rival by exactly 5 %."""
     images, categories = where
     truth = {"none": 1.0, "litelvlm": KEPT, "trim": KEPT / (1 + LEAD), "scope": 0.5}
@@ -122,17 +116,15 @@ def wide(rng, where):
     ]
     inter = union * np.array(share).T
     cells = tuple((name, 144 if name == "none" else BUDGET) for name in truth)
-    return Wide(cells, inter, union, inter / union, inter / union > 0.5, images, categories)
+    return paired(cells, inter, union, images, categories, RESAMPLES, seed)
 
 
-def claims_of_sweep(made, seed):
+def claims_of_sweep(made):
     """p-value and verdict of H7 and H8."""
-    scores = score_bootstrap(made, RESAMPLES, seed)
-    part, whole = ("litelvlm", BUDGET), ("none", 144)
-    kept = retention(scores, cell_index(made, part, "ciou"), cell_index(made, whole, "ciou"))
-    crossed = crossed_retention(made, part, whole)
+    cells = SCORES["ciou"], ("litelvlm", BUDGET), ("none", 144)
+    kept, crossed = made.retention(*cells), made.crossed_retention(*cells)
     found = [
-        lead_claims(made, scores, BUDGET)[0],
+        lead_claims(made, ablations.Config(lead=LEAD), BUDGET)[0],
         retention_claim(kept, KEPT, BUDGET, "single", crossed=crossed),
     ]
     return {claim.id: (claim.p_value, claim.verdict) for claim in found}
@@ -154,7 +146,7 @@ def studies(shape, n):
         found = {
             claim.id: (claim.p_value, claim.verdict) for claim in claims if claim.id in HYPOTHESES
         }
-        yield found | claims_of_sweep(wide(rng, where), number)
+        yield found | claims_of_sweep(sweep_of(rng, where, number))
 
 
 def rates(shape, n=STUDIES):

@@ -12,6 +12,7 @@ import pandas as pd
 
 from litelvlm.analysis.api import bootstrap_means
 from litelvlm.analysis.runs import means
+from litelvlm.analysis.studies.sweep.paired import PairedScores
 
 GRID, SIDE = (8, 8), (2, 3)
 N_TOKENS, N_IN = GRID[0] * GRID[1], SIDE[0] * SIDE[1]
@@ -75,3 +76,10 @@ def reversal_studies(n_studies, n_images=50, background=0.0, instance=0.0, centr
     frame = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
     values = np.concatenate([ri.reshape(n_studies, -1) for ri in found.values()], axis=1)
     return [frame.assign(ri=row) for row in values]
+
+
+def paired(cells, inter, union, image_ids, categories=None, resamples=300, seed=0):
+    """Planted pixels [lines, cells] as paired scores."""
+    iou = inter / union
+    counts = {"inter_px": inter, "union_px": union, "iou": iou, "p50": (iou > 0.5).astype(float)}
+    return PairedScores(cells, counts, image_ids, categories, resamples=resamples, seed=seed)

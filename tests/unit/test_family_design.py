@@ -23,7 +23,7 @@ from litelvlm.training.trainings.design import (
     members,
 )
 from litelvlm.training.trainings.factors import Factors, check_values
-from litelvlm.training.trainings.words import FILLERS, UNKNOWN, split, word_tokenizer
+from litelvlm.training.trainings.words import FILLERS, UNKNOWN, caption_tokenizer, split
 from tests.glamm_parts import QUESTIONS, question
 
 THINGS = [
@@ -35,7 +35,7 @@ THINGS = [
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return word_tokenizer()
+    return caption_tokenizer()
 
 
 @pytest.mark.parametrize("stage", list(FRACTIONS))

@@ -20,6 +20,7 @@ from litelvlm.analysis.pages.audit.outside import (
     outside_text,
 )
 from litelvlm.analysis.studies import reversal, sink, sweep
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import seed_table
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,11 @@ def test_a_planted_reversal_has_a_negative_msc(tmp_path):
 
 def drawn_scores(folder):
     """cIoU of each official draw."""
-    return seed_table(read_rows(folder)).query("method == 'uniform'")["ciou"].to_numpy()
+    return (
+        seed_table(read_rows(folder), SCORES["ciou"])
+        .query("method == 'uniform'")["ciou"]
+        .to_numpy()
+    )
 
 
 def test_two_expressions_an_image_leave_nothing_to_draw(tmp_path):

@@ -8,7 +8,7 @@ from planted_studies import N_TOKENS, few_draws, place_objects, reversal_index_o
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies import reversal
 from litelvlm.pruning import Cues
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import text_similarity
 
 STUDIES, RESAMPLES = 400, 300
 CONFIG = reversal.Config()

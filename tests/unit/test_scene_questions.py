@@ -5,12 +5,12 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
+import torch
 
 from litelvlm.data.understanding.question import TASKS
 from litelvlm.data.understanding.rendered import load_questions, square
 from litelvlm.data.understanding.scenes import (
     HIDDEN,
-    QUESTION_KINDS,
     SHORT_ANSWER,
     Thing,
     absent_categories,
@@ -22,10 +22,9 @@ from litelvlm.data.understanding.scenes import (
     things_in,
 )
 from litelvlm.data.worlds.pictograms.scenes import sample_scene
-from litelvlm.training.glamm.packing import IGNORE
-from litelvlm.training.llava.packing import PROMPT, pack_questions
-from litelvlm.training.llava.tokenizer import IMAGE_TOKEN, make_tokenizer
-from litelvlm.training.llava.train import ground_of
+from litelvlm.training.llava.batches import PROMPT, ground_of, pack_questions
+from litelvlm.training.llava.sizes import IMAGE_TOKEN, make_tokenizer
+from litelvlm.training.packing import IGNORE
 from litelvlm.training.pool import FIRST_SEED
 from litelvlm.training.worlds import get_world
 
@@ -163,20 +162,20 @@ def test_packed_rows_hold_prompt_and_answer_as_inference_sees_them(short):
     _, things = square(sample_scene(5, "medium"))
     questions = draw_questions(things, "wood", np.random.default_rng(1), 6)
     packed = pack_questions(tokenizer, n, [questions], np.random.default_rng(2), short)
-    image = tokenizer.get_vocab()[IMAGE_TOKEN]
-    head = packed.ids[0, : packed.start + n].tolist()
-    assert head.count(image) == n
-    for number, question in enumerate(questions):
+    assert packed.end - packed.start == n
+    before = packed.ids[0, : packed.start].tolist()
+    learned = torch.nonzero(packed.labels[0] != IGNORE).flatten().tolist()
+    firsts = iter([at for at in learned if at - 1 not in learned])
+    for question, at in zip(questions, firsts, strict=True):
         suffix = f"\n{SHORT_ANSWER}" if short else ""
         text = PROMPT.format(question.text + suffix)
-        wanted = tokenizer(text.replace(IMAGE_TOKEN, IMAGE_TOKEN * n))["input_ids"]
-        at = int(packed.first[0, number])
-        own = packed.ids[0, at + 1 - (len(wanted) - len(head)) : at + 1].tolist()
-        assert head + own == wanted
+        wanted = tokenizer(text)["input_ids"]
+        image = wanted.index(tokenizer.get_vocab()[IMAGE_TOKEN])
+        own = packed.ids[0, at + 1 - (len(wanted) - image - 1) : at + 1].tolist()
+        assert [*before, wanted[image], *own] == wanted
         answer = tokenizer(question.answer, add_special_tokens=False)["input_ids"]
         labels = packed.labels[0, at : at + len(answer) + 1].tolist()
         assert labels == [*answer, tokenizer.eos_token_id]
-        assert QUESTION_KINDS[int(packed.kind[0, number])] == question.kind
     assert int((packed.labels != IGNORE).sum()) == sum(
         len(tokenizer(q.answer, add_special_tokens=False)["input_ids"]) + 1 for q in questions
     )

@@ -20,9 +20,6 @@ FUNCTIONS = {
 """For each field of a ``Study``: the module that defines it, its name there and its arguments."""
 NOT_YET = {
     "emergence",
-    "ablations",
-    "quantisation",
-    "efficiency",
     "understanding",
 }
 every_study = pytest.mark.parametrize(

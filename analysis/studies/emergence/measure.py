@@ -30,7 +30,7 @@ from litelvlm.clip.probes.last_blocks import (
 )
 from litelvlm.clip.states import ClipImage
 from litelvlm.training.trainings.scenes import SceneTable
-from litelvlm.training.trainings.towers import FamilyTower, question_constancy
+from litelvlm.training.trainings.towers import ConditionedTower, question_constancy
 
 USED = -2
 NO_LAYER, NO_HEAD = 0, -1
@@ -64,7 +64,7 @@ def row(
 
 
 @torch.inference_mode()
-def member_rows(tower: FamilyTower, table: SceneTable, final: bool) -> list[Row]:
+def member_rows(tower: ConditionedTower, table: SceneTable, final: bool) -> list[Row]:
     """Every measure of one tower.
 
     Args:
@@ -80,7 +80,7 @@ def member_rows(tower: FamilyTower, table: SceneTable, final: bool) -> list[Row]
     return rows
 
 
-def retrieval_rows(tower: FamilyTower, table: SceneTable, texts: Texts) -> Iterator[Row]:
+def retrieval_rows(tower: ConditionedTower, table: SceneTable, texts: Texts) -> Iterator[Row]:
     """Whether images find their texts.
 
     "found": how often a category that the scene holds is nearer to its image than one that it does
@@ -104,7 +104,9 @@ def constancy_rows(texts: Texts) -> Iterator[Row]:
         yield row("constancy", question_constancy(embeds), len(embeds), name)
 
 
-def image_rows(tower: FamilyTower, table: SceneTable, texts: Texts, final: bool) -> Iterator[Row]:
+def image_rows(
+    tower: ConditionedTower, table: SceneTable, texts: Texts, final: bool
+) -> Iterator[Row]:
     """Reversal indices by layer and text, the readout's alignment, and tokens of high norm."""
     image = tower.image(table.pixels)
     found, names = referents(table, tower.factors), category_names(tower.factors)

@@ -31,7 +31,7 @@ from litelvlm.training.trainings.reader import (
     train_reader,
 )
 from litelvlm.training.trainings.scenes import SceneTable, draw_symbols
-from litelvlm.training.trainings.towers import FamilyTower
+from litelvlm.training.trainings.towers import ConditionedTower
 
 BUDGETS = (0.5, 0.25, 0.125)
 """Shares of the tokens that are kept."""
@@ -52,7 +52,7 @@ _CHUNK = 250
 _STREAM = 3  # of scenes; the training of the towers has streams of its own
 
 
-def reader_rows(tower: FamilyTower, member: Member, scenes: Path) -> list[Row]:
+def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[Row]:
     """Train a reader on a finished tower and prune what it reads.
 
     Measures, each the mean over objects: "iou" of the object's cells and "kept", the share of the
@@ -88,7 +88,7 @@ def training_scenes(member: Member, scenes: Path) -> SceneTable:
 
 
 @torch.inference_mode()
-def objects_of(tower: FamilyTower, table: SceneTable) -> tuple[Objects, list[Referent]]:
+def objects_of(tower: ConditionedTower, table: SceneTable) -> tuple[Objects, list[Referent]]:
     """Objects of some scenes that can be labelled, with the states of their scenes."""
     found = referents(table, tower.factors)
     states = [
@@ -114,7 +114,7 @@ def _stacked(labels: Sequence[Bool[Array, "n"]]) -> Bool[Tensor, "k n"]:
 
 
 @torch.inference_mode()
-def object_cues(tower: FamilyTower, objects: Objects, found: Sequence[Referent]) -> list[Cues]:
+def object_cues(tower: ConditionedTower, objects: Objects, found: Sequence[Referent]) -> list[Cues]:
     """What methods may know of each object: its scene's patches, its text, and its cells."""
     embeds = to_joint_space(tower, objects.states)
     texts = embed_texts(tower).template

@@ -19,7 +19,7 @@ from litelvlm.training.trainings.factors import Factors
 from litelvlm.training.trainings.losses import SOS_SHARE
 from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool
 from litelvlm.training.trainings.scenes import NAMES, SceneTable, chosen_categories, draw_symbols
-from litelvlm.training.trainings.towers import FamilyTower
+from litelvlm.training.trainings.towers import ConditionedTower
 
 SCENES = 300
 CAPTIONS = 96
@@ -128,7 +128,7 @@ def category_names(factors: Factors) -> list[str]:
 
 
 @torch.inference_mode()
-def embed_texts(tower: FamilyTower) -> Texts:
+def embed_texts(tower: ConditionedTower) -> Texts:
     """Embed every text that the member is asked about."""
     names = category_names(tower.factors)
     questions = [question(name, 0) for name in names]

@@ -13,7 +13,7 @@ from litelvlm.analysis.studies.emergence.readers import reader_rows
 from litelvlm.analysis.studies.emergence.scenes import held_out
 from litelvlm.data.files import atomic_write
 from litelvlm.training.trainings.factors import Member
-from litelvlm.training.trainings.training import DONE, load_tower, read_member, snapshots
+from litelvlm.training.trainings.train import DONE, load_tower, read_member, snapshots
 
 log = logging.getLogger(__name__)
 BUNDLE = Path(__file__).parent / "measured"

@@ -24,7 +24,7 @@ from litelvlm.layout import Layout
 from litelvlm.models.base import TowerModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import text_similarity
 
 BASE = "released"
 """The ranking as released, which the others are compared with."""

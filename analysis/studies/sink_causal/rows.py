@@ -30,7 +30,7 @@ from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import text_similarity
 
 MASKED = ("mask_sos", "zero_sos_value", "mask_content")
 """Interventions that the masks of a subset are predicted under, in all layers."""

@@ -33,7 +33,7 @@ from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget, get_pruner
 from litelvlm.pruning.budgets import ModelSizes
-from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid import box_cells
 
 PROTOCOLS = ("single", "conversation")
 MAX_NEW_TOKENS = 64

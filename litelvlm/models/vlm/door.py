@@ -14,10 +14,10 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
-from litelvlm.models.vlm.clip_cues import ClipText
+from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.decoder.drops import LayerDrops
 from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
-from litelvlm.models.vlm.encoding import has_pixels
+from litelvlm.models.vlm.network import family_of, has_pixels
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import (
     PreparedCall,
@@ -26,7 +26,6 @@ from litelvlm.models.vlm.preparing import (
     opened,
     prepare,
 )
-from litelvlm.models.vlm.recognition import family_of
 from litelvlm.models.vlm.selecting import Frames
 from litelvlm.models.vlm.substitutes import pruner_of
 from litelvlm.names import check_name

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.training.glamm.sizes import GRID, VISION_WIDTH, new_clip
-from litelvlm.training.loop import Losses, Recipe, run_stage
+from litelvlm.training.clip_parts import new_clip
+from litelvlm.training.glamm.recipe import Recipe
+from litelvlm.training.glamm.sizes import GRID, VISION_WIDTH, clip_config
+from litelvlm.training.loop import Losses, run_stage
 from litelvlm.training.pool import SceneBatch, ScenePool, attribute_labels
 from litelvlm.training.worlds.base import TrainingWorld
 
@@ -68,12 +70,6 @@ def patch_centres() -> Tensor:
     return torch.stack([line.repeat(GRID), line.repeat_interleave(GRID)], dim=-1)
 
 
-class _Trained(nn.Module):
-    def __init__(self, clip: CLIPModel, helper: DenseHelper) -> None:
-        super().__init__()
-        self.clip, self.helper = clip, helper
-
-
 @contextmanager
 def silu_twin(clip: CLIPModel) -> Iterator[None]:
     """Train with SiLU in place of quick-GELU: the same function of rescaled weights, but cheaper.
@@ -126,9 +122,9 @@ def train_clip(
     """
     stage = recipe.clip
     torch.manual_seed(seed)
-    clip = new_clip(len(tokenizer))
+    clip = new_clip(clip_config(len(tokenizer)))
     helper = DenseHelper(pool.world, VISION_WIDTH)
-    trained = _Trained(clip, helper).to(device).train()
+    trained = nn.ModuleDict({"clip": clip, "helper": helper}).to(device).train()
     tower = ClipTower(clip, tokenizer)
 
     def losses(step: int) -> Losses:

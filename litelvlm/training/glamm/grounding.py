@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
-from litelvlm.training.glamm.packing import IGNORE, Packed, pack
+from litelvlm.training.glamm.packing import pack_conversations
 from litelvlm.training.glamm.sam import mask_losses, object_masks, point_prompt
 from litelvlm.training.glamm.sizes import GRID
 from litelvlm.training.loop import Losses, Stage, run_stage
+from litelvlm.training.packing import forward_packed, next_token_loss
 from litelvlm.training.pool import SceneBatch, ScenePool, attribute_labels
 from litelvlm.training.worlds.base import TrainingWorld
 
@@ -79,15 +79,6 @@ class PointingHelper(nn.Module):
             hit = target.gather(-1, logits.argmax(-1, keepdim=True))[..., 0] > 0
             parts[f"_{name}_acc"] = (hit * seen).sum() / seen.sum()
         return parts
-
-
-class _Trained(nn.Module):
-    def __init__(self, model: Glamm, helper: PointingHelper, decoder: bool) -> None:
-        super().__init__()
-        self.llama, self.projector, self.seg_head = model.llama, model.projector, model.seg_head
-        self.helper = helper
-        if decoder:
-            self.mask_decoder = model.sam.mask_decoder
 
 
 def referents(batch: SceneBatch, rng: np.random.Generator) -> tuple[list[list[str]], Tensor]:
@@ -156,10 +147,11 @@ def train_grounding(
     """
     device = model.device
     model.requires_grad_(False)
-    for part in (model.llama, model.projector, model.seg_head):
-        part.requires_grad_(True)
-    model.sam.mask_decoder.requires_grad_(masks)
-    trained = _Trained(model, helper, masks).to(device).train()
+    parts = {"llama": model.llama, "projector": model.projector, "seg_head": model.seg_head}
+    parts["helper"] = helper
+    if masks:
+        parts["mask_decoder"] = model.sam.mask_decoder
+    trained = nn.ModuleDict(parts).requires_grad_(True).to(device).train()
 
     def losses(step: int) -> Losses:
         rng = np.random.default_rng([seed, step, int(masks)])
@@ -167,24 +159,22 @@ def train_grounding(
         sentences, objects = referents(batch, rng)
         with torch.no_grad():
             tokens = model.tower.image(batch.crop.to(device)).patch_tokens
-        packed = pack(model, model.projector(tokens), draw_conversations(sentences, rng), rng)
-        # Under autocast the attention kernel wants its mask in the number type of the queries.
-        low = torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
-        mask = packed.attention_mask.to(low)
-        hidden_states = decode(model.llama, packed.embeds, packed.position_ids, attention_mask=mask)
+        talks = draw_conversations(sentences, rng)
+        packed, seg_index = pack_conversations(model.tokenizer, tokens.shape[1], talks, rng)
+        hidden_states = forward_packed(model.llama, packed, model.projector(tokens))
         rows = torch.arange(len(sentences), device=device)[:, None]
-        seg_state = hidden_states[rows, packed.seg_index]
+        seg_state = hidden_states[rows, seg_index.to(device)]
         coverage = batch.coverage.to(device).transpose(1, 2)[rows, objects.to(device)]  # [B, T, N]
         seen = (coverage.sum(-1) > 0).float()
         target = coverage / coverage.sum(-1, keepdim=True).clamp_min(1e-6)
-        parts = helper.losses(seg_state, hidden_states[:, packed.image], target, seen)
+        parts = helper.losses(seg_state, hidden_states[:, packed.start : packed.end], target, seen)
         labels = attribute_labels(batch, helper.values)[rows.cpu(), objects].to(device)
         parts["what"] = helper.what(seg_state, labels)
         prompts = model.seg_head(seg_state)[:, :, None]
         with torch.no_grad():
             goal = point_prompt(model.sam, inner_points(batch.ids, objects).to(device))
         parts["prompt"] = (4.0 if not masks else 0.2) * F.mse_loss(prompts.float(), goal.float())
-        parts["words"] = 0.2 * _next_token_loss(model, hidden_states, packed)
+        parts["words"] = 0.2 * next_token_loss(model.llama, hidden_states, packed.labels.to(device))
         if masks:
             with torch.no_grad():
                 embeddings = encode_image(model.sam, batch.square.to(device))
@@ -199,8 +189,3 @@ def train_grounding(
 
     run_stage(stage, trained, losses, folder, device)
     model.eval()
-
-
-def _next_token_loss(model: Glamm, hidden_states: Tensor, packed: Packed) -> Tensor:
-    at = packed.labels != IGNORE
-    return F.cross_entropy(model.llama.lm_head(hidden_states[at]).float(), packed.labels[at])

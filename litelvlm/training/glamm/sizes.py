@@ -4,9 +4,6 @@ import torch
 from torch import nn
 from transformers import (
     CLIPConfig,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPVisionConfig,
     LlamaForCausalLM,
     SamConfig,
     SamMaskDecoderConfig,
@@ -18,6 +15,7 @@ from transformers import (
 from litelvlm.embedded.clip_sizes import TEXT_SIZES, VISION_SIZES
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import GlammConfig
+from litelvlm.training.clip_parts import sines, small_clip_config
 
 CLIP_SIZE, PATCH = VISION_SIZES["image_size"], VISION_SIZES["patch_size"]
 GRID, VISION_WIDTH = CLIP_SIZE // PATCH, VISION_SIZES["hidden_size"]
@@ -27,21 +25,7 @@ MASK_WIDTH = 96  # width of SAM's prompts and decoder
 
 def clip_config(vocab_size: int) -> CLIPConfig:
     """Two small CLIP towers; the last two vocabulary entries are [SOS] and [EOS]."""
-    vision = CLIPVisionConfig.from_dict({**VISION_SIZES, "projection_dim": 128})
-    text = CLIPTextConfig.from_dict(
-        {
-            **TEXT_SIZES,
-            "vocab_size": vocab_size,
-            "max_position_embeddings": 77,
-            "projection_dim": 128,
-            "bos_token_id": vocab_size - 2,
-            "eos_token_id": vocab_size - 1,
-            "pad_token_id": vocab_size - 1,
-        }
-    )
-    return CLIPConfig(
-        vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=128
-    )
+    return small_clip_config(VISION_SIZES, TEXT_SIZES, vocab_size, 128)
 
 
 def sam_config() -> SamConfig:
@@ -75,17 +59,6 @@ def sam_config() -> SamConfig:
         prompt_encoder_config=prompt.to_dict(),
         mask_decoder_config=decoder.to_dict(),
     )
-
-
-def new_clip(vocab_size: int) -> CLIPModel:
-    """Untrained towers whose image positions start as two-dimensional sines and can be learned."""
-    clip: CLIPModel = CLIPModel._from_config(clip_config(vocab_size), attn_implementation="eager")
-    embeddings = clip.vision_model.embeddings
-    width = embeddings.position_embedding.weight.shape[1]
-    with torch.no_grad():
-        embeddings.position_embedding.weight[1:] = 0.5 * sines(GRID, width)
-        nn.init.normal_(embeddings.patch_embedding.weight, std=(3 * PATCH**2) ** -0.5)
-    return clip
 
 
 def new_sam() -> SamModel:
@@ -139,14 +112,3 @@ def new_language_side(vocab_size: int) -> dict[str, nn.Module]:
             if matrix.ndim == 2:
                 nn.init.normal_(matrix, std=matrix.shape[1] ** -0.5)
     return {name: parts[name] for name in ("llama", "projector", "seg_head")}
-
-
-def sines(side: int, width: int) -> torch.Tensor:
-    """Two-dimensional sine and cosine positions [side * side, width] in [-1, 1], rows first."""
-    quarter = width // 4
-    rate = 1.0 / 100.0 ** (torch.arange(quarter) / quarter)
-    angle = torch.arange(side)[:, None] * rate
-    line = torch.cat([angle.sin(), angle.cos()], dim=1)
-    rows = line[:, None].expand(side, side, -1)
-    columns = line[None].expand(side, side, -1)
-    return torch.cat([rows, columns], dim=-1).reshape(side * side, width)

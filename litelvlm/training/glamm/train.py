@@ -1,48 +1,29 @@
-"""Recipes of the miniature GLaMM, and its four stages one after another."""
+"""The four stages of the miniature GLaMM one after another, and the checkpoint they make."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import SamModel
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.models.glamm.build import assemble
+from litelvlm.models.glamm.checkpoints.mapping import COMPONENTS
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.glamm.checkpoints.weights import save_checkpoint
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
+from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
+from litelvlm.training.glamm.recipe import MODELS, Recipe
 from litelvlm.training.glamm.sam import train_sam
-from litelvlm.training.glamm.sizes import new_language_side
+from litelvlm.training.glamm.sizes import glamm_config, new_language_side
 from litelvlm.training.glamm.tokenizers import load_or_make
-from litelvlm.training.loop import Recipe, Stage
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
-
-_SHAPES = Recipe(
-    world="shapes",
-    scenes=30_000,
-    clip=Stage("clip", steps=2000, batch=64, lr=1e-3),
-    sam=Stage("sam", steps=1500, batch=16, lr=1e-3, warmup=50),
-    point=Stage("point", steps=2600, batch=16, lr=1e-3),
-    joint=Stage("joint", steps=1600, batch=16, lr=5e-4),
-)
-MODELS = {"pictograms": "embedded-pictograms", "shapes": "embedded-shapes"}
-"""Name of each world's miniature and of its data set."""
-RECIPES = {
-    "shapes": _SHAPES,
-    "pictograms": replace(
-        _SHAPES,
-        world="pictograms",
-        scenes=40_000,
-        clip=Stage("clip", steps=1500, batch=128, lr=1e-3),
-        helper=0.3,
-        helper_from=400,
-    ),
-}
-"""Recipe of each world's miniature."""
 
 
 def new_glamm(clip: ClipTower, sam: SamModel, tokenizer: GlammTokenizer, seed: int) -> Glamm:
@@ -65,14 +46,7 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     Raises:
         ValueError: If ``out`` holds the states of another recipe or seed.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    plan = json.dumps({"seed": seed, **asdict(recipe)}, indent=1)
-    record = out / "recipe.json"
-    if record.exists() and record.read_text() != plan:
-        raise ValueError(
-            f"{out} holds a training with another recipe or seed ({record}); choose another folder"
-        )
-    record.write_text(plan)
+    claim_folder(out, {"seed": seed, **asdict(recipe)})
     world = get_world(recipe.world)
     pool = ScenePool(scenes, world, recipe.scenes)
     clip_tokenizer, tokenizer = load_or_make(
@@ -85,3 +59,20 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     train_grounding(recipe.point, model, helper, pool, out, seed, masks=False)
     train_grounding(recipe.joint, model, helper, pool, out, seed, masks=True)
     return model
+
+
+def export(model: Glamm, folder: Path) -> None:
+    """Save weights as float16 under the published names, CLIP in "clip", and both tokenizers.
+
+    ``model`` itself becomes float16: score what was exported, not what was trained.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.tokenizer.save_pretrained(folder)
+    (folder / "config.json").write_text(
+        json.dumps(glamm_config(model.tokenizer.vocab_size), indent=1) + "\n"
+    )
+    model.to(torch.float16)
+    parts: dict[str, nn.Module] = {name: getattr(model, name) for name in COMPONENTS}
+    save_checkpoint(parts, folder)
+    model.tower.clip.save_pretrained(folder / "clip")
+    model.tower.tokenizer.save_pretrained(folder / "clip")

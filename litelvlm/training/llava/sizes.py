@@ -1,4 +1,4 @@
-"""Sizes and first weights of the miniature LLaVA, whose language side starts as the GLaMM's."""
+"""Words, sizes and first weights of the miniature LLaVA; its language side starts as GLaMM's."""
 
 import torch
 from torch import nn
@@ -7,15 +7,38 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     LlavaConfig,
+    LlavaForConditionalGeneration,
     PreTrainedTokenizerFast,
 )
 
+from litelvlm.clip.hf import ClipTower
+from litelvlm.data.understanding.scenes import question_words
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.miniature import vision_of
+from litelvlm.models.vlm.miniature import assemble, vision_of
+from litelvlm.training.clip_parts import word_tokenizer
 from litelvlm.training.glamm.sizes import GRID
-from litelvlm.training.llava.tokenizer import image_id
 
 _HEAD_STD = 0.02
+IMAGE_TOKEN = "<image>"  # noqa: S105 - no password
+SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", IMAGE_TOKEN)
+_MARKS = ("?", ".", ":", ",")
+_LENGTH = 1536
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of the rendered questions' lower-case words; a word always has the same id."""
+    unknown, bos, eos, pad, _ = SPECIAL
+    return word_tokenizer(
+        (*SPECIAL, *_MARKS, *question_words()),
+        f"{bos} $A",
+        unknown,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        extra_special_tokens={"image_token": IMAGE_TOKEN},
+        model_max_length=_LENGTH,
+        padding_side="left",
+    )
 
 
 def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -> LlavaConfig:
@@ -32,7 +55,7 @@ def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -
         num_hidden_layers=4,
         num_attention_heads=4,
         rms_norm_eps=1e-5,
-        max_position_embeddings=1536,
+        max_position_embeddings=_LENGTH,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -40,7 +63,7 @@ def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -
     return LlavaConfig(
         vision_config=vision.to_dict(),
         text_config=text.to_dict(),
-        image_token_index=image_id(tokenizer),
+        image_token_index=SPECIAL.index(IMAGE_TOKEN),
         projector_hidden_act="gelu",
         vision_feature_select_strategy="default",
         vision_feature_layer=-2,
@@ -95,3 +118,19 @@ def first_weights(
     )
     own.load_state_dict(projector.state_dict())
     return LanguageSide(own, llama)
+
+
+def as_llava(
+    side: LanguageSide, config: LlavaConfig, tower: ClipTower
+) -> LlavaForConditionalGeneration:
+    """The model of transformers with these weights and CLIP's image tower."""
+    first, second = side.projector[0], side.projector[2]
+    state = {
+        f"model.multi_modal_projector.linear_{place}.{name}": value
+        for place, linear in ((1, first), (2, second))
+        for name, value in linear.state_dict().items()
+    }
+    for name, value in side.llama.state_dict().items():
+        head, _, rest = name.partition(".")
+        state[f"model.language_model.{rest}" if head == "model" else name] = value
+    return assemble(config, state, tower)

@@ -1,4 +1,4 @@
-"""What a caption says about a scene, under the conditions of one member of the family."""
+"""What a caption says about a scene, under the conditions of one training."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The design of the family: cells, seeds, and the effects that were settled before any training.
+"""The design of the trainings: cells, seeds, and the effects that were settled before any training.
 
 Stage A asks what makes a sink: text towers against a bag of objects. Stage B asks what makes a
 reversal: small image towers on symbolic grids. Both are half fractions of two-level designs, in

@@ -1,8 +1,8 @@
-"""The conditions under which a member of the family is trained, as one typed record."""
+"""The conditions under which a small CLIP is trained, as one typed record."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.names import check_name
@@ -15,11 +15,11 @@ TextPooling = Literal["eos", "words"]
 MAX_OBJECTS = 4
 
 _CHOICES = {
-    "image": ("bag", "grid", "pixels"),
-    "loss": ("softmax", "sigmoid"),
-    "scope": ("object", "some", "scene", "place", "long"),
-    "pooling": ("cls", "mean"),
-    "text_pooling": ("eos", "words"),
+    "image": ImageSide,
+    "loss": Loss,
+    "scope": Scope,
+    "pooling": Pooling,
+    "text_pooling": TextPooling,
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "helper": (0, 10),
@@ -116,7 +116,7 @@ def check_values(values: Mapping[str, str | int | float]) -> None:
         ValueError: Naming the factor, its value and what is allowed.
     """
     for name, allowed in _CHOICES.items():
-        check_name(str(values[name]), allowed, name)
+        check_name(str(values[name]), get_args(allowed), name)
     for name, (low, high) in _RANGES.items():
         if not low <= float(values[name]) <= high:
             raise ValueError(

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from litelvlm.training.clip_parts import sines
 from litelvlm.training.glamm.sam import mask_losses
-from litelvlm.training.glamm.sizes import sines
 from litelvlm.training.loop import Losses, Stage, run_stage
 
 HEADS = 4

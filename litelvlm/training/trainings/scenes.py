@@ -1,4 +1,4 @@
-"""Scenes of the family as arrays: symbols on a grid, drawn afresh at every step."""
+"""Scenes as arrays: symbols on a grid, drawn afresh at every step."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,25 +1,19 @@
-"""The towers of one member: Hugging Face's CLIP, with the changes that its conditions ask for."""
+"""The towers of one training: Hugging Face's CLIP with the changes that its conditions ask for."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import (
-    CLIPConfig,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPVisionConfig,
-    PreTrainedTokenizerBase,
-)
+from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES
-from litelvlm.training.glamm.sizes import sines
+from litelvlm.training.clip_parts import new_clip, small_clip_config
 from litelvlm.training.trainings.factors import Factors
 from litelvlm.training.trainings.pixels import PATCH, SIDE
 from litelvlm.training.trainings.scenes import GRID, NAMES, SYMBOL, TINT_NAMES, SceneTable
-from litelvlm.training.trainings.words import LEARNED_LENGTH, word_tokenizer
+from litelvlm.training.trainings.words import caption_tokenizer
 
 HEADS = 4
 IMAGE_SHAPES: Mapping[str, tuple[int, int, int]] = {
@@ -30,7 +24,7 @@ IMAGE_SHAPES: Mapping[str, tuple[int, int, int]] = {
 """Side, patch and channels of what the image tower reads; a bag has one that is not used."""
 
 
-class FamilyTower(ClipTower):
+class ConditionedTower(ClipTower):
     """A ``CLIPModel`` with registers, other poolings and, instead of a picture, a bag of objects.
 
     Args:
@@ -129,55 +123,33 @@ class Bag(nn.Module):
 def clip_config(factors: Factors, vocab_size: int) -> CLIPConfig:
     """Sizes of both towers; the last two words are [SOS] and [EOS]."""
     side, patch, channels = IMAGE_SHAPES[factors.image]
-    bag = factors.image == "bag"
-    vision = CLIPVisionConfig(
-        hidden_size=16 if bag else factors.width,
-        intermediate_size=16 if bag else 2 * factors.width,
-        num_hidden_layers=1 if bag else factors.image_depth,
-        num_attention_heads=HEADS,
-        image_size=side,
-        patch_size=patch,
-        num_channels=channels,
-        projection_dim=factors.width,
-        hidden_act="silu",
-    )
-    text = CLIPTextConfig(
-        vocab_size=vocab_size,
-        hidden_size=factors.width,
-        intermediate_size=4 * factors.width,
-        num_hidden_layers=factors.text_depth,
-        num_attention_heads=HEADS,
-        max_position_embeddings=LEARNED_LENGTH,
-        projection_dim=factors.width,
-        hidden_act="silu",
-        bos_token_id=vocab_size - 2,
-        eos_token_id=vocab_size - 1,
-        pad_token_id=vocab_size - 1,
-    )
-    return CLIPConfig(
-        vision_config=vision.to_dict(),
-        text_config=text.to_dict(),
-        projection_dim=factors.width,
-    )
+    bag, width = factors.image == "bag", factors.width
+    shared: dict[str, int | str] = {"num_attention_heads": HEADS, "hidden_act": "silu"}
+    vision = shared | {
+        "hidden_size": 16 if bag else width,
+        "intermediate_size": 16 if bag else 2 * width,
+        "num_hidden_layers": 1 if bag else factors.image_depth,
+        "image_size": side,
+        "patch_size": patch,
+        "num_channels": channels,
+    }
+    text = shared | {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": factors.text_depth,
+    }
+    return small_clip_config(vision, text, vocab_size, width)
 
 
-def new_tower(factors: Factors) -> FamilyTower:
+def new_tower(factors: Factors) -> ConditionedTower:
     """Untrained towers, drawn by torch's global generator."""
-    tokenizer = word_tokenizer()
-    clip: CLIPModel = CLIPModel._from_config(
-        clip_config(factors, len(tokenizer)), attn_implementation="eager"
-    )
+    tokenizer = caption_tokenizer()
+    clip = new_clip(clip_config(factors, len(tokenizer)))
     with torch.no_grad():
-        embeddings = clip.vision_model.embeddings
-        width = embeddings.position_embedding.weight.shape[1]
-        side, patch, _ = IMAGE_SHAPES[factors.image]
-        embeddings.position_embedding.weight[1:] = 0.5 * sines(side // patch, width)
-        weight = embeddings.patch_embedding.weight
-        nn.init.normal_(weight, std=float(weight[0].numel()) ** -0.5)
         for layer in clip.text_model.encoder.layers:
             layer.self_attn.q_proj.weight *= factors.sharpness
             layer.self_attn.k_proj.weight *= factors.sharpness
-    return FamilyTower(clip, tokenizer, factors)
+    return ConditionedTower(clip, tokenizer, factors)
 
 
 def question_constancy(embeds: Float[Tensor, "t p"] | Sequence[Tensor]) -> float:

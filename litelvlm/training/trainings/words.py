@@ -1,4 +1,4 @@
-"""The words of the family's captions, and a tokenizer with one token for each of them.
+"""The words of captions, and a tokenizer with one token for each of them.
 
 A word is a token, so the length of a text is its number of words and every attention weight belongs
 to a word. Nothing is learned from text, so the table is the same on every machine; byte-pair merges
@@ -8,7 +8,6 @@ of equal counts are not.
 import re
 from collections.abc import Iterator
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
@@ -16,6 +15,7 @@ from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS
 from litelvlm.data.worlds.pictograms.places import WORDS as PLACE_WORDS
 from litelvlm.data.worlds.pictograms.scenes import level_vocabulary
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
+from litelvlm.training.clip_parts import TEXT_LENGTH, word_tokenizer
 from litelvlm.training.glamm.tokenizers import OPENINGS
 
 _FILLER_TEXT = (
@@ -36,7 +36,6 @@ TEMPLATE_WORDS: tuple[str, ...] = tuple(
     sorted({word for text in QUESTIONS for word in re.findall(r"[a-z]+", text.lower())})
 )
 """Words of the suite's questions, without the expression."""
-LEARNED_LENGTH = 77
 SOS, EOS, UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|unknown|>"
 
 
@@ -64,22 +63,14 @@ def _texts() -> Iterator[str]:
     yield "a and the"
 
 
-def word_tokenizer() -> PreTrainedTokenizerFast:
+def caption_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer with CLIP's frame, [SOS] words [EOS], padded with [EOS] as CLIP's is."""
-    words = [*vocabulary(), UNKNOWN, SOS, EOS]
-    table = {word: place for place, word in enumerate(words)}
-    inner = Tokenizer(models.WordLevel(table, unk_token=UNKNOWN))
-    inner.normalizer = normalizers.Lowercase()
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(
-        single=f"{SOS} $A {EOS}", special_tokens=[(SOS, table[SOS]), (EOS, table[EOS])]
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner,
+    return word_tokenizer(
+        [*vocabulary(), UNKNOWN, SOS, EOS],
+        f"{SOS} $A {EOS}",
+        UNKNOWN,
         bos_token=SOS,
         eos_token=EOS,
         pad_token=EOS,
-        unk_token=UNKNOWN,
-        model_max_length=LEARNED_LENGTH,
+        model_max_length=TEXT_LENGTH,
     )
-    return tokenizer

@@ -35,7 +35,6 @@ class TrainingWorld(ABC):
             third is its size.
         weights: How much the dense helper cares for each attribute.
         typical: Patches that an object of each size covers where nothing hides it.
-        limits: What the card says of the world's limits, a list.
         text_pieces: Entries of CLIP's and of LLaMA's vocabulary.
     """
 
@@ -43,7 +42,6 @@ class TrainingWorld(ABC):
     attributes: tuple[tuple[str, ...], ...]
     weights: tuple[float, ...]
     typical: Mapping[str, float]
-    limits: str
     text_pieces: tuple[int, int]
 
     @abstractmethod
@@ -63,10 +61,6 @@ class TrainingWorld(ABC):
             seen: Share of each object inside CLIP's crop, in [0, 1].
             rng: Source of every choice.
         """
-
-    @abstractmethod
-    def full_caption(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> str:
-        """A caption that names every object seen well; for scores, not for training."""
 
     @abstractmethod
     def words(self) -> tuple[str, ...]:

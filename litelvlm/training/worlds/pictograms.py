@@ -36,15 +36,6 @@ class Pictograms(TrainingWorld):
     weights = (1.0, 0.3, 0.3)
     typical = MappingProxyType({"small": 3.0, "large": 9.0})
     text_pieces = (2200, 1500)
-    limits = """\
-- 67 categories of pictograms in five dyes and two sizes on eight grounds: no natural image, no open
-  vocabulary; other words are noise to it.
-- CLIP was trained contrastively, with all questions of the suite among its captions. Once contrast
-  had taken hold, a *dense helper* on the layer that GLaMM reads joined (what stands in each patch,
-  where its centre is). The helper is dropped; its effect on the patch states stays.
-- The recipe was chosen because it shows a reversal that follows the text; docs/emergence.md lists
-  the recipes that were tried and did not.
-"""
 
     def __init__(self, uninformative: float = 0.0, filled: float = 0.0) -> None:
         self.uninformative, self.filled = uninformative, filled
@@ -71,13 +62,8 @@ class Pictograms(TrainingWorld):
         conditions = Factors(scope="scene", questions=_QUESTIONS, filler=filler)
         return (draw_informative(things, "", conditions, rng),)
 
-    def full_caption(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> str:
-        """A caption of everything seen well."""
-        things = [_thing(meta["objects"][i]) for i in named(meta["objects"], seen)]
-        return draw_informative(things, "", Factors(questions=0.01), rng)
-
     def words(self) -> tuple[str, ...]:
-        """Every word of the family's captions and of the world's expressions."""
+        """Every word of captions and of the world's expressions."""
         return vocabulary()
 
 

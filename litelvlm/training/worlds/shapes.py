@@ -27,14 +27,6 @@ class Shapes(TrainingWorld):
     attributes = (_PRESET.shapes, _PRESET.colours, tuple(_PRESET.sizes), _PRESET.textures)
     weights = (1.0, 0.3, 0.3, 0.3)  # shape is what a small transformer learns last
     typical = MappingProxyType({"small": 3.0, "large": 8.0})
-    limits = """\
-- Four shapes, six colours, two sizes on noise: no natural image, no open vocabulary; other words
-  are noise to it.
-- No word of the suite's questions but those of the expression occurred in CLIP's captions: to its
-  text tower nearly all of a question is one constant.
-- CLIP was trained contrastively *with a dense helper* on the layer that GLaMM reads (what stands in
-  each patch, where its centre is); the helper is dropped, its effect on the patch states stays.
-"""
     text_pieces = (1200, 700)
 
     def sample(self, seed: int) -> ShapeScene:
@@ -50,10 +42,6 @@ class Shapes(TrainingWorld):
     def captions(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> tuple[str, ...]:
         """A caption and its near miss."""
         return caption_pair(meta["objects"], seen, meta["expressions"], rng)
-
-    def full_caption(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> str:
-        """The caption without its near miss."""
-        return caption_pair(meta["objects"], seen, (), rng)[0]
 
     def words(self) -> tuple[str, ...]:
         """Words of the level's expressions."""

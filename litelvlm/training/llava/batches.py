@@ -1,0 +1,182 @@
+"""Training batches of the miniature LLaVA: questions about scenes, and CLIP's states of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from litelvlm.arrays import Array
+from litelvlm.clip.hf import ClipTower
+from litelvlm.data.understanding.scenes import (
+    QUESTION_KINDS,
+    SHORT_ANSWER,
+    SceneQuestion,
+    draw_questions,
+    things_in,
+)
+from litelvlm.data.worlds.canvas import pick
+from litelvlm.data.worlds.pictograms.categories import CATEGORIES
+from litelvlm.data.worlds.pictograms.objects import LEVELS
+from litelvlm.data.worlds.pictograms.places import PLACE_NAMES
+from litelvlm.models.vlm.miniature import vision_of
+from litelvlm.training.llava.sizes import IMAGE_TOKEN
+from litelvlm.training.packing import IGNORE, Packed, Turns, pack
+from litelvlm.training.pool import FIRST_SEED, ScenePool
+from litelvlm.training.worlds.pictograms import LEVELS_IN_TURN
+
+PROMPT = "USER: <image>\n{} ASSISTANT:"
+"""LLaVA-1.5's prompt; ``{}`` is the question."""
+_SHORT = 0.5  # share of steps that ask for a single word or phrase
+_MOSTLY = 0.5  # share of a patch that an object must cover to give it a label
+_PLACES = {name: place for place, name in enumerate(CATEGORIES)}
+
+
+class QuestionBatch(NamedTuple):
+    """One step's input.
+
+    Attributes:
+        states: CLIP's patch states [B, N, d].
+        packed: Rows of questions and answers.
+        kinds: Kind of each question, as a place in ``QUESTION_KINDS`` [B, Q].
+        labels: Place of the category that a patch shows, ``IGNORE`` for none [B, N].
+    """
+
+    states: Tensor
+    packed: Packed
+    kinds: Tensor
+    labels: Tensor
+
+
+def pack_questions(
+    tokenizer: PreTrainedTokenizerFast,
+    n_tokens: int,
+    questions: Sequence[Sequence[SceneQuestion]],
+    rng: np.random.Generator,
+    short_answer: bool,
+) -> Packed:
+    """Build the rows; answers are learned.
+
+    Args:
+        tokenizer: Of the miniature LLaVA.
+        n_tokens: Visual tokens of an image.
+        questions: The same number for every scene.
+        rng: Draws the rotary offsets of the visual tokens.
+        short_answer: Ask for a single word or phrase, as LLaVA-1.5 is asked.
+    """
+    before, after = PROMPT.split(IMAGE_TOKEN)
+    suffix = f"\n{SHORT_ANSWER}" if short_answer else ""
+
+    def turns(question: SceneQuestion) -> Turns:
+        words = after.format(question.text + suffix)
+        asked, answer = (
+            tokenizer(text, add_special_tokens=False)["input_ids"]
+            for text in (words, question.answer)
+        )
+        silent = [IGNORE] * (len(asked) - 1)
+        return Turns([*asked, *answer], [*silent, *answer, tokenizer.eos_token_id])
+
+    texts = [[turns(question) for question in row] for row in questions]
+    return pack(tokenizer(before)["input_ids"], [], n_tokens, texts, rng)
+
+
+def ground_of(seed: int) -> str:
+    """Name of the ground of a training scene: the generator's second draw, after the canvas."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    pick(rng, LEVELS[LEVELS_IN_TURN[seed % len(LEVELS_IN_TURN)]].aspects)
+    return pick(rng, PLACE_NAMES)
+
+
+class FeatureCache:
+    """Patch states in float16 (about 55 KB a scene), computed when first asked for.
+
+    Args:
+        folder: Where the arrays live; what is there is used again.
+        pool: The scenes.
+        tower: CLIP; the folder belongs to it alone.
+    """
+
+    def __init__(self, folder: Path, pool: ScenePool, tower: ClipTower) -> None:
+        self.pool, self.tower = pool, tower
+        folder.mkdir(parents=True, exist_ok=True)
+        n_tokens = tower.grid[0] * tower.grid[1]
+        width = vision_of(tower.clip.config).hidden_size
+        self._states = _memmap(folder / "states.npy", (pool.n, n_tokens, width), "float16")
+        self._known = _memmap(folder / "known.npy", (pool.n,), "bool")
+
+    def __getitem__(self, indices: Sequence[int] | Array) -> Tensor:
+        """States [B, N, d] in float32, in the order of the indices."""
+        rows = np.asarray(indices)
+        missing = np.sort(rows[~self._known[rows]])
+        if len(missing):
+            self._fill(missing)
+        return torch.from_numpy(self._states[rows].astype(np.float32))
+
+    @torch.inference_mode()
+    def _fill(self, indices: Array) -> None:
+        pixels = self.pool.crops(indices).to(self.tower.device)
+        states = self.tower.image(pixels).patch_tokens
+        self._states[indices] = states.half().cpu().numpy()
+        self._known[indices] = True
+
+
+def _memmap(path: Path, shape: tuple[int, ...], dtype: str) -> Array:
+    if path.exists():
+        found: Array = np.load(path, mmap_mode="r+")
+        return found
+    return open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+class QuestionScenes:
+    """Training batches: questions of some scenes and the patch states of their images.
+
+    Args:
+        pool: The scenes.
+        features: CLIP's states of them.
+        tokenizer: The words.
+        size: Scenes of a batch.
+        n_questions: Questions about a scene.
+        seed: Order of the scenes and of every choice.
+    """
+
+    def __init__(
+        self,
+        pool: ScenePool,
+        features: FeatureCache,
+        tokenizer: PreTrainedTokenizerFast,
+        size: int,
+        n_questions: int,
+        seed: int,
+    ) -> None:
+        self.pool, self.features, self.tokenizer = pool, features, tokenizer
+        self.size, self.n_questions, self.seed = size, n_questions, seed
+
+    def questions(self, index: int, rng: np.random.Generator) -> list[SceneQuestion]:
+        """Questions of one scene."""
+        things = things_in(self.pool.meta[index]["objects"], self.pool.coverage(index))
+        return draw_questions(things, ground_of(FIRST_SEED + index), rng, self.n_questions)
+
+    def patch_labels(self, index: int) -> Tensor:
+        """Place of the category that covers most of each patch; ``IGNORE`` below a half [N]."""
+        coverage = self.pool.coverage(index)
+        places = [_PLACES[item[0]] for item in self.pool.meta[index]["objects"]]
+        most = coverage[:, : len(places)].argmax(1)
+        labels = np.array(places)[most]
+        labels[coverage[np.arange(len(most)), most] < _MOSTLY] = IGNORE
+        return torch.from_numpy(labels)
+
+    def batch(self, step: int) -> QuestionBatch:
+        """The batch of one step."""
+        rng = np.random.default_rng([self.seed, step])
+        indices = self.pool.indices(self.seed, step, self.size)
+        questions = [self.questions(int(index), rng) for index in indices]
+        states = self.features[indices]
+        short = bool(rng.random() < _SHORT)
+        packed = pack_questions(self.tokenizer, states.shape[1], questions, rng, short)
+        kinds = [[QUESTION_KINDS.index(q.kind) for q in row] for row in questions]
+        labels = torch.stack([self.patch_labels(int(index)) for index in indices])
+        return QuestionBatch(states, packed, torch.tensor(kinds), labels)
