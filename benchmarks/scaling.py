@@ -20,7 +20,7 @@ from common import RESULTS, no_options, store
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.studies.efficiency.costs import counted_macs
+from litelvlm.analysis.studies.efficiency.timing import counted_macs
 from litelvlm.models.costs import llama_macs
 from litelvlm.models.glamm.batched.grounder import needed_tokens
 from litelvlm.models.glamm.batched.masks import masks_of_image

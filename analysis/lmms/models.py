@@ -1,8 +1,9 @@
 """GLaMM and any vision-language model, pruned or not, as models of lmms-eval."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
+from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 from PIL import Image
 from tqdm.auto import tqdm
@@ -15,26 +16,11 @@ from litelvlm.pruning import Pruner, get_pruner
 from litelvlm.pruning.budgets import check_budget
 
 Doc = Mapping[str, object]
-
-
-@runtime_checkable
-class Documents(Protocol):
-    """The documents of a split."""
-
-    def __getitem__(self, index: int, /) -> Doc:
-        """One document."""
-
-
-Docs = Mapping[str, Mapping[str, Documents]]
-
-
-@runtime_checkable
-class Instance(Protocol):
-    """A request of lmms-eval."""
-
-    @property
-    def args(self) -> tuple[object, ...]:
-        """Prompt, generation options, pictures of a document, its id, task and split."""
+Docs = Mapping[str, Mapping[str, Sequence[Doc]]]
+_REFUSED = (
+    "this model answers in one round and gives no likelihoods; choose a task with output_type: "
+    "generate_until"
+)
 
 
 class _Request(NamedTuple):
@@ -63,10 +49,7 @@ def _requests(instances: Iterable[Instance], docs: Docs) -> Iterator[_Request]:
     """Requests one after another, whose pictures are opened when they are asked for."""
     for instance in instances:
         prompt, options, pictures, doc_id, task, split = instance.args
-        assert isinstance(doc_id, int) and isinstance(options, Mapping)  # noqa: S101, PT018
-        doc = docs[str(task)][str(split)][doc_id]
-        seen: Callable[[Doc], list[Image.Image]] = pictures  # type: ignore[assignment]
-        yield _Request(str(prompt), doc, f"{task}/{split}", seen, options)
+        yield _Request(prompt, docs[task][split][doc_id], f"{task}/{split}", pictures, options)
 
 
 class _Answering(lmms):
@@ -75,26 +58,20 @@ class _Answering(lmms):
     is_simple = True
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """Refused: what is scored here is a mask or an answer, and no likelihood.
+        """Refused: what is scored here is a mask or an answer.
 
         Raises:
-            NotImplementedError: Always; choose a task with ``output_type: generate_until``.
+            NotImplementedError: Always.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} does not give likelihoods; choose a task with output_type: "
-            "generate_until"
-        )
+        raise NotImplementedError(_REFUSED)
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
         """Refused: a question is answered in one round.
 
         Raises:
-            NotImplementedError: Always; choose a task with ``output_type: generate_until``.
+            NotImplementedError: Always.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} answers in one round; choose a task with output_type: "
-            "generate_until"
-        )
+        raise NotImplementedError(_REFUSED)
 
 
 def method_of(

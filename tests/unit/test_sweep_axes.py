@@ -13,7 +13,7 @@ from planted import PATCH, PlantedModel, planted_data
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.official_draws import official_draw
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.no_target import no_target_table
+from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.analysis.studies.sweep.passes import (
     SweepContext,
     divide_cells,
@@ -21,8 +21,7 @@ from litelvlm.analysis.studies.sweep.passes import (
     model_sizes,
     plan_conversations,
 )
-from litelvlm.analysis.studies.sweep.tables import token_table
-from litelvlm.analysis.studies.sweep.wide import widen
+from litelvlm.analysis.studies.sweep.tables import no_target_table, token_table
 from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.models.base import Conversation
 from litelvlm.pruning import list_pruners
@@ -177,7 +176,7 @@ def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
     assert tokens.loc[("fastv", 50)].tolist() == [144, 50.25]
     assert tokens.loc[("uniform", 16)].tolist() == [16, 16]
     assert ("fastv", 16) not in tokens.index
-    widen(rows)
+    pair_scores(rows)
 
 
 def test_tokens_that_differ_within_a_cell_are_refused():
@@ -369,7 +368,7 @@ def test_a_template_that_the_family_lacks_is_refused(tmp_path):
 def test_protocols_do_not_mix_in_one_table(tmp_path):
     rows = read_rows(complete_run(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path))
     with pytest.raises(ValueError, match="official and single are mixed"):
-        widen(pd.concat([rows, rows.assign(protocol="single")]))
+        pair_scores(pd.concat([rows, rows.assign(protocol="single")]))
 
 
 # --- expressions without a target -----------------------------------------------------------------

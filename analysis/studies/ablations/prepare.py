@@ -20,8 +20,7 @@ from litelvlm.analysis.studies.ablations.rows import (
     ablation_rows,
 )
 from litelvlm.analysis.studies.sweep import config as sweep_config
-from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import SweepContext
+from litelvlm.analysis.studies.sweep.passes import Loaded, SweepContext
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel

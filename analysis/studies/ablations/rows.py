@@ -11,7 +11,7 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
@@ -28,14 +28,25 @@ from litelvlm.analysis.studies.ablations.measures import (
     similarity,
     without_values,
 )
-from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Pass, SweepContext, SweepQuery
+from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
+from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring import context_scores
 
+COLUMNS: tuple[Column, ...] = (
+    *SWEEP,
+    Column("part", str, "'methods' on the chosen expressions, or 'protocols' on all."),
+    Column("ri", float, "Reversal index of the score on the referent, -1 to 1."),
+    Column("pearson", float, "Correlation of the score with attention in the language model."),
+    Column("spearman", float, "Rank correlation of the same two."),
+    Column("sum_{pair}", float, "Sum that a correlation pooled over images needs."),
+    Column("ties_float32", float, "Share of tied scores in float32."),
+    Column("ties_bfloat16", float, "Share of tied scores in bfloat16."),
+    Column("jaccard_{budget}", float, "Tokens kept in either number type: shared over all."),
+)
 METHODS_PART, PROTOCOLS_PART = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
 

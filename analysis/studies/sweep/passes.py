@@ -1,16 +1,20 @@
 """Which passes an image needs: every possible method and budget for every conversation about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from jaxtyping import UInt8
+from PIL import Image
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.inputs.official_draws import official_draw
 from litelvlm.analysis.inputs.samples import token_counts
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import named_budgets, resolved_budgets
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.loaded import Loaded
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
@@ -137,6 +141,27 @@ class Chosen:
         if (pruner, budget) not in self.known:
             self.known[pruner, budget] = pruner.select(cues, budget)
         return self.known[pruner, budget]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One image or clip as read from disk, before any model work.
+
+    Attributes:
+        sample: Its record, with the expressions that can be asked.
+        clip: Its frames; those of a clip of several are read when they are asked for.
+        masks: Target masks as they are scored, one per expression.
+        coverage: Share of each token's patch that the mask covers, one row per expression.
+        keys: Key columns, one entry per expression.
+        skipped: The reason for each expression that was left out because it cannot be asked.
+    """
+
+    sample: Sample
+    clip: Sequence[Image.Image]
+    masks: UInt8[Array, "n f h w"]
+    coverage: Array
+    keys: tuple[Row, ...]
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.analysis.studies.understanding.rows import BLANK, AnswerCondition, image_rows
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.models.vlm.model import Vlm
+from litelvlm.pruning import Pruner
 
 _SHARES = (1 / 3, 2 / 9, 1 / 9, 1 / 18)
 
@@ -26,9 +27,14 @@ def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
     else:
         budgets = resolve_budgets(config.budgets, model.fixed_tokens)
     every = conditions(config, budgets)
-    excluded = excluded_conditions(model, every)
-    barred = {(one.method, one.budget) for one in excluded}
-    asked = [one for one in every if (one.method, one.budget) not in barred]
+    excluded = {
+        (one.method, one.budget): Exclusion(method=one.method, budget=one.budget, reason=reason)
+        for one in every
+        if one.pruner is not None
+        and one.budget is not None
+        and (reason := _refusal(model, one.pruner, one.budget))
+    }
+    asked = [one for one in every if (one.method, one.budget) not in excluded]
     by_image: dict[str, list[Question]] = {}
     for question in questions.questions:
         by_image.setdefault(question.image_id, []).append(question)
@@ -47,7 +53,7 @@ def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
         sizes=[len(group) for group in images],
         resolved=resolved,
         methods=tuple(one.pruner for one in every if one.pruner is not None),
-        excluded=excluded,
+        excluded=tuple(excluded.values()),
     )
 
 
@@ -68,16 +74,10 @@ def conditions(config: Config, budgets: Sequence[int | float]) -> list[AnswerCon
     return found
 
 
-def excluded_conditions(model: Vlm, every: Sequence[AnswerCondition]) -> tuple[Exclusion, ...]:
-    """Methods and budgets that the model cannot be asked under, with the reason."""
-    found: dict[tuple[str, int | float], Exclusion] = {}
-    for one in every:
-        if one.pruner is None or one.budget is None:
-            continue
-        try:
-            model.check(one.pruner, one.budget)
-        except ValueError as error:
-            found[one.method, one.budget] = Exclusion(
-                method=one.method, budget=one.budget, reason=str(error)
-            )
-    return tuple(found.values())
+def _refusal(model: Vlm, pruner: Pruner, budget: int | float) -> str:
+    """Why a model cannot answer under a method, whatever the picture; "" if it can."""
+    try:
+        model.check(pruner, budget)
+    except ValueError as error:
+        return str(error)
+    return ""
