@@ -39,7 +39,7 @@ from litelvlm.models.studied import (
 from litelvlm.models.view import ImageView, VisualState, tower_view
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
-from litelvlm.pruning.cues import OF_CLIP
+from litelvlm.pruning.cues import OF_CLIP, SUBSTITUTES
 
 __all__ = [
     "Conversation",
@@ -96,8 +96,11 @@ class GroundingModel(StudiedModel):
 
     @property
     def lacks(self) -> frozenset[str]:
-        """Cues that the model cannot give: without both towers of CLIP at least theirs."""
-        return OF_CLIP if self.clip_tower is None else frozenset()
+        """Cues that the model cannot give: without both towers of CLIP theirs, else what stands in.
+
+        A family that lacks others as well says so here.
+        """
+        return OF_CLIP if self.clip_tower is None else SUBSTITUTES
 
     def check_method(self, pruner: Pruner, frames: int = 1) -> None:
         """Refuse a method that cannot choose among the tokens of this model.

@@ -148,6 +148,10 @@ OF_LANGUAGE_MODEL = frozenset(
 )
 # Cues of CLIP's joint space, which need both of its towers.
 OF_CLIP = frozenset({"patch_embeds", "text_embeds"})
+# Cues that stand in for CLIP's similarity in models without its text tower.
+SUBSTITUTES = frozenset(
+    {"external_similarity", "input_similarity", "received_attention", "tower_value_norm"}
+)
 # Cues that are the same for every text about an image.
 OF_IMAGE = frozenset(name for name, cue in CUES.items() if cue.source == "image")
 
