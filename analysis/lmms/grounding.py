@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.base import Grounder, GroundingModel, Request
+from litelvlm.models.base import GroundingModel, Request
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
 
@@ -29,28 +29,6 @@ REFER = "LITELVLM_REFER"
 Doc = Mapping[str, object]
 PROTOCOLS = ("single", "conversation")
 _BATCH = 24
-
-
-@lru_cache(maxsize=2)
-def open_data(root: str, dataset: str, split: str) -> ReferDataset:
-    """One split; opened once.
-
-    Args:
-        root: "embedded", or "" for what ``LITELVLM_REFER`` names.
-        dataset: Name of the data set; "" where the root holds one only.
-        split: Name of the split.
-
-    Raises:
-        ValueError: If the environment names no folder, or a name is unknown.
-        FileNotFoundError: If files are missing.
-    """
-    place = root or os.environ.get(REFER, "")
-    if not place:
-        raise ValueError(
-            f"set {REFER} to the folder Refer_Segm or to a hub id of {dataset}; the task "
-            "embedded_res needs nothing"
-        )
-    return load_refer(place, dataset=dataset or None, split=split)
 
 
 class ExpressionSource:
@@ -67,10 +45,22 @@ class ExpressionSource:
     def __init__(self, root: str = "", dataset: str = "", split: str = "val") -> None:
         self.place = (root, dataset, split)
 
-    @property
+    @cached_property
     def data(self) -> ReferDataset:
-        """The split."""
-        return open_data(*self.place)
+        """The split; opened once.
+
+        Raises:
+            ValueError: If the environment names no folder, or a name is unknown.
+            FileNotFoundError: If files are missing.
+        """
+        root, dataset, split = self.place
+        place = root or os.environ.get(REFER, "")
+        if not place:
+            raise ValueError(
+                f"set {REFER} to the folder Refer_Segm or to a hub id of {dataset}; the task "
+                "embedded_res needs nothing"
+            )
+        return load_refer(place, dataset=dataset or None, split=split)
 
     def docs(self) -> list[Doc]:
         """Every expression: places of image and expression, ids and the sentence."""
@@ -150,33 +140,21 @@ def ground_all(
     """
     check_name(protocol, PROTOCOLS, "protocol")
     grounder, answers = model.grounder(_BATCH), list[str]()
-    for _, several in groupby(questions, lambda one: (one.source, one.image_id)):
-        answers += _ground_image(model, grounder, list(several), pruner, budget, protocol)
+    for _, same in groupby(questions, lambda one: (one.source, one.image_id)):
+        several = list(same)
+        state = model.encode_image(several[0].image)
+        sentences = [question.sentence for question in several]
+        groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
+        requests = []
+        for group in groups:
+            conversation, selection = model.conversation(group, 0, 0), None
+            if pruner is not None and budget is not None:
+                cues = model.cues(state, conversation, key=several[0].image_id)
+                selection = pruner.select(cues, budget)
+            requests.append(Request(conversation, selection))
+        found: dict[int, Array] = {}
+        for batch in grounder(state, requests):
+            for row, places in enumerate(batch.places):
+                found |= {place: batch.masks[row, :, 0].cpu().numpy() for place in places}
+        answers += [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]
     return answers
-
-
-def _ground_image(
-    model: GroundingModel,
-    grounder: Grounder,
-    same: Sequence[MaskRequest],
-    pruner: Pruner | None,
-    budget: int | None,
-    protocol: str,
-) -> list[str]:
-    """Answers to the requests about one image."""
-    state = model.encode_image(same[0].image)
-    sentences = [question.sentence for question in same]
-    groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
-    requests = []
-    for group in groups:
-        conversation = model.conversation(group, 0, 0)
-        if pruner is None or budget is None:
-            requests.append(Request(conversation, None))
-            continue
-        cues = model.cues(state, conversation, key=same[0].image_id)
-        requests.append(Request(conversation, pruner.select(cues, budget)))
-    found: dict[int, Array] = {}
-    for batch in grounder(state, requests):
-        for row, places in enumerate(batch.places):
-            found |= {place: batch.masks[row].cpu().numpy() for place in places}
-    return [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, prune
-from litelvlm.models.vlm.encoding import encode
 from litelvlm.models.vlm.families import VLM_FAMILIES
+from litelvlm.models.vlm.network import encode
 from litelvlm.models.vlm.tower.find import TOWERS, attention_modules, source_block, tower_watched
 from litelvlm.models.vlm.tower.watch import WATCHER, Watcher, watch
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm

@@ -146,7 +146,7 @@ def test_options_that_change_nothing_here_are_named_once(caplog):
 def test_data_of_the_user_are_named_by_the_environment(monkeypatch):
     monkeypatch.delenv(grounding.REFER, raising=False)
     with pytest.raises(ValueError, match=grounding.REFER):
-        grounding.open_data("", "refcoco", "val")
+        grounding.ExpressionSource(dataset="refcoco").docs()
 
 
 def test_every_task_file_names_a_source():
