@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.models.vlm.decoder.collect import collecting
+from litelvlm.models.vlm.layers.collect import collecting
 from litelvlm.pruning.layers.view import LayerView
 
 
