@@ -167,5 +167,5 @@ def _ground_image(
     found: dict[int, Array] = {}
     for batch in grounder(state, requests):
         for row, places in enumerate(batch.places):
-            found |= {place: batch.masks[row].cpu().numpy() for place in places}
+            found |= {place: batch.masks[row, :, 0].cpu().numpy() for place in places}
     return [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]
