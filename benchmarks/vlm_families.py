@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from common import machine, no_options
+from common import machine
 from vlm_proof import prove
 
-from litelvlm.models.vlm import measured
+from litelvlm.models.vlm import families
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from tests.tiny_vlms.table import TINY
 
@@ -32,10 +32,9 @@ def main() -> None:
         "machine": machine(),
         "families": found,
     }
-    path = Path(measured.__file__).with_suffix(".json")
+    path = Path(families.__file__).with_name(families.MEASURED)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
     main()

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from PIL import Image
@@ -31,28 +31,6 @@ PROTOCOLS = ("single", "conversation")
 _BATCH = 24
 
 
-@lru_cache(maxsize=2)
-def open_data(root: str, dataset: str, split: str) -> ReferDataset:
-    """One split; opened once.
-
-    Args:
-        root: "embedded", or "" for what ``LITELVLM_REFER`` names.
-        dataset: Name of the data set; "" where the root holds one only.
-        split: Name of the split.
-
-    Raises:
-        ValueError: If the environment names no folder, or a name is unknown.
-        FileNotFoundError: If files are missing.
-    """
-    place = root or os.environ.get(REFER, "")
-    if not place:
-        raise ValueError(
-            f"set {REFER} to the folder Refer_Segm or to a hub id of {dataset}; the task "
-            "embedded_res needs nothing"
-        )
-    return load_refer(place, dataset=dataset or None, split=split)
-
-
 class ExpressionSource:
     """The expressions of one split; one whose target is no object is left out, as in RES.
 
@@ -67,10 +45,22 @@ class ExpressionSource:
     def __init__(self, root: str = "", dataset: str = "", split: str = "val") -> None:
         self.place = (root, dataset, split)
 
-    @property
+    @cached_property
     def data(self) -> ReferDataset:
-        """The split."""
-        return open_data(*self.place)
+        """The split; opened once.
+
+        Raises:
+            ValueError: If the environment names no folder, or a name is unknown.
+            FileNotFoundError: If files are missing.
+        """
+        root, dataset, split = self.place
+        place = root or os.environ.get(REFER, "")
+        if not place:
+            raise ValueError(
+                f"set {REFER} to the folder Refer_Segm or to a hub id of {dataset}; the task "
+                "embedded_res needs nothing"
+            )
+        return load_refer(place, dataset=dataset or None, split=split)
 
     def docs(self) -> list[Doc]:
         """Every expression: places of image and expression, ids and the sentence."""
@@ -105,9 +95,9 @@ class ExpressionSource:
         target = sample.mask(sample.expressions[int(str(doc["line"]))])
         return count_answer(answer, target, str(doc["image_id"]))
 
-    def estimates(self, scored: Sequence[Pixels]) -> dict[str, Estimate]:
-        """Every metric with its interval over images."""
-        return res_estimates(scored)
+    def estimates(self, scored: Sequence[Doc]) -> dict[str, Estimate]:
+        """Every metric with its interval over images, from what ``scored`` gives."""
+        return res_estimates(cast(Sequence[Pixels], scored))
 
 
 class MaskRequest(NamedTuple):
@@ -150,8 +140,8 @@ def ground_all(
     """
     check_name(protocol, PROTOCOLS, "protocol")
     grounder, answers = model.grounder(_BATCH), list[str]()
-    for _, several in groupby(questions, lambda one: (one.source, one.image_id)):
-        answers += _ground_image(model, grounder, list(several), pruner, budget, protocol)
+    for _, same in groupby(questions, lambda one: (one.source, one.image_id)):
+        answers += _ground_image(model, grounder, list(same), pruner, budget, protocol)
     return answers
 
 
@@ -163,20 +153,19 @@ def _ground_image(
     budget: int | None,
     protocol: str,
 ) -> list[str]:
-    """Answers to the requests about one image."""
+    """Answers to the requests about one image; its picture is given up behind them."""
     state = model.encode_image(same[0].image)
     sentences = [question.sentence for question in same]
     groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
     requests = []
     for group in groups:
-        conversation = model.conversation(group, 0, 0)
-        if pruner is None or budget is None:
-            requests.append(Request(conversation, None))
-            continue
-        cues = model.cues(state, conversation, key=same[0].image_id)
-        requests.append(Request(conversation, pruner.select(cues, budget)))
+        conversation, selection = model.conversation(group, 0, 0), None
+        if pruner is not None and budget is not None:
+            cues = model.cues(state, conversation, key=same[0].image_id)
+            selection = pruner.select(cues, budget)
+        requests.append(Request(conversation, selection))
     found: dict[int, Array] = {}
     for batch in grounder(state, requests):
         for row, places in enumerate(batch.places):
-            found |= {place: batch.masks[row].cpu().numpy() for place in places}
+            found |= {place: batch.masks[row, :, 0].cpu().numpy() for place in places}
     return [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]

@@ -1,42 +1,26 @@
 """GLaMM and any vision-language model, pruned or not, as models of lmms-eval."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
+from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 from PIL import Image
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
 from litelvlm.analysis.lmms.grounding import MaskRequest, ground_all
 from litelvlm.data.images import to_rgb
-from litelvlm.models.families import load_model
-from litelvlm.models.vlm.answering import load_answering_vlm
-from litelvlm.pruning import Pruner
+from litelvlm.models.families import load_model, load_vlm
+from litelvlm.pruning import Pruner, get_pruner
 from litelvlm.pruning.budgets import check_budget
 
 Doc = Mapping[str, object]
-
-
-@runtime_checkable
-class Documents(Protocol):
-    """The documents of a split."""
-
-    def __getitem__(self, index: int, /) -> Doc:
-        """One document."""
-
-
-Docs = Mapping[str, Mapping[str, Documents]]
-
-
-@runtime_checkable
-class Instance(Protocol):
-    """A request of lmms-eval."""
-
-    @property
-    def args(self) -> tuple[object, ...]:
-        """Prompt, generation options, pictures of a document, its id, task and split."""
+Docs = Mapping[str, Mapping[str, Sequence[Doc]]]
+_REFUSED = (
+    "this model answers in one round and gives no likelihoods; choose a task with output_type: "
+    "generate_until"
+)
 
 
 class _Request(NamedTuple):
@@ -65,10 +49,7 @@ def _requests(instances: Iterable[Instance], docs: Docs) -> Iterator[_Request]:
     """Requests one after another, whose pictures are opened when they are asked for."""
     for instance in instances:
         prompt, options, pictures, doc_id, task, split = instance.args
-        assert isinstance(doc_id, int) and isinstance(options, Mapping)  # noqa: S101, PT018
-        doc = docs[str(task)][str(split)][doc_id]
-        seen: Callable[[Doc], list[Image.Image]] = pictures  # type: ignore[assignment]
-        yield _Request(str(prompt), doc, f"{task}/{split}", seen, options)
+        yield _Request(prompt, docs[task][split][doc_id], f"{task}/{split}", pictures, options)
 
 
 class _Answering(lmms):
@@ -77,26 +58,20 @@ class _Answering(lmms):
     is_simple = True
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """Refused: what is scored here is a mask or an answer, and no likelihood.
+        """Refused: what is scored here is a mask or an answer.
 
         Raises:
-            NotImplementedError: Always; choose a task with ``output_type: generate_until``.
+            NotImplementedError: Always.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} does not give likelihoods; choose a task with output_type: "
-            "generate_until"
-        )
+        raise NotImplementedError(_REFUSED)
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
         """Refused: a question is answered in one round.
 
         Raises:
-            NotImplementedError: Always; choose a task with ``output_type: generate_until``.
+            NotImplementedError: Always.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} answers in one round; choose a task with output_type: "
-            "generate_until"
-        )
+        raise NotImplementedError(_REFUSED)
 
 
 def method_of(
@@ -112,7 +87,7 @@ def method_of(
             "pruner and budget belong together, for example pruner=litelvlm,budget=48; leave out "
             "both for the unpruned model"
         )
-    return (None if pruner is None else Method.parse(pruner).pruner()), budget
+    return (None if pruner is None else get_pruner(pruner)), budget
 
 
 class LmmsGlamm(_Answering):
@@ -171,20 +146,21 @@ class LmmsVlm(_Answering):
     """Any vision-language model of ``litelvlm.prune`` under lmms-eval, one image a request.
 
     Args:
-        pretrained: As in ``load_answering_vlm``: "embedded", a folder or a hub id.
+        pretrained: As in ``litelvlm.load_vlm``: "vlm:embedded", or a folder or hub id, with or
+            without "vlm:".
         pruner: Label of a method; none keeps all tokens.
         budget: Tokens to keep, or their share.
         clip: CLIP whose image tower the model has, for methods that read CLIP's text. The text is
             the document's question, without the prompt around it.
         pad: Pad pictures to squares.
-        device: As in ``load_answering_vlm``.
+        device: As in ``litelvlm.load_vlm``.
         dtype: Likewise.
         batch_size: Not used.
     """
 
     def __init__(
         self,
-        pretrained: str = "embedded",
+        pretrained: str = "vlm:embedded",
         pruner: str | None = None,
         budget: int | float | None = None,
         clip: str | None = None,
@@ -195,9 +171,7 @@ class LmmsVlm(_Answering):
     ) -> None:
         super().__init__()
         self.pruner, self.budget = method_of(pruner, budget)
-        self.vlm = load_answering_vlm(
-            pretrained, dtype=dtype, device=device or None, clip=clip, pad=pad
-        )
+        self.vlm = load_vlm(pretrained, clip=clip, dtype=dtype, device=device or None, pad=pad)
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """One answer per request, in their order.

@@ -15,7 +15,7 @@ from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import BENCH, EVERY_STUDY, STUDIES
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import StudiedModel
+from litelvlm.models.base import IdentifiedModel, StudiedModel
 from litelvlm.names import check_name
 
 
@@ -82,7 +82,7 @@ def run_study(
         >>> run.interpretation, run.claims, run.rows  # doctest: +SKIP
     """
     chosen = get_study(study) if isinstance(study, str) else study
-    if not isinstance(model, StudiedModel):
+    if not isinstance(model, IdentifiedModel):
         raise ValueError(
             f"model is {model!r}; load it first, with litelvlm.load_model(...) or load_vlm(...)"
         )

@@ -6,8 +6,7 @@ from types import MappingProxyType
 from litelvlm.models.family import ModelFamily
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.entry import GLAMM
-from litelvlm.models.vlm.entry import VLM
-from litelvlm.models.vlm.studied.load import load_vlm
+from litelvlm.models.vlm.load import VLM, load_vlm
 
 __all__ = ["FAMILIES", "family_for", "load_model", "load_vlm"]
 

@@ -20,8 +20,7 @@ from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.plugins import load_plugin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
 from litelvlm.pruning.registry import get_pruner, list_pruners, register_pruner
-from litelvlm.pruning.scoring.context import context_scores
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import context_scores, text_similarity
 from litelvlm.pruning.selection import RawSelection, Selection
 from litelvlm.pruning.vit import VitView
 from litelvlm.pruning.wrapping import Wrapper

@@ -9,7 +9,7 @@ import pytest
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.runs.folder import add_table
 from litelvlm.analysis.studies import efficiency
-from litelvlm.analysis.studies.efficiency.arms import arms_of
+from litelvlm.analysis.studies.efficiency.prepare import arms_of
 from tests.figure_files import write_figures
 from tests.glamm_parts import full_prompt
 

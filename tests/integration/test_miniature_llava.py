@@ -9,15 +9,13 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from litelvlm import get_pruner, load_model, prune
+from litelvlm import get_pruner, load_model, load_vlm, prune
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies.understanding import STUDY
 from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.clip.load import load_tower
 from litelvlm.data.understanding.rendered import load_questions
-from litelvlm.models.vlm.answering import load_answering_vlm
-from litelvlm.models.vlm.answering.load import miniature
-from litelvlm.models.vlm.answering.vlm import padded
+from litelvlm.models.vlm.load import miniature
 from litelvlm.models.vlm.miniature import (
     CLIP,
     LLAVA,
@@ -25,6 +23,7 @@ from litelvlm.models.vlm.miniature import (
     save_miniature,
     vision_of,
 )
+from litelvlm.models.vlm.model import padded
 from litelvlm.training.llava.sizes import as_llava, llava_config
 from litelvlm.training.llava.train import LlavaRecipe, train
 from litelvlm.training.loop import Stage
@@ -38,7 +37,7 @@ CARD_TEXT = (CARDS / "llava.md").read_text()
 
 @pytest.fixture(scope="module")
 def vlm():
-    return load_answering_vlm("embedded", device="cpu")
+    return load_vlm("vlm:embedded", device="cpu")
 
 
 def test_clip_is_stored_once_and_the_rest_is_small(vlm):
@@ -47,7 +46,7 @@ def test_clip_is_stored_once_and_the_rest_is_small(vlm):
     with safe_open(file, "pt") as stored:
         assert not any("vision" in name for name in stored.keys())  # noqa: SIM118
     clip = load_tower(CLIP, dtype="float32", device="cpu").clip.vision_model.state_dict()
-    own = vlm.model.model.vision_tower.state_dict()
+    own = vlm.network.model.vision_tower.state_dict()
     assert len(own) == len(clip)
     for name, value in own.items():
         assert torch.equal(value, clip[name.removeprefix("vision_model.")])
@@ -73,7 +72,7 @@ def test_the_card_is_about_the_stored_weights(vlm):
 
 
 def test_the_stored_model_gives_what_its_card_says(vlm):
-    questions = load_questions("gqa").first(12).questions
+    questions = load_questions("gqa").questions[:70]
     right = {False: 0.0, True: 0.0}
     for question in questions:
         picture = question.open()
@@ -89,9 +88,9 @@ def test_the_stored_model_gives_what_its_card_says(vlm):
 def test_the_door_prunes_it_as_any_other_model(vlm):
     question = load_questions("gqa").questions[0]
     inputs = vlm.inputs(question.open(), question.text)
-    ids = vlm.model.generate(**inputs, max_new_tokens=4, do_sample=False)
-    with prune(vlm.model, get_pruner("random"), 144):
-        handed_back = vlm.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+    ids = vlm.network.generate(**inputs, max_new_tokens=4, do_sample=False)
+    with prune(vlm.network, get_pruner("random"), 144):
+        handed_back = vlm.network.generate(**inputs, max_new_tokens=4, do_sample=False)
     assert torch.equal(ids, handed_back)
     found = vlm.answer(question.open(), question.text, get_pruner("litelvlm"), 16)
     assert found.visual_tokens == 16
@@ -105,23 +104,23 @@ def test_the_question_guides_methods_that_read_clips_text(vlm):
     inputs = vlm.inputs(question.open(), question.text)
     kept = []
     for text in ("the dog", "the airplane"):
-        with prune(vlm.model, get_pruner("litelvlm"), 16, clip=vlm.clip, text=text) as pruned:
-            vlm.model.generate(**inputs, max_new_tokens=1, do_sample=False)
+        with prune(vlm.network, get_pruner("litelvlm"), 16, clip=vlm.tower, text=text) as pruned:
+            vlm.network.generate(**inputs, max_new_tokens=1, do_sample=False)
             kept.append(torch.cat([columns.flatten() for columns in pruned.last.prompt.columns]))
     assert not torch.equal(kept[0], kept[1])
 
 
 def test_missing_and_damaged_weights_are_refused(vlm):
     tower = load_tower(CLIP, dtype="float32", device="cpu")
-    config = vlm.model.config
-    state = {n: v for n, v in vlm.model.state_dict().items() if "vision_tower" not in n}
+    config = vlm.network.config
+    state = {n: v for n, v in vlm.network.state_dict().items() if "vision_tower" not in n}
     with pytest.raises(ValueError, match=r"lm_head\.weight"):
         assemble(config, {n: v for n, v in state.items() if n != "lm_head.weight"}, tower)
     damaged = state | {"lm_head.weight": torch.full_like(state["lm_head.weight"], torch.nan)}
     with pytest.raises(ValueError, match=r"NaN|finite"):
         assemble(config, damaged, tower)
     with pytest.raises(ValueError, match="unknown model"):
-        load_answering_vlm("embeded")
+        load_vlm("embeded")
 
 
 def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):
@@ -148,7 +147,11 @@ def test_a_run_is_known_by_its_model_and_its_questions(vlm, tmp_path):
     assert (run.record.model["digest"], run.record.model["family"]) == (vlm.digest, "miniature")
     assert run.summary.study == "understanding"
     assert [column.name for column in STUDY.columns] == list(run.rows)
-    for other in (replace(vlm, pad=True), replace(vlm, clip=None), replace(vlm, digest="other")):
+    for other in (
+        replace(vlm, pad=True),
+        load_vlm("vlm:embedded", clip="none", device="cpu"),
+        replace(vlm, digest="other"),
+    ):
         assert evaluate_questions(other, "gqa", **given).folder != folder
 
 
@@ -160,9 +163,9 @@ def test_a_method_that_cannot_work_is_told_with_its_reason(vlm, tmp_path):
     assert set(run.rows["method"]) == {"none"}
 
 
-def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_path):
-    varying = replace(vlm, n_tokens=None)
-    run = evaluate_questions(varying, "gqa", ["random"], [200], tmp_path, limit=1, draws=1)
+def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(vlm), "fixed_tokens", None)
+    run = evaluate_questions(vlm, "gqa", ["random"], [200], tmp_path, limit=1, draws=1)
     (line,) = run.table("failures").to_dict("records")
     assert (line["method"], line["budget"]) == ("random", 200)
     assert line["questions"] == len(run.rows) / 3
@@ -170,7 +173,8 @@ def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_
 
 
 def test_a_damaged_picture_fails_alone_and_says_why(vlm, tmp_path):
-    whole = load_questions("gqa").first(2)
+    whole = load_questions("gqa")
+    whole = replace(whole, questions=whole.questions[:10])
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(whole.questions[0].image.read_bytes()[:200])
     first = whole.questions[0].image_id
@@ -183,7 +187,18 @@ def test_a_damaged_picture_fails_alone_and_says_why(vlm, tmp_path):
 
 
 def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, capsys):
-    words = ["evaluate", "--task", "pope", "--methods", "random", "tome", "--budgets", "8"]
+    words = [
+        "evaluate",
+        "--task",
+        "pope",
+        "--model",
+        "vlm:embedded",
+        "--methods",
+        "random",
+        "tome",
+        "--budgets",
+        "8",
+    ]
     words += ["--seeds", "1", "--limit", "1", "--out", str(tmp_path)]
     assert main([*words, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
@@ -200,6 +215,8 @@ def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, ca
     for option in (["--protocol", "conversation"], ["--data", "folder"], ["--cache", "folder"]):
         assert main([*words, *option]) == 2
         assert f"{option[0]} belongs to referring expressions" in capsys.readouterr().err
+    assert main([word.removeprefix("vlm:") for word in words]) == 2
+    assert "take vlm:embedded" in capsys.readouterr().err
     assert main(["evaluate", "--task", "textvqa"]) == 2
     assert "choose of gqa, pope, vqav2; published question-answering" in capsys.readouterr().err
 

@@ -16,10 +16,10 @@ from transformers import (
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.studies.table import run_study
-from litelvlm.models.vlm.greedy import greedy_decoding
-from litelvlm.models.vlm.studied.pictures import preprocessing_of
-from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
-from litelvlm.models.vlm.studied.towers import same_weights
+from litelvlm.models.vlm.network import greedy_decoding
+from litelvlm.models.vlm.prompts import QUESTIONS, question
+from litelvlm.models.vlm.queries.pictures import preprocessing_of
+from litelvlm.models.vlm.queries.towers import same_weights
 from litelvlm.pruning import get_pruner
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
@@ -202,7 +202,7 @@ def test_the_end_of_an_expression_is_that_in_its_template(model, data):
     # Every word also stands in the template, before the place of the expression or behind it.
     for index, expression in ((0, "is"), (0, "the image"), (1, "there"), (2, "one")):
         asked = model.query(data[0].image(), expression, index)
-        prompter, prompt = model.speaker.prompter, asked.answered.prompt
+        prompter, prompt = model.prompter, asked.answered.prompt
         end = prompter.expression_end(expression, index, prompt)
         before = QUESTIONS[index].split("{}")[0] + expression
         assert prompter.tokenizer.decode(prompt.ids[: end + 1]).endswith(before)

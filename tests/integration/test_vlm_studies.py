@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm import load_model, load_refer, load_vlm
+from litelvlm import get_pruner, load_model, load_refer, load_vlm
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.cli.work.loading import model_of, studied_of
@@ -20,11 +20,11 @@ from litelvlm.analysis.studies import BENCH, STUDIES, reversal
 from litelvlm.analysis.studies.table import get_study, run_study, studies_for
 from litelvlm.clip.load import load_tower
 from litelvlm.models.base import GroundingModel, TowerModel, VisualLM
-from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
+from litelvlm.models.vlm.prompts import QUESTIONS, question
 from litelvlm.pruning.layers.depths import middle_layers
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from tests.glamm_parts import EMBEDDED
-from tests.tiny_vlms.folder import byte_tokenizer, qwen_processor, tiny_qwen, write_tiny
+from tests.tiny_vlms.folder import qwen_processor, tiny_qwen, write_tiny
 from tests.tiny_vlms.models import tiny_vlm
 
 KINDS = ("llava", "qwen2_5_vl")
@@ -100,8 +100,8 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
     assert len(model.encode(picture).features) == view.n_tokens
     mask = np.zeros((size[1], size[0]), dtype=np.uint8)
     mask[:, : size[0] // 2] = 1
-    covered = view.coverage(mask).reshape(view.grid)
-    half = view.grid[1] // 2
+    covered = view.coverage(mask).reshape(view.layout.grid)
+    half = view.layout.grid[1] // 2
     assert (covered[:, : half - 1] == 1).all()
     assert (covered[:, half + 1 :] == 0).all()
 
@@ -109,7 +109,7 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
 def test_a_grid_covers_the_whole_picture(models):
     whole = np.ones((90, 300), dtype=np.uint8)
     view = models["qwen2_5_vl"].view(90, 300)
-    assert view.grid[1] > view.grid[0]
+    assert view.layout.grid[1] > view.layout.grid[0]
     assert view.visible_fraction(whole) == 1.0
     assert view.coverage(whole).min() == pytest.approx(1.0)
 
@@ -188,8 +188,8 @@ def test_attention_rows_are_those_of_the_eager_model(model, sample):
 
 def test_the_last_token_of_the_expression_is_found(model, sample):
     query = asked(model, sample)
-    prompt, tokenizer = query.answered.prompt, model.speaker.prompter.tokenizer
-    end = model.speaker.prompter.expression_end(query.expression, 0, prompt)
+    prompt, tokenizer = query.answered.prompt, model.prompter.tokenizer
+    end = model.prompter.expression_end(query.expression, 0, prompt)
     assert tokenizer.decode(prompt.ids[: end + 1]).endswith(query.expression)
 
 
@@ -210,7 +210,7 @@ def test_substitutes_are_what_they_say(model, sample):
     sentence = question("the red circle")
     scores = model.text_scores(sample.image(), [sentence, "What?"])
     picture = model.encode(sample.image())
-    prompt = model.speaker.prompt(picture, sentence)
+    prompt = model.prompter.prompt(sentence, picture.view.n_tokens)
     words = prompt.ids[prompt.start + prompt.n_tokens :]
     mean = model.network.get_input_embeddings()(words).mean(0, keepdim=True)
     by_hand = torch.nn.functional.cosine_similarity(picture.features, mean)
@@ -248,11 +248,18 @@ def test_reversal_of_qwen_has_a_measured_sign_per_substitute(models, data, tmp_p
     rows = run.rows
     assert "" not in set(rows["clip_model"])
     signs = rows[(rows["control"] == "none") & (rows["labels"] == "primary")]
-    assert set(signs["probe"]) == {"U2", "U3", "U4", "U5"}
+    assert set(signs["probe"]) == {
+        "input_similarity",
+        "received_attention",
+        "tower_value_norm",
+        "llm_attention",
+    }
     # A text-guided substitute has controls of the text, the others have none.
-    texts = rows[rows["control"].isin(["N1", "N2"])]
-    assert set(texts["probe"]) == {"U2", "U5"}
-    assert {"N3", "N4", "N5", "N7", "oracle"} <= set(rows["control"])
+    texts = rows[rows["control"].isin(["other_text", "no_text"])]
+    assert set(texts["probe"]) == {"input_similarity", "llm_attention"}
+    assert {"other_masks", "moved_mask", "random_blobs", "text_free", "oracle"} <= set(
+        rows["control"]
+    )
     oracle = rows[rows["control"] == "oracle"]
     assert (oracle["ri"] == -1).all()
     assert "H1.sign@received_attention" in set(run.claims["id"])
@@ -354,7 +361,7 @@ def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
     assert verb.run() == 0
     (folder,) = tmp_path.glob("reversal-*")
     assert "the substitute input_similarity" in capsys.readouterr().out
-    assert set(read_rows(folder)["probe"]) >= {"U2", "U5"}
+    assert set(read_rows(folder)["probe"]) >= {"input_similarity", "llm_attention"}
     with pytest.raises(ValueError, match="--options goes with a GLaMM"):
         studied_of(replace(verb, options=("read=seg",)))
 
@@ -370,8 +377,8 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
     assert prepare(reversal.STUDY, again, data, config).key.digest == keys[0].digest
     closure = CODE.closure([type(model).__module__])
     assert {
-        "litelvlm.models.vlm.studied.targets",
-        "litelvlm.models.vlm.encoding",
+        "litelvlm.models.vlm.queries.targets",
+        "litelvlm.models.vlm.network",
         "litelvlm.models.attribution",
     } <= closure
 
@@ -392,35 +399,38 @@ def test_the_shipped_llava_is_asked_like_any_other(models, data, sample):
 
 
 def test_an_object_is_known_by_its_weights(sample):
-    network, tokenizer = tiny_qwen(), byte_tokenizer()
-    model = load_vlm(network, tokenizer, qwen_processor())
+    network, processor = tiny_qwen(), qwen_processor()
+    model = load_vlm(network, processor)
     assert model.view(168, 168).n_tokens == len(
         model.projected_image(sample.image().resize((168, 168)))
     )
     with torch.no_grad():
         network.lm_head.weight[-1, -1] += 1
-    assert load_vlm(network, tokenizer, qwen_processor()).digest != model.digest
+    assert load_vlm(network, processor).digest != model.digest
+
+
+def test_a_model_of_another_family_answers_and_is_not_asked_by_studies(data, tmp_path):
+    model = load_vlm(tiny_vlm("internvl"), qwen_processor())
+    model.check(get_pruner("divprune"), 8)
+    with pytest.raises(ValueError, match=r"study reversal needs .* vlm:InternVL.* is not one"):
+        run_study("reversal", model, data, tmp_path)
 
 
 def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path):
-    network, tokenizer = tiny_vlm("llava"), byte_tokenizer()
-    with pytest.raises(ValueError, match="internvl"):
-        load_vlm(tiny_vlm("internvl"), tokenizer)
-    with pytest.raises(ValueError, match="give its tokenizer="):
+    network = tiny_vlm("llava")
+    with pytest.raises(ValueError, match="give its processor="):
         load_vlm(network)
     with pytest.raises(FileNotFoundError, match='or "none" to leave the text tower out'):
-        load_vlm(network, tokenizer)
+        load_vlm(network, qwen_processor())
     with pytest.raises(ValueError, match="is not the CLIP that this model's image tower"):
         load_vlm(folders["llava"], clip=EMBEDDED["embedded-shapes"] / "clip", device="cpu")
     with pytest.raises(ValueError, match="whose image tower is not CLIP's"):
         load_vlm(folders["qwen2_5_vl"], clip=CLIP)
-    with pytest.raises(ValueError, match="needs its image processor"):
-        load_vlm(tiny_qwen(), tokenizer)
-    with pytest.raises(ValueError, match="a folder of a LLaVA or Qwen-VL"):
+    with pytest.raises(ValueError, match="vlm:embedded"):
         load_vlm(tmp_path / "nothing")
-    blind = byte_tokenizer()
+    blind = qwen_processor()
     blind.chat_template = "a template that names no image"
-    mute = load_vlm(tiny_qwen(), blind, qwen_processor())
+    mute = load_vlm(tiny_qwen(), blind)
     with pytest.raises(ValueError, match=r"0 image placeholders .* instead of one"):
         mute.query(sample.image(), "the red circle").targets()
     with pytest.raises(ValueError, match=f"templates 0 to {len(QUESTIONS) - 1}"):

@@ -14,7 +14,7 @@ from lmms_eval.loggers.evaluation_tracker import EvaluationTracker
 from lmms_eval.tasks import TaskManager
 from PIL import Image
 
-from litelvlm import load_model, load_refer
+from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.api import read_samples, run_study
 from litelvlm.analysis.lmms.__main__ import TASK_FILES
 from litelvlm.analysis.lmms.answers import QuestionSource
@@ -22,7 +22,6 @@ from litelvlm.analysis.lmms.models import LmmsGlamm, LmmsVlm
 from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.rendered import load_questions
-from litelvlm.models.vlm.answering import load_answering_vlm
 
 IMAGES = 3
 CONDITIONS = {"unpruned": (None, None), "pruned": ("litelvlm", 16)}
@@ -105,7 +104,7 @@ def answered(request, tmp_path_factory):
     assert len(few) == 24
     assert task != "pope" or groups == {"random", "popular", "adversarial"}
     return few, evaluate_questions(
-        load_answering_vlm("embedded", device="cpu"), few, ["litelvlm"], (16,),
+        load_vlm("vlm:embedded", device="cpu"), few, ["litelvlm"], (16,),
         out=tmp_path_factory.mktemp(task), blank=False,
     )  # fmt: skip
 

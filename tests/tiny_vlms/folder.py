@@ -11,13 +11,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
-from litelvlm.names import check_name
+from litelvlm.models.vlm.miniature import make_processor
 from tests.tiny_vlms.models import random_weights
 from tests.tiny_vlms.table import AXES, QWEN_VISION, TEXT
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>", "<vision>", "</vision>")
 """Special tokens; their ids follow those of the 256 bytes."""
-KINDS = ("llava", "qwen2_5_vl")
 CHAT = (
     "{% for m in messages %}USER: {% for c in m['content'] %}"
     "{% if c['type'] == 'image' %}<vision><image></vision>{% else %}{{ c['text'] }}{% endif %}"
@@ -90,48 +89,36 @@ def tiny_qwen(seed: int = 0) -> PreTrainedModel:
     return random_weights(hf.Qwen2_5_VLForConditionalGeneration(config), seed)
 
 
-def qwen_processor() -> hf.Qwen2VLImageProcessor:
-    """The image processor of the tiny Qwen2.5-VL: 16 to 144 tokens a picture."""
+def qwen_processor() -> hf.Qwen2_5_VLProcessor:
+    """The processor of the tiny Qwen2.5-VL: 16 to 144 tokens a picture."""
     cell = 14 * 14
-    return hf.Qwen2VLImageProcessor(
-        patch_size=7,
-        merge_size=2,
-        temporal_patch_size=2,
-        min_pixels=16 * cell,
-        max_pixels=144 * cell,
+    sizes = {"patch_size": 7, "merge_size": 2, "temporal_patch_size": 2}
+    limits = {"min_pixels": 16 * cell, "max_pixels": 144 * cell}
+    return hf.Qwen2_5_VLProcessor(
+        hf.Qwen2VLImageProcessor(**sizes, **limits),
+        byte_tokenizer(),
+        hf.Qwen2VLVideoProcessor(**sizes, **limits),
+        chat_template=CHAT,
     )
 
 
 def write_tiny(kind: str, out: Path, clip: Path | None = None, seed: int = 0) -> Path:
-    """Write a tiny model with tokenizer and image processor.
+    """Write a tiny model with its processor into a folder, and return the folder.
 
     Args:
-        kind: One of ``KINDS``.
+        kind: "llava" or "qwen2_5_vl".
         out: Folder to make.
         clip: Folder of the CLIP of a LLaVA; it is copied into the folder "clip".
         seed: Of the random weights.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: If the kind is unknown, or a LLaVA gets no CLIP.
     """
-    check_name(kind, KINDS, "tiny model")
-    tokenizer = byte_tokenizer()
-    out.mkdir(parents=True, exist_ok=True)
     if kind == "qwen2_5_vl":
-        tokenizer.chat_template = CHAT
-        model = tiny_qwen(seed)
-        qwen_processor().save_pretrained(out)
+        model, processor = tiny_qwen(seed), qwen_processor()
     else:
-        tower = None if clip is None else load_tower(clip, device="cpu")
-        if clip is None or not isinstance(tower, ClipTower):
-            raise ValueError("a LLaVA needs a CLIP; give the folder of one with --clip")
-        model = tiny_llava(tower, seed)
-        shutil.copytree(clip, out / "clip", dirs_exist_ok=True)
+        model = tiny_llava(load_tower(clip, device="cpu"), seed)
+        processor = make_processor(byte_tokenizer(), model.config)
+        shutil.copytree(clip, out / "clip")
     model.generation_config.pad_token_id = special_id("<pad>")
     model.generation_config.eos_token_id = special_id("</s>")
     model.float().save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    processor.save_pretrained(out)
     return out

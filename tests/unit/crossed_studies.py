@@ -4,29 +4,18 @@ Rows are made so that the truth is exactly the null, while images and categories
 spread between categories is twice that between images. Categories are of uneven sizes.
 """
 
-from functools import partial
-from unittest import mock
-
 import numpy as np
 import pandas as pd
+from planted_studies import few_draws, paired
 
-from litelvlm.analysis.api import bootstrap_means
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
+from litelvlm.analysis.studies import ablations, importance, reversal, sink, sink_causal
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.importance import claims as importance
-from litelvlm.analysis.studies.reversal import claims as reversal
-from litelvlm.analysis.studies.sink import claims as sink
-from litelvlm.analysis.studies.sink_causal import claims as sink_causal
+from litelvlm.analysis.studies.importance.tables import IOU, PARTS
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.estimates import (
-    cell_index,
-    crossed_retention,
-    retention,
-    score_bootstrap,
-)
-from litelvlm.analysis.studies.sweep.wide import Wide
+from litelvlm.analysis.studies.sweep.scores import SCORES
 
 STUDIES, RESAMPLES = 400, 300
 IMAGE, CATEGORY, CELL, OWN = 0.05, 0.1, 0.03, 0.03
@@ -72,12 +61,12 @@ def reversal_rows(rng, where):
     ri = effects(rng, where)
     parts = {
         "none": ri,
-        "N1": ri - effects(rng, where),
-        "N3": ri - effects(rng, where) - 0.5,
-        "N6": ri - effects(rng, where),
+        "other_text": ri - effects(rng, where),
+        "other_masks": ri - effects(rng, where) - 0.5,
+        "same_category_object": ri - effects(rng, where),
     }
-    same = {"clip_model": "", "probe": "P0", "layer": -2, "sim": "dot", "labels": "primary"}
-    modes = {"N1": "shuffled"}
+    same = {"clip_model": "", "probe": "released", "layer": -2, "sim": "dot", "labels": "primary"}
+    modes = {"other_text": "shuffled"}
     return pd.concat(
         [
             frame(where, control=c, text_mode=modes.get(c, "template"), ri=values, **same)
@@ -100,7 +89,7 @@ def causal_rows(rng, where):
 
 def importance_rows(rng, where):
     """Overlap with attention exactly at chance, with removal above it."""
-    same = {"control": "none", "score": REVERSED, "metric": importance.IOU, "partial_set": "none"}
+    same = {"control": "none", "score": REVERSED, "metric": IOU, "partial_set": "none"}
     same |= {"sinks": "kept", "k": 16}
     names = ("signal", "target", "layer", "head", "removal")
     parts = [
@@ -110,12 +99,12 @@ def importance_rows(rng, where):
             **same,
             **dict(zip(names, key, strict=True)),
         )
-        for (key, *_), mean in zip(importance.PARTS.values(), (0.0, 0.6), strict=True)
+        for (key, *_), mean in zip(PARTS.values(), (0.0, 0.6), strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def wide(rng, where):
+def sweep_of(rng, where, seed):
     """A sweep that keeps exactly 90 % and leads its best rival by exactly 5 %."""
     images, categories = where
     truth = {"none": 1.0, "litelvlm": KEPT, "trim": KEPT / (1 + LEAD), "scope": 0.5}
@@ -127,17 +116,15 @@ def wide(rng, where):
     ]
     inter = union * np.array(share).T
     cells = tuple((name, 144 if name == "none" else BUDGET) for name in truth)
-    return Wide(cells, inter, union, inter / union, inter / union > 0.5, images, categories)
+    return paired(cells, inter, union, images, categories, RESAMPLES, seed)
 
 
-def claims_of_sweep(made, seed):
+def claims_of_sweep(made):
     """p-value and verdict of H7 and H8."""
-    scores = score_bootstrap(made, RESAMPLES, seed)
-    part, whole = ("litelvlm", BUDGET), ("none", 144)
-    kept = retention(scores, cell_index(made, part, "ciou"), cell_index(made, whole, "ciou"))
-    crossed = crossed_retention(made, part, whole)
+    cells = SCORES["ciou"], ("litelvlm", BUDGET), ("none", 144)
+    kept, crossed = made.retention(*cells), made.crossed_retention(*cells)
     found = [
-        lead_claims(made, scores, BUDGET)[0],
+        lead_claims(made, ablations.Config(lead=LEAD), BUDGET)[0],
         retention_claim(kept, KEPT, BUDGET, "single", crossed=crossed),
     ]
     return {claim.id: (claim.p_value, claim.verdict) for claim in found}
@@ -149,28 +136,22 @@ def studies(shape, n):
     for number in range(n):
         where = layout(rng, *shape)
         lift = frame(where, head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
-        lift["lift"] = 1 + sink.MARGIN + effects(rng, where)
+        lift["lift"] = 1 + sink.Config().margin + effects(rng, where)
         claims = [
-            *reversal.make_claims(reversal_rows(rng, where)),
-            *sink.make_claims(lift),
-            *sink_causal.make_claims(causal_rows(rng, where)),
-            *importance.make_claims(importance_rows(rng, where)),
+            *reversal.make_claims(reversal_rows(rng, where), reversal.Config()),
+            *sink.make_claims(lift, sink.Config()),
+            *sink_causal.make_claims(causal_rows(rng, where), sink_causal.Config()),
+            *importance.make_claims(importance_rows(rng, where), importance.Config()),
         ]
         found = {
             claim.id: (claim.p_value, claim.verdict) for claim in claims if claim.id in HYPOTHESES
         }
-        yield found | claims_of_sweep(wide(rng, where), number)
+        yield found | claims_of_sweep(sweep_of(rng, where, number))
 
 
 def rates(shape, n=STUDIES):
     """Share of studies that reject, and share whose verdict is "supported", by claim."""
-    few = partial(bootstrap_means, resamples=RESAMPLES)
-    with (
-        mock.patch.object(reversal, "bootstrap_means", few),
-        mock.patch.object(sink, "bootstrap_means", few),
-        mock.patch.object(sink_causal, "bootstrap_means", few),
-        mock.patch.object(importance, "bootstrap_means", few),
-    ):
+    with few_draws(RESAMPLES):
         found = list(studies(shape, n))
     return {
         id: {

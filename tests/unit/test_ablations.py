@@ -23,7 +23,12 @@ from litelvlm.analysis.studies.ablations.config import (
     request_of,
 )
 from litelvlm.analysis.studies.ablations.measures import correlations, rounding
-from litelvlm.analysis.studies.ablations.official import PAIRS, official_claims, official_table
+from litelvlm.analysis.studies.ablations.official import (
+    PAIRS,
+    official_claims,
+    official_scores,
+    official_table,
+)
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
 from litelvlm.analysis.studies.ablations.tables import (
     attention_estimates,
@@ -31,9 +36,11 @@ from litelvlm.analysis.studies.ablations.tables import (
     pooled_pearson,
 )
 from litelvlm.analysis.studies.sweep.leads import strata_table
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.pruning import Cues
 from tests.study_inputs import NO_WORDS, PAPER, Method
 
+CIOU, CONFIG = SCORES["ciou"], ablations.Config()
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
 FAST = ablations.Config(
     requests=ASKED,
@@ -199,19 +206,20 @@ def test_tables_agree_with_rows(done, rows):
 
 
 def test_strata_cover_every_expression_and_leave_out_no_size(rows):
-    strata = strata_table(rows[rows.part == "methods"])
+    strata = strata_table(rows[rows.part == "methods"], CIOU)
     assert set(strata.stratum) == {"kind", "size", "words"}
     assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
     assert (strata.low_categories <= strata.low).all()
     without_random = rows[(rows.part == "methods") & (rows.method != "random")]
-    assert strata_table(without_random).empty
+    assert strata_table(without_random, CIOU).empty
 
 
 def test_expressions_that_mean_nothing_are_no_small_targets(rows):
     alone = rows[rows.part == "methods"]
     first = sorted(alone.image_id.unique())[:6]
     nothing = alone.assign(area_frac=alone.area_frac.mask(alone.image_id.isin(first), 0.0))
-    sizes = strata_table(nothing).query("stratum == 'size' and budget == 16").set_index("group")
+    sizes = strata_table(nothing, CIOU).query("stratum == 'size' and budget == 16")
+    sizes = sizes.set_index("group")
     # Six of 24 images, with two expressions each; the objects of the others are all of one size.
     assert sizes.loc["no target", "n"] == 12
     assert sizes.drop("no target").n.sum() == 36
@@ -232,7 +240,7 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
     changed.loc[(rows.protocol == "single") & (rows.method == "litelvlm"), "inter_px"] = 0
     official = rows[(rows.protocol == "official") & (rows.budget == 16)].set_index("method")
     ciou = official.groupby("method").inter_px.sum() / official.groupby("method").union_px.sum()
-    table = official_table(changed).set_index(["id", "budget"])
+    table = official_table(changed, CONFIG).set_index(["id", "budget"])
     assert set(table.index) == {(pair.id, budget) for pair in PAIRS for budget in (48, 16)}
     for pair in PAIRS:
         line = table.loc[pair.id, 16]
@@ -247,7 +255,7 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
     assert table.loc["official.order", 16].delta == 0.0
     assert table.loc["official.order", 16].p == 1.0
     np.testing.assert_array_equal(table.p_holm, holm(table.p.to_numpy()))
-    claims = {claim.id: claim for claim in official_claims(changed)}
+    claims = {claim.id: claim for claim in official_claims(official_scores(changed), CONFIG)}
     assert set(claims) == {pair.id for pair in PAIRS}
     assert claims["official.direction"].estimate == pytest.approx(
         table.loc["official.direction", 48].delta
@@ -261,7 +269,7 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
 def test_all_draws_of_an_image_are_swapped_together(rows):
     # Of the four ways to swap the labels on two images two are as extreme as what was seen; by
     # expression and draw there would be 256 ways.
-    few = official_table(rows[rows.image_id.isin((1, 2))]).set_index(["id", "budget"])
+    few = official_table(rows[rows.image_id.isin((1, 2))], CONFIG).set_index(["id", "budget"])
     assert few.loc[("official.direction", 16), "n"] == 8
     assert few.loc[("official.direction", 16), "p"] == pytest.approx(0.5, abs=0.05)
 
@@ -270,7 +278,9 @@ def test_a_context_that_carries_the_score_leaves_nothing_to_the_direction(rows):
     # The opposite ranking gets what the method gets.
     same = (rows.protocol == "official") & rows.method.isin([PAPER, OPPOSITE])
     changed = rows.assign(inter_px=rows.inter_px.where(~same, rows.union_px // 2))
-    found = {claim.id: claim for claim in official_claims(changed)}["official.direction"]
+    found = {claim.id: claim for claim in official_claims(official_scores(changed), CONFIG)}[
+        "official.direction"
+    ]
     assert (found.estimate, found.verdict) == (0.0, "not supported")
 
 
@@ -282,7 +292,7 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     changed.loc[halved, "inter_px"] //= 2
     official, alone = draws_of(changed), draws_of(changed, "single").set_index("sent_id")
     drawn = alone.loc[official.sent_id, PIXELS].sum()
-    table = protocol_table(changed).set_index(["protocol", "method", "budget"])
+    table = protocol_table(changed, CIOU).set_index(["protocol", "method", "budget"])
     found = {name: table.loc[(name, "litelvlm", 16)] for name in table.index.levels[0]}
     assert found["official"].ciou == pytest.approx(
         official.inter_px.sum() / official.union_px.sum()
@@ -307,13 +317,13 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     )
     # Methods that were run on other expressions do not enter.
     changed.loc[changed.part == "methods", PIXELS] = 1
-    pd.testing.assert_frame_equal(table.reset_index(), protocol_table(changed))
+    pd.testing.assert_frame_equal(table.reset_index(), protocol_table(changed, CIOU))
 
 
 def test_intervals_differ_where_images_have_several_expressions(rows):
     # Whole images fail, so that their two expressions say the same.
     changed = rows.assign(inter_px=rows.inter_px.where(rows.image_id % 2 == 0, 0))
-    table = interval_table(changed).set_index(["method", "budget", "interval"]).sort_index()
+    table = interval_table(changed, CIOU).set_index(["method", "budget", "interval"]).sort_index()
     widths = (table.high - table.low).loc["litelvlm", 16]
     # As if there were twice as many images: the interval is too narrow by the root of 2.
     assert widths["images, percentile"] / widths["expressions, percentile"] == pytest.approx(
@@ -324,7 +334,7 @@ def test_intervals_differ_where_images_have_several_expressions(rows):
         48,
     ]
     single = rows[(rows.part == "methods")].drop_duplicates(["image_id", "method", "budget"])
-    alone = interval_table(single)
+    alone = interval_table(single, CIOU)
     assert set(alone.interval) == {"images, percentile", "images, BCa"}  # an expression is an image
 
 
@@ -365,7 +375,7 @@ def test_the_gain_is_split_by_quarters_of_the_index(rows):
     alone["ri"] = alone.sent_id.map(dict(zip(order, np.linspace(-1, 1, len(order)), strict=True)))
     worst = alone.sent_id.isin(order[: len(order) // 4])
     alone.loc[worst & (alone.method == "litelvlm"), "inter_px"] = 0
-    table = gain_table(alone).query("budget == 48").set_index("quarter")
+    table = gain_table(alone, CIOU).query("budget == 48").set_index("quarter")
     assert table.index.tolist() == ["lowest quarter", "second", "third", "highest quarter"]
     assert table.n.tolist() == [12] * 4
     assert table.loc["lowest quarter", "delta"] < 0
@@ -444,9 +454,9 @@ def test_a_run_none_of_whose_chosen_expressions_can_be_asked_has_no_claims(tmp_p
 
 def test_nothing_to_summarise():
     protocols_only = pd.DataFrame({"part": ["protocols"]})
-    assert ablations.make_claims(protocols_only) == []
-    assert ablations.make_tables(protocols_only) == {}
-    assert "No claim" in ablations.interpret([])
+    assert ablations.make_claims(protocols_only, CONFIG) == []
+    assert ablations.make_tables(protocols_only, CONFIG) == {}
+    assert "No claim" in ablations.interpret([], {})
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.trade.picture import context_trade
-from benchmarks.trade.scores import (
+from benchmarks.context_trade import (
     FEWEST,
     SIDES,
     answer_columns,
@@ -14,7 +13,6 @@ from benchmarks.trade.scores import (
     method_of,
     trade_of,
 )
-from tests.figure_files import style
 
 SHARES, BUDGETS = [0.0, 0.5, 0.9], [16, 8]
 
@@ -39,23 +37,23 @@ def planted(level, whole, noise, seed):
 def trade():
     masks = planted(lambda s, b: 0.8 * (0.9 - 0.4 * s), 0.8, 0.01, 1)
     answers = planted(lambda s, b: 0.5 * (0.7 + (0.4 * s if b == 16 else 0.0)), 0.5, 0.01, 2)
-    return trade_of(masks, answers, SHARES, BUDGETS, ["random"], "gqa")
+    return trade_of(masks, answers, SHARES, BUDGETS)
 
 
 def test_scores_are_the_planted_ones(trade):
-    chosen = trade.scores.set_index(["side", "method", "budget"])
+    chosen = trade[0].set_index(["side", "method", "budget"])
     for share in SHARES:
         line = chosen.loc["grounding", method_of(share), 16]
         assert line["kept"] == pytest.approx(0.9 - 0.4 * share, abs=0.01)
         assert line["kept_low"] < line["kept"] < line["kept_high"]
         assert line["low"] < line["value"] < line["high"]
-    whole = trade.scores[trade.scores["method"] == "none"]
+    whole = trade[0][trade[0]["method"] == "none"]
     assert set(whole["side"]) == set(SIDES)
     assert (whole["kept"] == 1).all()
 
 
 def test_the_crossing_is_found_where_there_is_one(trade):
-    found = trade.crossings.set_index("budget")
+    found = trade[1].set_index("budget")
     # 0.9 - 0.4 s = 0.7 + 0.4 s at s = 0.25.
     assert found.loc[16, "share"] == pytest.approx(0.25, abs=0.02)
     assert found.loc[16, "low"] < 0.25 < found.loc[16, "high"]
@@ -67,7 +65,7 @@ def test_the_crossing_is_found_where_there_is_one(trade):
 def test_no_crossing_is_told():
     masks = planted(lambda s, b: 0.8, 0.8, 0.01, 1)
     answers = planted(lambda s, b: 0.1, 0.5, 0.01, 2)
-    found = trade_of(masks, answers, SHARES, BUDGETS, ["random"], "gqa").crossings
+    _, found = trade_of(masks, answers, SHARES, BUDGETS)
     assert found["share"].isna().all()
     assert (found["found"] == 0).all()
     assert (found["crossed"] == 0).all()
@@ -78,11 +76,11 @@ def rarely():
     """Masks that lie above answers in nearly every resample."""
     masks = planted(lambda s, b: 0.8 * (0.9 - 0.2 * s), 0.8, 0.08, 1)
     answers = planted(lambda s, b: 0.5 * 0.7, 0.5, 0.08, 2)
-    return trade_of(masks, answers, SHARES, BUDGETS, ["random"], "gqa")
+    return trade_of(masks, answers, SHARES, BUDGETS)
 
 
 def test_few_crossings_give_no_interval(rarely):
-    line = rarely.crossings.iloc[0]
+    line = rarely[1].iloc[0]
     assert 0 < line["crossed"] < FEWEST
     assert line["found"] == line["crossed"] / 2000
     assert np.isnan([line["share"], line["low"], line["high"]]).all()
@@ -102,30 +100,3 @@ def test_rows_become_ratios():
     asked = pd.DataFrame({"method": ["none", "x"], "budget": [None, 8.0], "image_id": ["7", "7"],
                           "score": [1.0, None], "state": ["read", "failed"]})  # fmt: skip
     assert answer_columns(asked)["top"].tolist() == [1.0]
-
-
-def test_the_figure_shows_both_sides_and_each_crossing(trade):
-    with style.styled():
-        figure = context_trade(trade.scores, trade.crossings, "planted")
-        panels = figure.axes[:3]
-        titles = [ax.get_title(loc="left") for ax in panels]
-        assert titles == ["against tokens", "16 tokens", "8 tokens"]
-        for ax, share in zip(panels[1:], (0.25, 0.5), strict=True):
-            upright = [line for line in ax.lines if len(set(line.get_xdata())) == 1]
-            assert any(abs(line.get_xdata()[0] - share) < 0.03 for line in upright)
-            assert not ax.texts
-        assert style.encode(figure, "png")["png"][:4] == b"\x89PNG"
-
-
-def test_every_curve_of_the_figure_has_its_interval(trade):
-    with style.styled():
-        ax = context_trade(trade.scores, trade.crossings, "planted").axes[0]
-        # Two shares of context and random tokens, on both sides; the line of all tokens has none.
-        assert len(ax.collections) == len(ax.lines) - 1 == 6
-
-
-def test_the_figure_says_where_too_few_resamples_cross(rarely):
-    with style.styled():
-        for ax in context_trade(rarely.scores, rarely.crossings, "planted").axes[1:3]:
-            assert "too few for an interval" in ax.texts[0].get_text()
-            assert not [line for line in ax.lines if len(set(line.get_xdata())) == 1]

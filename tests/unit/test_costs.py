@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from litelvlm.analysis.studies.efficiency.costs import counted_macs
+from litelvlm.analysis.studies.efficiency.timing import counted_macs
 from litelvlm.models.costs import llama_macs, transformer_macs
 from tests.glamm_parts import decode
 

@@ -29,6 +29,14 @@ from litelvlm.figures.efficiency import (
 from litelvlm.models.timed import timed
 
 
+def tables_of(rows):
+    return efficiency.make_tables(rows, efficiency.Config())
+
+
+def claims_of(rows):
+    return efficiency.make_claims(rows, efficiency.Config())
+
+
 def timings(method, k, whole, llm, rounds=5):
     """Rows of one arm: times grow by 1 % per round, as on a machine that grows slow."""
     base = {"method": method, "k": k, "n_text": 1, "metric": "wall_ms", "unit": "ms"}
@@ -62,7 +70,7 @@ def rows():
 
 
 def test_medians_and_ratios_are_those_of_the_rounds(rows):
-    tables = efficiency.make_tables(rows)
+    tables = tables_of(rows)
     times = tables["times"].set_index(["method", "k", "component"])
     # The median of 1.00, 1.01, 1.02, 1.03 and 1.04 is 1.02.
     assert times.loc[("none", 144, "llm"), "value"] == pytest.approx(60 * 1.02)
@@ -80,7 +88,7 @@ def test_medians_and_ratios_are_those_of_the_rounds(rows):
 def test_the_published_times_are_read_back_from_planted_rounds():
     whole, prefill = (340.89, 265.83, 237.35), (166.25, 74.88, 54.02)
     arms = zip(("none", "litelvlm", "litelvlm"), (576, 192, 64), whole, prefill, strict=True)
-    tables = efficiency.make_tables(pd.DataFrame([row for arm in arms for row in timings(*arm)]))
+    tables = tables_of(pd.DataFrame([row for arm in arms for row in timings(*arm)]))
     times = tables["times"].set_index(["component", "k"])["value"]
     ratios = tables["ratios"].set_index(["component", "k"])["ratio"]
     for component, planted in (("end_to_end", whole), ("llm", prefill)):
@@ -91,20 +99,20 @@ def test_the_published_times_are_read_back_from_planted_rounds():
 
 
 def test_break_even_is_the_largest_budget_that_is_faster(rows):
-    table = efficiency.make_tables(rows)["break_even"].set_index("method")
+    table = tables_of(rows)["break_even"].set_index("method")
     # At 144 tokens the method costs 2 % more than it saves.
     assert table.loc["litelvlm", "k"] == 48
     slow = rows.assign(value=rows.value.where((rows.k == 144) | (rows["round"] < 0), 500.0))
-    assert efficiency.make_tables(slow)["break_even"].set_index("method").loc["litelvlm", "k"] == 0
+    assert tables_of(slow)["break_even"].set_index("method").loc["litelvlm", "k"] == 0
 
 
 def test_the_null_arm_is_equal_only_if_its_interval_holds_one(rows):
-    null = efficiency.make_tables(rows)["null"].set_index("component")
+    null = tables_of(rows)["null"].set_index("component")
     # The drift is common, so that intervals have no width: 60 over 60, and 100 over 102.
     assert null.loc["llm", "equal"]
     assert null.loc["end_to_end", "ratio"] == pytest.approx(100 / 102)
     assert not null.loc["end_to_end", "equal"]
-    said = efficiency.interpret(efficiency.make_tables(rows))
+    said = efficiency.interpret([], tables_of(rows))
     # What chooses and then keeps everything is slower as a whole; the language model has the same
     # work.
     whole = (
@@ -128,15 +136,15 @@ def test_choosing_is_put_beside_the_image_tower(rows):
         base | {"component": part, "value": value}
         for part, value in (("selection", 1.0), ("clip_image", 80.0))
     ]
-    tables = efficiency.make_tables(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
+    tables = tables_of(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
     assert (
         "litelvlm, 48 tokens, 1 expression(s): choosing, the text tower included, "
         "takes 1.2% of the time"
-    ) in efficiency.interpret(tables)
+    ) in efficiency.interpret([], tables)
 
 
 def test_published_rows_are_apart_from_ours(rows):
-    tables = efficiency.make_tables(rows)
+    tables = tables_of(rows)
     assert {"quantity", "method", "tokens", "value"} == set(tables["published"].columns)
     assert "2.11" in tables["published"].value.tolist()
     assert "LiteLVLM" not in set(tables["times"].method)
@@ -207,7 +215,7 @@ def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
 
 
 def test_components_stack_to_the_sum_of_their_medians(rows):
-    times = efficiency.make_tables(rows)["times"]
+    times = tables_of(rows)["times"]
     ax = draw_components(times, Figure().subplots())
     ends = {}
     for bar in ax.patches:
@@ -219,7 +227,7 @@ def test_components_stack_to_the_sum_of_their_medians(rows):
 
 
 def test_arithmetic_puts_measured_against_expected(rows):
-    tables = efficiency.make_tables(rows)
+    tables = tables_of(rows)
     expected = prefill_ratios(tables["costs"]).set_index(["method", "k"]).expected
     assert expected["litelvlm", 48] == 3
     ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots())
@@ -228,7 +236,7 @@ def test_arithmetic_puts_measured_against_expected(rows):
 
 
 def test_published_points_are_hollow_and_say_so(rows):
-    tables = efficiency.make_tables(rows)
+    tables = tables_of(rows)
     ax = draw_arithmetic(
         tables["ratios"], tables["costs"], Figure().subplots(), tables["published"]
     )
@@ -269,13 +277,13 @@ def test_the_front_joins_times_and_scores(rows):
             },
         ]
     )
-    ax = draw_front(efficiency.make_tables(rows)["times"], scores, Figure().subplots())
+    ax = draw_front(tables_of(rows)["times"], scores, Figure().subplots())
     (line,) = [container.lines[0] for container in ax.containers]
     assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
 
 
 def test_the_front_takes_the_prefill_where_nothing_else_was_timed(rows):
-    times = efficiency.make_tables(rows)["times"]
+    times = tables_of(rows)["times"]
     assert timed_part(times) == "end_to_end"
     alone = times[times["component"] != "end_to_end"]
     assert timed_part(alone) == "llm"
@@ -322,19 +330,19 @@ def bench(k48=80.0, rounds=24, activations=(230.0, 100.0)):
 
 @pytest.mark.parametrize(("k48", "verdict"), [(70.0, "supported"), (85.0, "not supported")])
 def test_the_published_fall_of_time_is_judged_over_rounds(k48, verdict):
-    (time, _) = efficiency.make_claims(bench(k48))
+    (time, _) = claims_of(bench(k48))
     assert time.estimate == pytest.approx(1 - k48 / 100)
     assert (time.verdict, time.null, time.sample) == (verdict, 0.22, "24 rounds")
-    (few, _) = efficiency.make_claims(bench(k48, rounds=5))
+    (few, _) = claims_of(bench(k48, rounds=5))
     assert few.verdict == "undetermined"
 
 
 @pytest.mark.parametrize(("size", "verdict"), [(100.0, "supported"), (101.0, "not supported")])
 def test_the_published_shrinking_of_activations_is_counted(size, verdict):
-    (_, memory) = efficiency.make_claims(bench(activations=(230.0, size)))
+    (_, memory) = claims_of(bench(activations=(230.0, size)))
     assert (memory.estimate, memory.verdict) == (pytest.approx(230 / size), verdict)
 
 
 def test_a_bench_without_a_third_of_the_tokens_claims_nothing(rows):
-    assert efficiency.make_claims(rows[rows["k"] != 48]) == []
-    assert efficiency.make_claims(rows.iloc[:0]) == []
+    assert claims_of(rows[rows["k"] != 48]) == []
+    assert claims_of(rows.iloc[:0]) == []

@@ -13,7 +13,7 @@ from layer_views import View
 
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.methods.ivc_prune import value_similarity
-from litelvlm.pruning.scoring.coordinates import add_coordinates, coordinate_ranking, first_of_each
+from litelvlm.pruning.scoring import add_coordinates, coordinate_ranking, first_of_each
 
 
 def llama_angles(start: int, n_tokens: int) -> torch.Tensor:

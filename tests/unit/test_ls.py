@@ -10,8 +10,7 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.work.methods_table import method_rows
 from litelvlm.analysis.studies import BENCH, QUESTIONS, STUDIES
 from litelvlm.analysis.studies.table import get_study
-from litelvlm.models.vlm.families import VLM_FAMILIES
-from litelvlm.models.vlm.measured import measured_differences
+from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 from litelvlm.pruning import registry
 from tests.study_inputs import Method
 

@@ -20,6 +20,7 @@ from litelvlm.analysis.pages.audit.outside import (
     outside_text,
 )
 from litelvlm.analysis.studies import reversal, sink, sweep
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import seed_table
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +100,7 @@ def test_a_planted_reversal_has_a_negative_msc(tmp_path):
     folder = complete_run(reversal.STUDY, PlantedModel(), data, config, tmp_path)
     rows = read_rows(folder)
     primary = rows[
-        (rows.probe == "P0c") & (rows.layer == -2) & (rows.control == "none")
+        (rows.probe == "cosine") & (rows.layer == -2) & (rows.control == "none")
         & (rows.text_mode == "template") & (rows.labels == "primary")
     ]  # fmt: skip
     assert len(primary) == 8
@@ -111,7 +112,11 @@ def test_a_planted_reversal_has_a_negative_msc(tmp_path):
 
 def drawn_scores(folder):
     """cIoU of each official draw."""
-    return seed_table(read_rows(folder)).query("method == 'uniform'")["ciou"].to_numpy()
+    return (
+        seed_table(read_rows(folder), SCORES["ciou"])
+        .query("method == 'uniform'")["ciou"]
+        .to_numpy()
+    )
 
 
 def test_two_expressions_an_image_leave_nothing_to_draw(tmp_path):

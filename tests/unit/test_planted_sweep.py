@@ -5,22 +5,19 @@ They also find what was put in.
 
 import numpy as np
 import pytest
+from planted_studies import paired
 
 from litelvlm.analysis.api import mean_estimate
 from litelvlm.analysis.stats.bootstrap import bootstrap, ratios
 from litelvlm.analysis.stats.significance import paired_swap_test
+from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.estimates import (
-    cell_index,
-    difference,
-    retention,
-    score_bootstrap,
-)
-from litelvlm.analysis.studies.sweep.wide import Wide
+from litelvlm.analysis.studies.sweep.scores import SCORES
 
 STUDIES, RESAMPLES, IMAGES, BUDGET = 400, 300, 60, 48
 KEPT, LEAD = 0.90, 0.05
+CIOU, CONFIG = SCORES["ciou"], ablations.Config(lead=LEAD)
 
 
 def sweeps(scores, n_studies=STUDIES, seed=0):
@@ -35,30 +32,29 @@ def sweeps(scores, n_studies=STUDIES, seed=0):
     truth = np.array([1.0, *scores.values()])
     image_ids = np.repeat(np.arange(IMAGES), 2)
     cells = tuple((name, 144 if name == "none" else BUDGET) for name in names)
-    for _ in range(n_studies):
+    for number in range(n_studies):
         common = rng.normal(0, 6, IMAGES)[image_ids]
         own = rng.normal(0, 6, (len(names), IMAGES))[:, image_ids] + rng.normal(
             0, 6, (len(names), 2 * IMAGES)
         )
         union = rng.uniform(50, 150, IMAGES)[image_ids][:, None] * np.ones(len(names))
         inter = union * truth * (60 + common + own).T / 100
-        yield Wide(cells, inter, union, inter / union, inter / union > 0.5, image_ids)
+        yield paired(cells, inter, union, image_ids, None, RESAMPLES, number)
 
 
 def rejected(p_values):
     return np.mean(np.array(p_values) <= 0.05)
 
 
-def claims_on(wide, seed):
+def claims_on(made):
     """p-value and interval of an equal pair, the claim of retention and that of a lead."""
-    scores = score_bootstrap(wide, RESAMPLES, seed)
     ours, theirs, whole = (("litelvlm", BUDGET), ("random", BUDGET), ("none", 144))
-    places = [cell_index(wide, cell, "ciou") for cell in (ours, theirs, whole)]
+    pixels = [made.summands(CIOU, cell) for cell in (ours, theirs)]
     return (
-        paired_swap_test(wide.pixels(ours), wide.pixels(theirs), wide.image_ids, 399, seed).p_value,
-        difference(scores, places[0], places[1]).estimates()[0],
-        retention_claim(retention(scores, places[0], places[2]), KEPT, BUDGET, "single"),
-        lead_claims(wide, scores, BUDGET)[0],
+        paired_swap_test(*pixels, made.image_ids, 399, made.seed).p_value,
+        made.difference(CIOU, ours, theirs).estimates()[0],
+        retention_claim(made.retention(CIOU, ours, whole), KEPT, BUDGET, "single"),
+        lead_claims(made, CONFIG, BUDGET)[0],
     )
 
 
@@ -66,9 +62,7 @@ def claims_on(wide, seed):
 def at_the_edge():
     """Ours equals random tokens, keeps exactly 90 %, and leads the best rival by exactly 5 %."""
     truth = {"litelvlm": KEPT, "random": KEPT, "trim": KEPT / (1 + LEAD), "scope": 0.5}
-    return list(
-        zip(*(claims_on(wide, number) for number, wide in enumerate(sweeps(truth))), strict=True)
-    )
+    return list(zip(*map(claims_on, sweeps(truth)), strict=True))
 
 
 def test_equal_methods_differ_in_five_of_a_hundred_studies(at_the_edge):
@@ -89,11 +83,8 @@ def test_what_is_exactly_at_the_edge_is_seldom_taken_for_more(at_the_edge, place
 @pytest.mark.parametrize(("truth", "least", "most"), [(0.8, 0.0, 0.0), (1.0, 0.95, 1.0)])
 def test_retention_far_from_the_edge_is_told(truth, least, most):
     found = []
-    for number, wide in enumerate(sweeps({"litelvlm": truth}, 40, seed=1)):
-        whole, part = (
-            cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET))
-        )
-        kept = retention(score_bootstrap(wide, RESAMPLES, number), part, whole)
+    for made in sweeps({"litelvlm": truth}, 40, seed=1):
+        kept = made.retention(CIOU, ("litelvlm", BUDGET), ("none", 144))
         found.append(retention_claim(kept, KEPT, BUDGET, "single").verdict == "supported")
     assert least <= np.mean(found) <= most
 
@@ -101,8 +92,8 @@ def test_retention_far_from_the_edge_is_told(truth, least, most):
 def test_several_rivals_at_the_edge_make_the_lead_stricter_and_not_looser():
     rivals = dict.fromkeys(("trim", "scope", "cdpruner"), 0.8 / (1 + LEAD))
     claims = [
-        lead_claims(wide, score_bootstrap(wide, RESAMPLES, number), BUDGET)[0]
-        for number, wide in enumerate(sweeps({"litelvlm": 0.8} | rivals, 100, seed=2))
+        lead_claims(made, CONFIG, BUDGET)[0]
+        for made in sweeps({"litelvlm": 0.8} | rivals, 100, seed=2)
     ]
     assert rejected([claim.p_value for claim in claims]) <= 0.03
     assert np.mean([claim.verdict == "not supported" for claim in claims]) <= 0.07
@@ -110,8 +101,8 @@ def test_several_rivals_at_the_edge_make_the_lead_stricter_and_not_looser():
 
 def test_a_lead_of_a_quarter_over_the_best_rival_is_found():
     truth = {"litelvlm": 0.8, "trim": 0.8 / 1.25, "scope": 0.5}
-    for number, wide in enumerate(sweeps(truth, n_studies=20, seed=3)):
-        relative, points = lead_claims(wide, score_bootstrap(wide, RESAMPLES, number), BUDGET)
+    for made in sweeps(truth, n_studies=20, seed=3):
+        relative, points = lead_claims(made, CONFIG, BUDGET)
         assert relative.verdict == "supported"
         assert relative.estimate == pytest.approx(0.25, abs=0.1)
         # In points of cIoU: .6 * (.8 - .64) = .096.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pruner_cases import GRID, N, kept
 
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.grid.spacing import evenly_spaced, sampling_grid, uniform_indices
+from litelvlm.pruning.grid import evenly_spaced, sampling_grid, uniform_indices
 
 
 def test_unpruned_keeps_all_and_refuses_to_prune():

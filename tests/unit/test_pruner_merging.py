@@ -7,7 +7,7 @@ import torch
 from pruner_cases import GRID, JOINT, MERGING, all_cues, kept, tensors
 
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.grid.spacing import sampling_grid
+from litelvlm.pruning.grid import sampling_grid
 from tests.method_cases import BEFORE, parametrised
 
 MADE = [case for case in BEFORE if get_pruner(case[0], **case[1]).synthetic]

@@ -10,7 +10,7 @@ import torch
 from pruner_cases import JOINT, kept
 
 from litelvlm.pruning import Cues, LayerPlan, MergingPruner, RawSelection, get_pruner
-from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid import box_cells
 from litelvlm.pruning.merging import mean_of, mix
 from litelvlm.pruning.methods.altp_like import superpixels
 from litelvlm.pruning.methods.nuwa import cell_anchors

@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 import torch
 from planted import PATCH, PlantedModel, planted_data
+from planted_studies import paired
 from torch import nn
 
 from litelvlm.analysis.runs.claims import effect_claim
 from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.studies.quantisation import Config, interpret, make_claims, make_tables
-from litelvlm.analysis.studies.quantisation.columns import COLUMNS
 from litelvlm.analysis.studies.quantisation.factorial import Factorial
 from litelvlm.analysis.studies.quantisation.prepare import work_of
-from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
-from litelvlm.analysis.studies.sweep.wide import Wide
+from litelvlm.analysis.studies.quantisation.rows import COLUMNS
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.figures.quantisation import interaction, memory
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import full_config
@@ -50,7 +50,7 @@ class FewerBits(PlantedModel):
         found = super().one(state, conversation, selection)
         lost = self.lost if selection is None else self.lost_pruned
         logits = found.logits.clone()
-        patches = logits.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)[0]
+        patches = logits[:, 0].unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)[0]
         for row, column in (patches[..., 0, 0] > 0).nonzero()[:lost].tolist():
             patches[row, column] = -1.0
         if selection is not None and self.blank and int(state.codes.sum()) % 2:
@@ -94,7 +94,7 @@ def test_every_precision_has_every_cell_on_the_same_expressions_and_one_encoded_
 
 def test_losses_that_add_up_have_no_interaction():
     _, rows = rows_of(FewerBits(lost=1, lost_pruned=1))
-    table = make_tables(rows)["interactions"].set_index(["method", "budget"])
+    table = make_tables(rows, CONFIG)["interactions"].set_index(["method", "budget"])
     line = table.loc["mask_oracle(share=1.0)", 48]
     assert line.loss_pruned == 0.0  # 48 tokens hold the nine of the object
     assert line.loss_quantised == line.loss_both == pytest.approx(1 / PATCHES)
@@ -117,7 +117,7 @@ def test_a_planted_interaction_is_found_with_its_size_and_reaches_over_categorie
     assert claims["interaction.nf4"].verdict == "supported"
     both = [claims[f"interaction.nf4@{budget}"].estimate for budget in (48, 16)]
     assert claims["interaction.nf4"].estimate == pytest.approx(np.mean(both))
-    told = interpret(make_claims(rows, CONFIG), make_tables(rows))
+    told = interpret(make_claims(rows, CONFIG), make_tables(rows, CONFIG))
     assert "nf4 lowers the cIoU by itself, and pruning costs more with it than without" in told
 
 
@@ -132,7 +132,7 @@ def test_the_interaction_is_the_hand_computed_one():
     _, rows = rows_of(FewerBits(lost=1, lost_pruned=2, shift=5))
     sums = rows.groupby(["precision", "method", "budget"])[["inter_px", "union_px"]].sum()
     ciou = sums.inter_px / sums.union_px
-    table = make_tables(rows)["interactions"]
+    table = make_tables(rows, CONFIG)["interactions"]
     assert len(table) == 6
     for line in table.itertuples():
         cell = (line.method, line.budget)
@@ -156,7 +156,7 @@ def test_tokens_change_for_methods_that_read_the_language_model_and_for_no_other
     assert claims["kept.control"].estimate == 1.0
     assert claims["kept.nf4"].verdict == "not supported"
     assert claims["kept.nf4"].estimate < 0.6
-    kept = make_tables(rows)["kept"]
+    kept = make_tables(rows, CONFIG)["kept"]
     assert (kept.loc[~kept.reads_llm, "jaccard"] == 1.0).all()
     moved = rows[(rows.precision == "nf4") & (rows.method == "llm_attention")]
     line = kept[(kept.method == "llm_attention") & (kept.budget == 16)].iloc[0]
@@ -174,7 +174,7 @@ def test_blank_masks_are_counted():
     _, rows = rows_of(FewerBits(blank=1.0), data=data)
     odd = sum(int(sample.codes.sum()) % 2 for sample in data)
     assert 0 < odd < 24
-    table = make_tables(rows)["blanks"].set_index(["precision", "method", "budget"])
+    table = make_tables(rows, CONFIG)["blanks"].set_index(["precision", "method", "budget"])
     assert table.loc[("nf4", "mask_oracle(share=1.0)", 48), "blank"] == odd
     assert table.loc[("nf4", "none", 144), "blank"] == 0
     assert table.loc[("none", "mask_oracle(share=1.0)", 48), "blank"] == 0
@@ -191,13 +191,13 @@ def test_blank_masks_are_counted():
 def test_a_mask_that_must_be_empty_is_not_counted_as_blank():
     _, rows = rows_of(FewerBits(blank=1.0))
     nothing = rows.assign(area_frac=0.0)
-    assert make_tables(nothing)["blanks"].empty
+    assert make_tables(nothing, CONFIG)["blanks"].empty
     assert "blank.nf4" not in by_id(nothing)
 
 
 def test_memory_is_the_sum_of_its_parts_and_pruning_shrinks_one_of_them():
     _, rows = rows_of(FewerBits())
-    tables = make_tables(rows)
+    tables = make_tables(rows, CONFIG)
     sizes = tables["memory"].set_index(["precision", "budget", "component"])["bytes"]
     assert sizes["none", 144, "visual_kv"] == 4
     assert sizes["none", 48, "visual_kv"] == 1
@@ -241,9 +241,8 @@ def factorials(truth, n_studies=200, images=60, seed=0):
         own = rng.normal(0, 8, (images, 4))[image_ids] + rng.normal(0, 8, (2 * images, 4))
         union = rng.uniform(50, 150, images)[image_ids][:, None] * np.ones(4)
         inter = union * (60 * np.array(truth) + common + own) / 100
-        wide = Wide(names, inter, union, inter / union, inter / union > 0.5, image_ids)
-        scores = score_bootstrap(wide, 300, number)
-        yield Factorial(wide, scores, ("nf4",), (("m", 48),), 144)
+        made = paired(names, inter, union, image_ids, seed=number)
+        yield Factorial(made, SCORES["ciou"], ("nf4",), (("m", 48),), 144)
 
 
 @pytest.mark.parametrize(("both", "low", "high"), [(0.70, 0.0, 0.06), (0.45, 0.9, 1.0)])
@@ -268,7 +267,7 @@ def test_the_configuration_refuses_what_cannot_be_crossed():
 
 def test_figures_show_the_numbers_of_the_tables():
     _, rows = rows_of(FewerBits(lost=1, lost_pruned=3))
-    tables = make_tables(rows)
+    tables = make_tables(rows, CONFIG)
     lines = interaction.in_order(tables["interactions"])
     assert list(lines["budget"].iloc[:2]) == [48, 16]
     ax = interaction.draw_interactions(lines, style.new_figure()[1])

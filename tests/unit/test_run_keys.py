@@ -22,8 +22,7 @@ from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.answering import AnsweringVlm
-from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
+from litelvlm.models.vlm.model import ClipVlm, QueriedVlm, Vlm
 from litelvlm.pruning import get_pruner
 
 PACKAGE = Path(litelvlm.__file__).parent
@@ -64,9 +63,13 @@ GLAMM = [Case(name, (Glamm, ReferDataset)) for name in (*STUDIES, BENCH)]
 """Every study of the table."""
 CASES = [
     *GLAMM,
-    *(Case(name, (kind, ReferDataset)) for kind in (Vlm, ClipVlm) for name in studies_of(kind)),
+    *(
+        Case(name, (kind, ReferDataset))
+        for kind in (QueriedVlm, ClipVlm)
+        for name in studies_of(kind)
+    ),
     *(Case(name, (PlantedModel, PlantedData)) for name in studies_of(PlantedModel)),
-    Case(ANSWERS, (AnsweringVlm, QuestionSet)),
+    Case(ANSWERS, (Vlm, QuestionSet)),
 ]
 
 
@@ -219,7 +222,7 @@ def test_another_method_is_another_key(copy):
         ("understanding", "litelvlm.analysis.studies.understanding.rows"),
         ("understanding", "litelvlm.data.understanding.question"),
         ("understanding", "litelvlm.metrics.answers"),
-        ("understanding", "litelvlm.models.vlm.answering.load"),
+        ("understanding", "litelvlm.models.vlm.prompts"),
         ("understanding", "litelvlm.models.vlm.shorten"),
     ],
 )

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.studies.sweep.scores import score_lines
+from litelvlm.analysis.studies.sweep.evaluate import score_lines
+from litelvlm.metrics import iou
 
 # Intersection, union, predicted and target pixels. IoU: 1/2, 1 (nothing meant, nothing predicted),
 # 3/4.
@@ -17,6 +18,7 @@ def table(counts=COUNTS, **columns):
     ]
     keys = {"image_id": 1, "sent_id": range(len(lines)), "method": "none", "budget": 144, "seed": 0}
     rows = pd.DataFrame(lines).assign(**(keys | {"protocol": "single"}))
+    rows = rows.assign(iou=iou(rows["inter_px"], rows["union_px"], exact=True))
     return rows.assign(area_frac=(rows["target_px"] > 0) / 4).assign(**columns)
 
 

@@ -12,9 +12,8 @@ from planted import PATCH, PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
+from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.analysis.studies.sweep.tables import comparison_table
-from litelvlm.analysis.studies.sweep.wide import widen
 from tests.study_inputs import Method
 
 METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")
@@ -129,13 +128,13 @@ def test_agreement_compares_with_the_unpruned_mask_and_not_with_the_truth(tmp_pa
         def one(self, state, conversation, selection):
             found = super().one(state, conversation, selection)
             logits = found.logits.clone()
-            patches = logits.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)
+            patches = logits[:, 0].unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)
             row, column = np.argwhere(np.isin(state.codes, code_of(conversation, state)))[0]
             patches[0, row, column] = -1.0
             return dataclasses.replace(found, logits=logits)
 
     def code_of(conversation, state):
-        whole = super(Blurred, Blurred()).one(state, conversation, None).logits[0] > 0
+        whole = super(Blurred, Blurred()).one(state, conversation, None).mask[0]
         return np.unique(state.codes[(whole[::PATCH, ::PATCH]).numpy()])
 
     config = sweep.Config(methods=("mask_oracle(share=1.0)", "uniform"), budgets=(48,), seeds=1)
@@ -265,6 +264,7 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "batch_size": 2,
         "protocol": "official",
         "doubled": "object",
+        "score": "giou",
         "retained": 0.8,
     }
     assert set(changes) == set(sweep.Config.model_fields)
@@ -320,7 +320,7 @@ def test_a_prediction_of_the_wrong_size_names_its_sample(tmp_path):
 
     def cut(state, talk, selection):
         found = whole(state, talk, selection)
-        return dataclasses.replace(found, logits=found.logits[:, :-1])
+        return dataclasses.replace(found, logits=found.logits[:, :, :-1])
 
     model.one = cut
     with pytest.raises(RuntimeError, match=r"no sample succeeded.*image_id 1, sent_id 100"):
@@ -344,7 +344,7 @@ def test_a_sweep_without_the_paper_s_method_makes_no_claim(tmp_path):
 def test_rows_that_lack_a_cell_are_refused(swept):
     rows = read_rows(swept[1])
     with pytest.raises(ValueError, match="expression 100 lacks"):
-        widen(rows.drop(index=rows.index[(rows.sent_id == 100) & (rows.method == "uniform")]))
+        pair_scores(rows.drop(index=rows.index[(rows.sent_id == 100) & (rows.method == "uniform")]))
 
 
 def test_an_unpruned_model_that_finds_nothing_has_no_retention():
@@ -367,8 +367,7 @@ def test_an_unpruned_model_that_finds_nothing_has_no_retention():
     assert "the unpruned cIoU is 0 on these images" in claim.method
     assert np.isnan([claim.estimate, claim.low, claim.high, claim.p_value]).all()
     assert "is undetermined" in sweep.interpret([claim], {})
-    wide = widen(rows)
-    table = comparison_table(wide, score_bootstrap(wide))
+    table = comparison_table(pair_scores(rows))
     assert np.isnan(table.retention).all()
 
 

@@ -27,11 +27,11 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --model GLAMM --data REFER_SEGM --protocol official --seeds 5
       litelvlm evaluate --data REFER_SEGM --dataset grefcoco --empty-below 1
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
-      litelvlm evaluate --task pope --methods litelvlm random --budgets 48 16
+      litelvlm evaluate --task pope --model vlm:embedded --methods litelvlm --budgets 48 16
 
     --task asks a vision-language model questions about rendered scenes instead, in the form of gqa,
-    pope or vqav2. --model is any family that `litelvlm ls families` lists; "embedded" is the
-    miniature LLaVA. Published question-answering sets run in lmms-eval.
+    pope or vqav2. --model is "vlm:" with any family that `litelvlm ls families` lists;
+    "vlm:embedded" is the miniature LLaVA. Published question-answering sets run in lmms-eval.
     """
 
     task: str | None = None

@@ -148,8 +148,7 @@ def families() -> dict[str, str]:
 
 def family_rows() -> list[tuple[str, ...]]:
     """The table of families with the measured differences, headings first."""
-    from litelvlm.models.vlm.families import VLM_FAMILIES
-    from litelvlm.models.vlm.measured import measured_differences
+    from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 
     heads = ("family", "input", "handed back", "masked", "masked (float64)", "generate", "batch")
     rows: list[tuple[str, ...]] = [(*heads, "effect", "exact", "special")]

@@ -17,7 +17,7 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.sweep import STUDY
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.scores import score_lines
+from litelvlm.analysis.studies.sweep.evaluate import score_lines
 
 
 def run(verb: Evaluate) -> int:

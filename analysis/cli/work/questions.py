@@ -9,7 +9,8 @@ from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.analysis.studies.understanding.scores import main_metric
 from litelvlm.data.understanding.question import TASKS
-from litelvlm.models.vlm.answering import load_answering_vlm
+from litelvlm.models.families import load_vlm
+from litelvlm.models.vlm.load import PREFIX
 
 _OWN = {"data": "embedded", "protocol": "single", "shard": "1/1"}
 """The only value that these options have with --task."""
@@ -34,8 +35,13 @@ def evaluate_task(verb: Evaluate, task: str) -> int:
             f"questions are about rendered scenes ({_ELSEWHERE})"
         )
     make_deterministic(verb.seed)
-    hide_loading_bar(large=verb.model != "embedded")
-    model = load_answering_vlm(
+    if not verb.model.startswith(PREFIX):
+        raise ValueError(
+            f"--task asks a model that answers in words, and --model {verb.model} gives masks; "
+            "take vlm:embedded, or vlm: with a folder or hub id"
+        )
+    hide_loading_bar(large=verb.model != "vlm:embedded")
+    model = load_vlm(
         verb.model,
         dtype=None if verb.dtype == "auto" else verb.dtype,
         device=None if verb.device == "auto" else verb.device,
@@ -52,7 +58,7 @@ def evaluate_task(verb: Evaluate, task: str) -> int:
             "failures": failures_of(run),
             "scores": json.loads(run.table("scores").to_json(orient="records")),
         },
-        as_text(f"{model.name} on rendered questions as in {TASKS[task].title}", run),
+        as_text(f"{model.name} on {task} questions about rendered scenes", run),
     )  # fmt: skip
     return int(bool(failures_of(run)))
 

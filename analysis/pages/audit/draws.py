@@ -10,6 +10,7 @@ from scipy import stats
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.pages.audit.entries import Audited
 from litelvlm.analysis.runs.outcome import Frozen
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import seed_table
 
 DRAWS = 16
@@ -53,7 +54,7 @@ def draws_of(tables: Sequence[Audited], rows: pd.DataFrame) -> Iterator[Draws]:
         tables: Methods of the audit.
         rows: Of a sweep in protocol "official".
     """
-    scores = seed_table(rows).sort_values("seed")
+    scores = seed_table(rows, SCORES["ciou"]).sort_values("seed")
     drawn = [(table.method, one) for table in tables for one in table.statement if one.drawn]
     for method, one in drawn:
         for label in (Method.parse(one.drawn).label, UNPRUNED):

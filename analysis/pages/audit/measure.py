@@ -21,14 +21,16 @@ from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.stats.significance import holm
+from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare
 from litelvlm.analysis.studies.sweep import STUDY, Config
-from litelvlm.analysis.studies.sweep.estimates import cell_index, score_bootstrap
-from litelvlm.analysis.studies.sweep.wide import widen
+from litelvlm.analysis.studies.sweep.paired import pair_scores
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 
 Options = tuple[str, ...]
+MARGIN = ablations.Config().margin
 LoadModel = Callable[[Options], GroundingModel]
 Refused = Mapping[tuple[str, str, int], str]
 """Reasons by protocol, reading and budget."""
@@ -223,14 +225,13 @@ def _differences(
     tables: Sequence[Audited], protocol: str, rows: pd.DataFrame, refused: Refused
 ) -> Iterator[Difference]:
     """The two readings of every statement at every budget, refused ones with their reasons."""
-    wide = widen(rows)
-    scores = score_bootstrap(wide)
-    pruned = {budget for label, budget in wide.cells if label.partition(" [")[0] != UNPRUNED}
+    paired, score = pair_scores(rows), SCORES["ciou"]
+    pruned = {budget for label, budget in paired.cells if label.partition(" [")[0] != UNPRUNED}
     budgets = sorted(pruned, reverse=True)
-    whole = max(budget for _, budget in wide.cells)
+    whole = max(budget for _, budget in paired.cells)
 
     def ciou(label: str, budget: int) -> float:
-        return float(scores.value[cell_index(wide, (label, budget), "ciou")])
+        return float(paired.drawn.value[paired.place(score, (label, budget))])
 
     for table in tables:
         for statement in table.statement:
@@ -239,7 +240,7 @@ def _differences(
             readings = statement.readings
             first, second = (shown(*reading) for reading in readings)
             pair = Pair(statement.id, first, second, "")
-            compared = {one.budget: one for one in compare((pair,), wide, scores, budgets)}
+            compared = {one.budget: one for one in compare((pair,), paired, score, budgets, MARGIN)}
             unpruned = None
             if readings[0][1] != readings[1][1]:
                 one, other = (ciou(shown(UNPRUNED, options), whole) for _, options in readings)
@@ -248,14 +249,16 @@ def _differences(
                 facts: dict[str, object]
                 if budget in compared:
                     delta = compared[budget].delta
-                    pixels, others = (wide.pixels((side, budget)) for side in (first, second))
+                    counts, others = (
+                        paired.summands(score, (label, budget)) for label in (first, second)
+                    )
                     facts = {
                         "ciou": (ciou(first, budget), ciou(second, budget)),
                         "delta": delta.value,
                         "low": delta.low if delta.defined else None,
                         "high": delta.high if delta.defined else None,
                         "p": compared[budget].p_value,
-                        "same": bool(np.array_equal(pixels, others)),
+                        "same": bool(np.array_equal(counts, others)),
                         "unpruned": unpruned,
                     }
                 else:

@@ -25,9 +25,9 @@ method exceeds the best rival by more than 5 % of that rival's cIoU, whichever r
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.ablations.claims import interpret, make_claims
-from litelvlm.analysis.studies.ablations.columns import COLUMNS
 from litelvlm.analysis.studies.ablations.config import Config
 from litelvlm.analysis.studies.ablations.prepare import prepare
+from litelvlm.analysis.studies.ablations.rows import COLUMNS
 from litelvlm.analysis.studies.ablations.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
@@ -38,7 +38,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows),
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
 )

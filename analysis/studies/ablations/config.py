@@ -8,7 +8,8 @@ from pydantic import Field
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.inputs.questions import AnswerConfig
-from litelvlm.analysis.runs.config import Budgets, Count
+from litelvlm.analysis.runs.config import Budgets, Count, Share
+from litelvlm.analysis.studies.sweep.scores import ScoreName
 
 ReviewerRequest = Literal[
     "llm_score",
@@ -126,6 +127,11 @@ class Config(AnswerConfig):
         official_seeds: Draws of the official protocol.
         coalitions: Of KernelSHAP, as a score (512 in a full study).
         pool: Expressions that foreign texts are taken from.
+        score: The score that claims are about.
+        margin: A difference of scores within it counts as none.
+        lead: Lead over the best rival that H7 claims, as a share of the rival's score, and in
+            points.
+        correlation_margin: A correlation within it counts as none.
     """
 
     requests: Annotated[tuple[ReviewerRequest, ...], Field(min_length=1)] = REQUESTS
@@ -136,6 +142,10 @@ class Config(AnswerConfig):
     official_seeds: Count = 5
     coalitions: Count = 144
     pool: Count = 64
+    score: ScoreName = "ciou"
+    margin: Share = 0.01
+    lead: Share = 0.05
+    correlation_margin: Share = 0.05
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import adjusted
 from litelvlm.analysis.stats.significance import holm
-from litelvlm.analysis.studies.ablations.config import HALF, OPPOSITE, RASTER, REFILL
+from litelvlm.analysis.studies.ablations.config import HALF, OPPOSITE, RASTER, REFILL, Config
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
-from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
-from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
+from litelvlm.analysis.studies.sweep.paired import PairedScores, budgets_of, pair_scores
+from litelvlm.analysis.studies.sweep.scores import SCORES
 
 WHERE = ", in the official protocol"
 """What statements of claims end with."""
@@ -57,39 +57,41 @@ PAIRS = (
 )
 
 
-def official_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences of cIoU in the official protocol, every pair at every budget.
+def official_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Paired differences of the score in the official protocol, every pair at every budget.
 
     The table is empty if the protocol was not run.
 
     Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
     over all lines), n_images, n (drawn expressions).
     """
+    paired = official_scores(rows)
     lines: list[Row] = [
-        {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
-        | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
-        | {"n_images": delta.n_images, "n": delta.n}
-        for pair, budget, delta, p_value, _, _ in _compared(rows)
+        {"id": one.pair.id, "method": one.pair.first, "reference": one.pair.second}
+        | {"budget": one.budget, "delta": one.delta.value}
+        | {"low": one.delta.low, "high": one.delta.high, "p": one.p_value}
+        | {"n_images": one.delta.n_images, "n": one.delta.n}
+        for one in (compare_official(paired, config) if paired else [])
     ]
     table = pd.DataFrame(lines)
     return table if table.empty else table.assign(p_holm=adjusted(table, holm))
 
 
-def official_claims(rows: pd.DataFrame) -> list[Claim]:
-    """Every pair at the largest budget; none if the official protocol was not run."""
-    found = _compared(rows, n_budgets=1)
-    return [pair_claim(compared, WHERE) for compared in found]
+def official_claims(paired: PairedScores, config: Config) -> list[Claim]:
+    """Every pair at the largest budget."""
+    found = compare_official(paired, config, n_budgets=1)
+    return [pair_claim(compared, config.margin, WHERE) for compared in found]
 
 
-def official_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the official protocol."""
-    return rows[(rows["part"] == PROTOCOLS_PART) & (rows["protocol"] == OFFICIAL)]
+def official_scores(rows: pd.DataFrame) -> PairedScores | None:
+    """Scores in the official protocol; None if it was not run."""
+    official = rows[(rows["part"] == PROTOCOLS_PART) & (rows["protocol"] == OFFICIAL)]
+    return None if official.empty else pair_scores(official)
 
 
-def _compared(rows: pd.DataFrame, n_budgets: int | None = None) -> list[Compared]:
-    official = official_rows(rows)
-    if official.empty:
-        return []
-    wide = widen(official)
-    budgets = budgets_of(wide.cells, PAPER)[:n_budgets]
-    return compare(PAIRS, wide, score_bootstrap(wide), budgets)
+def compare_official(
+    paired: PairedScores, config: Config, n_budgets: int | None = None
+) -> list[Compared]:
+    """The pairs at the largest budgets, or at all of them."""
+    budgets = budgets_of(paired.cells, PAPER)[:n_budgets]
+    return compare(PAIRS, paired, SCORES[config.score], budgets, config.margin)

@@ -13,16 +13,16 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
-from litelvlm.analysis.studies.sweep.wide import widen
+from litelvlm.analysis.studies.sweep.paired import pair_scores
+from litelvlm.analysis.studies.sweep.scores import Score, counted
 from litelvlm.arrays import Array
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
 DIFFERENCE = "official minus single"
-_PIXELS = ["inter_px", "union_px"]
 
 
-def protocol_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scores (cIoU) of the method, its parts and controls by protocol, on the same images.
+def protocol_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
+    """Scores of the method, its parts and controls by protocol, on the same images.
 
     The rivals, which run in the official protocol alone, have no line.
 
@@ -36,42 +36,45 @@ def protocol_table(rows: pd.DataFrame) -> pd.DataFrame:
     Intervals resample images and, within each, draws, so that they hold both kinds of noise.
     """
     both = rows[rows["part"] == PROTOCOLS_PART]
-    lines = []
+    keys = both[["method", "budget", "protocol", "image_id", "sent_id", "seed"]]
+    both = keys.join(counted(both, (score,)))
+    columns, lines = list(score.columns), []
     for (method, budget), group in both.groupby(["method", "budget"], sort=True):
         official = group[group["protocol"] == OFFICIAL]
         alone = (
             group[group["protocol"] != OFFICIAL]
-            .groupby(["image_id", "sent_id"], as_index=False)[_PIXELS]
+            .groupby(["image_id", "sent_id"], as_index=False)[columns]
             .mean()
         )
         if alone.empty:
             continue
         pairs = official.merge(
-            alone[["sent_id", *_PIXELS]], on="sent_id", suffixes=("", "_alone"), validate="m:1"
+            alone[["sent_id", *columns]], on="sent_id", suffixes=("", "_alone"), validate="m:1"
         )
         draws = pairs.groupby(["image_id", "seed"])[
-            [*_PIXELS, *(f"{name}_alone" for name in _PIXELS)]
+            [*columns, *(f"{name}_alone" for name in columns)]
         ].sum()
-        found = _drawn(draws.to_numpy(dtype=np.float64), draws)
+        found = _drawn(draws)
         name = {"method": method, "budget": budget}
         drawn = {"draws": pairs["seed"].nunique()}
         lines += [
             {"protocol": protocol}
             | name
-            | e._replace(n=len(pairs)).line("ciou")
+            | e._replace(n=len(pairs)).line(score.name)
             | {"sd_draws": sd}
             | drawn
             for protocol, (e, sd) in found.items()
         ]
-        pixels = alone[_PIXELS].to_numpy(dtype=np.float64)
-        every = bootstrap(pixels, alone["image_id"].to_numpy(), ratios).estimates()[0]
+        every = bootstrap(
+            alone[columns].to_numpy(), alone["image_id"].to_numpy(), ratios
+        ).estimates()[0]
         lines.append(
-            {"protocol": EVERY} | name | every.line("ciou") | {"sd_draws": float("nan"), "draws": 1}
+            {"protocol": EVERY} | name | every.line(score.name) | {"sd_draws": np.nan, "draws": 1}
         )
     return pd.DataFrame(lines)
 
 
-def _drawn(columns: Float[Array, "n 4"], draws: pd.DataFrame) -> dict[str, tuple[Estimate, float]]:
+def _drawn(draws: pd.DataFrame) -> dict[str, tuple[Estimate, float]]:
     """Estimate and standard deviation over draws of either protocol and of their difference."""
 
     def both(sums: Float[Array, "b 4"]) -> Float[Array, "b 3"]:
@@ -80,14 +83,14 @@ def _drawn(columns: Float[Array, "n 4"], draws: pd.DataFrame) -> dict[str, tuple
         return value
 
     levels = [draws.index.get_level_values(name).to_numpy() for name in ("image_id", "seed")]
-    estimates = nested_bootstrap(columns, levels, both).estimates()
+    estimates = nested_bootstrap(draws.to_numpy(), levels, both).estimates()
     of_seed = both(draws.groupby("seed").sum().to_numpy(dtype=np.float64))
     spread = of_seed.std(axis=0, ddof=1) if len(of_seed) > 1 else np.full(3, np.nan)
     names = (OFFICIAL, DRAWN, DIFFERENCE)
     return {name: (e, float(sd)) for name, e, sd in zip(names, estimates, spread, strict=True)}
 
 
-def interval_table(rows: pd.DataFrame) -> pd.DataFrame:
+def interval_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Scores of the unpruned model and of the paper's method with intervals of three kinds.
 
     The percentile interval over images is the one used everywhere; BCa checks it; the interval over
@@ -97,21 +100,21 @@ def interval_table(rows: pd.DataFrame) -> pd.DataFrame:
     """
     alone = rows[(rows["protocol"] == "single") & rows["method"].isin([UNPRUNED, PAPER])]
     part = PROTOCOLS_PART if (alone["part"] == PROTOCOLS_PART).any() else METHODS_PART
-    wide = widen(alone[alone["part"] == part])
-    singles = np.arange(len(wide.image_ids))
-    n_images = len(np.unique(wide.image_ids))
+    paired = pair_scores(alone[alone["part"] == part], (score,))
+    singles = np.arange(len(paired.image_ids))
+    n_images = len(np.unique(paired.image_ids))
     lines = []
-    for cell in wide.cells:
-        columns = wide.pixels(cell)
+    for cell in paired.cells:
+        columns = paired.summands(score, cell)
         kinds = {
-            "images, percentile": bootstrap(columns, wide.image_ids, ratios).estimates()[0],
-            "images, BCa": bca_estimate(columns, wide.image_ids, ratios),
+            "images, percentile": bootstrap(columns, paired.image_ids, ratios).estimates()[0],
+            "images, BCa": bca_estimate(columns, paired.image_ids, ratios),
         }
         if n_images < len(singles):
             apart = bootstrap(columns, singles, ratios).estimates()[0]
             kinds["expressions, percentile"] = apart._replace(n_images=n_images)
         lines += [
-            {"method": cell[0], "budget": cell[1], "interval": kind} | e.line("ciou")
+            {"method": cell[0], "budget": cell[1], "interval": kind} | e.line(score.name)
             for kind, e in kinds.items()
         ]
     return pd.DataFrame(lines)

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
-    Bootstrap,
     Estimate,
     bootstrap,
     mean_estimate,
@@ -15,35 +14,32 @@ from litelvlm.analysis.stats.bootstrap import (
 from litelvlm.analysis.stats.lines import adjusted, mean_line
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import equivalence_test, holm
-from litelvlm.analysis.studies.ablations.config import REFERENCES, request_of
+from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of
 from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
-from litelvlm.analysis.studies.ablations.pairs import MARGIN
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
-from litelvlm.analysis.studies.sweep.estimates import (
-    ONE_SIDED,
-    cell_index,
-    difference,
-    retention,
-    score_bootstrap,
-    swap_p_value,
-)
 from litelvlm.analysis.studies.sweep.leads import leads
+from litelvlm.analysis.studies.sweep.paired import (
+    ONE_SIDED,
+    MethodBudget,
+    PairedScores,
+    pair_scores,
+)
+from litelvlm.analysis.studies.sweep.scores import COMPARED, SCORES, Score
 from litelvlm.analysis.studies.sweep.tables import score_table
-from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, widen
 from litelvlm.arrays import Array
 
 PER_SAMPLE = "Pearson, mean over samples"
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
         "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment;
-        "retention" of the unpruned cIoU; "gain", the lead over random tokens by the reversal index;
+        "retention" of the unpruned score; "gain", the lead over random tokens by reversal index;
         "protocols", how much draws of the official protocol move the scores, and "official", which
         part carries them there; "attention", the reversed similarity against it; "precision", what
         bfloat16 changes; "intervals" of one score made in several ways. A table without lines is
@@ -52,41 +48,39 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
     alone = rows[rows["part"] == METHODS_PART]
-    wide = widen(alone)
-    scores = score_bootstrap(wide)
+    paired, score = pair_scores(alone), SCORES[config.score]
     found = {
-        "scores": score_table(wide, scores),
-        "deltas": delta_table(wide, scores),
-        "retention": retention_table(wide, scores),
-        "gain": gain_table(every_expression(rows)),
-        "protocols": protocol_table(rows),
-        "official": official_table(rows),
+        "scores": score_table(paired),
+        "deltas": delta_table(paired, config.margin),
+        "retention": retention_table(paired, score),
+        "gain": gain_table(every_expression(rows), score),
+        "protocols": protocol_table(rows, score),
+        "official": official_table(rows, config),
         "attention": attention_table(alone),
         "precision": precision_table(alone),
-        "intervals": interval_table(rows),
+        "intervals": interval_table(rows, score),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
 
-def delta_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
-    """Every method minus its reference at the same budget, for cIoU and gIoU.
+def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
+    """Every method minus its reference at the same budget, score by score.
 
     The reference is the paper's method unless ``REFERENCES`` names another one.
 
-    p is that of an image-level swap; p_holm is adjusted over all lines of one metric; mde is the
+    p is that of an image-level swap; p_holm is adjusted over all lines of one score; mde is the
     smallest difference that n images would show with a power of 0.8; within_a_point says that the
-    whole interval lies above -0.01; p_equivalent (gIoU only) is that of two one-sided t tests on
-    image means against a margin of 0.01.
+    whole interval lies above minus the margin; p_equivalent (of a mean over expressions only) is
+    that of two one-sided t tests on image means against the margin.
     """
     lines = []
-    for metric in ("ciou", "giou"):
-        for cell in wide.cells:
+    for score in COMPARED:
+        for cell in paired.cells:
             method, budget = cell
             other = (REFERENCES.get(method, PAPER), budget)
-            if method in (UNPRUNED, PAPER) or other not in wide.cells:
+            if method in (UNPRUNED, PAPER) or other not in paired.cells:
                 continue
-            places = (cell_index(wide, one, metric) for one in (cell, other))
-            result = difference(scores, *places)
+            result = paired.difference(score, cell, other)
             delta = result.estimates()[0]
             lines.append(
                 {
@@ -94,14 +88,14 @@ def delta_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
                     "method": method,
                     "reference": other[0],
                     "budget": budget,
-                    "metric": metric,
+                    "metric": score.name,
                     "delta": delta.value,
                     "low": delta.low,
                     "high": delta.high,
-                    "p": swap_p_value(wide, cell, other, metric),
+                    "p": paired.swap_p_value(score, cell, other),
                     "mde": float(minimum_detectable(result)[0]),
-                    "within_a_point": delta.defined and delta.low > -MARGIN,
-                    "p_equivalent": _equivalence(wide, cell, other) if metric == "giou" else np.nan,
+                    "within_a_point": delta.defined and delta.low > -margin,
+                    "p_equivalent": _equivalence(paired, score, cell, other, margin),
                     "n_images": delta.n_images,
                     "n": delta.n,
                 }
@@ -110,20 +104,24 @@ def delta_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     return table if table.empty else table.assign(p_holm=adjusted(table, holm, ["metric"]))
 
 
-def _equivalence(wide: Wide, cell: MethodBudget, other: MethodBudget) -> float:
-    change = pd.Series(wide.iou[:, wide.column(cell)] - wide.iou[:, wide.column(other)])
-    of_images = change.groupby(wide.image_ids).mean().to_numpy()
-    return equivalence_test(of_images, MARGIN).p_value if len(of_images) > 1 else float("nan")
+def _equivalence(
+    paired: PairedScores, score: Score, cell: MethodBudget, other: MethodBudget, margin: float
+) -> float:
+    if score.columns[1] != "n":
+        return float("nan")
+    change = paired.summands(score, cell)[:, 0] - paired.summands(score, other)[:, 0]
+    of_images = pd.Series(change).groupby(paired.image_ids).mean().to_numpy()
+    return equivalence_test(of_images, margin).p_value if len(of_images) > 1 else float("nan")
 
 
-def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
-    """Share of the unpruned cIoU that each method keeps, with interval and one-sided 95 % bound."""
-    (whole,) = (cell for cell in wide.cells if cell[0] == UNPRUNED)
+def retention_table(paired: PairedScores, score: Score) -> pd.DataFrame:
+    """Share of the unpruned score that each method keeps, with interval and one-sided bound."""
+    (whole,) = (cell for cell in paired.cells if cell[0] == UNPRUNED)
     lines = []
-    for cell in wide.cells:
+    for cell in paired.cells:
         if cell == whole:
             continue
-        result = retention(scores, cell_index(wide, cell, "ciou"), cell_index(wide, whole, "ciou"))
+        result = paired.retention(score, cell, whole)
         if np.isfinite(result.value).all() and np.isfinite(result.draws).all():
             line = {"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]}
             line |= result.estimates()[0].line("kept")
@@ -140,7 +138,7 @@ def every_expression(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["part"] == METHODS_PART] if compared.empty else compared
 
 
-def gain_table(every: pd.DataFrame) -> pd.DataFrame:
+def gain_table(every: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Lead over random tokens by quarters of the reversal index: does reversal predict it?"""
     index = every[every["method"] == UNPRUNED].set_index("sent_id")["ri"].dropna()
     quarter = pd.cut(index.rank(pct=True, method="first"), [0, 0.25, 0.5, 0.75, 1], labels=QUARTERS)
@@ -148,7 +146,7 @@ def gain_table(every: pd.DataFrame) -> pd.DataFrame:
         [
             {"quarter": name, "ri": float(index[members.index].mean())} | lead
             for name, members in quarter.groupby(quarter, observed=True)
-            for lead in leads(every[every["sent_id"].isin(members.index)])
+            for lead in leads(every[every["sent_id"].isin(members.index)], score)
         ]
     )
 

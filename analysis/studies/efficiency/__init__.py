@@ -8,11 +8,11 @@ must equal the unpruned one.
 """
 
 from litelvlm.analysis.runs.study import Study
-from litelvlm.analysis.studies.efficiency.arms import Config
-from litelvlm.analysis.studies.efficiency.claims import make_claims
-from litelvlm.analysis.studies.efficiency.columns import COLUMNS
-from litelvlm.analysis.studies.efficiency.rows import prepare
-from litelvlm.analysis.studies.efficiency.tables import interpret, make_tables
+from litelvlm.analysis.studies.efficiency.claims import interpret, make_claims
+from litelvlm.analysis.studies.efficiency.config import Config
+from litelvlm.analysis.studies.efficiency.prepare import prepare
+from litelvlm.analysis.studies.efficiency.rows import COLUMNS
+from litelvlm.analysis.studies.efficiency.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -22,7 +22,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows),
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(tables),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
 )

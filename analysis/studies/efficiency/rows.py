@@ -2,28 +2,45 @@
 
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import (
-    resolve_budgets,
-)
-from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.efficiency.arms import Arm, Config, arms_of
-from litelvlm.analysis.studies.efficiency.costs import counted_macs
+from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.studies.efficiency.config import Config
 from litelvlm.analysis.studies.efficiency.timing import (
     DECODE,
     END,
     PREFILL,
     WrittenBytes,
+    counted_macs,
     decode_time,
-    gpu_state,
     peak_memory,
 )
-from litelvlm.data.dataset import Dataset
 from litelvlm.models.timed import TimedCall, TimedModel, timed
+from litelvlm.pruning import Pruner
+
+COLUMNS: tuple[Column, ...] = (
+    Column("method", str, "Label of the pruning method."),
+    Column("k", int, "Visual tokens that enter the language model."),
+    Column("n_text", int, "Expressions in the conversation."),
+    Column("round", int, "Timed round, from 0; -1 for what is measured once."),
+    Column("component", str, "Part of the pipeline."),
+    Column("metric", str, "What is measured."),
+    Column("value", float, "Its value."),
+    Column("unit", str, "ms, MAC, FLOP or B."),
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is timed: a method at a budget, None for the unpruned model."""
+
+    method: str
+    pruner: Pruner | None
+    budget: int
+    n_text: int
 
 
 @torch.inference_mode()
@@ -93,35 +110,3 @@ def _row(arm: Arm, number: int, component: str, metric: str, value: float | int,
         "value": float(value),
         "unit": unit,
     }
-
-
-def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
-    """Choose the arms; all rounds on the first image are one part."""
-    sample = data[0]
-    if max(config.n_texts) > len(sample.expressions):
-        raise ValueError(
-            f"n_texts asks for {max(config.n_texts)} expressions, and the first image has "
-            f"{len(sample.expressions)}; name smaller numbers"
-        )
-    sizes = model.sizes(sample.height, sample.width)
-    budgets = resolve_budgets(config.budgets, sizes.n_tokens)
-    calls, excluded = arms_of(model, sample, config, budgets)
-    if config.methods and not any(arm.pruner for arm in calls):
-        reasons = "; ".join(f"{left.method} at {left.budget}: {left.reason}" for left in excluded)
-        raise ValueError(f"no method can be timed on this model: {reasons}")
-
-    def rounds() -> ItemResult:
-        before = gpu_state(model.device)
-        rows = list(measure(model, config, calls))
-        states = (("before", before), ("after", gpu_state(model.device)))
-        clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
-        return ItemResult(rows, notes=clocks)
-
-    return Work(
-        data,
-        lambda index: rounds,
-        sizes=[len(calls)],
-        resolved={"budgets": list(budgets)},
-        methods=tuple(arm.pruner for arm in calls if arm.pruner is not None),
-        excluded=excluded,
-    )

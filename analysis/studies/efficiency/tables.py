@@ -1,16 +1,15 @@
-"""Tables of the efficiency bench from its rows, and what they say in a sentence."""
-
-from collections.abc import Mapping
+"""Tables of the efficiency bench from its rows."""
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.efficiency.config import Config
 from litelvlm.analysis.studies.efficiency.timing import DECODE, END, PREFILL, median_ratio
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -85,7 +84,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     Args:
         ratios: As made by ``make_tables``; the prefill counts where only it was timed.
     """
-    part = _timed_part(ratios)
+    part = timed_part(ratios)
     chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
     faster = chosen.assign(k=chosen["k"].where(chosen["low"] > 1, 0))
     return (
@@ -96,53 +95,6 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def interpret(tables: Mapping[str, pd.DataFrame]) -> str:
-    """What the medians say: the method's speed, the null, and the cost of choosing tokens.
-
-    Args:
-        tables: As made by ``make_tables``.
-    """
-    ratios, times = tables["ratios"], tables["times"]
-    part = _timed_part(ratios)
-    ours = ratios[
-        (ratios["method"] == PAPER)
-        & (ratios["component"] == part)
-        & (ratios["metric"] == "wall_ms")
-    ]
-    speeds = [
-        f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens "
-        f"for {line.n_text} expression(s)"
-        for line in ours.sort_values(["n_text", "k"]).itertuples()
-    ]
-    what = "whole call" if part == END else "prefill"
-    found = [
-        f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(speeds) or 'not timed'}."
-    ]
-    nulls = tables["null"]
-    for line in nulls[(nulls["component"] != DECODE) & (nulls["metric"] == "wall_ms")].itertuples():
-        verdict = "equals that of" if line.equal else "differs beyond the interval from that of"
-        where = "whole call, which still chooses," if line.component == END else "prefill"
-        found.append(
-            f"With all tokens kept, the {where} {verdict} the unpruned model "
-            f"for {line.n_text} expression(s): "
-            f"{line.ratio:.3f} [{line.low:.3f}, {line.high:.3f}]."
-        )
-    walls = times[(times["metric"] == "wall_ms") & times["method"].isin([PAPER, UNPRUNED])]
-    arms = walls.pivot_table(
-        index=["n_text", "k", "method"], columns="component", values="value"
-    ).reset_index()
-    for arm in arms.to_dict("records"):
-        where = f"{arm['method']}, {arm['k']} tokens, {arm['n_text']} expression(s)"
-        if arm["method"] == PAPER and {"selection", "clip_image"} <= set(arm):
-            share = arm["selection"] / arm["clip_image"]
-            found.append(
-                f"{where}: choosing, the text tower included, takes {share:.1%} of the time "
-                "of CLIP's image tower."
-            )
-        if DECODE in arm:
-            found.append(f"{where}: {1e3 / arm[DECODE]:.0f} answer tokens per second.")
-    return " ".join(found)
-
-
-def _timed_part(ratios: pd.DataFrame) -> str:
+def timed_part(ratios: pd.DataFrame) -> str:
+    """The whole call where it was timed, else the prefill."""
     return END if (ratios["component"] == END).any() else PREFILL

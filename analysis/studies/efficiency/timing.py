@@ -1,4 +1,4 @@
-"""How long a call takes and how much memory it needs, on a CPU or a GPU."""
+"""What a call costs: time, operations and memory, on a CPU or a GPU."""
 
 import resource
 import shutil
@@ -9,7 +9,9 @@ from time import perf_counter
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from litelvlm.arrays import Array
 
@@ -77,6 +79,25 @@ def gpu_state(device: torch.device) -> str:
         f"{name} {value.strip()}"
         for name, value in zip(GPU_FIELDS, found.stdout.split(","), strict=False)
     )
+
+
+def counted_macs(parts: Mapping[str, Callable[[], object]]) -> dict[str, int]:
+    """Run each part once under torch's counter; returns half of its FLOPs (two per multiply-add).
+
+    The counter knows matrix products and convolutions, and takes any other operation as free.
+    Attention runs as plain matrix products here, since not every release of torch knows the fused
+    kernels of every device.
+    """
+    found = {}
+    for name, call in parts.items():
+        with (
+            FlopCounterMode(display=False) as counter,
+            torch.inference_mode(),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
+            call()
+        found[name] = counter.get_total_flops() // 2
+    return found
 
 
 def peak_memory(call: Callable[[], object], device: torch.device) -> dict[str, int]:

@@ -19,9 +19,9 @@ published statement that pruning alone saves less than 1 % of the whole.
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.quantisation.claims import interpret, make_claims
-from litelvlm.analysis.studies.quantisation.columns import COLUMNS
 from litelvlm.analysis.studies.quantisation.config import Config
 from litelvlm.analysis.studies.quantisation.prepare import prepare
+from litelvlm.analysis.studies.quantisation.rows import COLUMNS
 from litelvlm.analysis.studies.quantisation.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
@@ -33,6 +33,6 @@ STUDY = Study(
     prepare=prepare,
     columns=COLUMNS,
     claims=make_claims,
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims, tables),
+    tables=make_tables,
+    interpret=interpret,
 )

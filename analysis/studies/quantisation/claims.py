@@ -7,15 +7,14 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
+from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
-
-SAVED_BY_PRUNING = 0.01
-"""Of all memory at most, as the paper's appendix states."""
+from litelvlm.analysis.studies.sweep.scores import SCORES
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
@@ -27,7 +26,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         kept.WAY: methods that read the language model keep nearly the same tokens; kept.control:
         the others keep exactly the same; memory.pruning: pruning alone saves less than 1 %.
     """
-    factorial = make_factorial(rows)
+    factorial = make_factorial(rows, SCORES[config.score])
     methods = dict.fromkeys(method for method, _ in factorial.cells)
     if not methods:
         return []
@@ -39,7 +38,11 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         claims.append(loss_claim(factorial, way, config.margin))
         claims += blank_claims(rows, way, judged, config.margin)
         claims += kept_claims(rows, way, config.kept_margin)
-    return [*claims, *control_claims(rows, config.kept_margin), *memory_claims(rows, factorial)]
+    return [
+        *claims,
+        *control_claims(rows, config.kept_margin),
+        *memory_claims(rows, factorial, config.saved_by_pruning),
+    ]
 
 
 def interaction_claims(
@@ -55,7 +58,10 @@ def interaction_claims(
     found = []
     for id, (chosen, where) in groups.items():
         effect = factorial.interaction(way, chosen)
-        statement = f"Pruning by {method} costs more cIoU in {way} than with all bits, {where}."
+        statement = (
+            f"Pruning by {method} costs more {factorial.score.label} in {way} than with all bits, "
+            f"{where}."
+        )
         found.append(
             effect_claim(
                 id,
@@ -74,9 +80,9 @@ def loss_claim(factorial: Factorial, way: str, margin: float) -> Claim:
     effect = factorial.loss(way, factorial.unpruned)
     return effect_claim(
         f"loss.{way}",
-        f"With every visual token, {way} lowers the cIoU.",
+        f"With every visual token, {way} lowers the {factorial.score.label}.",
         effect.over_images,
-        "cIoU with all bits",
+        f"{factorial.score.label} with all bits",
         margin=margin,
         crossed=effect.crossed,
     )
@@ -142,7 +148,7 @@ def _same_tokens(id: str, statement: str, chosen: pd.DataFrame, margin: float) -
     ]
 
 
-def memory_claims(rows: pd.DataFrame, factorial: Factorial) -> list[Claim]:
+def memory_claims(rows: pd.DataFrame, factorial: Factorial, most: float) -> list[Claim]:
     """Whether the smallest budget alone saves less than the published share; counted, no interval.
 
     Activations and the text's keys and values are not part of the whole.
@@ -155,23 +161,23 @@ def memory_claims(rows: pd.DataFrame, factorial: Factorial) -> list[Claim]:
             id="memory.pruning",
             statement=(
                 f"With {int(alone['budget'])} tokens pruning alone saves less than "
-                f"{SAVED_BY_PRUNING:.0%} of the bytes of weights, keys and values."
+                f"{most:.0%} of the bytes of weights, keys and values."
             ),
             estimate=saved,
             low=saved,
             high=saved,
             n_images=1,
             n=1,
-            null=SAVED_BY_PRUNING,
+            null=most,
             null_description="of all memory, as published of a model of 7 billion weights",
-            verdict="supported" if saved < SAVED_BY_PRUNING else "not supported",
+            verdict="supported" if saved < most else "not supported",
             method="bytes, counted: the same for every image",
             unit="calls",
         )
     ]
 
 
-def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> str:
+def interpret(claims: Sequence[Claim], tables: Tables) -> str:
     """What the verdicts mean together, failures included.
 
     Args:

@@ -13,7 +13,8 @@ from litelvlm.analysis.inputs.methods import (
     check_distinct,
 )
 from litelvlm.analysis.inputs.questions import AnswerConfig
-from litelvlm.analysis.runs.config import Budgets, Count
+from litelvlm.analysis.runs.config import Budgets, Count, Share
+from litelvlm.analysis.studies.sweep.scores import ScoreName
 
 FULL = "none"
 """The precision with all bits, as the model was loaded."""
@@ -31,8 +32,11 @@ class Config(AnswerConfig):
         seeds: Draws of a method that is random; the same ones in each precision.
         images: Images, taken at even distances from the split; None for all.
         expressions: Expressions of each image, likewise; None for all.
+        score: The score that losses are of.
         margin: Interactions, losses and shares of blank masks within it count as none.
         kept_margin: The same for 1 less the Jaccard index of kept tokens.
+        saved_by_pruning: Share of all memory that pruning alone saves at most, as the paper's
+            appendix states.
     """
 
     precisions: Annotated[tuple[Way, ...], Field(min_length=1)] = ("int8", "nf4")
@@ -41,8 +45,10 @@ class Config(AnswerConfig):
     seeds: Count = 3
     images: Count | None = 60
     expressions: Count | None = 1
-    margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    kept_margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    score: ScoreName = "ciou"
+    margin: Share = 0.01
+    kept_margin: Share = 0.05
+    saved_by_pruning: Share = 0.01
 
     @model_validator(mode="after")
     def _distinct(self) -> "Config":

@@ -1,4 +1,4 @@
-"""The factorial of precision, method and budget as arrays: losses and interactions in cIoU."""
+"""The factorial of precision, method and budget as arrays: losses and interactions."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,13 +11,8 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.quantisation.config import FULL
-from litelvlm.analysis.studies.sweep.estimates import (
-    cell_index,
-    crossed_of,
-    linear_ciou,
-    score_bootstrap,
-)
-from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, widen
+from litelvlm.analysis.studies.sweep.paired import MethodBudget, PairedScores, pair_scores
+from litelvlm.analysis.studies.sweep.scores import Score
 from litelvlm.arrays import Array
 
 Term = tuple[float, str, MethodBudget]
@@ -35,15 +30,15 @@ class Factorial(NamedTuple):
     """Scores of every precision, method and budget, all from the same resamples of images.
 
     Attributes:
-        wide: Lines of all cells; the method of a cell is its ``label``.
-        scores: Of all cells.
+        paired: Scores of all cells; the method of a cell is its ``label``.
+        score: In which losses and interactions are.
         precisions: Beside all bits.
         cells: Methods and budgets that prune.
         n_tokens: Visual tokens before pruning.
     """
 
-    wide: Wide
-    scores: Bootstrap
+    paired: PairedScores
+    score: Score
     precisions: tuple[str, ...]
     cells: tuple[MethodBudget, ...]
     n_tokens: int
@@ -54,22 +49,22 @@ class Factorial(NamedTuple):
         return UNPRUNED, self.n_tokens
 
     def effect(self, terms: Sequence[Term]) -> FactorialEffect:
-        """A weighted sum of cIoU."""
+        """A weighted sum of scores."""
         named = [
             (weight, (label(precision, cell[0]), cell[1])) for weight, precision, cell in terms
         ]
         weights = np.array([weight for weight, _ in named])
-        places = [cell_index(self.wide, cell, "ciou") for _, cell in named]
+        places = [self.paired.place(self.score, cell) for _, cell in named]
 
         def combine(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
             total: Array = values[:, places] @ weights[:, None]
             return total
 
         lines = sum(
-            (weight * linear_ciou(self.wide, cell) for weight, cell in named),
-            start=np.zeros(len(self.wide.image_ids)),
+            (weight * self.paired.linear(self.score, cell) for weight, cell in named),
+            start=np.zeros(len(self.paired.image_ids)),
         )
-        return FactorialEffect(contrast(self.scores, combine), crossed_of(self.wide, lines))
+        return FactorialEffect(contrast(self.paired.drawn, combine), self.paired.crossed(lines))
 
     def loss(self, precision: str, cell: MethodBudget) -> FactorialEffect:
         """What a cell lacks to the unpruned model with all bits."""
@@ -94,20 +89,19 @@ def label(precision: str, method: str) -> str:
     return f"{method} in {precision}"
 
 
-def make_factorial(rows: pd.DataFrame) -> Factorial:
+def make_factorial(rows: pd.DataFrame, score: Score) -> Factorial:
     """Scores of all cells from the rows of the study."""
     named = [
         label(str(precision), str(method))
         for precision, method in zip(rows["precision"], rows["method"], strict=True)
     ]
-    wide = widen(rows.assign(method=named))
     whole = rows[rows["method"] == UNPRUNED]
     pruned = rows[rows["method"] != UNPRUNED]
     found = pruned[["method", "budget"]].drop_duplicates()
     cells = [(str(m), int(b)) for m, b in zip(found["method"], found["budget"], strict=True)]
     return Factorial(
-        wide,
-        score_bootstrap(wide),
+        pair_scores(rows.assign(method=named)),
+        score,
         tuple(str(name) for name in rows["precision"].unique() if name != FULL),
         tuple(sorted(cells, key=lambda cell: (cell[0], -cell[1]))),
         int(whole["budget"].iloc[0]),

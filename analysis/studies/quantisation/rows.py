@@ -4,16 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.quantisation.config import FULL
-from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Pass, SweepContext, SweepQuery
+from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
+from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.pruning import LayerPruner, Pruner
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 from litelvlm.pruning.layers.base import LayerPlan
 
+COLUMNS: tuple[Column, ...] = (
+    *SWEEP,
+    Column("precision", str, "How the language model's weights are stored; 'none' is all bits."),
+    Column("blank", bool, "The mask has no pixel, though the expression means something."),
+    Column("reads_llm", bool, "The method reads the language model before it chooses."),
+    Column("jaccard", float, "Tokens kept here and with all bits: shared over all; 0 to 1."),
+    Column("bytes_{component}", int, "Bytes of a component; in rows of the unpruned model only."),
+)
 Kept = dict[tuple[int, str, int, int], frozenset[int]]
 """Tokens by place of the conversation, method, budget and seed."""
 

@@ -7,16 +7,17 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.stats.lines import adjusted, crossed_line, mean_line, wider_ends
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import holm
-from litelvlm.analysis.studies.quantisation.config import FULL
+from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, label, make_factorial
 from litelvlm.analysis.studies.quantisation.memory import KEYS_AND_VALUES
+from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import score_table
 
 PUBLISHED = "pruning alone saves under 1 %"
 """Of all memory, as the paper's appendix states for a model of 7 billion weights."""
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -25,7 +26,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         without a pixel; "memory", bytes by component, and "savings", what each precision and budget
         saves of the whole.
     """
-    factorial = make_factorial(rows)
+    factorial = make_factorial(rows, SCORES[config.score])
     memory = memory_table(rows, factorial)
     return {
         "scores": precision_scores(rows, factorial),
@@ -38,10 +39,10 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def precision_scores(rows: pd.DataFrame, factorial: Factorial) -> pd.DataFrame:
-    """cIoU, gIoU and P@0.5 of every cell with intervals over images."""
+    """Every score of every cell with intervals over images."""
     found = rows[["precision", "method"]].drop_duplicates()
     parts = {label(str(p), str(m)): (str(p), str(m)) for p, m in found.to_numpy()}
-    table = score_table(factorial.wide, factorial.scores)
+    table = score_table(factorial.paired)
     named = [parts[str(name)] for name in table["method"]]
     table["method"] = [method for _, method in named]
     table.insert(0, "precision", [precision for precision, _ in named])
@@ -49,7 +50,7 @@ def precision_scores(rows: pd.DataFrame, factorial: Factorial) -> pd.DataFrame:
 
 
 def interaction_table(factorial: Factorial) -> pd.DataFrame:
-    """One line per precision, method and budget: three losses in cIoU, and their interaction.
+    """One line per precision, method and budget: three losses of score, and their interaction.
 
     low and high are its interval over images, low_categories and high_categories that over images
     and categories; p is a bootstrap p-value against 0; p_holm is adjusted over all lines; mde is

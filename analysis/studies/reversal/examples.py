@@ -12,8 +12,9 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.chosen import at_percentiles, expression_of
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
+from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import embed_patches
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
+from litelvlm.analysis.studies.reversal.rows import PRIMARY
 from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
@@ -42,7 +43,7 @@ def save_reversal_examples(
 def _save(
     model: TowerModel, data: Dataset, folder: Path, config: Config, rows: pd.DataFrame
 ) -> None:
-    primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
+    primary = select(rows[rows["clip_model"] == ""], PRIMARY)
     if primary.empty:
         return
     budgets = resolve_budgets(config.budgets, fewest_tokens(model, data))  # as the rows have them

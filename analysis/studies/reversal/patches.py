@@ -18,8 +18,7 @@ from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.scoring.context import context_scores
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import context_scores, text_similarity
 
 
 @dataclass(frozen=True)

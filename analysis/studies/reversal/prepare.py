@@ -8,8 +8,9 @@ from litelvlm.analysis.inputs.questions import free_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
+from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.controls import clip_rows
-from litelvlm.analysis.studies.reversal.rows import Config, ReversalContext, Texts
+from litelvlm.analysis.studies.reversal.rows import ReversalContext, Texts
 from litelvlm.analysis.studies.reversal.substitutes import (
     LEFT_OUT,
     SubstituteContext,

@@ -12,17 +12,14 @@ from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import Bootstrap
 from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.estimates import (
+from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
-    cell_index,
-    crossed_difference,
-    crossed_retention,
-    difference,
-    retention,
-    score_bootstrap,
-    swap_p_value,
+    PairedScores,
+    budgets_of,
+    pair_scores,
+    protocol_name,
 )
-from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, protocol_name, widen
+from litelvlm.analysis.studies.sweep.scores import SCORES, Score
 
 JUDGED = {PAPER: "", PAPER_RULE: "rule."}
 """Both readings of the method, and what begins the ids of the second one's claims."""
@@ -36,51 +33,52 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     """
     if not set(JUDGED) & set(rows["method"]):
         return []
-    wide = widen(rows)
-    scores = score_bootstrap(wide)
+    paired, score = pair_scores(rows), SCORES[config.score]
     phrase = protocol_of(protocol_name(rows)).description
     return [
         claim
         for method, prefix in JUDGED.items()
-        for claim in _method_claims(method, prefix, wide, scores, phrase, config.retained)
+        for claim in _method_claims(method, prefix, paired, score, config.retained, phrase)
     ]
 
 
 def _method_claims(
-    method: str, prefix: str, wide: Wide, scores: Bootstrap, phrase: str, retained: float
+    method: str, prefix: str, paired: PairedScores, score: Score, retained: float, phrase: str
 ) -> list[Claim]:
-    (everything,) = budgets_of(wide.cells, UNPRUNED)
-    budgets = [budget for budget in budgets_of(wide.cells, method) if budget < everything]
+    (everything,) = budgets_of(paired.cells, UNPRUNED)
+    budgets = [budget for budget in budgets_of(paired.cells, method) if budget < everything]
     if not budgets:
         return []
     claims = []
     for budget in budgets:
-        ours, theirs = (method, budget), (RANDOM, budget)
-        if theirs in wide.cells:
-            delta = difference(
-                scores, cell_index(wide, ours, "ciou"), cell_index(wide, theirs, "ciou")
-            )
-            statement = (
-                f"With {budget} tokens {method} has a higher cIoU than random tokens, {phrase}."
-            )
+        cells = (method, budget), (RANDOM, budget)
+        if cells[1] in paired.cells:
             claims.append(
                 make_claim(
                     f"{prefix}random@{budget}",
-                    statement,
-                    delta.estimates()[0],
+                    f"With {budget} tokens {method} has a higher {score.label} than random "
+                    f"tokens, {phrase}.",
+                    paired.difference(score, *cells).estimates()[0],
                     0.0,
-                    "cIoU of random tokens, mean over seeds",
-                    p_value=swap_p_value(wide, ours, theirs, "ciou"),
-                    crossed=crossed_difference(wide, ours, theirs),
+                    f"{score.label} of random tokens, mean over seeds",
+                    p_value=paired.swap_p_value(score, *cells),
+                    crossed=paired.crossed_difference(score, *cells),
                 )
             )
-    part, whole = (method, budgets[0]), (UNPRUNED, everything)
-    kept = retention(scores, cell_index(wide, part, "ciou"), cell_index(wide, whole, "ciou"))
-    crossed = crossed_retention(wide, part, whole)
-    return [
-        *claims,
-        retention_claim(kept, retained, budgets[0], phrase, method, f"{prefix}H8", crossed),
-    ]
+    cells = (method, budgets[0]), (UNPRUNED, everything)
+    claims.append(
+        retention_claim(
+            paired.retention(score, *cells),
+            retained,
+            budgets[0],
+            phrase,
+            method,
+            f"{prefix}H8",
+            paired.crossed_retention(score, *cells),
+            score.label,
+        )
+    )
+    return claims
 
 
 def retention_claim(
@@ -91,10 +89,11 @@ def retention_claim(
     method: str = PAPER,
     id: str = "H8",
     crossed: Crossed | None = None,
+    label: str = "cIoU",
 ) -> Claim:
     """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
-        f"With {budget} tokens {method} keeps at least {retained:.0%} of the unpruned cIoU, "
+        f"With {budget} tokens {method} keeps at least {retained:.0%} of the unpruned {label}, "
         f"{phrase}."
     )
     estimate = kept.estimates(ONE_SIDED)[0]
@@ -102,7 +101,7 @@ def retention_claim(
     lost, whole = int((~np.isfinite(kept.draws)).sum()), bool(np.isfinite(kept.value[0]))
     if lost or not whole:
         where = f"on {lost} of {len(kept.draws)} resamples" if whole else "on these images"
-        reason = f"undefined: the unpruned cIoU is 0 {where}"
+        reason = f"undefined: the unpruned {label} is 0 {where}"
         estimate, p_value = kept.undefined(estimate.value, reason), np.nan
     return make_claim(
         id,

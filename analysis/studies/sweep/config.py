@@ -14,6 +14,7 @@ from litelvlm.analysis.inputs.methods import (
 )
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count, Share
+from litelvlm.analysis.studies.sweep.scores import ScoreName
 
 DEFAULT_METHODS = (
     PAPER,
@@ -44,7 +45,8 @@ class Config(AnswerConfig):
             templates, as the official evaluation does.
         doubled: Target pixels where polygons of one object overlap: "background" as in the official
             evaluation (a predicted one is an error, one left out is none), or part of the "object".
-        retained: Share of the unpruned cIoU that a method keeps at its largest budget, as H8 says.
+        score: The score that claims are about.
+        retained: Share of the unpruned score that a method keeps at its largest budget, as H8 says.
     """
 
     methods: Methods = tuple(Method.parse(m) for m in DEFAULT_METHODS)
@@ -52,6 +54,7 @@ class Config(AnswerConfig):
     seeds: Count = 5
     protocol: Protocol = "single"
     doubled: Literal["background", "object"] = "background"
+    score: ScoreName = "ciou"
     retained: Share = 0.90
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Scores of pruning methods from Python, with their intervals."""
+"""Scores of pruning methods: from Python with intervals, or draw by draw as papers print them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,25 @@ from pathlib import Path
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.messages.events import Watcher, nobody
+from litelvlm.analysis.studies.sweep.paired import protocol_name
+from litelvlm.analysis.studies.sweep.scores import (
+    NO_TARGET_SCORES,
+    SCORES,
+    counted,
+    without_target,
+)
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
+from litelvlm.metrics import EMPTY_BELOW, ciou, giou
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Pruner
+
+CELL_COLUMNS = ["method", "budget"]
+MEAN = "mean"
+OFFICIAL = {"ciou": ciou, "giou": giou}
+"""Scores with the epsilons of the official code."""
 
 
 def evaluate(
@@ -75,3 +89,55 @@ def _method(given: object) -> str | Method:
         return Method.of(given)
     hint = " (an instance of the class, not the class)" if isinstance(given, type) else ""
     raise ValueError(f"{given!r} is not a method; give a name or get_pruner(...){hint}")
+
+
+def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFrame:
+    """One line per method, budget and draw, and their mean where there are several draws.
+
+    A draw is what the official evaluation prints as its result: one pass over the images, there
+    with drawn expressions and templates, in the other protocols with every expression and the
+    tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions), "ciou"
+    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; where
+    an expression has no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
+    rule of gRefCOCO.
+
+    Args:
+        rows: Of a sweep.
+        empty_below: Fewer predicted pixels than this count as "nothing there"; 1 is the official
+            rule.
+
+    Raises:
+        ValueError: If rows of two protocols are mixed, or ``empty_below`` is below 1.
+    """
+    if empty_below < 1:
+        raise ValueError(
+            f"empty_below {empty_below} is below 1; with 1 a single pixel is already an answer"
+        )
+    protocol_name(rows)
+    no_target = bool(without_target(rows).any())
+    lines = []
+    for names, cell in rows.groupby(CELL_COLUMNS, sort=False):
+        found = [
+            {"draw": str(draw)} | _scores(of_draw, empty_below if no_target else None)
+            for draw, of_draw in cell.groupby("seed", sort=True)
+        ]
+        if len(found) > 1:
+            numbers = pd.DataFrame(found).drop(columns=["draw", "n"]).astype(float).mean()
+            means = {str(name): value for name, value in numbers.items()}
+            found.append({"draw": MEAN, "n": len(cell), **means})
+        lines += [dict(zip(CELL_COLUMNS, names, strict=True)) | line for line in found]
+    return pd.DataFrame(lines)
+
+
+def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
+    pixels = [rows[name].to_numpy() for name in SCORES["ciou"].columns]
+    found: Row = {"n": len(rows)} | {name: score(*pixels) for name, score in OFFICIAL.items()}
+    for score in SCORES.values():
+        if score is not SCORES["agreement"]:
+            found[f"{score.name}_exact" if score.name in OFFICIAL else score.name] = score.of(rows)
+    if empty_below is not None:
+        sums = counted(rows, NO_TARGET_SCORES, empty_below).to_numpy().sum(axis=0, keepdims=True)
+        for score in NO_TARGET_SCORES:
+            ending = "_no_target" if score.name in OFFICIAL else ""
+            found[f"{score.name}{ending}"] = float(score.estimate(sums)[0])
+    return found

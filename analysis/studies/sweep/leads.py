@@ -11,24 +11,16 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import wider_ends
-from litelvlm.analysis.studies.sweep.estimates import (
-    cell_index,
-    crossed_difference,
-    difference,
-    score_bootstrap,
-)
-from litelvlm.analysis.studies.sweep.no_target import without_target
-from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
+from litelvlm.analysis.studies.sweep.paired import budgets_of, pair_scores
+from litelvlm.analysis.studies.sweep.scores import Score, without_target
 
 LONG = 5
 """Most words of a short expression."""
-
-
 READINGS = (PAPER, PAPER_RULE)
 
 
-def leads(rows: pd.DataFrame) -> Iterator[Row]:
-    """Lead in cIoU over random tokens at each budget, over images and over categories too.
+def leads(rows: pd.DataFrame, score: Score) -> Iterator[Row]:
+    """Lead in a score over random tokens at each budget, over images and over categories too.
 
     A line for each reading of the method; none for a reading that was not run, or without random
     tokens.
@@ -37,25 +29,23 @@ def leads(rows: pd.DataFrame) -> Iterator[Row]:
     run = set(chosen["method"])
     if RANDOM not in run or len(run) < 2:
         return
-    wide = widen(chosen)
-    scores = score_bootstrap(wide)
+    paired = pair_scores(chosen)
     for method in READINGS:
-        for budget in budgets_of(wide.cells, method):
+        for budget in budgets_of(paired.cells, method):
             cells = (method, budget), (RANDOM, budget)
-            first, second = (cell_index(wide, cell, "ciou") for cell in cells)
-            delta = difference(scores, first, second).estimates()[0]
-            crossed = crossed_difference(wide, *cells)
+            delta = paired.difference(score, *cells).estimates()[0]
+            crossed = paired.crossed_difference(score, *cells)
             line = {"method": method, "budget": budget} | delta.line("delta")
             yield line | wider_ends(delta, crossed)
 
 
-def strata_table(rows: pd.DataFrame) -> pd.DataFrame:
+def strata_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Lead of the paper's method over random tokens by kind, size of the target and words.
 
     Sizes are thirds of the expressions that mean something in their image; the others are a group
     of their own. The table is empty if random tokens or the method were not run.
 
-    Columns: stratum ("kind", "size" or "words"), group, method, budget, delta (cIoU), low,
+    Columns: stratum ("kind", "size" or "words"), group, method, budget, delta (of the score), low,
     high, n_images, n, low_categories, high_categories, n_categories.
     """
     meant = rows[~without_target(rows)]
@@ -69,6 +59,6 @@ def strata_table(rows: pd.DataFrame) -> pd.DataFrame:
         {"stratum": stratum, "group": str(group)} | line
         for stratum in ("kind", "size", "words")
         for group, part in strata.groupby(stratum, sort=True)
-        for line in leads(part)
+        for line in leads(part, score)
     ]
     return pd.DataFrame(lines)

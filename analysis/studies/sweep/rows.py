@@ -15,16 +15,16 @@ from litelvlm.analysis.inputs.samples import (
 )
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.studies.sweep.counted import Counted
-from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
+    Loaded,
     Pass,
     PlannedConversation,
     SweepContext,
     SweepQuery,
     plan_conversations,
 )
+from litelvlm.analysis.studies.sweep.scores import SCORE_COLUMNS, count_masks
 from litelvlm.metrics import TargetPixels, scored_target
 from litelvlm.models.base import Request, VisualState
 from litelvlm.models.requests import places_by_target
@@ -39,22 +39,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_kept", int, "Visual tokens that enter the language model."),
     Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
     Column("n_average", float, "Visual tokens per layer, mean over the layers."),
-    Column("inter_px", int, "Pixels in prediction and target."),
-    Column("union_px", int, "Pixels in either."),
-    Column("pred_px", int, "Predicted pixels."),
-    Column("target_px", int, "Target pixels."),
-    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty."),
-    Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
-    Column("same_union_px", int, "Pixels in either of the two."),
-    Column("agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty."),
-    Column("seg_found", bool, "The answer holds a [SEG]."),
-    Column("p50", bool, "The IoU reaches 0.5."),
-    Column("p70", bool, "The IoU reaches 0.7."),
-    Column("p90", bool, "The IoU reaches 0.9."),
+    *SCORE_COLUMNS,
 )
-
-HITS = (0.5, 0.7, 0.9)
-"""IoU at which an expression counts as found."""
 
 
 def load(context: SweepContext, index: int) -> Loaded:
@@ -119,18 +105,18 @@ def image_rows(
                 lambda place: conversations[passes[place].number].turns,
             )
             answers, turns = zip(*answered, strict=True)
-            masks = batch.masks[list(answers)]
+            masks = batch.masks[list(answers)].flatten(2, 3)
             for row, same in enumerate(answered.values()):
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
+            asked = targets.rows(torch.tensor(turns, device=model.device))
             with naming(sample, sample.expressions[turns[0][0]]):
-                counts = targets.rows(torch.tensor(turns, device=model.device)).counted(masks)
-                agreed = TargetPixels.of_masks(torch.stack(references)).counted(masks)
-            numbers, shared = Counted.of(counts), Counted.of(agreed)
-            for row, same in enumerate(answered.values()):
+                counts = count_masks(masks, asked, torch.stack(references))
+            for of_pass, same in zip(counts, answered.values(), strict=True):
                 for place in same:
+                    made = passes[place]
                     found[place] = turn_rows(
-                        context, loaded, conversations, passes[place], numbers, shared, row
+                        context, loaded, conversations[made.number], made, of_pass
                     )
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
     drawn_places = {place for planned in conversations for place in planned.turns}
@@ -141,53 +127,30 @@ def image_rows(
 def turn_rows(
     context: SweepContext,
     loaded: Loaded,
-    conversations: list[PlannedConversation],
+    planned: PlannedConversation,
     made: Pass,
-    counts: Counted,
-    shared: Counted,
-    row: int,
+    counts: list[Row],
 ) -> list[Row]:
     """Rows of one pass, one per expression of its conversation.
-
-    Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that
-    entered the language model (n_kept), those that the method calls context (n_ctx), tokens per
-    layer (n_average), pixels, IoU, whether it reaches 0.5, 0.7 and 0.9, agreement with the unpruned
-    mask, and whether the answer held a [SEG], which forced ones do.
 
     Args:
         context: Of the run.
         loaded: The image.
-        conversations: About the image.
+        planned: The conversation.
         made: The pass.
-        counts: Pixels against the true masks, one row per pass of the batch.
-        shared: Pixels against the masks of the unpruned model, likewise.
-        row: Of the pass.
+        counts: What the masks of the pass give, by turn.
     """
-    rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
-    for turn, place in enumerate(conversations[made.number].turns):
-        intersection, union, predicted, target = counts.pixels[row][turn]
-        reached = counts.iou[row][turn]
-        both, either, _, _ = shared.pixels[row][turn]
-        rows.append(
-            loaded.keys[place]
-            | {
-                "protocol": context.config.protocol,
-                "method": made.method,
-                "budget": made.budget,
-                "seed": made.seed,
-                "n_kept": made.n_kept,
-                "n_ctx": roles.count("context"),
-                "n_average": made.n_average,
-                "inter_px": intersection,
-                "union_px": union,
-                "pred_px": predicted,
-                "target_px": target,
-                "iou": reached,
-                "same_inter_px": both,
-                "same_union_px": either,
-                "agreement": shared.iou[row][turn],
-                "seg_found": True,
-            }
-            | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
-        )
-    return rows
+    roles = (made.selection.roles or ()) if made.selection is not None else ()
+    asked: Row = {
+        "protocol": context.config.protocol,
+        "method": made.method,
+        "budget": made.budget,
+        "seed": made.seed,
+        "n_kept": made.n_kept,
+        "n_ctx": roles.count("context"),
+        "n_average": made.n_average,
+    }
+    return [
+        loaded.keys[place] | asked | of_turn
+        for place, of_turn in zip(planned.turns, counts, strict=True)
+    ]

@@ -1,67 +1,179 @@
-"""Scores of a finished sweep as papers print them: official and exact, one line per draw."""
+"""The scores of masks: what is counted of each row, and how sums over rows become a number.
 
+``SCORES`` is the one table that rows, tables, claims and figures walk. A new score is an entry in
+it; what it counts is a column of the rows (``count_masks``) or follows from some (``counted``).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.studies.sweep.no_target import no_target_scores, without_target
-from litelvlm.analysis.studies.sweep.wide import line_columns
-from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
+from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.stats.bootstrap import ratios
+from litelvlm.arrays import Array
+from litelvlm.metrics import (
+    EMPTY_BELOW,
+    GREFCOCO_SCORES,
+    THRESHOLDS,
+    PixelCounts,
+    TargetPixels,
+    grefcoco_scores_of_sums,
+    grefcoco_summands,
+    iou,
+)
 
-CELL_COLUMNS = ["method", "budget"]
-MEAN = "mean"
+Sums = Float[Array, "b c"]
+HITS = (0.5, 0.7, 0.9)
+"""IoU at which a row says that its mask is found."""
+SCORE_COLUMNS: tuple[Column, ...] = (
+    Column("inter_px", int, "Pixels in prediction and target."),
+    Column("union_px", int, "Pixels in either."),
+    Column("pred_px", int, "Predicted pixels."),
+    Column("target_px", int, "Target pixels."),
+    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty."),
+    Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
+    Column("same_union_px", int, "Pixels in either of the two."),
+    Column("agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty."),
+    Column("seg_found", bool, "The answer holds a [SEG]."),
+    *(Column(f"p{hit * 100:.0f}", bool, f"The IoU reaches {hit}.") for hit in HITS),
+)
+"""What a row holds of its masks."""
+_SUMMANDS = tuple(f"no_target_{place}" for place in range(7))
 
 
-def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFrame:
-    """One line per method, budget and draw, and their mean where there are several draws.
+def _ratio(sums: Sums) -> Float[Array, "b"]:
+    """The first sum over the second; 1 where both are 0."""
+    found: Array = ratios(sums)[:, 0]
+    return found
 
-    A draw is what the official evaluation prints as its result: one pass over the images, there
-    with drawn expressions and templates, in the other protocols with every expression and the
-    tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions), "ciou"
-    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; where
-    an expression has no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
-    rule of gRefCOCO.
+
+@dataclass(frozen=True)
+class Score:
+    """How masks become one number.
+
+    Attributes:
+        name: In tables and options.
+        label: For readers.
+        columns: What each row adds to the sums; ``counted`` makes them.
+        estimate: From sums of the columns over rows [b, c] to the score [b].
+        resampled: Whether tables show it with an interval.
+        compared: Whether differences in it are tested. It is then its first column over its second.
+    """
+
+    name: str
+    label: str
+    columns: tuple[str, ...]
+    estimate: Callable[[Sums], Float[Array, "b"]] = _ratio
+    resampled: bool = False
+    compared: bool = False
+
+    def of(self, rows: pd.DataFrame) -> float:
+        """The score of rows, each counted once."""
+        sums = counted(rows, (self,)).to_numpy().sum(axis=0, keepdims=True)
+        return float(self.estimate(sums)[0])
+
+
+def _grefcoco(sums: Sums, place: int) -> Float[Array, "b"]:
+    found: Array = grefcoco_scores_of_sums(sums)[:, place]
+    return found
+
+
+ScoreName = Literal["ciou", "giou"]
+"""Scores that claims can be about."""
+SCORES: Mapping[str, Score] = MappingProxyType(
+    {
+        score.name: score
+        for score in (
+            Score("ciou", "cIoU", ("inter_px", "union_px"), resampled=True, compared=True),
+            Score("giou", "gIoU", ("iou", "n"), resampled=True, compared=True),
+            *(
+                Score(f"p{t * 100:.0f}", f"P@{t}", (f"p{t * 100:.0f}", "n"), resampled=t == HITS[0])
+                for t in THRESHOLDS
+            ),
+            Score("agreement", "agreement with unpruned masks", ("same_inter_px", "same_union_px")),
+        )
+    }
+)
+"""The scores of masks by name, in the order of tables."""
+NO_TARGET_SCORES = tuple(
+    Score(name, label, _SUMMANDS, partial(_grefcoco, place=place), resampled=True)
+    for place, (name, label) in enumerate(
+        zip(GREFCOCO_SCORES, ("N-acc", "T-acc", "gIoU", "cIoU"), strict=True)
+    )
+)
+"""Scores of gRefCOCO, where an expression may mean nothing; a refusal there predicts no pixel."""
+RESAMPLED = tuple(score for score in SCORES.values() if score.resampled)
+COMPARED = tuple(score for score in SCORES.values() if score.compared)
+
+
+def counted(
+    rows: pd.DataFrame, scores: Sequence[Score], empty_below: int = EMPTY_BELOW
+) -> pd.DataFrame:
+    """What each row adds to the sums of scores: their columns, each once, as float64.
 
     Args:
         rows: Of a sweep.
-        empty_below: Fewer predicted pixels than this count as "nothing there"; 1 is the official
-            rule.
-
-    Raises:
-        ValueError: If rows of two protocols are mixed, or ``empty_below`` is below 1.
+        scores: To be made of the sums.
+        empty_below: In the scores of gRefCOCO, fewer predicted pixels than this count as nothing.
     """
-    if empty_below < 1:
-        raise ValueError(
-            f"empty_below {empty_below} is below 1; with 1 a single pixel is already an answer"
-        )
-    line_columns(rows)
-    no_target = bool(without_target(rows).any())
-    lines = []
-    for names, cell in rows.groupby(CELL_COLUMNS, sort=False):
-        found = [
-            {"draw": str(draw)} | _scores(of_draw, empty_below if no_target else None)
-            for draw, of_draw in cell.groupby("seed", sort=True)
+    names = dict.fromkeys(name for score in scores for name in score.columns)
+    made: dict[str, object] = {"n": 1.0}
+    made |= {f"p{t * 100:.0f}": rows["iou"] >= t for t in THRESHOLDS if f"p{t * 100:.0f}" in names}
+    if names.keys() & set(_SUMMANDS):
+        pixels = (rows[f"{of}_px"].to_numpy() for of in ("inter", "union", "pred", "target"))
+        summands = grefcoco_summands(*pixels, without_target(rows), empty_below)
+        made |= dict(zip(_SUMMANDS, summands.T, strict=True))
+    own = {name: made[name] if name in made else rows[name] for name in names}
+    return pd.DataFrame(own, index=rows.index).astype(np.float64)
+
+
+def without_target(rows: pd.DataFrame) -> Bool[Array, "n"]:
+    """Whether each expression means nothing in its image.
+
+    Pixels that are scored do not tell: an object all of whose pixels are doubled has none, and is
+    an object.
+    """
+    empty: Array = rows["area_frac"].to_numpy() == 0
+    return empty
+
+
+def count_masks(
+    masks: Bool[Tensor, "p t h w"], targets: TargetPixels, unpruned: Bool[Tensor, "p t h w"]
+) -> list[list[Row]]:
+    """What rows hold of a batch of masks (``SCORE_COLUMNS``), by pass and turn.
+
+    Args:
+        masks: Predicted masks.
+        targets: True masks, one for each.
+        unpruned: Those that the unpruned model predicts.
+    """
+    found, same = targets.counted(masks), TargetPixels.of_masks(unpruned).counted(masks)
+    return [
+        [
+            dict(zip(("inter_px", "union_px", "pred_px", "target_px", "iou"), own, strict=True))
+            | {"same_inter_px": both, "same_union_px": either, "agreement": agreement}
+            | {"seg_found": True}
+            | {f"p{hit * 100:.0f}": own[-1] >= hit for hit in HITS}
+            for own, (both, either, _, _, agreement) in zip(*turns, strict=True)
         ]
-        if len(found) > 1:
-            numbers = pd.DataFrame(found).drop(columns=["draw", "n"]).astype(float).mean()
-            means = {str(name): value for name, value in numbers.items()}
-            found.append({"draw": MEAN, "n": len(cell), **means})
-        lines += [dict(zip(CELL_COLUMNS, names, strict=True)) | line for line in found]
-    return pd.DataFrame(lines)
+        for turns in zip(_numbers(found), _numbers(same), strict=True)
+    ]
 
 
-def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
-    inter, union = (rows[name].to_numpy() for name in ("inter_px", "union_px"))
-    found: Row = {"n": len(rows)}
-    for suffix, exact in (("", False), ("_exact", True)):
-        found |= {
-            f"ciou{suffix}": ciou(inter, union, exact),
-            f"giou{suffix}": giou(inter, union, exact),
-        }
-    found |= {
-        f"p{t * 100:.0f}": share for t, share in precision_at(inter, union, THRESHOLDS).items()
-    }
-    if empty_below is not None:
-        refusing = no_target_scores(rows, empty_below)
-        found |= {"n_acc": refusing["n_acc"], "t_acc": refusing["t_acc"]}
-        found |= {"ciou_no_target": refusing["ciou"], "giou_no_target": refusing["giou"]}
-    return found
+def _numbers(counts: PixelCounts) -> list[list[tuple[int, int, int, int, float]]]:
+    """Counts of a batch [passes, turns] as plain numbers, brought from their device at once."""
+    pixels = torch.stack(list(counts), dim=-1).cpu()
+    both, either = (pixels[..., place] for place in (0, 1))
+    exact = iou(both.flatten().tolist(), either.flatten().tolist(), exact=True)
+    return [
+        [(*own, share) for own, share in zip(of_pass, shares, strict=True)]
+        for of_pass, shares in zip(pixels.tolist(), exact.reshape(both.shape).tolist(), strict=True)
+    ]

@@ -1,90 +1,93 @@
 """Tables of a sweep: scores, comparisons with the unpruned model and random tokens, strata."""
 
-import numpy as np
+from collections.abc import Sequence
+
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, ratios
 from litelvlm.analysis.stats.lines import adjusted, lines_of
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.estimates import (
-    METRICS,
-    ONE_SIDED,
-    cell_index,
-    difference,
-    retention,
-    score_bootstrap,
-    swap_p_value,
-)
 from litelvlm.analysis.studies.sweep.leads import strata_table
-from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_target
-from litelvlm.analysis.studies.sweep.wide import MethodBudget, Wide, line_columns, widen
+from litelvlm.analysis.studies.sweep.paired import (
+    ONE_SIDED,
+    MethodBudget,
+    PairedScores,
+    line_columns,
+    pair_scores,
+)
+from litelvlm.analysis.studies.sweep.scores import (
+    COMPARED,
+    NO_TARGET_SCORES,
+    SCORES,
+    Score,
+    without_target,
+)
+
+AGREEMENT = SCORES["agreement"]
 
 
 def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
-        "scores" (cIoU, gIoU, P@0.5 per cell), "comparisons" (paired differences and retention),
+        "scores" (every score per cell), "comparisons" (paired differences and retention),
         "seeds" (each draw alone), "tokens" (tokens at the input and per layer), "agreement" (with
         the unpruned masks, beside the accuracy and the tokens read) and, where there are such
         expressions or methods, "kinds" (scores by kind), "no_target" (N-acc, T-acc and the scores
         that go with them) and "strata" (lead over random tokens by kind, size and words).
     """
-    wide = widen(rows)
-    scores = score_bootstrap(wide)
+    paired, score = pair_scores(rows), SCORES[config.score]
     found = {
-        "scores": score_table(wide, scores),
-        "comparisons": comparison_table(wide, scores),
-        "seeds": seed_table(rows),
+        "scores": score_table(paired),
+        "comparisons": comparison_table(paired),
+        "seeds": seed_table(rows, score),
         "tokens": token_table(rows),
     }
     if "agreement" in rows:
-        found["agreement"] = agreement_table(rows)
+        found["agreement"] = agreement_table(rows, score)
     if rows["kind"].nunique() > 1:
         found["kinds"] = stratum_table(rows, "kind")
     if without_target(rows).any():
         found["no_target"] = no_target_table(rows)
-    strata = strata_table(rows)
+    strata = strata_table(rows, score)
     return found if strata.empty else found | {"strata": strata}
 
 
-def score_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
-    """One line per method, budget and metric: value with interval."""
-    labels = [(*cell, metric) for metric in METRICS for cell in wide.cells]
+def score_table(paired: PairedScores) -> pd.DataFrame:
+    """One line per method, budget and score: value with interval."""
+    labels = [(*cell, score.name) for score in paired.scores for cell in paired.cells]
     names = ["method", "budget", "metric"]
-    return lines_of(scores, pd.MultiIndex.from_tuples(labels, names=names), "value")
+    return lines_of(paired.drawn, pd.MultiIndex.from_tuples(labels, names=names), "value")
 
 
-def comparison_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
-    """Differences of cIoU and gIoU to the unpruned model and to random tokens at the same budget.
+def comparison_table(paired: PairedScores) -> pd.DataFrame:
+    """Differences to the unpruned model and to random tokens at the same budget, score by score.
 
-    p is that of an image-level swap of labels; p_holm is adjusted over all lines of one metric and
+    p is that of an image-level swap of labels; p_holm is adjusted over all lines of one score and
     one reference. The lines against the unpruned model also hold the share of its score that is
     kept, with a one-sided 95 % bound.
     """
     lines = []
-    for metric in ("ciou", "giou"):
+    for score in COMPARED:
         for reference in (UNPRUNED, RANDOM):
-            for cell in wide.cells:
-                other = reference_cell(wide, cell, reference)
+            for cell in paired.cells:
+                other = reference_cell(paired.cells, cell, reference)
                 if other is None:
                     continue
-                first, second = cell_index(wide, cell, metric), cell_index(wide, other, metric)
-                delta = difference(scores, first, second).estimates()[0]
+                delta = paired.difference(score, cell, other).estimates()[0]
                 line = {
                     "method": cell[0],
                     "budget": cell[1],
-                    "metric": metric,
+                    "metric": score.name,
                     "reference": reference,
                     "delta": delta.value,
                     "low": delta.low,
                     "high": delta.high,
-                    "p": swap_p_value(wide, cell, other, metric),
+                    "p": paired.swap_p_value(score, cell, other),
                 }
                 if reference == UNPRUNED:
-                    kept = retention(scores, first, second).estimates(ONE_SIDED)[0]
+                    kept = paired.retention(score, cell, other).estimates(ONE_SIDED)[0]
                     line |= {"retention": kept.value, "retention_bound": kept.low}
                 lines.append(line | {"n_images": delta.n_images, "n": delta.n})
     table = pd.DataFrame(lines)
@@ -93,51 +96,68 @@ def comparison_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     return table.assign(p_holm=adjusted(table, holm, ["metric", "reference"]))
 
 
-def reference_cell(wide: Wide, cell: MethodBudget, reference: str) -> MethodBudget | None:
+def reference_cell(
+    cells: Sequence[MethodBudget], cell: MethodBudget, reference: str
+) -> MethodBudget | None:
     """The cell to compare with: the unpruned model, or random tokens at the same budget."""
     candidates = [
-        c for c in wide.cells if c[0] == reference and (reference == UNPRUNED or c[1] == cell[1])
+        c for c in cells if c[0] == reference and (reference == UNPRUNED or c[1] == cell[1])
     ]
     return candidates[0] if candidates and cell[0] not in (reference, UNPRUNED) else None
 
 
+def no_target_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per method, budget and metric: the gRefCOCO scores with image-bootstrap intervals.
+
+    N-acc is the share of expressions without a target that are answered with nothing (fewer than 50
+    pixels), T-acc the share of the others that are answered with something. A refused expression
+    predicts no pixel. n counts expressions (in the official protocol, those drawn): of N-acc those
+    without a target, of T-acc the others.
+    """
+    table = score_table(pair_scores(rows, NO_TARGET_SCORES))
+    lines = rows.drop_duplicates(line_columns(rows))
+    empty = without_target(lines)
+    for metric, among in (("n_acc", lines[empty]), ("t_acc", lines[~empty])):
+        own = table["metric"] == metric
+        table.loc[own, ["n_images", "n"]] = among["image_id"].nunique(), len(among)
+    return table.sort_values(["method", "budget"], kind="stable", ignore_index=True)
+
+
 def stratum_table(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     """``score_table`` within each value of a column that describes expressions, such as kind."""
-    parts = []
-    for value, group in rows.groupby(by, sort=True):
-        wide = widen(group)
-        parts.append(score_table(wide, score_bootstrap(wide)).assign(**{by: value}))
+    parts = [
+        score_table(pair_scores(group)).assign(**{by: value})
+        for value, group in rows.groupby(by, sort=True)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def seed_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Every single seed by its cIoU, without interval: how much one draw moves the score."""
-    keys = ["method", "budget", "seed"]
-    sums = rows.groupby(keys, sort=True)[["inter_px", "union_px"]].sum().astype(np.float64)
-    return sums.assign(ciou=ratios(sums.to_numpy())[:, 0])["ciou"].reset_index()
+def seed_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
+    """Every single seed by its score, without interval: how much one draw moves it."""
+    lines = [
+        {"method": method, "budget": budget, "seed": seed, score.name: score.of(part)}
+        for (method, budget, seed), part in rows.groupby(["method", "budget", "seed"], sort=True)
+    ]
+    return pd.DataFrame(lines)
 
 
-def agreement_table(rows: pd.DataFrame) -> pd.DataFrame:
+def agreement_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Agreement with the unpruned masks, beside accuracy and what the language model read.
 
     A method may keep the accuracy and change the masks, or keep the masks of a model that errs.
     Columns: agreement (sum of intersections with the unpruned masks over sum of unions) with its
-    interval over images, ciou against the true masks, n_kept tokens that enter the language model,
-    n_average tokens per layer.
+    interval over images, the score against the true masks, n_kept tokens that enter the language
+    model, n_average tokens per layer.
     """
-    pixels = ["same_inter_px", "same_union_px"]
     lines = []
     for (method, budget), cell in rows.groupby(["method", "budget"], sort=True):
-        sums = cell.groupby(line_columns(cell), sort=True)[pixels].mean()
-        images = sums.index.get_level_values("image_id").to_numpy()
-        (found,) = bootstrap(sums.to_numpy(dtype=np.float64), images, ratios).estimates()
-        true = cell[["inter_px", "union_px"]].sum().to_numpy(dtype=np.float64)
+        (found,) = pair_scores(cell, (AGREEMENT,)).drawn.estimates()
         lines.append(
             {
                 "method": method,
                 "budget": budget,
-                **found.line("agreement"),
-                "ciou": float(ratios(true[None])[0, 0]),
+                **found.line(AGREEMENT.name),
+                score.name: score.of(cell),
                 "n_kept": shared_value(cell["n_kept"]),
                 "n_average": float(shared_value(cell["n_average"])),
             }

@@ -12,12 +12,12 @@ from litelvlm.analysis.studies.understanding import STUDY
 from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.rendered import load_questions
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
 
 def evaluate_questions(
-    model: AnsweringVlm,
+    model: Vlm,
     task: str | QuestionSet,
     methods: Sequence[str | Pruner] = (),
     budgets: Sequence[int | float] | None = None,
@@ -43,8 +43,8 @@ def evaluate_questions(
         ValueError: If a name or a value is refused.
 
     Example:
-        >>> from litelvlm.models.vlm.answering import load_answering_vlm
-        >>> model = load_answering_vlm("embedded")
+        >>> from litelvlm import load_vlm
+        >>> model = load_vlm("vlm:embedded")
         >>> run = evaluate_questions(model, "pope", ["random"], limit=8)  # doctest: +SKIP
         >>> run.table("scores")  # doctest: +SKIP
     """

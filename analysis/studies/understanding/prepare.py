@@ -11,24 +11,30 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.analysis.studies.understanding.rows import BLANK, AnswerCondition, image_rows
 from litelvlm.data.understanding.question import Question, QuestionSet
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
+from litelvlm.pruning import Pruner
 
 _SHARES = (1 / 3, 2 / 9, 1 / 9, 1 / 18)
 
 
-def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work:
+def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
     """Group the questions by image and settle the conditions.
 
     Methods that cannot work with the model are excluded with their reason.
     """
-    if model.n_tokens is None:  # it varies with the picture, so budgets stay shares
+    if model.fixed_tokens is None:  # it varies with the picture, so budgets stay shares
         budgets: Sequence[int | float] = config.budgets or _SHARES
     else:
-        budgets = resolve_budgets(config.budgets, model.n_tokens)
+        budgets = resolve_budgets(config.budgets, model.fixed_tokens)
     every = conditions(config, budgets)
-    excluded = excluded_conditions(model, every)
-    barred = {(one.method, one.budget) for one in excluded}
-    asked = [one for one in every if (one.method, one.budget) not in barred]
+    excluded = {
+        (one.method, one.budget): Exclusion(method=one.method, budget=one.budget, reason=reason)
+        for one in every
+        if one.pruner is not None
+        and one.budget is not None
+        and (reason := _refusal(model, one.pruner, one.budget))
+    }
+    asked = [one for one in every if (one.method, one.budget) not in excluded]
     by_image: dict[str, list[Question]] = {}
     for question in questions.questions:
         by_image.setdefault(question.image_id, []).append(question)
@@ -39,15 +45,15 @@ def prepare(model: AnsweringVlm, questions: QuestionSet, config: Config) -> Work
         return partial(image_rows, model, questions.task, group, group[0].open(), asked)
 
     resolved: dict[str, object] = {"pad": model.pad}
-    resolved |= {} if model.n_tokens is None else {"budgets": list(budgets)}
-    resolved |= {} if model.clip is None else {"clip": fingerprint(model.clip)}
+    resolved |= {} if model.fixed_tokens is None else {"budgets": list(budgets)}
+    resolved |= {} if model.clip_tower is None else {"clip": fingerprint(model.clip_tower)}
     return Work(
         None,
         begin,
         sizes=[len(group) for group in images],
         resolved=resolved,
         methods=tuple(one.pruner for one in every if one.pruner is not None),
-        excluded=excluded,
+        excluded=tuple(excluded.values()),
     )
 
 
@@ -68,18 +74,10 @@ def conditions(config: Config, budgets: Sequence[int | float]) -> list[AnswerCon
     return found
 
 
-def excluded_conditions(
-    model: AnsweringVlm, every: Sequence[AnswerCondition]
-) -> tuple[Exclusion, ...]:
-    """Methods and budgets that the model cannot be asked under, with the reason."""
-    found: dict[tuple[str, int | float], Exclusion] = {}
-    for one in every:
-        if one.pruner is None or one.budget is None:
-            continue
-        try:
-            model.check(one.pruner, one.budget)
-        except ValueError as error:
-            found[one.method, one.budget] = Exclusion(
-                method=one.method, budget=one.budget, reason=str(error)
-            )
-    return tuple(found.values())
+def _refusal(model: Vlm, pruner: Pruner, budget: int | float) -> str:
+    """Why a model cannot answer under a method, whatever the picture; "" if it can."""
+    try:
+        model.check(pruner, budget)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -9,7 +9,7 @@ from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.data.understanding.question import TASKS, Question
 from litelvlm.metrics.answers import score_answer
-from litelvlm.models.vlm.answering import AnsweringVlm
+from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
 COLUMNS = (
@@ -51,7 +51,7 @@ class AnswerCondition:
 
 
 def image_rows(
-    model: AnsweringVlm,
+    model: Vlm,
     task: str,
     questions: Sequence[Question],
     picture: Image.Image,
@@ -71,7 +71,7 @@ def image_rows(
 
 
 def _row(
-    model: AnsweringVlm, task: str, question: Question, picture: Image.Image, one: AnswerCondition
+    model: Vlm, task: str, question: Question, picture: Image.Image, one: AnswerCondition
 ) -> Row:
     row: Row = {
         "task": task,
@@ -89,7 +89,7 @@ def _row(
     except ValueError as error:
         lost = dict.fromkeys(("answer", "visual_tokens", "read", "score"))
         return row | lost | {"state": "failed", "failure": str(error)}
-    scored = score_answer(TASKS[task].rule, found.text, question.answer)
+    scored = score_answer(TASKS[task], found.text, question.answer)
     return row | {
         "answer": found.text,
         "visual_tokens": float(found.visual_tokens),

@@ -3,9 +3,12 @@
 The table imports no model class, so that listing it is fast.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from types import MappingProxyType
+from typing import TypedDict
 
 from litelvlm.models.vlm import layouts
 from litelvlm.models.vlm.layouts import FindLayout, Patches
@@ -107,3 +110,24 @@ _ROWS = (
 )
 VLM_FAMILIES: Mapping[str, VlmFamily] = MappingProxyType({f.model_type: f for f in _ROWS})
 """Families by their name in transformers, in the order of tables."""
+
+
+MEASURED = "measured.json"
+
+
+class Differences(TypedDict):
+    """One proof: see ``benchmarks/vlm_proof.py``."""
+
+    handed_back: float
+    masked: float
+    masked_double: float
+    generated: float
+    batched: float
+    effect: float
+
+
+def measured_differences() -> dict[str, dict[str, Differences]]:
+    """Stored proofs: family, then "image" or "video"."""
+    text = resources.files("litelvlm.models.vlm").joinpath(MEASURED).read_text(encoding="utf-8")
+    families: dict[str, dict[str, Differences]] = json.loads(text)["families"]
+    return families

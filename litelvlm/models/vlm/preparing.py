@@ -9,11 +9,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from litelvlm.models.vlm.clip_cues import ClipText
-from litelvlm.models.vlm.cues import item_cues
-from litelvlm.models.vlm.encoding import encode, with_features
+from litelvlm.models.vlm.cues import ClipText, item_cues
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem, locate
+from litelvlm.models.vlm.network import encode, with_features
 from litelvlm.models.vlm.positions import full_positions
 from litelvlm.models.vlm.selecting import select
 from litelvlm.models.vlm.shorten import ShortPrompt, shorten

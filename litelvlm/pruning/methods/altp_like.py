@@ -9,8 +9,7 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.grid.shares import redistribute, split_budget
-from litelvlm.pruning.grid.spacing import uniform_indices
+from litelvlm.pruning.grid import redistribute, split_budget, uniform_indices
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import rank_within
 from litelvlm.pruning.selection import RawSelection

@@ -12,7 +12,7 @@ from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.scoring.similarity import text_similarity
+from litelvlm.pruning.scoring import text_similarity
 
 # A token of which no more than this share is left unexplained lies in the span of the chosen ones,
 # up to rounding.

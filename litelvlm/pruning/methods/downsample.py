@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.grid.spacing import evenly_spaced, sampling_grid, uniform_indices
+from litelvlm.pruning.grid import evenly_spaced, sampling_grid, uniform_indices
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.selection import RawSelection
 

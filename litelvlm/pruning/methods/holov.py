@@ -13,7 +13,7 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
-from litelvlm.pruning.grid.shares import EPS, redistribute, split_budget
+from litelvlm.pruning.grid import EPS, redistribute, split_budget
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import highest

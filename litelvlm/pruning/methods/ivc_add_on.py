@@ -20,7 +20,7 @@ from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending
-from litelvlm.pruning.scoring.coordinates import add_coordinates, coordinate_ranking
+from litelvlm.pruning.scoring import add_coordinates, coordinate_ranking
 
 ORIGIN = Origin("arXiv 2602.03060", "none", "B")
 
@@ -30,7 +30,7 @@ class IvcAddOn(AddOn):
     """Another method chooses ``R - round(share R)`` tokens; the best coordinates fill the budget.
 
     Coordinates have the largest mean rotary cosine or sine at their unpruned position (see
-    ``litelvlm.pruning.scoring.coordinates``), so positions are the original ones. Tokens that a
+    ``litelvlm.pruning.scoring``), so positions are the original ones. Tokens that a
     merging method makes stay. Roles are "chosen" (or the merging method's own) and "coordinate".
     Raster order. Cost: that of the inner method.
 

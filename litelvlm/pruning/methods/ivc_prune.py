@@ -15,7 +15,7 @@ from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, stable_order
-from litelvlm.pruning.scoring.coordinates import coordinate_ranking, first_of_each
+from litelvlm.pruning.scoring import coordinate_ranking, first_of_each
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,7 @@ from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import Precision
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
-from litelvlm.pruning.scoring.context import Context, context_scores
-from litelvlm.pruning.scoring.similarity import Similarity, text_similarity
+from litelvlm.pruning.scoring import Context, Similarity, context_scores, text_similarity
 from litelvlm.pruning.selection import RawSelection
 
 

@@ -9,7 +9,7 @@ import torch
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.grid.spacing import spread
+from litelvlm.pruning.grid import spread
 from litelvlm.pruning.ranking import complement, highest, lowest
 from litelvlm.pruning.selection import RawSelection
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, interpolate
 
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.grid.spacing import sampling_grid, uniform_indices
+from litelvlm.pruning.grid import sampling_grid, uniform_indices
 from litelvlm.pruning.merging import MergingPruner, mix
 from litelvlm.pruning.selection import RawSelection
 

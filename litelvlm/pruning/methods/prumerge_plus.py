@@ -10,7 +10,7 @@ from torch import Tensor
 
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, unit_rows
-from litelvlm.pruning.grid.spacing import spread
+from litelvlm.pruning.grid import spread
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import complement, highest

@@ -9,7 +9,7 @@ from torch import Tensor
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.scoring.similarity import Similarity, text_similarity
+from litelvlm.pruning.scoring import Similarity, text_similarity
 
 
 @dataclass(frozen=True, kw_only=True)

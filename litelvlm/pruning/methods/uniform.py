@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.grid.spacing import uniform_indices
+from litelvlm.pruning.grid import uniform_indices
 from litelvlm.pruning.selection import RawSelection
 
 

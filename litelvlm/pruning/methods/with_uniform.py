@@ -9,7 +9,7 @@ from torch import Tensor
 from litelvlm.pruning.add_ons import AddOn
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.grid.spacing import spread
+from litelvlm.pruning.grid import spread
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.ranking import complement
 

@@ -1,0 +1,205 @@
+"""Scores of methods at budgets on the same expressions, with paired differences and tests.
+
+All cells come from the same resamples of images, so differences and ratios between them are paired.
+Rows of several seeds are averaged per expression first: their draws are independent between images,
+so that resampling images covers the noise of the draw too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Shaped
+
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.significance import paired_swap_test
+from litelvlm.analysis.studies.sweep.scores import RESAMPLED, Score, Sums, counted
+from litelvlm.arrays import Array
+
+MethodBudget = tuple[str, int]
+ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
+
+
+@dataclass(frozen=True)
+class PairedScores:
+    """One line per expression (and official draw), one column per method and budget.
+
+    Attributes:
+        cells: Method and budget of each column.
+        counts: What each line adds to the sums of scores, by name: means over seeds.
+        image_ids: Image of each line.
+        categories: Category of each line's referent; -1 where rows do not say, none if left out.
+        scores: What is made of the sums.
+        resamples: Of the images.
+        seed: Of the resamples.
+    """
+
+    cells: tuple[MethodBudget, ...]
+    counts: Mapping[str, Float[Array, "n c"]]
+    image_ids: Shaped[Array, "n"]
+    categories: Shaped[Array, "n"] | None = None
+    scores: tuple[Score, ...] = RESAMPLED
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    @cached_property
+    def drawn(self) -> Bootstrap:
+        """All cells of all scores, score by score, on all data and on every resample."""
+        names = [name for name in self.counts if name != "n"]
+        columns = [*(self.counts[name] for name in names), np.ones(len(self.image_ids))]
+
+        def all_scores(sums: Sums) -> Float[Array, "b k"]:
+            blocks = dict(zip(names, np.split(sums[:, :-1], len(names), axis=1), strict=True))
+            blocks["n"] = np.repeat(sums[:, -1:], len(self.cells), axis=1)
+            values = [
+                score.estimate(np.stack([blocks[name][:, place] for name in score.columns], -1))
+                for score in self.scores
+                for place in range(len(self.cells))
+            ]
+            return np.stack(values, axis=-1)
+
+        stacked = np.column_stack(columns)
+        return bootstrap(stacked, self.image_ids, all_scores, self.resamples, self.seed)
+
+    def column(self, cell: MethodBudget) -> int:
+        """Number of a cell's column.
+
+        Raises:
+            ValueError: If the sweep has no such cell.
+        """
+        if cell not in self.cells:
+            raise ValueError(
+                f"the sweep has no cell {cell}; it has {', '.join(map(str, self.cells))}"
+            )
+        return self.cells.index(cell)
+
+    def place(self, score: Score, cell: MethodBudget) -> int:
+        """Place of one cell's score in ``drawn``."""
+        return self.scores.index(score) * len(self.cells) + self.column(cell)
+
+    def summands(self, score: Score, cell: MethodBudget) -> Float[Array, "n c"]:
+        """What each line adds to the sums of one cell's score."""
+        ones, column = np.ones((len(self.image_ids), len(self.cells))), self.column(cell)
+        return np.column_stack(
+            [self.counts.get(name, ones)[:, column] for name in score.columns]
+        ).astype(np.float64)
+
+    def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> Bootstrap:
+        """Paired difference of two cells."""
+        one, two = self.place(score, first), self.place(score, second)
+        return contrast(self.drawn, lambda v: v[:, [one]] - v[:, [two]])
+
+    def retention(self, score: Score, part: MethodBudget, whole: MethodBudget) -> Bootstrap:
+        """Share of one cell's score that another one has; nan where the whole is 0."""
+        one, two = self.place(score, part), self.place(score, whole)
+
+        def ratio(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
+            top, bottom = values[:, [one]], values[:, [two]]
+            kept: Array = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+            return kept
+
+        return contrast(self.drawn, ratio)
+
+    def swap_p_value(self, score: Score, first: MethodBudget, second: MethodBudget) -> float:
+        """Two-sided p-value of a difference between two cells, labels swapped image by image."""
+        a, b = self.summands(score, first), self.summands(score, second)
+        return paired_swap_test(a, b, self.image_ids).p_value
+
+    def linear(self, score: Score, cell: MethodBudget) -> Float[Array, "n"]:
+        """Values of lines whose mean is the cell's score, and whose spread is that of its sums."""
+        top, bottom = self.summands(score, cell).T
+        if not bottom.sum():
+            return np.ones(len(bottom))
+        value = top.sum() / bottom.sum()
+        values: Array = value + (top - value * bottom) / bottom.mean()
+        return values
+
+    def crossed(self, values: Float[Array, "n"]) -> Crossed:
+        """Mean over lines, over images and categories; undefined without categories."""
+        n, images = len(values), self.image_ids
+        if self.categories is None or not np.isfinite(values).all():
+            return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(images)), 0, n)
+        return crossed_mean(values, images, self.categories)
+
+    def crossed_difference(
+        self, score: Score, first: MethodBudget, second: MethodBudget
+    ) -> Crossed:
+        """First minus second, over images and categories; undefined without categories."""
+        return self.crossed(self.linear(score, first) - self.linear(score, second))
+
+    def crossed_retention(
+        self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
+    ) -> Crossed:
+        """Share of one cell's score that another one has, over images and categories.
+
+        Args:
+            score: Which.
+            part: Numerator.
+            whole: Denominator.
+            less: Subtracted from the share; 1 makes it a lead.
+        """
+        top, bottom = self.linear(score, part), self.linear(score, whole)
+        if not bottom.mean() > 0:
+            return self.crossed(np.full_like(top, np.nan))
+        share = top.mean() / bottom.mean()
+        return self.crossed(share - less + (top - share * bottom) / bottom.mean())
+
+
+def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> PairedScores:
+    """Bring rows to one line per expression, or per drawn expression in the official protocol.
+
+    Raises:
+        ValueError: If an expression lacks a cell that others have, or rows of two protocols are
+            mixed.
+    """
+    keys = rows[[*line_columns(rows), "method", "budget"]]
+    summands = counted(rows, scores)
+    means = summands.groupby([keys[name] for name in keys], sort=True).mean()
+    wide = means.unstack(["method", "budget"])
+    missing = np.argwhere(wide.isna().to_numpy())
+    if len(missing):
+        sent_id = wide.index.get_level_values("sent_id")[int(missing[0, 0])]
+        raise ValueError(f"expression {sent_id} lacks methods or budgets that others have")
+    found = {
+        (str(method), int(budget))
+        for method, budget in zip(rows["method"], rows["budget"], strict=True)
+    }
+    cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
+    counts = {str(name): wide[name][cells].to_numpy(dtype=np.float64) for name in summands}
+    stated = None
+    if "category_id" in rows:
+        first = rows.groupby(line_columns(rows), sort=True)["category_id"].first()
+        stated = first.reindex(wide.index).to_numpy()
+    images = wide.index.get_level_values("image_id").to_numpy()
+    return PairedScores(tuple(cells), counts, images, stated, tuple(scores))
+
+
+def line_columns(rows: pd.DataFrame) -> list[str]:
+    """Columns that tell the lines of a table apart.
+
+    Raises:
+        ValueError: If rows of two protocols are mixed.
+    """
+    return ["image_id", "sent_id", *(["seed"] if protocol_name(rows) == "official" else [])]
+
+
+def protocol_name(rows: pd.DataFrame) -> str:
+    """The protocol of rows; "single" where they do not say.
+
+    Raises:
+        ValueError: If rows of two protocols are mixed.
+    """
+    protocols = sorted(rows["protocol"].unique()) if "protocol" in rows else ["single"]
+    if len(protocols) > 1:
+        raise ValueError(
+            f"rows of protocols {' and '.join(protocols)} are mixed; make a table of each"
+        )
+    return str(protocols[0])
+
+
+def budgets_of(cells: Sequence[MethodBudget], method: str) -> list[int]:
+    """Budgets of a method, largest first."""
+    return sorted((budget for name, budget in cells if name == method), reverse=True)

@@ -1,1 +1,0 @@
-"""The token grid of an image: evenly spaced cells, boxes, and parts that share a budget."""

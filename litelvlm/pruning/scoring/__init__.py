@@ -1,1 +1,0 @@
-"""Scores that several methods and studies rank tokens by."""
