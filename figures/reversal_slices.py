@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
-from litelvlm.analysis.studies.examples_file import FILE, read_examples
+from litelvlm.analysis.studies.examples import FILE, read_examples
 from litelvlm.figures import style
+from litelvlm.figures.examples import draw_examples, panel_grid
 from litelvlm.figures.groups.categories import draw_categories, excluded_text, shown_categories
-from litelvlm.figures.pictures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 BANDS = {

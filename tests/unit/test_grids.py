@@ -9,7 +9,7 @@ from planted import GRID, PATCH, PlantedData, PlantedModel, planted_data, sample
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.runs.config import named_budgets
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.examples_file import read_examples
+from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.sweep.examples import save_examples, sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.clip.geometry import crop_box
@@ -115,7 +115,7 @@ def test_names_of_budgets():
 
 def test_pictures_are_drawn_on_the_grid_of_their_image(tmp_path):
     run = swept(tmp_path, budgets=(0.25,))
-    save_examples(TwoGrids(), two_sizes(), run)
+    save_examples(TwoGrids(), two_sizes(), run, sweep_config(run))
     _, examples = read_examples(run)
     kept = {example.panels[2].shape: example.titles[2].partition(",")[0] for example in examples}
     assert kept == {(168, 168, 3): "36 tokens", (84, 84, 3): "9 tokens"}

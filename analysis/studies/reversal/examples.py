@@ -9,8 +9,13 @@ from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.studies.chosen import at_percentiles, expression_of
-from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
+from litelvlm.analysis.studies.examples import (
+    FILE,
+    Example,
+    at_percentiles,
+    expression_of,
+    write_examples,
+)
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
 from litelvlm.analysis.studies.reversal.patches import embed_patches
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
