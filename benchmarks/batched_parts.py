@@ -28,10 +28,10 @@ from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.metrics import TargetPixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm import model as glamm
-from litelvlm.models.glamm.batched import grounder
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.batched.passes import LanguagePasses
-from litelvlm.models.glamm.masks import decoder
+from litelvlm.models.glamm.masks import masker
+from litelvlm.models.glamm.masks.masker import SamMasker
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import conversation
 
@@ -40,10 +40,8 @@ PARTS = (
     (LANGUAGE, LanguagePasses, "begin"),
     (LANGUAGE, LanguagePasses, "seg_states"),
     (LANGUAGE, glamm, "read_given_answers"),
-    (MASKS, grounder, "masks_of_image"),
-    (MASKS, decoder, "low_resolution_masks"),
-    (RESIZING, grounder, "upscale"),
-    (RESIZING, decoder, "upscale"),
+    (MASKS, SamMasker, "low_resolution"),
+    (RESIZING, masker, "upscale"),
     ("choosing tokens, CLIP's text tower included", SweepContext, "passes"),
     ("choosing tokens, CLIP's text tower included", Glamm, "cues"),
     ("CLIP and SAM on the image", Glamm, "encode_image"),

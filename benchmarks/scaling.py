@@ -9,7 +9,7 @@ splits of RefCOCO, RefCOCO+ and RefCOCOg. Nothing is timed here.
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,6 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.studies.efficiency.timing import counted_macs
 from litelvlm.models.costs import llama_macs
-from litelvlm.models.glamm.batched.grounder import needed_tokens
-from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.costs import model_macs
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
@@ -122,9 +120,9 @@ def one_mask(model: Any, images: int, at_once: int = 8) -> float:
     for index in range(images):
         picture = data[index].image()
         state = model.encode_image(picture)
-        extent = needed_tokens(state, model.sam_image_size)
+        masker = replace(model.masker, at_once=at_once).begin(state)
         prompts = torch.zeros(at_once, model.sam.config.mask_decoder_config.hidden_size)
-        call = partial(masks_of_image, model.sam, state.sam_embeddings, prompts, extent)
+        call = partial(masker.low_resolution, prompts)
         found.append(counted_macs({"mask": call})["mask"] / at_once)
     return float(np.mean(found))
 

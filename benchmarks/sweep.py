@@ -23,7 +23,7 @@ from common import Kept, spread, store
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS)
     given = parser.parse_args()
     model = load_model(given.model, device=given.device, random_init=given.random_init)
-    data, budgets = load_refer("embedded", split="val"), resolve_budgets(None, model.n_tokens)
+    data, budgets = load_refer("embedded", split="val"), budget_counts(None, model.n_tokens)
     methods = tuple(Method.parse(name) for name in given.methods)
     half, whole_list = len(methods) // 2, len(methods)
     one = f"one by one, {whole_list} methods"

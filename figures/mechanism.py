@@ -35,15 +35,12 @@ def draw_probes(table: pd.DataFrame, ax: Axes) -> Axes:
     places = np.arange(len(table))
     ax.hlines(places, low, high, colors=colours, linewidth=1.4)
     ax.scatter(value, places, c=colours, s=20, zorder=3)
-    ax.set_yticks(
-        places,
-        [f"{probe}  {name}" for probe, name in zip(table["probe"], table["name"], strict=True)],
-    )
+    ax.set_yticks(places, table["name"])
     ax.set_ylim(len(table) - 0.5, -0.5)
     for verdict in dict.fromkeys(table["verdict"]):
         ax.scatter([], [], c=COLOURS[verdict], s=20, label=verdict)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    released = table.loc[table["probe"] == "P0", "ri"]
+    released = table.loc[table["probe"] == "released", "ri"]
     for value in released:
         ax.axvline(value, color=style.INK, linewidth=0.8, linestyle=":", zorder=0)
     ax.set(xlabel="reversal index (dotted: as released)")

@@ -8,31 +8,31 @@ from matplotlib.axes import Axes
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
-from litelvlm.figures.reversal_slices import category_panel, category_rows
+from litelvlm.figures.groups.categories import draw_categories, excluded_text, shown_categories
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 # (control, text mode, probe) of the constructions on the used layer, in the order in which they
 # take explanations away.
 CONSTRUCTIONS: dict[tuple[str, str, str], str] = {
-    ("none", "template", "P0"): "true text, true mask",
-    ("N1", "shuffled", "P0"): "text of another image",
-    ("N1c", "shuffled", "P0"): "text of another image, same category",
-    ("N2", "empty", "P0"): "empty text",
-    ("N2", "photo", "P0"): "text “a photo”",
-    ("N2", "instruction", "P0"): "the question's own words",
-    ("N2", "mean", "P0"): "mean of many texts",
-    ("N3", "template", "P0"): "masks of other images",
-    ("N4", "template", "P0"): "mask moved round the grid",
-    ("N5", "template", "P0"): "random blob for a mask",
-    ("N6", "template", "P0"): "mask of another object, same category",
-    ("N6o", "template", "P0"): "mask of another object, other category",
-    ("N7", "none", "centre_distance"): "no text: nearness to the centre",
-    ("N7", "none", "state_norm"): "no text: norm of the state",
-    ("N7", "none", "value_norm"): "no text: norm of the value",
-    ("N7", "none", "cls_cosine"): "no text: cosine to CLS",
-    ("N7", "none", "context"): "no text: context score",
-    ("N8", "template", "P0"): "random weights, true text",
-    ("N8", "shuffled", "P0"): "random weights, text of another image",
+    ("none", "template", "released"): "true text, true mask",
+    ("other_text", "shuffled", "released"): "text of another image",
+    ("same_category_text", "shuffled", "released"): "text of another image, same category",
+    ("no_text", "empty", "released"): "empty text",
+    ("no_text", "photo", "released"): "text “a photo”",
+    ("no_text", "instruction", "released"): "the question's own words",
+    ("no_text", "mean", "released"): "mean of many texts",
+    ("other_masks", "template", "released"): "masks of other images",
+    ("moved_mask", "template", "released"): "mask moved round the grid",
+    ("random_blobs", "template", "released"): "random blob for a mask",
+    ("same_category_object", "template", "released"): "mask of another object, same category",
+    ("other_category_object", "template", "released"): "mask of another object, other category",
+    ("text_free", "none", "centre_distance"): "no text: nearness to the centre",
+    ("text_free", "none", "state_norm"): "no text: norm of the state",
+    ("text_free", "none", "value_norm"): "no text: norm of the value",
+    ("text_free", "none", "cls_cosine"): "no text: cosine to CLS",
+    ("text_free", "none", "context"): "no text: context score",
+    ("random_weights", "template", "released"): "random weights, true text",
+    ("random_weights", "shuffled", "released"): "random weights, text of another image",
 }
 # Rankings of the recall table that are methods of their own: their name in the table of methods.
 _METHODS = {
@@ -134,7 +134,7 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _index(run: Saved) -> RenderedFigure:
-    means, n = run.table("ri"), category_rows(run)
+    means, n = run.table("ri"), _category_rows(run)
     height = max(4.4, 1.2 + 0.19 * n)
     figure, axes = style.new_panels(2 if n else 1, style.PAGE, height)
     draw_index(run.rows, means, axes[0]).set_xlabel("reversal index, 1 − 2 AUROC", fontsize=8.5)
@@ -143,7 +143,7 @@ def _index(run: Saved) -> RenderedFigure:
         "positive: the referent ranks low; dots: means with 95 % intervals from resampling images"
     )
     if n:
-        what += f"; {category_panel(run, axes[1])}"
+        what += f"; {_category_panel(run, axes[1])}"
     return RenderedFigure(figure, sample_note(constructions(means), what))
 
 
@@ -159,6 +159,24 @@ def _strata(run: Saved) -> RenderedFigure:
     figure, ax = style.new_figure(5.6, 1.4 + 0.22 * len(table))
     draw_strata(table, ax).set_title(run.title("For which expressions is there a reversal?"))
     return RenderedFigure(figure, sample_note(table))
+
+
+def _category_panel(run: Saved, ax: Axes) -> str:
+    """Draw the facet by category, and say in words what it leaves out."""
+    table = run.table("categories")
+    shown, n = shown_categories(table[table["claim"] == "H1.sign"], "ri")
+    draw_categories(shown, "ri", ax).set_title("By category (expressions)", fontsize=9)
+    ax.set_xlim(-1.02, 1.02)
+    ax.set_xlabel("reversal index", fontsize=8.5)
+    return f"right: {excluded_text(n)}"
+
+
+def _category_rows(run: Saved) -> int:
+    """Lines that the facet by category needs; 0 where the data state no categories."""
+    if "categories" not in run.summary.tables:
+        return 0
+    table = run.table("categories")
+    return len(shown_categories(table[table["claim"] == "H1.sign"], "ri")[0])
 
 
 DRAWINGS = {

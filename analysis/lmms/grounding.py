@@ -155,6 +155,6 @@ def ground_all(
         found: dict[int, Array] = {}
         for batch in grounder(state, requests):
             for row, places in enumerate(batch.places):
-                found |= {place: batch.masks[row].cpu().numpy() for place in places}
+                found |= {place: batch.masks[row, :, 0].cpu().numpy() for place in places}
         answers += [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]
     return answers

@@ -236,23 +236,24 @@ def effect_claim(
     excluded: Mapping[str, int] | None = None,
     margin: float = float("nan"),
     crossed: Crossed | None = None,
+    null: float = 0.0,
 ) -> Claim:
-    """A claim that the first statistic of ``result`` lies above 0, with p-values from its draws.
+    """A claim that the first statistic of ``result`` lies above ``null``, with p-values from draws.
 
-    With a margin it also says how surely the statistic is as good as 0. ``crossed`` is the same
-    statistic over images and categories.
+    With a margin it also says how surely the statistic is as good as the null. ``crossed`` is the
+    same statistic over images and categories.
     """
     return make_claim(
         id,
         statement,
         result.estimates()[0],
-        0.0,
+        null,
         null_description,
-        p_value=float(result.p_values()[0]),
-        p_claimed=float(result.p_values(one_sided=True)[0]),
+        p_value=float(result.p_values(null)[0]),
+        p_claimed=float(result.p_values(null, one_sided=True)[0]),
         excluded=excluded,
         margin=margin,
-        p_equivalent=float(result.p_equivalent(margin)[0]) if margin > 0 else float("nan"),
+        p_equivalent=float(result.p_equivalent(margin, null)[0]) if margin > 0 else float("nan"),
         crossed=crossed,
     )
 

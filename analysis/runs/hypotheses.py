@@ -9,7 +9,7 @@ measured, which rows count, and what the mean is compared with:
         statement: The reversal is stronger on small referents than on large ones.
         study: reversal
         measure: ri
-        where: {control: none, probe: P0, layer: -2, sim: dot, text_mode: template}
+        where: {control: none, probe: released, layer: -2, sim: dot, text_mode: template}
         groups:
           small: {area_frac: {max: 0.02}}
           large: {area_frac: {min: 0.1}}

@@ -1,6 +1,6 @@
 """Every importance signal of one image and one expression: cheap ones, and ones that sample."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,12 @@ BLOCKS = 6
 ALL_HEADS, NO_LAYER = -1, -1
 MAIN_TARGETS = ("soft_dice", "answer_log_prob")
 """What claims are about: of a model that gives masks, and of one that answers in words."""
+
+
+def main_target(present: Iterable[str]) -> str:
+    """The one of ``MAIN_TARGETS`` that is present; that of masks if none is."""
+    names = set(present)
+    return next((name for name in MAIN_TARGETS if name in names), MAIN_TARGETS[0])
 
 
 Key = tuple[str, str, int, int, str]

@@ -1,6 +1,6 @@
 """Lines of tables: means of columns with intervals, images resampled, and adjusted p-values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -40,13 +40,20 @@ def crossed_line(rows: pd.DataFrame, column: str, name: str = "mean") -> dict[st
     return over_images.line(name) | wider_ends(over_images, found)
 
 
+def widened(over_images: Estimate, found: Crossed) -> Estimate:
+    """The estimate with the wider of its two intervals at either end."""
+    if not (found.defined and over_images.defined):
+        return over_images
+    low, high = found.ends()
+    return over_images._replace(low=min(low, over_images.low), high=max(high, over_images.high))
+
+
 def wider_ends(over_images: Estimate, found: Crossed) -> dict[str, object]:
     """Columns of a line: the interval over images and categories, never narrower than the other."""
-    low, high = found.ends()
-    known = found.defined and over_images.defined
+    wide = widened(over_images, found)
     return {
-        "low_categories": min(low, over_images.low) if known else np.nan,
-        "high_categories": max(high, over_images.high) if known else np.nan,
+        "low_categories": wide.low if found.defined else np.nan,
+        "high_categories": wide.high if found.defined else np.nan,
         "n_categories": found.n_categories,
     }
 
@@ -68,6 +75,17 @@ def category_lines(rows: pd.DataFrame, column: str, name: str = "mean") -> pd.Da
     ]
     table = pd.DataFrame(lines)
     return table if table.empty else table.sort_values(name, ascending=False, ignore_index=True)
+
+
+def lines_of_claims(
+    claims: Mapping[str, pd.DataFrame], column: str, name: str = "mean"
+) -> pd.DataFrame:
+    """``category_lines`` of what each claim rests on, below each other; column "claim" is first."""
+    found = {claim: category_lines(rows, column, name) for claim, rows in claims.items()}
+    known = {claim: lines for claim, lines in found.items() if not lines.empty}
+    if not known:
+        return pd.DataFrame()
+    return pd.concat(known, names=["claim"]).reset_index("claim").reset_index(drop=True)
 
 
 def mean_lines(values: pd.DataFrame, name: str = "mean") -> pd.DataFrame:

@@ -27,9 +27,9 @@ SINK = {
     "H5.value": "change without the value of [SOS], minus a content token's",
 }
 PROBES = {
-    "P0": "reversal index as released",
-    "P2b": "its fall with the values of the last block alone",
-    "P6b": "its fall without the mean text",
+    "released": "reversal index as released",
+    "value_path": "its fall with the values of the last block alone",
+    "no_mean_text": "its fall without the mean text",
 }
 """Panels of each study: claim or probe in the table "categories", and what its values are."""
 

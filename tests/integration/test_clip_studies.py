@@ -12,7 +12,7 @@ from towers import open_clip_tower
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import mechanism, reversal, sink_causal
-from litelvlm.analysis.studies.mechanism.rows import PROBES
+from litelvlm.analysis.studies.mechanism.probes import PROBES
 
 CROP = {
     "mean": (0.5, 0.4, 0.3),
@@ -78,13 +78,13 @@ def test_mechanism_reads_every_probe_and_leaves_the_towers_alone(model, data, ot
     folder = complete_run(mechanism.STUDY, model, data, config, tmp_path)
     assert not read_record(folder).failures
     rows = read_rows(folder)
-    assert set(rows["probe"]) | {"P5c"} == set(PROBES)
+    assert set(rows["probe"]) | {"spare_register"} == set(PROBES)
     assert set(rows["clip_model"]) == {"", other_clip}
     assert not rows.duplicated(["clip_model", "sent_id", "probe"]).any()
     assert rows["ri"].between(-1, 1).all()
     wide = rows[rows["clip_model"] == ""].pivot(index="sent_id", columns="probe", values="ri")
     # A token or two of these images is an outlier: leaving them out changes little, not nothing.
-    moved = (wide["P5a"] - wide["P0"]).abs()
+    moved = (wide["no_outliers"] - wide["released"]).abs()
     assert 0 < moved.max() < 0.1
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
     assert all(

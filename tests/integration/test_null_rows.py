@@ -54,8 +54,8 @@ def test_random_blobs_have_no_more_than_the_place_gives(claims):
         .groupby("control")["ri"]
         .mean()
     )
-    assert abs(ri["N5"]) < 0.1
-    assert abs(ri["N4"]) < 0.01
+    assert abs(ri["random_blobs"]) < 0.1
+    assert abs(ri["moved_mask"]) < 0.01
 
 
 def test_without_training_the_text_changes_nothing(claims, weights):

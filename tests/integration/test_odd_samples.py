@@ -150,6 +150,6 @@ def test_constant_scores_are_no_reversal(model, data, tmp_path, study, monkeypat
     )
     assert read_record(folder).state == "done"
     rows = read_rows(folder)
-    plain = rows[rows["probe"] == "P0"] if study is not sink_causal else rows
+    plain = rows[rows["probe"] == "released"] if study is not sink_causal else rows
     plain = plain[plain["control"] == "none"] if study is reversal else plain
     assert (plain["ri"] == 0).all()

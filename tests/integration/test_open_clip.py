@@ -31,7 +31,7 @@ from transformers import PreTrainedTokenizerFast
 from litelvlm.analysis.api import complete_run, read_record, read_rows
 from litelvlm.analysis.inputs.clip_models import ClipModel
 from litelvlm.analysis.studies import mechanism, reversal
-from litelvlm.analysis.studies.mechanism.rows import PROBES
+from litelvlm.analysis.studies.mechanism.probes import PROBES
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.preprocessing import Preprocessing
@@ -398,4 +398,7 @@ def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypat
         assert own <= set(rows.loc[rows["clip_model"] == "eva", "probe"])
     # Register neurons need a token without a place, and tokens of outlying norm.
     probes = rows.groupby("clip_model")["probe"].unique()
-    assert all(set(PROBES) - {"P5a", "P5c", "P5d"} <= set(found) for found in probes)
+    assert all(
+        set(PROBES) - {"no_outliers", "spare_register", "no_large_norms"} <= set(found)
+        for found in probes
+    )

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.analysis.studies.mechanism.rows import READOUTS
+from litelvlm.analysis.studies.mechanism.probes import READOUTS
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import (
     moved_to_last_token,

@@ -100,8 +100,8 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
     assert len(model.encode(picture).features) == view.n_tokens
     mask = np.zeros((size[1], size[0]), dtype=np.uint8)
     mask[:, : size[0] // 2] = 1
-    covered = view.coverage(mask).reshape(view.grid)
-    half = view.grid[1] // 2
+    covered = view.coverage(mask).reshape(view.layout.grid)
+    half = view.layout.grid[1] // 2
     assert (covered[:, : half - 1] == 1).all()
     assert (covered[:, half + 1 :] == 0).all()
 
@@ -109,7 +109,7 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
 def test_a_grid_covers_the_whole_picture(models):
     whole = np.ones((90, 300), dtype=np.uint8)
     view = models["qwen2_5_vl"].view(90, 300)
-    assert view.grid[1] > view.grid[0]
+    assert view.layout.grid[1] > view.layout.grid[0]
     assert view.visible_fraction(whole) == 1.0
     assert view.coverage(whole).min() == pytest.approx(1.0)
 
@@ -248,11 +248,18 @@ def test_reversal_of_qwen_has_a_measured_sign_per_substitute(models, data, tmp_p
     rows = run.rows
     assert "" not in set(rows["clip_model"])
     signs = rows[(rows["control"] == "none") & (rows["labels"] == "primary")]
-    assert set(signs["probe"]) == {"U2", "U3", "U4", "U5"}
+    assert set(signs["probe"]) == {
+        "input_similarity",
+        "received_attention",
+        "tower_value_norm",
+        "llm_attention",
+    }
     # A text-guided substitute has controls of the text, the others have none.
-    texts = rows[rows["control"].isin(["N1", "N2"])]
-    assert set(texts["probe"]) == {"U2", "U5"}
-    assert {"N3", "N4", "N5", "N7", "oracle"} <= set(rows["control"])
+    texts = rows[rows["control"].isin(["other_text", "no_text"])]
+    assert set(texts["probe"]) == {"input_similarity", "llm_attention"}
+    assert {"other_masks", "moved_mask", "random_blobs", "text_free", "oracle"} <= set(
+        rows["control"]
+    )
     oracle = rows[rows["control"] == "oracle"]
     assert (oracle["ri"] == -1).all()
     assert "H1.sign@received_attention" in set(run.claims["id"])
@@ -354,7 +361,7 @@ def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
     assert verb.run() == 0
     (folder,) = tmp_path.glob("reversal-*")
     assert "the substitute input_similarity" in capsys.readouterr().out
-    assert set(read_rows(folder)["probe"]) >= {"U2", "U5"}
+    assert set(read_rows(folder)["probe"]) >= {"input_similarity", "llm_attention"}
     with pytest.raises(ValueError, match="--options goes with a GLaMM"):
         studied_of(replace(verb, options=("read=seg",)))
 

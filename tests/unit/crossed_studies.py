@@ -4,23 +4,16 @@ Rows are made so that the truth is exactly the null, while images and categories
 spread between categories is twice that between images. Categories are of uneven sizes.
 """
 
-from functools import partial
-from unittest import mock
-
 import numpy as np
 import pandas as pd
-from planted_studies import paired
+from planted_studies import few_draws, paired
 
-from litelvlm.analysis.api import bootstrap_means
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
-from litelvlm.analysis.studies import ablations
+from litelvlm.analysis.studies import ablations, importance, reversal, sink, sink_causal
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.importance import claims as importance
-from litelvlm.analysis.studies.reversal import claims as reversal
-from litelvlm.analysis.studies.sink import claims as sink
-from litelvlm.analysis.studies.sink_causal import claims as sink_causal
+from litelvlm.analysis.studies.importance.tables import IOU, PARTS
 from litelvlm.analysis.studies.sweep.claims import retention_claim
 from litelvlm.analysis.studies.sweep.scores import SCORES
 
@@ -68,12 +61,12 @@ def reversal_rows(rng, where):
     ri = effects(rng, where)
     parts = {
         "none": ri,
-        "N1": ri - effects(rng, where),
-        "N3": ri - effects(rng, where) - 0.5,
-        "N6": ri - effects(rng, where),
+        "other_text": ri - effects(rng, where),
+        "other_masks": ri - effects(rng, where) - 0.5,
+        "same_category_object": ri - effects(rng, where),
     }
-    same = {"clip_model": "", "probe": "P0", "layer": -2, "sim": "dot", "labels": "primary"}
-    modes = {"N1": "shuffled"}
+    same = {"clip_model": "", "probe": "released", "layer": -2, "sim": "dot", "labels": "primary"}
+    modes = {"other_text": "shuffled"}
     return pd.concat(
         [
             frame(where, control=c, text_mode=modes.get(c, "template"), ri=values, **same)
@@ -96,7 +89,7 @@ def causal_rows(rng, where):
 
 def importance_rows(rng, where):
     """Overlap with attention exactly at chance, with removal above it."""
-    same = {"control": "none", "score": REVERSED, "metric": importance.IOU, "partial_set": "none"}
+    same = {"control": "none", "score": REVERSED, "metric": IOU, "partial_set": "none"}
     same |= {"sinks": "kept", "k": 16}
     names = ("signal", "target", "layer", "head", "removal")
     parts = [
@@ -106,7 +99,7 @@ def importance_rows(rng, where):
             **same,
             **dict(zip(names, key, strict=True)),
         )
-        for (key, *_), mean in zip(importance.PARTS.values(), (0.0, 0.6), strict=True)
+        for (key, *_), mean in zip(PARTS.values(), (0.0, 0.6), strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -143,12 +136,12 @@ def studies(shape, n):
     for number in range(n):
         where = layout(rng, *shape)
         lift = frame(where, head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
-        lift["lift"] = 1 + sink.MARGIN + effects(rng, where)
+        lift["lift"] = 1 + sink.Config().margin + effects(rng, where)
         claims = [
-            *reversal.make_claims(reversal_rows(rng, where)),
-            *sink.make_claims(lift),
-            *sink_causal.make_claims(causal_rows(rng, where)),
-            *importance.make_claims(importance_rows(rng, where)),
+            *reversal.make_claims(reversal_rows(rng, where), reversal.Config()),
+            *sink.make_claims(lift, sink.Config()),
+            *sink_causal.make_claims(causal_rows(rng, where), sink_causal.Config()),
+            *importance.make_claims(importance_rows(rng, where), importance.Config()),
         ]
         found = {
             claim.id: (claim.p_value, claim.verdict) for claim in claims if claim.id in HYPOTHESES
@@ -158,13 +151,7 @@ def studies(shape, n):
 
 def rates(shape, n=STUDIES):
     """Share of studies that reject, and share whose verdict is "supported", by claim."""
-    few = partial(bootstrap_means, resamples=RESAMPLES)
-    with (
-        mock.patch.object(reversal, "bootstrap_means", few),
-        mock.patch.object(sink, "bootstrap_means", few),
-        mock.patch.object(sink_causal, "bootstrap_means", few),
-        mock.patch.object(importance, "bootstrap_means", few),
-    ):
+    with few_draws(RESAMPLES):
         found = list(studies(shape, n))
     return {
         id: {

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.api import bootstrap_means
+from litelvlm.analysis.runs import means
 from litelvlm.analysis.studies.sweep.paired import PairedScores
 
 GRID, SIDE = (8, 8), (2, 3)
@@ -18,10 +19,10 @@ N_TOKENS, N_IN = GRID[0] * GRID[1], SIDE[0] * SIDE[1]
 
 
 @contextmanager
-def few_draws(module, resamples, seed=0):
-    """Let a module of claims take fewer draws, for hundreds of simulated studies."""
+def few_draws(resamples, seed=0):
+    """Let claims take fewer draws, for hundreds of simulated studies."""
     few = partial(bootstrap_means, resamples=resamples, seed=seed)
-    with mock.patch.object(module, "bootstrap_means", few):
+    with mock.patch.object(means, "bootstrap_means", few):
         yield
 
 
@@ -63,12 +64,12 @@ def reversal_studies(n_studies, n_images=50, background=0.0, instance=0.0, centr
     shuffled = common + rng.normal(size=inside.shape)
     found = {
         ("template", "none"): reversal_index_of(true, inside),
-        ("shuffled", "N1"): reversal_index_of(shuffled, inside),
-        ("template", "N3"): reversal_index_of(true, np.roll(inside, 1, axis=1)),
-        ("template", "N6"): reversal_index_of(true, inside[:, :, ::-1]),
+        ("shuffled", "other_text"): reversal_index_of(shuffled, inside),
+        ("template", "other_masks"): reversal_index_of(true, np.roll(inside, 1, axis=1)),
+        ("template", "same_category_object"): reversal_index_of(true, inside[:, :, ::-1]),
     }
     image_ids = np.repeat(np.arange(n_images), 2)
-    same = {"clip_model": "", "probe": "P0", "layer": -2, "sim": "dot", "labels": "primary"}
+    same = {"clip_model": "", "probe": "released", "layer": -2, "sim": "dot", "labels": "primary"}
     same |= {"visible_frac": 1.0, "category_id": 1}
     keys = same | {"image_id": image_ids, "sent_id": np.arange(2 * n_images)}
     parts = [keys | {"text_mode": mode, "control": control} for mode, control in found]

@@ -8,7 +8,7 @@ from planted import NAMES, PlantedModel, PlantedTower, planted_data
 from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.stats.dense import class_sums, guessed_iou, mean_iou
 from litelvlm.analysis.studies import mechanism
-from litelvlm.analysis.studies.mechanism.rows import READOUTS
+from litelvlm.analysis.studies.mechanism.probes import READOUTS
 from litelvlm.clip.states import ClipImage
 
 SHARPNESS = 9.0  # of planted tokens, so that equal ones attend to each other
@@ -73,18 +73,20 @@ def test_patches_that_know_their_class_have_a_mean_iou_of_1(tmp_path):
     assert (table[["n_classes", "n_callable"]] == 5).all(axis=None)
     assert (table[["n_images", "n"]] == [20, 40]).all(axis=None)
     rows = read_rows(run)
-    counts = rows[rows.probe == "P4b"].set_index("category_id")
+    counts = rows[rows.probe == "sclip"].set_index("category_id")
     assert (counts.loc[3, "called_3"] == 9).all()
-    assert rows.loc[rows.probe == "P6a", "called_3"].isna().all()
+    assert rows.loc[rows.probe == "no_empty_text", "called_3"].isna().all()
 
 
 def test_a_residual_that_outweighs_the_classes_is_removed_with_it(tmp_path):
     _, summary = dense_of(DenseTower(residual=60.0), tmp_path)
     table = summary.table("dense").set_index("probe")
-    assert table.loc[["P2b", "P4a"], "miou"].to_numpy() == pytest.approx(1.0)
+    assert table.loc[["value_path", "clear_clip"], "miou"].to_numpy() == pytest.approx(1.0)
     # Elsewhere every patch is called the first class: one of five has its share of all patches.
-    share = float(table.loc["P1", "miou"])
-    assert table.loc[["P0", "P1", "P2a", "P3", "P4b"], "miou"].to_numpy() == pytest.approx(share)
+    share = float(table.loc["last_layer", "miou"])
+    assert table.loc[
+        ["released", "last_layer", "identity_attention", "surgery", "sclip"], "miou"
+    ].to_numpy() == pytest.approx(share)
     assert 0.02 < share < 0.08
 
 

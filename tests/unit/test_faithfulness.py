@@ -20,6 +20,14 @@ from litelvlm.analysis.studies import faithfulness
 from litelvlm.analysis.studies.faithfulness.rows import MOVED_LEADS
 
 
+def claims_of(rows):
+    return faithfulness.make_claims(rows, faithfulness.Config())
+
+
+def tables_of(rows):
+    return faithfulness.make_tables(rows, faithfulness.Config())
+
+
 def test_the_first_tokens_of_an_order():
     assert first_tokens(np.array([2, 0, 1]), (0, 1, 2, 3)).tolist() == [
         [False, False, False],
@@ -90,7 +98,7 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
         k=16,
     )
     assert line["value"] == pytest.approx(0.305, abs=0.005)
-    assert faithfulness.interpret([]) == "Nothing was measured."
+    assert faithfulness.interpret([], {}) == "Nothing was measured."
     # Planted sufficiency is .1 x place too, so rankings come in the order in which they are listed.
     pruning = summary.table("pruning")
     assert pruning[pruning["k"] == 8]["ranking"].tolist() == list(RANKINGS)
@@ -103,12 +111,12 @@ def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
     # is.
     areas = rows["metric"] == "deletion_auc"
     rows.loc[areas & (rows["ranking"] == MOVED_LEADS[REVERSED]), "value"] -= 0.6
-    claims = {claim.id: claim for claim in faithfulness.make_claims(rows)}
+    claims = {claim.id: claim for claim in claims_of(rows)}
     assert claims["F.deletion.random"].verdict == "supported"
     assert claims["F.deletion.moved"].estimate == pytest.approx(0, abs=0.01)
     assert claims["F.deletion"].verdict != "supported"
     assert "so may any order whose neighbours are alike" in faithfulness.interpret(
-        list(claims.values())
+        list(claims.values()), {}
     )
 
 
@@ -140,11 +148,11 @@ def test_removed_squares_lie_on_the_grid():
 def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(tmp_path):
     rows = read_rows(planted_faithfulness(tmp_path))
     rows.loc[rows["image_id"] < 3, ["visible_frac", "value"]] = 0.1, 99.0
-    claims = faithfulness.make_claims(rows)
+    claims = claims_of(rows)
     assert {claim.n_images for claim in claims} == {21}
     assert {tuple(claim.excluded.items()) for claim in claims} == {
         (("target less than half visible", 3),)
     }
-    assert faithfulness.make_tables(rows)["curves"]["value"].max() < 1.1
-    assert faithfulness.make_claims(rows[rows["image_id"] < 3]) == []
-    assert faithfulness.make_tables(rows[rows["image_id"] < 3]) == {}
+    assert tables_of(rows)["curves"]["value"].max() < 1.1
+    assert claims_of(rows[rows["image_id"] < 3]) == []
+    assert tables_of(rows[rows["image_id"] < 3]) == {}

@@ -131,7 +131,7 @@ def test_reversal_constructions_ignore_other_layers_and_labels():
     tags = {
         "control": "none",
         "text_mode": "template",
-        "probe": "P0",
+        "probe": "released",
         "layer": -2,
         "labels": "primary",
         "ri": 0.5,
@@ -140,7 +140,7 @@ def test_reversal_constructions_ignore_other_layers_and_labels():
     table = pd.DataFrame(
         [
             tags,
-            tags | {"layer": -1, "probe": "P1"},
+            tags | {"layer": -1, "probe": "last_layer"},
             tags | {"labels": "soft"},
             tags | {"control": "?"},
             tags | {"clip_model": "x"},

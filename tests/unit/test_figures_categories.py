@@ -52,4 +52,4 @@ def test_without_categories_there_is_no_such_figure(tmp_path):
 def test_the_panels_name_claims_and_probes_that_the_studies_have():
     assert list(categories.IMPORTANCE) == list(importance.claims.PARTS)
     assert list(categories.SINK) == list(sink_causal.claims.PARTS)
-    assert set(categories.PROBES) < set(mechanism.rows.PROBES)
+    assert set(categories.PROBES) < set(mechanism.probes.PROBES)

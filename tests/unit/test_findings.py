@@ -115,10 +115,10 @@ def test_the_sentence_of_a_sweep_judges_both_readings_of_the_method():
 
 
 def test_the_sentence_of_the_mechanism_tells_a_fall_of_the_index():
-    told = finding(summary("mechanism", claim("P2a"), claim("P3", low=-0.2)))
+    told = finding(summary("mechanism", claim("value_path"), claim("surgery", low=-0.2)))
     assert told == (
-        "Part of the reversal goes away under 1 of 2 probes; most under P2a, where the reversal "
-        "index falls by 0.2 [0.1, 0.3]."
+        "Part of the reversal goes away under 1 of 2 probes; most under value_path, where the "
+        "reversal index falls by 0.2 [0.1, 0.3]."
     )
 
 

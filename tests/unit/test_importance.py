@@ -22,11 +22,18 @@ from litelvlm.analysis.studies.importance.agreement import (
     joint_rows,
     pearson,
 )
-from litelvlm.analysis.studies.importance.claims import overlaps
-from litelvlm.analysis.studies.importance.tables import means
+from litelvlm.analysis.studies.importance.tables import means, overlaps
 from tests.study_inputs import target_mask
 
 N = 144
+
+
+def claims_of(rows):
+    return importance.make_claims(rows, importance.Config())
+
+
+def tables_of(rows):
+    return importance.make_tables(rows, importance.Config())
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,7 @@ def test_where_the_mask_itself_shows_nothing_the_measure_is_called_blind(planted
     rows = read_rows(planted)
     mask = (rows["score"] == "coverage") & (rows["metric"] == "top_k_iou")
     rows.loc[mask, "corrected"] = np.random.default_rng(0).normal(0, 0.2, int(mask.sum()))
-    told = importance.interpret(importance.make_claims(rows))
+    told = importance.interpret(claims_of(rows), {})
     assert "Even the true mask is not shown to overlap beyond chance" in told
     assert "cannot tell" in told
 
@@ -124,29 +131,29 @@ def test_tables_hold_the_means_of_rows(planted):
     assert first(completeness, measure="flagged", removal="zero")["value"] == 1.0
     assert len(summary.table("joint")) == 4 * 36
     assert set(summary.table("controls")["control"]) == {"shuffled_signal"}
-    assert importance.make_tables(rows.iloc[:0]) == {}
-    assert importance.make_claims(rows.iloc[:0]) == []
-    assert importance.interpret([]) == "Nothing was measured."
+    assert tables_of(rows.iloc[:0]) == {}
+    assert claims_of(rows.iloc[:0]) == []
+    assert importance.interpret([], {}) == "Nothing was measured."
 
 
 def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(planted):
     rows = read_rows(planted)
     hidden = rows["image_id"].isin([0, 1])
     rows.loc[hidden, ["visible_frac", "value", "corrected"]] = 0.4, -1.0, -1.0
-    claims = {claim.id: claim for claim in importance.make_claims(rows)}
+    claims = {claim.id: claim for claim in claims_of(rows)}
     for id in ("H6", "H6.attention", "H6.removal", "H6.removal.mask", "rank.removal", "shuffled"):
         assert claims[id].n_images == 22
         assert claims[id].excluded == {"target less than half visible": 2}
     assert claims["H6.attention"].estimate > 0.1
     assert claims["rank.attention"].estimate > 0.4
-    found = importance.make_tables(rows)
+    found = tables_of(rows)
     assert found["grid"]["n_images"].unique() == [22]
     lines = found["visibility"].set_index(["part", "targets"])["value"]
     part = lines["H6.attention"]
     assert part["at least half visible"] == pytest.approx(claims["H6.attention"].estimate)
     assert part["all"] == pytest.approx((22 * part["at least half visible"] - 2) / 24)
-    assert importance.make_claims(rows[hidden]) == []
-    assert importance.make_tables(rows[hidden]) == {}
+    assert claims_of(rows[hidden]) == []
+    assert tables_of(rows[hidden]) == {}
 
 
 def test_shuffled_signals_are_a_null_that_can_fail(planted):
@@ -155,7 +162,7 @@ def test_shuffled_signals_are_a_null_that_can_fail(planted):
     assert claim.verdict == "supported"
     rows = read_rows(planted)
     rows.loc[rows["control"] == "shuffled_signal", "value"] += 0.2
-    (claim,) = [claim for claim in importance.make_claims(rows) if claim.id == "shuffled"]
+    (claim,) = [claim for claim in claims_of(rows) if claim.id == "shuffled"]
     assert claim.verdict == "not supported"
 
 

@@ -6,9 +6,18 @@ import pytest
 
 from litelvlm.analysis.api import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.studies import mechanism
-from litelvlm.analysis.studies.mechanism.claims import NOTHING, TOO_FEW, fall_of, in_words
-from litelvlm.analysis.studies.mechanism.rows import PROBES, Ranking, probe_row
+from litelvlm.analysis.studies.mechanism.probes import Ranking
+from litelvlm.analysis.studies.mechanism.rows import probe_row
+from litelvlm.analysis.studies.mechanism.tables import NOTHING, TOO_FEW, fall_of, in_words
 from litelvlm.analysis.studies.mechanism.words import split_words
+
+
+def claims_of(rows):
+    return mechanism.make_claims(rows, mechanism.Config())
+
+
+def tables_of(rows):
+    return mechanism.make_tables(rows, mechanism.Config())
 
 
 def estimate(low, high):
@@ -23,10 +32,17 @@ def made_up(n_images=30, base=0.4, probe=0.1, noise=0.02, seed=0):
     rng, rows = np.random.default_rng(seed), []
     for sent_id in range(2 * n_images):
         keys = {"clip_model": "", "image_id": sent_id // 2, "sent_id": sent_id, "visible_frac": 1.0}
-        rows.append(keys | {"probe": "P0", "ri": base + noise * rng.normal(), "ri_foreign": 0.0})
+        rows.append(
+            keys | {"probe": "released", "ri": base + noise * rng.normal(), "ri_foreign": 0.0}
+        )
         if sent_id < 2 * n_images - 2:
             rows.append(
-                keys | {"probe": "P2a", "ri": probe + noise * rng.normal(), "ri_foreign": 0.0}
+                keys
+                | {
+                    "probe": "identity_attention",
+                    "ri": probe + noise * rng.normal(),
+                    "ri_foreign": 0.0,
+                }
             )
     return pd.DataFrame(rows)
 
@@ -62,33 +78,37 @@ def test_a_part_of_nothing_is_undefined_and_says_why():
     ],
 )
 def test_words_follow_the_rule(base, probe, fall, word):
-    assert in_words(estimate(*base), estimate(*probe), estimate(*fall)) == word
+    assert in_words(estimate(*base), estimate(*probe), estimate(*fall), 0.05) == word
 
 
 def test_a_sevenfold_growth_is_amplified_and_refutes_the_claim():
     rows = made_up(base=0.1, probe=0.7)
-    (claim,) = mechanism.make_claims(rows)
-    table = mechanism.make_tables(rows)["probes"].set_index("probe")
+    (claim,) = claims_of(rows)
+    table = tables_of(rows)["probes"].set_index("probe")
     assert claim.verdict == "not supported"
-    assert table.loc["P2a", "verdict"] == "amplified"
-    assert table.loc["P2a", "fall"] == pytest.approx(-0.6, abs=0.02)
+    assert table.loc["identity_attention", "verdict"] == "amplified"
+    assert table.loc["identity_attention", "fall"] == pytest.approx(-0.6, abs=0.02)
 
 
 def test_a_flip_without_the_mean_text_is_explained():
-    rows = made_up(base=0.2, probe=-0.4).replace({"probe": {"P2a": "P6b"}})
-    probes = mechanism.make_tables(rows)["probes"]
-    told = mechanism.interpret(mechanism.make_claims(rows), probes)
+    rows = made_up(base=0.2, probe=-0.4).replace({"probe": {"identity_attention": "no_mean_text"}})
+    probes = tables_of(rows)["probes"]
+    told = mechanism.interpret(claims_of(rows), {"probes": probes})
     assert "from 0.20 to -0.40: the referent's tokens now rank high" in told
-    kept = mechanism.interpret(mechanism.make_claims(rows), probes.assign(verdict="attenuated"))
+    kept = mechanism.interpret(
+        claims_of(rows),
+        {"probes": probes.assign(verdict="attenuated")},
+    )
     assert "mean text" not in kept
 
 
 def test_a_reversal_that_goes_with_the_mean_text_is_explained():
-    rows = made_up(base=0.4, probe=0.0).replace({"probe": {"P2a": "P6b"}})
-    probes = mechanism.make_tables(rows)["probes"]
-    assert probes.set_index("probe").loc["P6b", "verdict"] in ("removed", "flipped")
+    rows = made_up(base=0.4, probe=0.0).replace({"probe": {"identity_attention": "no_mean_text"}})
+    probes = tables_of(rows)["probes"]
+    assert probes.set_index("probe").loc["no_mean_text", "verdict"] in ("removed", "flipped")
     told = mechanism.interpret(
-        mechanism.make_claims(rows), probes.replace({"verdict": {"flipped": "removed"}})
+        claims_of(rows),
+        {"probes": probes.replace({"verdict": {"flipped": "removed"}})},
     )
     assert "no reversal is left. So the reversal lies in the direction that all texts share" in told
 
@@ -97,59 +117,69 @@ def test_categories_that_differ_leave_the_fall_open():
     rows = made_up(n_images=40, base=0.5, probe=0.4)
     rows["category_id"] = rows["image_id"] % 4 + 1
     rows["category"] = rows["category_id"].map({1: "a", 2: "b", 3: "c", 4: "d"})
-    rows.loc[(rows.probe == "P2a") & (rows.category_id == 1), "ri"] = 0.9
-    rows.loc[(rows.probe == "P2a") & (rows.category_id == 2), "ri"] = -0.3
-    (claim,) = mechanism.make_claims(rows)
+    rows.loc[(rows.probe == "identity_attention") & (rows.category_id == 1), "ri"] = 0.9
+    rows.loc[(rows.probe == "identity_attention") & (rows.category_id == 2), "ri"] = -0.3
+    (claim,) = claims_of(rows)
     assert (claim.verdict, claim.seen_only) == ("undetermined", True)
-    tables = mechanism.make_tables(rows)
-    assert tables["probes"].set_index("probe").loc["P2a", "verdict"] == "open"
-    falls = tables["categories"].query("claim == 'P2a'").set_index("category")["mean"]
+    tables = tables_of(rows)
+    assert tables["probes"].set_index("probe").loc["identity_attention", "verdict"] == "open"
+    falls = (
+        tables["categories"].query("claim == 'identity_attention'").set_index("category")["mean"]
+    )
     assert falls["a"] == pytest.approx(-0.4, abs=0.02)
     assert falls["b"] == pytest.approx(0.8, abs=0.02)
-    assert "for other categories this is open" in mechanism.interpret([claim])
+    assert "for other categories this is open" in mechanism.interpret([claim], {})
 
 
 def test_too_few_images_get_no_word():
     undefined = Estimate(0.4, np.nan, np.nan, 1, 2, "undefined: one image")
-    assert in_words(undefined, undefined, undefined) == TOO_FEW
+    assert in_words(undefined, undefined, undefined, 0.05) == TOO_FEW
     few = estimate(0.2, 0.3)._replace(n_images=19)
-    assert in_words(few, estimate(-0.3, -0.1), estimate(1.5, 2.0)) == TOO_FEW
+    assert in_words(few, estimate(-0.3, -0.1), estimate(1.5, 2.0), 0.05) == TOO_FEW
 
 
 def test_the_reading_says_what_stays_open():
-    parts = [made_up(probe=0.1), made_up(probe=0.6).replace({"probe": {"P2a": "P3"}})]
-    parts.append(made_up(probe=0.4, noise=0.2, seed=1).replace({"probe": {"P2a": "P4a"}}))
-    rows = pd.concat([parts[0], *(part[part.probe != "P0"] for part in parts[1:])])
-    assert mechanism.interpret(mechanism.make_claims(rows)) == (
-        "Part of the reversal goes away under P2a. None of it goes away under P3. "
-        "Whether any of it goes away cannot be told for P4a."
+    parts = [
+        made_up(probe=0.1),
+        made_up(probe=0.6).replace({"probe": {"identity_attention": "surgery"}}),
+    ]
+    parts.append(
+        made_up(probe=0.4, noise=0.2, seed=1).replace(
+            {"probe": {"identity_attention": "clear_clip"}}
+        )
     )
-    few = mechanism.interpret(mechanism.make_claims(made_up(n_images=5)))
-    assert few == "Whether any of it goes away cannot be told for P2a."
+    rows = pd.concat([parts[0], *(part[part.probe != "released"] for part in parts[1:])])
+    assert mechanism.interpret(claims_of(rows), {}) == (
+        "Part of the reversal goes away under identity_attention. "
+        "None of it goes away under surgery. "
+        "Whether any of it goes away cannot be told for clear_clip."
+    )
+    few = mechanism.interpret(claims_of(made_up(n_images=5)), {})
+    assert few == "Whether any of it goes away cannot be told for identity_attention."
 
 
 def test_claims_and_table_from_made_up_rows():
-    claims = {claim.id: claim for claim in mechanism.make_claims(made_up())}
-    assert claims["P2a"].verdict == "supported"
-    assert claims["P2a"].estimate == pytest.approx(0.3, abs=0.02)
-    assert claims["P2a"].n == 58
-    assert claims["P2a"].excluded == {"only outliers in or out of the target": 2}
-    table = mechanism.make_tables(made_up())["probes"].set_index("probe")
-    assert table.loc["P2a", "verdict"] == "attenuated"
-    assert table.loc["P2a", "ri_base"] == pytest.approx(0.4, abs=0.01)
+    claims = {claim.id: claim for claim in claims_of(made_up())}
+    assert claims["identity_attention"].verdict == "supported"
+    assert claims["identity_attention"].estimate == pytest.approx(0.3, abs=0.02)
+    assert claims["identity_attention"].n == 58
+    assert claims["identity_attention"].excluded == {"only outliers in or out of the target": 2}
+    table = tables_of(made_up())["probes"].set_index("probe")
+    assert table.loc["identity_attention", "verdict"] == "attenuated"
+    assert table.loc["identity_attention", "ri_base"] == pytest.approx(0.4, abs=0.01)
     # The released ranking takes nothing away from itself: a line of the table, but no claim and no
     # test of the family.
-    assert (table.loc["P0", "fall"], table.loc["P0", "verdict"]) == (0.0, "kept")
-    assert list(claims) == ["P2a"]
-    assert np.isnan(table.loc["P0", ["p", "q"]].astype(float)).all()
-    assert table.loc["P2a", "q"] == table.loc["P2a", "p"]
-    assert "goes away under P2a" in mechanism.interpret(list(claims.values()))
+    assert (table.loc["released", "fall"], table.loc["released", "verdict"]) == (0.0, "kept")
+    assert list(claims) == ["identity_attention"]
+    assert np.isnan(table.loc["released", ["p", "q"]].astype(float)).all()
+    assert table.loc["identity_attention", "q"] == table.loc["identity_attention", "p"]
+    assert "goes away under identity_attention" in mechanism.interpret(list(claims.values()), {})
 
 
 def test_what_a_probe_leaves_out_is_counted_by_reason():
-    rows = made_up().replace({"probe": {"P2a": "P7a"}})
+    rows = made_up().replace({"probe": {"identity_attention": "attributes"}})
     rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
-    (claim,) = mechanism.make_claims(rows)
+    (claim,) = claims_of(rows)
     assert claim.excluded == {"target less than half visible": 2, "no attribute was found": 2}
     assert claim.n == 56
 
@@ -157,25 +187,27 @@ def test_what_a_probe_leaves_out_is_counted_by_reason():
 def test_expressions_that_another_crop_cannot_label_are_counted():
     own = made_up()
     other = own[own.image_id != 3].assign(clip_model="other")
-    claims = {claim.id: claim for claim in mechanism.make_claims(pd.concat([own, other]))}
+    claims = {claim.id: claim for claim in claims_of(pd.concat([own, other]))}
     kept = {"only outliers in or out of the target": 2}
-    assert claims["P2a"].excluded == kept
-    assert claims["P2a@other"].excluded == kept | {"cannot be labelled in this model's crop": 2}
-    assert claims["P2a@other"].n == claims["P2a"].n - 2
+    assert claims["identity_attention"].excluded == kept
+    assert claims["identity_attention@other"].excluded == kept | {
+        "cannot be labelled in this model's crop": 2
+    }
+    assert claims["identity_attention@other"].n == claims["identity_attention"].n - 2
 
 
 @pytest.mark.parametrize(("base", "noise"), [(0.0, 0.3), (-0.4, 0.02)])
 def test_without_reversal_nothing_is_decided(base, noise):
     rows = made_up(base=base, noise=noise)
-    claims = mechanism.make_claims(rows)
+    claims = claims_of(rows)
     assert {claim.verdict for claim in claims} == {"undetermined"}
-    assert mechanism.interpret(claims) == (
+    assert mechanism.interpret(claims, {}) == (
         "No probe is judged: "
         "the reversal index of the released ranking is not shown to lie above 0."
     )
-    assert mechanism.make_claims(rows.iloc[:0]) == []
-    assert mechanism.make_tables(rows.iloc[:0]) == {}
-    assert mechanism.interpret([]) == "No probe could be read."
+    assert claims_of(rows.iloc[:0]) == []
+    assert tables_of(rows.iloc[:0]) == {}
+    assert mechanism.interpret([], {}) == "No probe could be read."
 
 
 def test_tokens_that_are_not_ranked_leave_both_sides():
@@ -205,14 +237,3 @@ def test_tokens_that_are_not_ranked_leave_both_sides():
 )
 def test_noun_and_attributes(expression, noun, attributes):
     assert split_words(expression) == (noun, attributes)
-
-
-def test_every_probe_is_named():
-    assert set(PROBES) >= {f"P{number}" for number in (0, 1, 3)} | {
-        "P2a",
-        "P2b",
-        "P4a",
-        "P5b",
-        "P6d",
-        "P7n",
-    }

@@ -100,7 +100,7 @@ def test_a_planted_reversal_has_a_negative_msc(tmp_path):
     folder = complete_run(reversal.STUDY, PlantedModel(), data, config, tmp_path)
     rows = read_rows(folder)
     primary = rows[
-        (rows.probe == "P0c") & (rows.layer == -2) & (rows.control == "none")
+        (rows.probe == "cosine") & (rows.layer == -2) & (rows.control == "none")
         & (rows.text_mode == "template") & (rows.labels == "primary")
     ]  # fmt: skip
     assert len(primary) == 8

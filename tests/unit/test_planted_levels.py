@@ -10,10 +10,8 @@ from planted_studies import few_draws
 
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
-from litelvlm.analysis.studies.importance import claims as importance
-from litelvlm.analysis.studies.importance.claims import PARTS
-from litelvlm.analysis.studies.sink import claims as sink
-from litelvlm.analysis.studies.sink_causal import claims as sink_causal
+from litelvlm.analysis.studies import importance, sink, sink_causal
+from litelvlm.analysis.studies.importance.tables import PARTS
 
 STUDIES, RESAMPLES, IMAGES = 400, 300, 50
 SIGNALS = ["signal", "target", "layer", "head", "removal"]
@@ -31,8 +29,8 @@ def expressions(**columns):
 def sink_studies():
     """[EOS] looks at [SOS] exactly as much as at any token."""
     frame = expressions(head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
-    for lift in values(0, 1 + sink.MARGIN, 0.1):
-        yield sink.make_claims(frame.assign(lift=lift))
+    for lift in values(0, 1 + sink.Config().margin, 0.1):
+        yield sink.make_claims(frame.assign(lift=lift), sink.Config())
 
 
 def causal_studies():
@@ -45,7 +43,9 @@ def causal_studies():
     frame = pd.concat([expressions(intervention=name, **same) for name in names], ignore_index=True)
     drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 1.0), (2, 1.5), (3, 1.0), (8, 1.0)))
     for changes in zip(*drawn, strict=True):
-        yield sink_causal.make_claims(frame.assign(abs_d_ri=np.concatenate(changes)))
+        yield sink_causal.make_claims(
+            frame.assign(abs_d_ri=np.concatenate(changes)), sink_causal.Config()
+        )
 
 
 def importance_studies():
@@ -62,21 +62,21 @@ def importance_studies():
     tags = [dict(zip(SIGNALS, key, strict=True)) for key, *_ in PARTS.values()]
     frame = pd.concat([expressions(**same, **tag) for tag in tags], ignore_index=True)
     for found in zip(values(4, 0.0, 0.2), values(6, 0.4, 0.2), strict=True):
-        yield importance.make_claims(frame.assign(corrected=np.concatenate(found)))
+        yield importance.make_claims(
+            frame.assign(corrected=np.concatenate(found)), importance.Config()
+        )
 
 
 @pytest.mark.parametrize(
-    ("module", "studies", "ids"),
+    ("studies", "ids"),
     [
-        (sink, sink_studies, ["H4"]),
-        (sink_causal, causal_studies, ["H5", "H5.mask"]),
-        (importance, importance_studies, ["H6", "H6.attention"]),
+        (sink_studies, ["H4"]),
+        (causal_studies, ["H5", "H5.mask"]),
+        (importance_studies, ["H6", "H6.attention"]),
     ],
 )
-def test_a_claim_with_a_part_at_its_null_is_rejected_in_five_of_a_hundred_studies(
-    module, studies, ids
-):
-    with few_draws(module, RESAMPLES):
+def test_a_claim_with_a_part_at_its_null_is_rejected_in_five_of_a_hundred_studies(studies, ids):
+    with few_draws(RESAMPLES):
         found = [{claim.id: claim for claim in claims} for claims in studies()]
     for id in ids:
         assert 0.03 <= np.mean([claims[id].p_value <= 0.05 for claims in found]) <= 0.07

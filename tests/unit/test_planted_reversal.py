@@ -6,20 +6,20 @@ import torch
 from planted_studies import N_TOKENS, few_draws, place_objects, reversal_index_of, reversal_studies
 
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
-from litelvlm.analysis.studies.reversal import claims as reversal
-from litelvlm.analysis.studies.reversal.claims import MARGIN, interpret
+from litelvlm.analysis.studies import reversal
 from litelvlm.pruning import Cues
 from litelvlm.pruning.scoring import text_similarity
 
 STUDIES, RESAMPLES = 400, 300
+CONFIG = reversal.Config()
 
 
-def claims_of(studies, margin=MARGIN):
+def claims_of(studies, config=CONFIG):
     """Claims of every simulated study, by id."""
     found = []
     for number, rows in enumerate(studies):
-        with few_draws(reversal, RESAMPLES, number):
-            found.append(reversal.make_claims(rows, margin))
+        with few_draws(RESAMPLES, number):
+            found.append(reversal.make_claims(rows, config))
     return {claims[0].id: claims for claims in zip(*found, strict=True)}
 
 
@@ -101,7 +101,7 @@ def test_enough_images_tell_a_background_preference_from_an_open_question():
     for id in ("H2", "H3"):
         assert shares(claims[id])["not supported"] >= 0.9
         assert all(claim.equivalent == (claim.p_equivalent <= 0.05) for claim in claims[id])
-    said = [interpret(found) for found in zip(*claims.values(), strict=True)]
+    said = [reversal.interpret(found, {}) for found in zip(*claims.values(), strict=True)]
     assert np.mean(["a text-independent background preference" in text for text in said]) >= 0.8
 
 
@@ -109,7 +109,7 @@ def test_a_difference_of_the_margin_itself_is_called_nothing_in_five_of_a_hundre
     studies = reversal_studies(200, n_images=60, seed=6)
     margin = 0.15  # wide against the noise of 60 images, or nothing could be called equivalent
     moved = [rows.assign(ri=rows["ri"] + margin * (rows["control"] == "none")) for rows in studies]
-    claims = claims_of(moved, margin)
+    claims = claims_of(moved, reversal.Config(margin=margin))
     for id in ("H2", "H3"):
         assert 0.01 <= np.mean([claim.equivalent for claim in claims[id]]) <= 0.09
 

@@ -24,7 +24,13 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
-from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, ReversalContext, Texts, measures
+from litelvlm.analysis.studies.reversal.rows import (
+    PRIMARY,
+    TEXT_FREE,
+    ReversalContext,
+    Texts,
+    measures,
+)
 from tests.study_inputs import NO_TARGET, target_mask, token_coverage
 
 CLIPS = "litelvlm.analysis.inputs.clip_models"
@@ -50,7 +56,7 @@ def verdicts(folder):
     return {claim.id: claim.verdict for claim in read_summary(folder).claims}
 
 
-def primary(rows, control="none", mode="template", probe="P0"):
+def primary(rows, control="none", mode="template", probe="released"):
     wanted = {"control": control, "text_mode": mode, "probe": probe, "labels": "primary"}
     return rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)].set_index("sent_id")
 
@@ -76,7 +82,9 @@ def test_a_background_preference_passes_h1_only(background):
         "Too small to count: H2 is shown to lie within 0.05 of that value (p = 0.0001); H3 is"
         in said
     )
-    strict = {c.id: c for c in reversal.make_claims(read_rows(background), margin=1e-4)}
+    strict = {
+        c.id: c for c in reversal.make_claims(read_rows(background), reversal.Config(margin=1e-4))
+    }
     # Nothing is as close to 0 as that but H2, where both texts rank alike.
     assert (strict["H2"].equivalent, strict["H3"].equivalent) == (True, False)
 
@@ -120,8 +128,8 @@ def test_foreign_masks_are_averaged():
     scores = np.random.default_rng(0).normal(size=144)
     row = next(
         row
-        for row in mask_controls(context, scores, sample, expression, covered)
-        if row["control"] == "N3"
+        for row in mask_controls(context, scores, sample, expression, covered, PRIMARY)
+        if row["control"] == "other_masks"
     )
     drawn = choose_foreign_masks(
         donors, sample, 9, 144, np.random.default_rng([0, expression.sent_id, 3])
@@ -153,35 +161,50 @@ def test_a_crowd_is_no_other_object():
 
 def test_controls_take_their_explanation_away(instance, background):
     rows = read_rows(instance)
-    assert abs(primary(rows, "N4").ri.mean()) < 0.1
-    assert primary(rows, "N6").ri.mean() < 0.1
-    assert primary(rows, "N1", "shuffled").ri.mean() < 0.3
-    assert primary(rows, "N6o").ri.mean() < 0.1
+    assert abs(primary(rows, "moved_mask").ri.mean()) < 0.1
+    assert primary(rows, "same_category_object").ri.mean() < 0.1
+    assert primary(rows, "other_text", "shuffled").ri.mean() < 0.3
+    assert primary(rows, "other_category_object").ri.mean() < 0.1
     # A category holds two names or three: a text of the same category names another of its objects.
-    assert primary(rows, "N1c", "shuffled").ri.mean() < 0.1
+    assert primary(rows, "same_category_text", "shuffled").ri.mean() < 0.1
     free = read_rows(background)
-    shuffled, true = primary(free, "N1", "shuffled"), primary(free)
+    shuffled, true = primary(free, "other_text", "shuffled"), primary(free)
     assert shuffled.ri.to_numpy() == pytest.approx(true.ri.to_numpy(), abs=1e-12)
     for mode in ("empty", "photo", "instruction", "mean"):
-        assert primary(free, "N2", mode).ri.to_numpy() == pytest.approx(true.ri.to_numpy())
-    assert abs(primary(rows, "N3").ri.mean()) < 0.3
+        assert primary(free, "no_text", mode).ri.to_numpy() == pytest.approx(true.ri.to_numpy())
+    assert abs(primary(rows, "other_masks").ri.mean()) < 0.3
 
 
 def test_rows_hold_every_construction_once(instance):
     rows = read_rows(instance)
     tags = ["sent_id", "probe", "layer", "sim", "text_mode", "control", "labels"]
     assert not rows.duplicated(tags).any()
-    everywhere = rows[~rows.control.isin(["N1c", "N6", "N6o"])].groupby("sent_id").size()
+    everywhere = (
+        rows[
+            ~rows.control.isin(
+                ["same_category_text", "same_category_object", "other_category_object"]
+            )
+        ]
+        .groupby("sent_id")
+        .size()
+    )
     # 4 wordings, 2 other labellings, N1, 4 N2, N3, N4, N5, 5 N7, an oracle, 2 N8.
     assert set(everywhere) == {22}
-    assert {"N1c", "N6", "N6o"} <= set(rows.control)
-    assert (rows[rows.control == "N4"].n_draws == 40).all()
-    assert (rows[rows.control == "N3"].n_draws == 20).all()
+    assert {"same_category_text", "same_category_object", "other_category_object"} <= set(
+        rows.control
+    )
+    assert (rows[rows.control == "moved_mask"].n_draws == 40).all()
+    assert (rows[rows.control == "other_masks"].n_draws == 20).all()
     kinds = {
         control: set(group)
         for control, group in rows.dropna(subset="same_category").groupby("control").same_category
     }
-    assert kinds == {"N1": {False}, "N1c": {True}, "N6": {True}, "N6o": {False}}
+    assert kinds == {
+        "other_text": {False},
+        "same_category_text": {True},
+        "same_category_object": {True},
+        "other_category_object": {False},
+    }
     assert rows.loc[rows.control == "none", "rank_agreement"].between(-1, 1).all()
 
 
@@ -190,7 +213,7 @@ def test_tables_are_tidy_and_hold_intervals(instance):
     ri = summary.table("ri")
     line = ri[
         (ri.control == "none")
-        & (ri.probe == "P0")
+        & (ri.probe == "released")
         & (ri.text_mode == "template")
         & (ri.labels == "primary")
     ]
@@ -246,7 +269,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     other = rows[rows.clip_model == "other"]
     assert primary(other).ri.mean() == pytest.approx(1 - 18 / 135, abs=0.02)
     assert other.prec_low_8.isna().all()
-    assert "N8" not in set(other.control)
+    assert "random_weights" not in set(other.control)
     found = verdicts(folder)
     assert (found["H2"], found["H2@other"]) == ("supported", "not supported")
     assert "H2.random@other" not in found
@@ -255,7 +278,8 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     assert "H2@other not supported" in summary.interpretation
     # What its crop cannot label is counted: the three expressions of image 1.
     claims = {
-        c.id: c for c in reversal.make_claims(rows[(rows.clip_model == "") | (rows.image_id != 1)])
+        c.id: c
+        for c in reversal.make_claims(rows[(rows.clip_model == "") | (rows.image_id != 1)], FAST)
     }
     assert claims["H1.sign@other"].excluded == {"cannot be labelled in this model's crop": 3}
     assert (claims["H1.sign"].n, claims["H1.sign@other"].n, claims["H1.sign"].excluded) == (
@@ -391,10 +415,10 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     seen = rows[(rows.image_id > 1) & (rows.control == "none")]
     alone = (
         seen.sent_id.nunique()
-        - rows[(rows.image_id > 1) & (rows.control == "N6")].sent_id.nunique()
+        - rows[(rows.image_id > 1) & (rows.control == "same_category_object")].sent_id.nunique()
     )
-    rows = rows[~((rows.sent_id == 301) & (rows.control == "N1"))]
-    claims = {claim.id: claim for claim in reversal.make_claims(rows)}
+    rows = rows[~((rows.sent_id == 301) & (rows.control == "other_text"))]
+    claims = {claim.id: claim for claim in reversal.make_claims(rows, FAST)}
     hidden = {"target less than half visible": 3}
     assert (
         claims["H1.sign"].excluded
@@ -408,7 +432,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     }
     assert all(claim.n + sum(claim.excluded.values()) == 72 for claim in claims.values())
     assert all("targets at least half visible" in claim.statement for claim in claims.values())
-    said = reversal.interpret(list(claims.values()))
+    said = reversal.interpret(list(claims.values()), {})
     assert said.endswith(
         f"Expressions excluded: {alone} no other object of the category that can be labelled; "
         "1 no text of another image and category; 3 target less than half visible."

@@ -28,8 +28,8 @@ def test_without_stated_categories_nothing_is_taken_for_the_same_one(tmp_path):
     data[0] = dataclasses.replace(first, expressions=(only,), annotations=alone)
     folder = complete_run(reversal.STUDY, PlantedModel("instance"), data, FAST, tmp_path)
     rows = read_rows(folder)
-    assert {"N1", "N6o"} <= set(rows.control)
-    assert not {"N1c", "N6"} & set(rows.control)
+    assert {"other_text", "other_category_object"} <= set(rows.control)
+    assert not {"same_category_text", "same_category_object"} & set(rows.control)
     assert rows.same_category.isna().all()
     assert set(rows.category) == {"not stated"}
     assert set(rows.n_same_category) == {0}

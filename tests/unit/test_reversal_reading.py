@@ -86,7 +86,7 @@ def judged(**verdicts):
     ],
 )
 def test_the_reading_says_what_was_told_apart_and_no_more(second, third, said):
-    text = reversal.interpret(judged(H1="supported", H2=second, H3=third))
+    text = reversal.interpret(judged(H1="supported", H2=second, H3=third), {})
     assert said in text
     assert ("background" in text) == (
         second == "not supported" and third in ("not supported", "weaker")
@@ -97,18 +97,20 @@ def test_the_reading_says_what_was_told_apart_and_no_more(second, third, said):
 
 
 def test_the_reading_takes_a_missing_claim_as_open_and_says_nothing_more_without_h1():
-    assert reversal.interpret(judged(H1="supported")) == reversal.interpret(
-        judged(H1="supported", H2="undetermined", H3="undetermined")
+    assert reversal.interpret(judged(H1="supported"), {}) == reversal.interpret(
+        judged(H1="supported", H2="undetermined", H3="undetermined"), {}
     )
     for found in ("not supported", "undetermined"):
-        text = reversal.interpret(judged(H1=found, H2="supported", H3="supported"))
+        text = reversal.interpret(judged(H1=found, H2="supported", H3="supported"), {})
         assert text == f"A reversal of similarity on the referent is {found} here."
 
 
 def test_a_referent_that_ranks_low_because_of_its_place_does_rank_low():
-    text = reversal.interpret(judged(H1_sign="supported", H1="undetermined"))
+    text = reversal.interpret(judged(H1_sign="supported", H1="undetermined"), {})
     assert text == (
         "The referent's tokens rank low; "
         "that they do so beyond what their place explains is undetermined here."
     )
-    assert "rank low" not in reversal.interpret(judged(H1_sign="undetermined", H1="undetermined"))
+    assert "rank low" not in reversal.interpret(
+        judged(H1_sign="undetermined", H1="undetermined"), {}
+    )

@@ -27,6 +27,10 @@ from tests.study_inputs import CONTROL_WORDS, NO_WORDS
 FAST = sink.Config(chunk_size=5, random_seeds=2)
 
 
+def claims_of(rows):
+    return sink.make_claims(rows, sink.Config())
+
+
 def study(out, pull, data=None, config=FAST):
     return complete_run(
         sink.STUDY, PlantedModel(pull=pull), planted_data() if data is None else data, config, out
@@ -257,12 +261,14 @@ def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_
     ]
     parts.append(same | {"weights": "random", "text_mode": "template", "lift": 1.3})
     ids = {"image_id": np.arange(25), "sent_id": np.arange(25)}
-    claims = sink.make_claims(pd.concat([pd.DataFrame(ids | part) for part in parts]))
+    claims = claims_of(pd.concat([pd.DataFrame(ids | part) for part in parts]))
     found = {claim.id: claim.verdict for claim in claims}
     assert (found["H4.null"], found["H4.order"]) == ("not supported", "not supported")
     wide = {
         claim.id: claim.verdict
-        for claim in sink.make_claims(pd.concat([pd.DataFrame(ids | p) for p in parts]), margin=0.4)
+        for claim in sink.make_claims(
+            pd.concat([pd.DataFrame(ids | p) for p in parts]), sink.Config(margin=0.4)
+        )
     }
     assert (wide["H4.null"], wide["H4.order"]) == ("supported", "supported")
 
@@ -327,7 +333,7 @@ def test_shares_of_attention_are_judged_against_uniform_and_each_other():
             "content_uniform": 0.3,
         }
     )
-    found = {claim.id: claim for claim in sink.make_claims(frame)}
+    found = {claim.id: claim for claim in claims_of(frame)}
     assert found["share.sos"].estimate == pytest.approx(0.4, abs=0.01)
     assert "pays 50" in found["share.sos"].statement
     assert found["share.sos"].verdict == found["share.most"].verdict == "supported"
@@ -335,7 +341,7 @@ def test_shares_of_attention_are_judged_against_uniform_and_each_other():
     assert found["share.words"].verdict == "not supported"
     # A true zero is shown by the margin of a hundredth of all attention.
     equal = frame.assign(content_share=0.3 + rng.normal(0, 0.02, n))
-    zero = {claim.id: claim for claim in sink.make_claims(equal)}["share.words"]
+    zero = {claim.id: claim for claim in claims_of(equal)}["share.words"]
     assert (zero.margin, zero.verdict) == (0.01, "not supported")
     assert zero.equivalent
     assert "other categories (5 seen)" in found["H4"].generalises

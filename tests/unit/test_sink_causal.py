@@ -1,19 +1,24 @@
 """The causal claim on made-up changes of the reversal index."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
-from planted import PlantedModel, PlantedTower, planted_data
+from planted import PlantedModel
 
 from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED
 from litelvlm.analysis.studies import sink_causal
-from litelvlm.analysis.studies.sink_causal.edits import layer_sets, read_words, readable
+from litelvlm.analysis.studies.sink_causal.edits import layer_sets, readable
 from litelvlm.analysis.studies.sink_causal.rows import compared
-from tests.study_inputs import CONTROL_WORDS, NO_WORDS
 
 CHANGES = ("mask_sos", "zero_sos_value", "mask_content", "zero_content_value")
+
+
+def claims_of(rows):
+    return sink_causal.make_claims(rows, sink_causal.Config())
+
+
+def tables_of(rows):
+    return sink_causal.make_tables(rows, sink_causal.Config())
 
 
 def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
@@ -35,7 +40,7 @@ def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
 
 
 def verdicts(rows):
-    return {claim.id: claim.verdict for claim in sink_causal.make_claims(rows)}
+    return {claim.id: claim.verdict for claim in claims_of(rows)}
 
 
 def test_changes_of_either_sign_do_not_cancel():
@@ -43,7 +48,7 @@ def test_changes_of_either_sign_do_not_cancel():
     assert abs(rows.loc[rows.intervention == "mask_sos", "d_ri"].mean()) < 0.06
     found = verdicts(rows)
     assert [found[id] for id in ("H5.mask", "H5.value", "H5")] == ["supported"] * 3
-    claim = next(claim for claim in sink_causal.make_claims(rows) if claim.id == "H5.mask")
+    claim = next(claim for claim in claims_of(rows) if claim.id == "H5.mask")
     assert claim.estimate == pytest.approx(0.2, abs=0.02)
     assert (claim.n, claim.n_images, claim.one_sided) == (60, 30, False)
     # Kept tokens and embeddings are planted alike.
@@ -54,9 +59,9 @@ def test_changes_of_either_sign_do_not_cancel():
 
 def test_a_content_token_that_matters_more_is_told():
     rows = made_up(sos=0.02, value=0.02, content=0.2)
-    claims = sink_causal.make_claims(rows)
+    claims = claims_of(rows)
     assert {claim.verdict for claim in claims} == {"not supported"}
-    told = sink_causal.interpret(claims, sink_causal.make_tables(rows)["effects"])
+    told = sink_causal.interpret(claims, {"effects": tables_of(rows)["effects"]})
     assert "less than a content token does" in told
     assert "kept tokens exchanged 0.500 against 0.500" in told
 
@@ -66,10 +71,10 @@ def test_categories_that_move_either_way_leave_it_open():
     rows["category_id"] = rows["image_id"] % 4
     rows.loc[(rows.category_id == 0) & ~rows.intervention.str.contains("sos"), "abs_d_ri"] = 1.0
     rows.loc[(rows.category_id == 1) & rows.intervention.str.contains("sos"), "abs_d_ri"] = 1.9
-    claims = {claim.id: claim for claim in sink_causal.make_claims(rows)}
+    claims = {claim.id: claim for claim in claims_of(rows)}
     assert claims["H5.mask"].verdict == "undetermined"
     assert claims["H5.mask"].seen_only
-    table = sink_causal.make_tables(rows)["categories"].query("claim == 'H5.mask'")
+    table = tables_of(rows)["categories"].query("claim == 'H5.mask'")
     assert table["category_id"].tolist()[0] == 1
     assert table["category_id"].tolist()[-1] == 0
 
@@ -77,7 +82,7 @@ def test_categories_that_move_either_way_leave_it_open():
 def test_hiding_any_key_alike_is_not_supported():
     rows = made_up(sos=0.3, value=0.3, content=0.3)
     assert set(verdicts(rows).values()) == {"not supported"}
-    assert "does not explain the reversal" in sink_causal.interpret(sink_causal.make_claims(rows))
+    assert "does not explain the reversal" in sink_causal.interpret(claims_of(rows), {})
 
 
 def test_one_part_alone_does_not_carry_the_claim():
@@ -87,7 +92,7 @@ def test_one_part_alone_does_not_carry_the_claim():
         "not supported",
         "not supported",
     ]
-    text = sink_causal.interpret(sink_causal.make_claims(made_up(sos=0.2)))
+    text = sink_causal.interpret(claims_of(made_up(sos=0.2)), {})
     assert "H5.mask" in text
     assert "does not explain" not in text
 
@@ -96,14 +101,12 @@ def test_noise_and_one_image_decide_nothing():
     noisy = verdicts(made_up(noise=2.0, seed=3))
     assert {noisy[id] for id in ("H5.mask", "H5.value", "H5")} == {"undetermined"}
     assert set(verdicts(made_up(sos=0.2, n_images=1)).values()) == {"undetermined"}
-    assert "cannot be told" in sink_causal.interpret(
-        sink_causal.make_claims(made_up(noise=2.0, seed=3))
-    )
+    assert "cannot be told" in sink_causal.interpret(claims_of(made_up(noise=2.0, seed=3)), {})
 
 
 def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
     rows = made_up(sos=0.03, value=0.03, noise=0.005)
-    claim, *_ = sink_causal.make_claims(rows)
+    claim, *_ = claims_of(rows)
     assert (claim.verdict, claim.margin, claim.equivalent) == ("not supported", 0.05, True)
     assert claim.low > 0
     assert verdicts(rows)["H5"] == "not supported"
@@ -114,31 +117,27 @@ def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
 def test_targets_out_of_sight_are_counted():
     rows = made_up(sos=0.2, value=0.2)
     rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
-    claims = sink_causal.make_claims(rows)
+    claims = claims_of(rows)
     assert all(
         claim.excluded == {"target less than half visible": 2} and claim.n == 58 for claim in claims
     )
 
 
 def test_expressions_that_cannot_be_read_word_by_word_leave_the_others_alone():
-    model, (sample,) = PlantedModel(), planted_data(1, objects=5)
-    sents = ["The ball", "", "<p> ball", "ball " * 20, "The cube"]
-    expressions = [replace(e, sent=sent) for e, sent in zip(sample.expressions, sents, strict=True)]
-    rest, asked, words, reasons = readable(
-        model, replace(sample, expressions=tuple(expressions)), 0
-    )
-    assert [expression.sent for expression in rest.expressions] == ["The ball", "The cube"]
+    sents = ["The ball", "ball " * 20, "The cube"]
+    kept, asked, words, reasons = readable(PlantedModel(), sents, 0)
+    assert kept == (0, 2)
     assert asked[1] == "Can you segment the the cube in this image?"
     # [SOS] Can you segment the | the cube
     assert [own.content.tolist() for own in words] == [[5, 6], [5, 6]]
     assert [span.tolist() for span in words[1].spans] == [[5], [6]]
-    assert reasons == (NO_WORDS, CONTROL_WORDS, TRUNCATED)
-    assert readable(model, replace(sample, expressions=()), 0)[1:] == ([], [], ())
+    assert reasons == (TRUNCATED,)
+    assert readable(PlantedModel(), [], 0) == ((), [], [], ())
 
 
 def test_a_word_that_reads_otherwise_alone_is_refused():
-    tower = PlantedTower(None, None)
-    joined = tower.tokenize
+    model = PlantedModel()
+    joined = model.tower.tokenize
 
     def tokenize(sentences):
         # Alone, "ball" is two tokens.
@@ -149,20 +148,18 @@ def test_a_word_that_reads_otherwise_alone_is_refused():
             ]
         )
 
-    tower.tokenize = tokenize
-    assert read_words(tower, ["see the ball"], ["the ball"]) == [SPLIT_WORDS]
+    model.tower.tokenize = tokenize
+    assert readable(model, ["the ball"], 0).unread == (SPLIT_WORDS,)
 
 
 def test_nothing_to_summarise():
-    assert sink_causal.make_claims(made_up().iloc[:0]) == []
-    assert sink_causal.make_tables(made_up().iloc[:0]) == {}
-    assert "cannot be told" in sink_causal.interpret([])
+    assert claims_of(made_up().iloc[:0]) == []
+    assert tables_of(made_up().iloc[:0]) == {}
+    assert "cannot be told" in sink_causal.interpret([], {})
 
 
 def test_effects_count_what_was_measured():
-    table = sink_causal.make_tables(made_up(sos=0.2))["effects"].set_index(
-        ["intervention", "measure"]
-    )
+    table = tables_of(made_up(sos=0.2))["effects"].set_index(["intervention", "measure"])
     assert table.loc[("mask_sos", "d_ri"), "n"] == 60
     assert table.loc[("mask_sos", "d_iou"), ["n", "n_images"]].tolist() == [4, 2]
     assert table.loc[("mask_sos", "abs_d_ri"), "mean"] == pytest.approx(0.2, abs=0.02)

@@ -19,13 +19,7 @@ FUNCTIONS = {
 }
 """For each field of a ``Study``: the module that defines it, its name there and its arguments."""
 NOT_YET = {
-    "reversal",
-    "mechanism",
-    "sink",
-    "sink_causal",
     "emergence",
-    "importance",
-    "faithfulness",
     "understanding",
 }
 every_study = pytest.mark.parametrize(

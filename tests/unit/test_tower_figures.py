@@ -13,9 +13,9 @@ from tests.figure_files import style, write_figures
 
 PROBES = pd.DataFrame(
     [
-        ["P0", "as released", 0.30, 0.20, 0.40, 0.30, "kept"],
-        ["P2a", "identity", 0.02, -0.02, 0.04, 0.30, "removed"],
-        ["P3", "surgery", 0.80, 0.70, 0.90, 0.30, "amplified"],
+        ["released", "as released", 0.30, 0.20, 0.40, 0.30, "kept"],
+        ["identity_attention", "identity", 0.02, -0.02, 0.04, 0.30, "removed"],
+        ["surgery", "surgery", 0.80, 0.70, 0.90, 0.30, "amplified"],
     ],
     columns=["probe", "name", "ri", "ri_low", "ri_high", "ri_base", "verdict"],
 )
@@ -38,7 +38,7 @@ def test_probes_are_drawn_with_intervals_and_coloured_by_verdict():
     ax = mechanism.draw_probes(PROBES, new_axes())
     np.testing.assert_allclose(dots(ax)[:, 0], PROBES["ri"])
     np.testing.assert_allclose(bars(ax), PROBES[["ri_low", "ri_high"]])
-    assert [label.get_text() for label in ax.get_yticklabels()][1] == "P2a  identity"
+    assert [label.get_text() for label in ax.get_yticklabels()][1] == "identity"
     assert ax.yaxis_inverted()
     _, labels = ax.get_legend_handles_labels()
     assert labels == ["kept", "removed", "amplified"]
@@ -82,29 +82,6 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     assert shown["category"].iloc[-1] == "c29"
 
 
-def test_the_cloud_holds_every_expression_its_mean_and_the_controls(saved_runs):
-    rows, means = (
-        read_rows(saved_runs["reversal"]),
-        read_summary(saved_runs["reversal"]).table("ri"),
-    )
-    ax = reversal_slices.draw_raincloud(rows, means, new_axes())
-    primary = reversal_slices._primary(rows, "none")
-    np.testing.assert_allclose(dots(ax)[:, 0], primary["ri"])
-    mean = reversal_slices._primary(means, "none")
-    np.testing.assert_allclose(dots(ax, 1)[0, 0], mean["ri"].item())
-    np.testing.assert_allclose(bars(ax)[0], mean[["low", "high"]].to_numpy()[0])
-    bands = {
-        patch.get_label(): (patch.get_x(), patch.get_x() + patch.get_width())
-        for patch in ax.patches
-    }
-    shuffled = reversal_slices._primary(means, "N1")
-    np.testing.assert_allclose(
-        bands["text of another image"], shuffled[["low", "high"]].to_numpy()[0]
-    )
-    assert len(bands) == 6
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["val"]
-
-
 def test_layers_are_drawn_by_model_with_the_last_on_top():
     cells = [
         ["", -1, 0.1],
@@ -128,7 +105,7 @@ def test_area_draws_every_expression_and_the_fifths(saved_runs):
         read_summary(saved_runs["reversal"]).table("area"),
     )
     ax = reversal_slices.draw_area(rows, table, new_axes())
-    primary = reversal_slices._primary(rows, "none")
+    primary = reversal_slices.primary_rows(rows)
     np.testing.assert_allclose(dots(ax), primary[["area_frac", "ri"]])
     np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), table[["area_frac", "ri"]])
     ends = np.array([segment[:, 1] for segment in ax.containers[0].lines[2][0].get_segments()])

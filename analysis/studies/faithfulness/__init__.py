@@ -14,9 +14,11 @@ moved round the grid.
 
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
-from litelvlm.analysis.studies.faithfulness.claims import interpret, make_claims, make_tables
-from litelvlm.analysis.studies.faithfulness.columns import COLUMNS
-from litelvlm.analysis.studies.faithfulness.rows import Config, prepare
+from litelvlm.analysis.studies.faithfulness.claims import interpret, make_claims
+from litelvlm.analysis.studies.faithfulness.config import Config
+from litelvlm.analysis.studies.faithfulness.prepare import prepare
+from litelvlm.analysis.studies.faithfulness.rows import COLUMNS
+from litelvlm.analysis.studies.faithfulness.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -26,7 +28,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows),
-    tables=lambda rows, config: make_tables(rows),
+    claims=make_claims,
+    tables=make_tables,
     interpret=interpret,
 )

@@ -1,20 +1,17 @@
 """Rows of the faithfulness study: curves and areas of every ranking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from litelvlm.analysis.inputs.picked import PickedExpressions, pick
+from litelvlm.analysis.inputs.picked import PickedExpressions
 from litelvlm.analysis.inputs.queries import prepare_query
-from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.inputs.samples import fewest_tokens, naming
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Count
-from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.clip_scores import (
     LEADS,
     OPPOSITES,
@@ -44,8 +41,8 @@ from litelvlm.analysis.stats.faithfulness import (
     rank_infidelity,
     square_removals,
 )
+from litelvlm.analysis.studies.faithfulness.config import Config
 from litelvlm.arrays import Array
-from litelvlm.data.dataset import Dataset
 from litelvlm.models.attribution import TokenQuery, TokenTargets
 from litelvlm.models.base import QueriedModel
 
@@ -58,23 +55,17 @@ MOVED_LEADS = {lead: f"{lead}_moved" for lead in LEADS}
 LLM_RANKINGS = (*PREREGISTERED, *RELEVANCE)  # beside input x gradient
 
 
-class Config(QuestionConfig):
-    """Configuration of the study. The defaults fit the miniature on one core.
-
-    Attributes:
-        images: Images, each with one expression, spread over the sizes of referents; None takes
-            all.
-        steps: Even steps of the curves (36 in a full study: 16 of 576 tokens each).
-        removals: Random squares that are removed, for the infidelity.
-        coalitions: Of KernelSHAP (512 in a full study).
-        batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
-    """
-
-    images: Count | None = 24
-    steps: Count = 12
-    removals: Count = 32
-    coalitions: Count = 144
-    batch_size: Count | None = None
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    CATEGORY,
+    Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
+    Column("ranking", str, "What tokens are ranked by."),
+    Column("target", str, "Scalar that removal changes."),
+    Column("metric", str, "Curve or measure."),
+    Column("k", int, "Tokens of the curve's point, by the image with fewest; 0: whole curves."),
+    Column("value", float, "Value of the target or the measure."),
+)
 
 
 @dataclass(frozen=True)
@@ -163,34 +154,19 @@ def ranking_rows(
     for column, target in enumerate(targets.names):
         insertion, deletion = kept[:, column], without[:, column]
         falls = eraser(counts, deletion, insertion, context.counts(wanted, n))
-        measured: Mapping[tuple[str, int], float] = {
-            **{("insertion", k): float(y) for k, y in zip(points, insertion, strict=True)},
-            **{("deletion", k): float(y) for k, y in zip(points, deletion, strict=True)},
-            **{
-                (name, k): float(y)
-                for name, ys in falls.items()
-                for k, y in zip(wanted, ys, strict=True)
-            },
-            **{(f"aopc_{name}", 0): float(ys.mean()) for name, ys in falls.items()},
-            ("insertion_auc", 0): curve_area(counts, insertion),
-            ("deletion_auc", 0): curve_area(counts, deletion),
-            ("infidelity", 0): rank_infidelity(
-                order, removed, after[:, column], float(insertion[-1])
-            ),
-        }
+        full = float(insertion[-1])
+        measured: list[tuple[str, Sequence[int], Sequence[float]]] = [
+            ("insertion", points, insertion.tolist()),
+            ("deletion", points, deletion.tolist()),
+            *((name, wanted, ys.tolist()) for name, ys in falls.items()),
+            *((f"aopc_{name}", (0,), [float(ys.mean())]) for name, ys in falls.items()),
+            ("insertion_auc", (0,), [curve_area(counts, insertion)]),
+            ("deletion_auc", (0,), [curve_area(counts, deletion)]),
+            ("infidelity", (0,), [rank_infidelity(order, removed, after[:, column], full)]),
+        ]
         rows += [
             {"target": target, "metric": name, "k": k, "value": y}
-            for (name, k), y in measured.items()
+            for name, ks, ys in measured
+            for k, y in zip(ks, ys, strict=True)
         ]
     return rows
-
-
-def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
-    """Pick the expressions; one part of the work for each of their images."""
-    picked = pick(data, model, config.images, config.seed)
-    context = FaithfulnessContext(model, picked, config, fewest_tokens(model, picked))
-    return Work(
-        picked,
-        lambda index: partial(image_rows, context, index),
-        notes=picked.notes,
-    )

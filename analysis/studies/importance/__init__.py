@@ -23,8 +23,9 @@ the centre, and models that lose their trained layers from the top.
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.importance.claims import interpret, make_claims
-from litelvlm.analysis.studies.importance.columns import COLUMNS
-from litelvlm.analysis.studies.importance.rows import Config, prepare
+from litelvlm.analysis.studies.importance.config import Config
+from litelvlm.analysis.studies.importance.prepare import prepare
+from litelvlm.analysis.studies.importance.rows import COLUMNS
 from litelvlm.analysis.studies.importance.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
@@ -35,7 +36,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows),
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
 )

@@ -1,6 +1,6 @@
 """Rows of agreement: every CLIP-side score with every signal of one image, against chance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -132,25 +132,46 @@ def correlation_rows(
     if not signals:
         return []
     a, b, rows = stacked(scores), np.stack([signal.values for signal in signals]), []
+    # Reliabilities are of plain ranks and say nothing about residuals.
+    ceilings = np.array(
+        [
+            [ceiling_of(reliability.get(score, np.nan), signal.reliability) for signal in signals]
+            for score in scores
+        ]
+    )
     for partial_set in partial_sets:
         moved = shifted_correlations(a, b, tokens.grid, tokens.covariates(partial_set))
-        p_values = shift_p_values(moved)
-        for i, score in enumerate(scores):
-            for j, signal in enumerate(signals):
-                # Reliabilities are of plain ranks and say nothing about residuals.
-                ceiling = ceiling_of(reliability.get(score, np.nan), signal.reliability)
-                rows.append(
-                    row(
-                        score,
-                        signal,
-                        "spearman",
-                        float(moved[i, j, 0, 0]),
-                        partial_set=partial_set,
-                        p_shift=float(p_values[i, j]),
-                        ceiling=ceiling if partial_set == NONE else np.nan,
-                    )
-                )
+        rows += pair_rows(
+            scores,
+            signals,
+            "spearman",
+            moved[:, :, 0, 0],
+            partial_set=partial_set,
+            p_shift=shift_p_values(moved),
+            ceiling=ceilings if partial_set == NONE else np.full(ceilings.shape, np.nan),
+        )
     return rows
+
+
+def pair_rows(
+    scores: Iterable[str],
+    signals: Sequence[Signal],
+    metric: str,
+    values: Float[Array, "a b"],
+    **more: str | Float[Array, "a b"],
+) -> list[Row]:
+    """One row for each score and signal; a column of ``more`` is one word, or a number of each."""
+    return [
+        row(
+            score,
+            signal,
+            metric,
+            float(values[i, j]),
+            **{name: m if isinstance(m, str) else float(m[i, j]) for name, m in more.items()},
+        )
+        for i, score in enumerate(scores)
+        for j, signal in enumerate(signals)
+    ]
 
 
 def other_rows(
@@ -158,15 +179,10 @@ def other_rows(
 ) -> list[Row]:
     """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
     a, b = stacked(scores), np.stack([signal.values for signal in signals])
-    linear, tau = pearson(a, b), tau_b(a, b)
-    rows = []
-    for i, score in enumerate(scores):
-        for j, signal in enumerate(signals):
-            rows += [
-                row(score, signal, "pearson", float(linear[i, j])),
-                row(score, signal, "tau_b", float(tau[i, j])),
-            ]
-    return rows + overlap_rows(scores, signals, (k,))
+    linear = pair_rows(scores, signals, "pearson", pearson(a, b))
+    tau = pair_rows(scores, signals, "tau_b", tau_b(a, b))
+    both = [found for pair in zip(linear, tau, strict=True) for found in pair]
+    return both + overlap_rows(scores, signals, (k,))
 
 
 def overlap_rows(
@@ -202,18 +218,9 @@ def without_sinks(
     for partial_set in (NONE, POSITION):
         covariates = tokens.covariates(partial_set)
         found = rank_correlations(a, b, None if covariates is None else covariates[left])
-        rows += [
-            row(
-                score,
-                signal,
-                "spearman",
-                float(found[i, j]),
-                partial_set=partial_set,
-                sinks="removed",
-            )
-            for i, score in enumerate(scores)
-            for j, signal in enumerate(signals)
-        ]
+        rows += pair_rows(
+            scores, signals, "spearman", found, partial_set=partial_set, sinks="removed"
+        )
     return rows
 
 

@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
+from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text
 from litelvlm.analysis.inputs.queries import prepare_query
-from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.inputs.samples import fewest_tokens, naming
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Budgets, Count, Index, resolve_budgets
-from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.clip_scores import Scores, lead_of, token_scores, visual_sinks
-from litelvlm.analysis.signals.gradients import mean_token
 from litelvlm.analysis.signals.importance import (
     GRADIENT,
     PREREGISTERED,
@@ -28,60 +24,42 @@ from litelvlm.analysis.signals.sampled import sampled_signals
 from litelvlm.analysis.stats.agreement import reliability
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
+from litelvlm.analysis.studies.importance.config import Config
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
 from litelvlm.arrays import Array
-from litelvlm.data.dataset import Dataset
 from litelvlm.models.attribution import TokenQuery, TokenTargets
-from litelvlm.models.base import QueriedModel, StudiedModel
+from litelvlm.models.base import QueriedModel
 
-JOINT = (
-    *PREREGISTERED,
-    *RELEVANCE,
-    *GRADIENT,
-)  # signals whose ranks are also kept as a picture against the scores
+JOINT = (*PREREGISTERED, *RELEVANCE, *GRADIENT)
+"""Signals whose ranks are also kept as a picture against the scores."""
 
 
-class Config(QuestionConfig):
-    """Configuration of the study.
-
-    The defaults fit the miniature on one core; a full study asks for more of each.
-
-    Attributes:
-        images: Images, each with one expression; None takes every image that can be labelled. The
-            default is the whole bundled split.
-        budgets: Token counts at which overlaps at the top are taken; None for the published
-            shares.
-        checked: Of them, how many also get a second template, a foreign expression and
-            reinitialised layers.
-        sampled: Of them, how many also get the signals of many passes.
-        second_template: Template of the retest.
-        depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all
-            tokens.
-        integration_steps: Nodes of integrated gradients.
-        coalitions: Of KernelSHAP (512 in a full study).
-        permutations: Of Shapley sampling (25 in a full study).
-        masks: Random token sets of the ridge regression (1000 in a full study).
-        mean_images: Images that the mean token is taken over.
-        batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
-    """
-
-    images: Count | None = 160
-    budgets: Budgets | None = None
-    checked: Index = 8
-    sampled: Index = 3
-    second_template: Index = 1
-    depth: Count | None = None
-    integration_steps: Count = 32
-    coalitions: Count = 256
-    permutations: Count = 8
-    masks: Count = 300
-    mean_images: Count = 32
-    batch_size: Count | None = None
-
-    def check_model(self, model: StudiedModel) -> None:
-        """Refuse a question template that the model's family lacks."""
-        super().check_model(model)
-        model.question("it", self.second_template)
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    CATEGORY,
+    Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
+    Column("n_sinks", int, "Visual tokens whose norm makes them outliers."),
+    Column("control", str, "Control that the row is about, or 'none'."),
+    Column("score", str, "CLIP-side score."),
+    Column("signal", str, "Importance signal inside the language model."),
+    Column("target", str, "Scalar that the signal explains; empty for attention."),
+    Column("layer", int, "Layer of the language model; -1 for whole signals."),
+    Column("head", int, "Attention head; -1 for all."),
+    Column("removal", str, "How tokens are removed; empty where none is."),
+    Column("compl_err", float, "Completeness error of the attribution, relative."),
+    Column("metric", str, "Measure of agreement."),
+    Column("partial_set", str, "Covariates that are held fixed."),
+    Column("sinks", str, "Outlier tokens 'kept' or 'removed'."),
+    Column("k", int, "Tokens at the top that the measure compares; 0 for all."),
+    Column("value", float, "Value of the measure."),
+    Column("chance", float, "Its expectation under random order."),
+    Column("ceiling", float, "Agreement of the two sides with their own repetitions."),
+    Column("p_shift", float, "p-value against the map moved round the grid."),
+    Column("score_bin", int, "Sixth of the ranks of the score; -1 where there is none."),
+    Column("signal_bin", int, "Sixth of the ranks of the signal; -1 where there is none."),
+    Column("corrected", float, "Value with chance taken off, 1 at most."),
+)
 
 
 @dataclass(frozen=True)
@@ -203,27 +181,3 @@ def control_row(control: str, lead: str, values: Float[Array, "n"], signal: Sign
     """Plain Spearman correlation under a control."""
     correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
     return row(lead, signal, "spearman", correlation, control=control)
-
-
-def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
-    """Pick the expressions; one part of the work for each of their images."""
-    picked = pick(data, model, config.images, config.seed)
-    n_tokens = fewest_tokens(model, picked)
-    budgets = resolve_budgets(config.budgets, n_tokens)
-    context = ImportanceContext(
-        model,
-        picked,
-        config,
-        min(config.depth or max(1, n_tokens // 9), n_tokens),
-        budgets,
-        mean_token(model, data, config.mean_images),
-        frozenset(strata_middles(len(picked), config.checked)),
-        frozenset(strata_middles(len(picked), config.sampled)),
-    )
-    single = "the control of foreign expressions is left out: it takes a second image"
-    return Work(
-        picked,
-        lambda index: partial(image_rows, context, index),
-        resolved={"depth": context.depth, "budgets": list(budgets)},
-        notes=(*picked.notes, *([single] if len(picked) == 1 else [])),
-    )

@@ -4,24 +4,29 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
+from litelvlm.analysis.signals.clip_scores import lead_of
 from litelvlm.analysis.signals.gradients import COMPLETE
+from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
-from litelvlm.analysis.stats.lines import adjusted, mean_line, mean_lines, measured_together
-from litelvlm.analysis.stats.significance import benjamini_hochberg
-from litelvlm.analysis.studies.importance.claims import (
-    IOU,
-    PARTS,
-    RBO,
-    category_table,
-    overlaps,
-    part_rows,
+from litelvlm.analysis.stats.lines import (
+    adjusted,
+    lines_of_claims,
+    mean_line,
+    mean_lines,
+    measured_together,
 )
+from litelvlm.analysis.stats.significance import benjamini_hochberg
+from litelvlm.analysis.studies.importance.config import Config
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 
 SIGNAL = ["signal", "target", "removal"]
+SIGNAL_FIELDS = ("signal", "target", "layer", "head", "removal")
+PARTS = {"H6.attention": (ATTENTION,), "H6.removal": REMOVAL}
+"""Signals that the parts of H6 are about."""
+IOU, RBO = "top_k_iou", "rbo"
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
@@ -57,9 +62,38 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "completeness": untested(means(flagged(completeness), ["measure", "removal"])),
         "visibility": visibility_table(rows),
         "overlap": overlap_table(whole),
-        "categories": category_table(visible),
+        "categories": lines_of_claims({id: overlaps(visible, id, IOU) for id in PARTS}, "value"),
     }
     return {name: table for name, table in found.items() if not table.empty}
+
+
+def part_rows(
+    rows: pd.DataFrame,
+    id: str,
+    metric: str | None,
+    score: str | None,
+    partial_set: str = "none",
+) -> pd.DataFrame:
+    """Rows of one measure of one score with the signal of one of ``PARTS``; None takes all."""
+    wanted = {"control": "none", "score": score, "metric": metric}
+    wanted |= {"partial_set": partial_set, "sinks": "kept"}
+    matches = [rows[column] == value for column, value in wanted.items() if value is not None]
+    places = np.flatnonzero(np.logical_and.reduce(matches))
+    signals = zip(*(rows[name].array[places] for name in SIGNAL_FIELDS), strict=True)
+    return rows.iloc[places[[signal in PARTS[id] for signal in signals]]]
+
+
+def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None) -> pd.DataFrame:
+    """Overlap corrected for chance of each expression, mean over all budgets.
+
+    Without a score it is that of the reversed ranking.
+
+    Columns: value, image_id and, where rows state them, category_id and category; by sent_id.
+    """
+    chosen = part_rows(rows, id, metric, score or lead_of(rows["score"].unique()))
+    kept = [name for name in ("image_id", "category_id", "category") if name in chosen]
+    first = chosen.drop_duplicates("sent_id").set_index("sent_id")[kept]
+    return first.assign(value=chosen.groupby("sent_id")["corrected"].mean()).sort_index()
 
 
 def visibility_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -2,11 +2,11 @@
 
 Each probe changes one thing about how patch similarity is computed and keeps the rest: the layer
 (P1), the last blocks' attention and MLP (P2 to P4), tokens of outlying norm (P5), what texts or
-patches have in common (P6), the words (P7). The fall RI_0 - RI_P says how much of the reversal goes
-away with that thing, in points of the index. It is given only where the interval of RI_0 excludes
-0, since of nothing no part can go away. (A share, 1 - RI_P / RI_0, would range from -25 to 15 where
-RI_0 is small.) The words follow the widest interval, over images and categories where there are
-three or more:
+patches have in common (P6), the words (P7). ``rows`` names each; P0 is the ranking as released. The
+fall RI_0 - RI_P says how much of the reversal goes away with that thing, in points of the index. It
+is given only where the interval of RI_0 excludes 0, since of nothing no part can go away. (A share,
+1 - RI_P / RI_0, would range from -25 to 15 where RI_0 is small.) The words follow the widest
+interval, over images and categories where there are three or more, and a margin, .05 by default:
 
     removed      the upper end of RI_P's interval lies below .05
     flipped      it lies below 0
@@ -27,11 +27,11 @@ patches, each called the category whose name is most similar to it. No claim res
 
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
-from litelvlm.analysis.studies.mechanism.claims import interpret, make_claims, make_tables
-from litelvlm.analysis.studies.mechanism.columns import COLUMNS
-from litelvlm.analysis.studies.mechanism.dense import dense_text
+from litelvlm.analysis.studies.mechanism.claims import interpret, make_claims
+from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.prepare import prepare
-from litelvlm.analysis.studies.mechanism.rows import Config
+from litelvlm.analysis.studies.mechanism.rows import COLUMNS
+from litelvlm.analysis.studies.mechanism.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -41,9 +41,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows),
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: (
-        interpret(claims, tables.get("probes")) + dense_text(tables.get("dense"))
-    ),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
 )

@@ -72,7 +72,8 @@ def dense_table(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     once = scored.drop_duplicates(["clip_model", "probe", "image_id", "ann_id"])
     place = {number: index for index, number in enumerate(ids)}
     lines = list[Row]()
-    for (clip, probe), group in once.groupby(["clip_model", "probe"]):
+    order = pd.Categorical(once["probe"], list(names), ordered=True)
+    for (clip, probe), group in once.groupby(["clip_model", order], observed=True):
         target = group["category_id"].map(place).to_numpy(dtype=np.int64)
         sums = class_sums(group[columns].to_numpy(dtype=np.int64), target)
         found = bootstrap(sums, group["image_id"].to_numpy(), mean_iou)
@@ -87,15 +88,15 @@ def dense_table(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def dense_text(table: pd.DataFrame | None) -> str:
-    """What ClearCLIP's and SCLIP's changes do to mean IoU, in a sentence; empty without a table."""
-    if table is None:
+def dense_text(table: pd.DataFrame) -> str:
+    """What ClearCLIP's and SCLIP's changes do to mean IoU, in a sentence; empty without lines."""
+    if table.empty:
         return ""
     own = table[table["clip_model"] == ""].set_index("probe")
     if own.empty:
         return ""
     told = [
-        f"{value:.3f} [{low:.3f}, {high:.3f}] {_TOLD[probe]} ({probe})"
+        f"{value:.3f} [{low:.3f}, {high:.3f}] {_TOLD[probe]}"
         for probe, value, low, high in own[["miou", "low", "high"]].itertuples(name=None)
         if probe in _TOLD
     ]
@@ -106,4 +107,8 @@ def dense_text(table: pd.DataFrame | None) -> str:
     )
 
 
-_TOLD = {"P1": "in the last layer as it is", "P4a": "with ClearCLIP", "P4b": "with SCLIP"}
+_TOLD = {
+    "last_layer": "in the last layer as it is",
+    "clear_clip": "with ClearCLIP",
+    "sclip": "with SCLIP",
+}

@@ -3,8 +3,10 @@
 from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.runs.work import Work
+from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.dense import PROMPT, categories
-from litelvlm.analysis.studies.mechanism.rows import Config, MechanismContext, clip_rows
+from litelvlm.analysis.studies.mechanism.probes import MechanismContext
+from litelvlm.analysis.studies.mechanism.rows import clip_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image

@@ -8,55 +8,14 @@ the noun does not end its phrase.
 
 from typing import NamedTuple
 
-ARTICLES = frozenset(("a", "an", "the", "that", "this", "one"))
-PLACES = frozenset(
-    ("left", "right", "top", "bottom", "front", "back", "middle", "center", "centre", "far", "side")
+_ARTICLES = "a an the that this one"
+_PLACES = "left right top bottom front back middle center centre far side"
+_ENDINGS = (
+    "of on in at with by to from near above below behind beside under between next nearest over "
+    "beneath inside outside against and that who wearing holding sitting standing facing looking "
+    "is has without closest"
 )
-ENDINGS = frozenset(
-    (
-        *(
-            "of",
-            "on",
-            "in",
-            "at",
-            "with",
-            "by",
-            "to",
-            "from",
-            "near",
-            "above",
-            "below",
-            "behind",
-            "beside",
-            "under",
-        ),
-        *(
-            "between",
-            "next",
-            "nearest",
-            "over",
-            "beneath",
-            "inside",
-            "outside",
-            "against",
-            "and",
-            "that",
-            "who",
-        ),
-        *(
-            "wearing",
-            "holding",
-            "sitting",
-            "standing",
-            "facing",
-            "looking",
-            "is",
-            "has",
-            "without",
-            "closest",
-        ),
-    )
-)
+ARTICLES, PLACES, ENDINGS = (set(words.split()) for words in (_ARTICLES, _PLACES, _ENDINGS))
 
 
 class Words(NamedTuple):

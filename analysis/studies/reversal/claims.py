@@ -1,39 +1,25 @@
 """Claims of the reversal study: H1 to H3 and the nulls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN
-from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null_claim
+from litelvlm.analysis.runs.claims import Claim, joint_claim
 from litelvlm.analysis.runs.formatting import counted
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
-from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
-from litelvlm.analysis.stats.lines import categories_of
+from litelvlm.analysis.runs.means import mean_claim, nothing_claim
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES, Config, Construction
+from litelvlm.analysis.studies.reversal.config import Config
+from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES, Construction
 from litelvlm.analysis.studies.reversal.tables import (
     UNLABELLED,
-    control_rows,
+    control_ri,
     primary_of,
     select,
     unlabelled,
 )
 
 SCOPE = "targets at least half visible"
-
-
-MARGIN = Config().margin
-
-
-_READ = [
-    *("probe", "layer", "sim", "text_mode", "control", "labels", "visible_frac"),
-    *("sent_id", "ri"),
-]
-"""The columns by which a control is chosen, and those that a claim reads of it."""
-
-
 # Why an expression is missing from a claim that needs a control.
 _LACKING = {
     "H1.centre": "no mask of another image",
@@ -43,14 +29,10 @@ _LACKING = {
     "H3": "no other object of the category that can be labelled",
     "H3.other": "no object of another category that can be labelled",
 }
-
-
 _UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image") | {
     "H3.other": "no other object that can be labelled"
 }
 """The same where the data state no categories."""
-
-
 # Foreign texts and objects, and the null of the latter, by whether the data state categories.
 _COMPARED = {
     True: (
@@ -66,12 +48,8 @@ _COMPARED = {
 }
 
 
-def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     """Claims H1 to H3 on targets that are at least half visible, for each CLIP model.
-
-    Args:
-        rows: Of the study.
-        margin: Differences of RI below it count as none.
 
     Returns:
         H1's two parts, H1, H2, H2 against random weights, H3, the same with objects of other
@@ -82,7 +60,7 @@ def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
     claims = []
     for clip in sorted(rows["clip_model"].unique()):
         chosen, missing = rows[rows["clip_model"] == clip], unlabelled(rows, clip)
-        found = _claims_of(chosen, missing, margin, primary_of(clip))
+        found = _claims_of(chosen, missing, config.margin, primary_of(clip))
         suffix = f"@{clip}" if clip else ""
         claims += [claim.model_copy(update={"id": f"{claim.id}{suffix}"}) for claim in found]
     return claims
@@ -92,40 +70,29 @@ def _claims_of(
     rows: pd.DataFrame, n_unlabelled: int, margin: float, key: Construction
 ) -> list[Claim]:
     """Claims from the rows of one CLIP model or substitute."""
-    true = select(rows, *key)
+    true = select(rows, key)
     if true.empty:
         return []
-    hidden = len(select(rows, *key, min_visible=0.0)) - len(true)
+    hidden = len(select(rows, key, min_visible=0.0)) - len(true)
     stated = bool((true["category_id"] >= 0).any())
     lacking = _LACKING if stated else _LACKING | _UNSTATED
     texts, objects, alike = _COMPARED[stated]
-
-    def drawn(id: str, values: "pd.Series[float]") -> tuple[Bootstrap, Crossed, dict[str, int]]:
-        """Mean over the expressions that have a value, over images, and over categories too.
-
-        The others are counted.
-        """
-        known = values.reindex(true.index).dropna()
-        # Rankings that are equal must differ by exactly 0, whatever rounding the averages over
-        # draws left.
-        rounded = known.to_numpy(dtype=np.float64).round(12)
-        chosen = true.loc[known.index]
-        images = chosen["image_id"].to_numpy()
-        found = bootstrap_means(rounded[:, None], images)
-        crossed = crossed_mean(rounded, images, categories_of(chosen))
-        missing = len(true) - len(known)
-        return (
-            found,
-            crossed,
-            {HIDDEN: hidden, UNLABELLED: n_unlabelled, lacking.get(id, ""): missing},
-        )
-
-    ri, few = true["ri"], rows.loc[rows["layer"] == key[1], _READ]
-    mask, text, moved, same, other = (
-        control_rows(few, name, key)["ri"] for name in ("N3", "N1", "N4", "N6", "N6o")
+    few = rows[rows["layer"] == key[1]]
+    ri, (mask, text, moved, same, other) = (
+        true["ri"],
+        (
+            control_ri(few, name, key)
+            for name in (
+                "other_masks",
+                "other_text",
+                "moved_mask",
+                "same_category_object",
+                "other_category_object",
+            )
+        ),
     )
     random, random_foreign = (
-        select(few, *key[:3], mode, "N8")["ri"] for mode in ("template", "shuffled")
+        select(few, (*key[:3], mode), "random_weights")["ri"] for mode in ("template", "shuffled")
     )
     # Each statement with the values that must lie above 0, and what 0 would mean.
     stronger = {
@@ -163,27 +130,33 @@ def _claims_of(
         ),
     }
     claims = {}
-    for id, (statement, values, null) in stronger.items():
-        if values.notna().any():
-            found, crossed, excluded = drawn(id, values)
-            claims[id] = effect_claim(
-                id, f"{statement}; {SCOPE}.", found, null, excluded, margin, crossed
-            )
-        if id == "H1.centre" and id in claims:
+    for id, (statement, values, null) in (stronger | nothing).items():
+        # Rankings that are equal must differ by exactly 0, whatever rounding the averages over
+        # draws left.
+        known = values.reindex(true.index).dropna().astype(float).round(12)
+        if known.empty:
+            continue
+        missing = {lacking.get(id, ""): len(true) - len(known)}
+        make = mean_claim if id in stronger else nothing_claim
+        claims[id] = make(
+            id,
+            f"{statement}; {SCOPE}.",
+            known,
+            true.loc[known.index],
+            null,
+            margin=margin,
+            excluded={HIDDEN: hidden, UNLABELLED: n_unlabelled} | missing,
+        )
+        if id == "H1.centre":
             statement = (
                 "The similarity is reversed on the referent, beyond what its place in the image "
                 f"explains; {SCOPE}."
             )
             claims["H1"] = joint_claim("H1", statement, list(claims.values()))
-    for id, (statement, values, null) in nothing.items():
-        if values.notna().any():
-            found, crossed, excluded = drawn(id, values)
-            statement = f"{statement}; {SCOPE}."
-            claims[id] = null_claim(id, statement, found, 0.0, null, margin, excluded, crossed)
     return list(claims.values())
 
 
-def interpret(claims: Sequence[Claim]) -> str:
+def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> str:
     """What the verdicts mean together.
 
     A reversal counts as a background preference only if it is shown to need neither the true text

@@ -1,8 +1,7 @@
 """Controls of the reversal study: each removes one other explanation of the ranking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from PIL import Image
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import choose_foreign_masks, choose_foreign_texts
-from litelvlm.analysis.inputs.labelled import image_targets
+from litelvlm.analysis.inputs.labelled import LabelledExpression, image_targets
 from litelvlm.analysis.inputs.labels import (
     label_tokens,
     random_blob,
@@ -23,13 +22,13 @@ from litelvlm.analysis.inputs.samples import askable, naming, target_mask, token
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
-from litelvlm.analysis.studies.reversal.patches import Patches, embed_patches
+from litelvlm.analysis.studies.reversal.patches import embed_patches
 from litelvlm.analysis.studies.reversal.rows import (
     PRIMARY,
     Construction,
+    RankingRows,
     ReversalContext,
     Shared,
-    Texts,
     area,
     measures,
     tags,
@@ -46,36 +45,79 @@ Scored = tuple[Float[Array, "t n"], Float[Array, "m n"]]
 
 def clip_rows(context: ReversalContext, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
-    tower = context.model.tower
+    tower, shared = context.model.tower, context.texts
     sample, excluded = askable(context.data[index])
     targets, skipped = image_targets(context.data, context.model, sample, context.clip)
     if not targets:
         return ItemResult([], excluded + skipped)
     picture = open_image(sample.image())
-    questions = [
-        context.model.question(expression.sent, context.config.question_index)
-        for expression in sample.expressions
-    ]
-    bare = embed_texts(
-        tower, [expression.sent.strip().lower() for expression in sample.expressions]
-    )
+    sents = [expression.sent for expression in sample.expressions]
+    questions = [context.model.question(sent, context.config.question_index) for sent in sents]
+    bare = embed_texts(tower, [sent.strip().lower() for sent in sents])
     with naming(sample, sample.expressions[0]):
         patches = embed_patches(tower, picture)
-        rankings = wording_rows(patches, embed_texts(tower, questions), bare, context.budgets)
+        asked = embed_texts(tower, questions)
+        rankings = wording_rows(patches, asked, bare, context.budgets, context.clip)
+        free = patches.scores(torch.stack(list(shared.free.values())))
         random = random_scores(context, picture, questions)
+    texts = OtherTexts(
+        lambda chosen: patches.scores(shared.foreign[torch.from_numpy(chosen)]),
+        dict(zip(shared.free, free, strict=True)),
+        lambda number: patches.scores(shared.categories[number][None])[0],
+        shared.categories,
+    )
     rows: list[Row] = []
-    for number, expression, keys, covered in targets:
-        with naming(sample, expression):
-            foreign = foreign_texts(context, sample, expression, same_category=False)
-            texts = EmbeddedTexts(context.texts, patches)
-            found = rankings.rows(number, covered)
-            found += text_controls(context, texts, sample, expression, covered, foreign)
-            found += mask_controls(context, rankings.primary[number], sample, expression, covered)
-            found += text_free(patches.free, covered, context.budgets)
-            found += random_weights(random, number, foreign, covered)
-            keys |= {"rank_agreement": float(rankings.agreement[number])}
-            rows += [keys | row for row in found]
+    for target in targets:
+        with naming(sample, target.expression):
+            rows += target_rows(context, sample, target, rankings, texts)
+            foreign = foreign_texts(context, sample, target.expression, same_category=False)
+            more = text_free(patches.free, target.covered, context.budgets)
+            more += random_weights(random, target.number, foreign, target.covered)
+            keys = target.keys | rankings.keys(target.number)
+            rows += [keys | row for row in more]
     return ItemResult(rows, excluded + skipped)
+
+
+@dataclass(frozen=True)
+class OtherTexts:
+    """Scores of one image's tokens by texts that are not its own.
+
+    Attributes:
+        foreign: By questions about some foreign expressions, by their numbers, to [M, N].
+        free: By texts that name nothing in the image, by text mode.
+        category: By the question about a category's name, by its number.
+        categories: Numbers of the categories that have a name.
+    """
+
+    foreign: Callable[[Int[Array, "m"]], Float[Array, "m n"]]
+    free: Mapping[str, Float[Array, "n"]]
+    category: Callable[[int], Float[Array, "n"]]
+    categories: Container[int]
+
+
+def target_rows(
+    context: Shared,
+    sample: Sample,
+    target: LabelledExpression,
+    rankings: RankingRows,
+    texts: OtherTexts | None,
+) -> list[Row]:
+    """Rows of one expression by one ranker: its own text and mask, then those of its controls.
+
+    Args:
+        context: Of the run.
+        sample: The image.
+        target: The expression and its labels.
+        rankings: By the image's own texts.
+        texts: By other ones; None where no text changes the scores.
+    """
+    number, expression, keys, covered = target
+    found = rankings.rows(number, covered)
+    if texts is not None:
+        found += text_controls(context, texts, sample, expression, covered, rankings.key)
+    scores = rankings.primary[number]
+    found += mask_controls(context, scores, sample, expression, covered, rankings.key)
+    return [keys | rankings.keys(number) | row for row in found]
 
 
 def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -92,73 +134,25 @@ def foreign_texts(
     )
 
 
-@runtime_checkable
-class ScoredTexts(Protocol):
-    """Scores of one image's tokens by texts that are not its own."""
-
-    def foreign(self, chosen: Int[Array, "m"]) -> Float[Array, "m n"]:
-        """By questions about some foreign expressions, by their numbers."""
-
-    def free(self) -> Mapping[str, Float[Array, "n"]]:
-        """By texts that name nothing in the image, by text mode."""
-
-    def category(self, number: int) -> Float[Array, "n"] | None:
-        """By the question about a category's name; None for an unknown one."""
-
-
-@dataclass(frozen=True)
-class EmbeddedTexts:
-    """The same by CLIP's text tower.
-
-    Attributes:
-        texts: Shared texts in the joint space.
-        patches: Tokens in it.
-    """
-
-    texts: Texts
-    patches: Patches
-
-    def foreign(self, chosen: Int[Array, "m"]) -> Float[Array, "m n"]:
-        """By questions about some foreign expressions, by their numbers."""
-        return self.patches.scores(self.texts.foreign[torch.from_numpy(chosen)])
-
-    def free(self) -> Mapping[str, Float[Array, "n"]]:
-        """By texts that name nothing in the image, by text mode."""
-        embeds = self.texts.free
-        scores = self.patches.scores(torch.stack(list(embeds.values())))
-        return dict(zip(embeds, scores, strict=True))
-
-    def category(self, number: int) -> Float[Array, "n"] | None:
-        """By the question about a category's name; None for an unknown one."""
-        embed = self.texts.categories.get(number)
-        return None if embed is None else self.patches.scores(embed[None])[0]
-
-
 def text_controls(
     context: Shared,
-    texts: ScoredTexts,
+    texts: OtherTexts,
     sample: Sample,
     expression: Expression,
     covered: Float[Array, "n"],
-    foreign: Int[Array, "f"],
-    key: Construction = PRIMARY,
+    key: Construction,
 ) -> list[Row]:
     """N1, N1c, N2 and the category's name: the same mask, other texts (averaged if several)."""
-    rows, kind = [], key[:3]
-    same = foreign_texts(context, sample, expression, same_category=True)
-    for control, chosen in (("N1", foreign), ("N1c", same)):
+    rows, kind, stated = [], key[:3], expression.category_id
+    for control, same in (("other_text", False), ("same_category_text", True)):
+        chosen = foreign_texts(context, sample, expression, same)
         if len(chosen):
-            scores = texts.foreign(chosen)
-            found = [measures(values, covered, context.budgets) for values in scores]
+            found = [measures(s, covered, context.budgets) for s in texts.foreign(chosen)]
             row = tags(*kind, "shuffled", control, n_draws=len(chosen)) | _averaged(found)
-            rows.append(
-                row | {"same_category": control == "N1c" if expression.category_id else None}
-            )
-    wordings = [(mode, "N2", values) for mode, values in texts.free().items()]
-    stated = expression.category_id
-    category = texts.category(stated[0]) if len(stated) == 1 else None
-    if category is not None:
-        wordings.append(("category", "none", category))
+            rows.append(row | {"same_category": same if stated else None})
+    wordings = [(mode, "no_text", values) for mode, values in texts.free.items()]
+    if len(stated) == 1 and stated[0] in texts.categories:
+        wordings.append(("category", "none", texts.category(stated[0])))
     rows += [
         tags(*kind, mode, control) | measures(values, covered, context.budgets)
         for mode, control, values in wordings
@@ -172,7 +166,7 @@ def mask_controls(
     sample: Sample,
     expression: Expression,
     covered: Float[Array, "n"],
-    key: Construction = PRIMARY,
+    key: Construction,
 ) -> list[Row]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
     layout = context.model.view(sample.height, sample.width).layout
@@ -190,25 +184,27 @@ def mask_controls(
         inside, outside = (
             np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside")
         )
-        rows.append(tags(*key, "N3", n_draws=len(others)) | area(auroc(scores, inside, outside)))
+        rows.append(
+            tags(*key, "other_masks", n_draws=len(others)) | area(auroc(scores, inside, outside))
+        )
     shifts = toroidal_shifts(grid, context.config.shifts, rng)
     moved = auroc(
         scores,
         shift_labels(labels.inside, grid, shifts),
         shift_labels(labels.outside, grid, shifts),
     )
-    rows.append(tags(*key, "N4", n_draws=len(shifts)) | area(moved))
+    rows.append(tags(*key, "moved_mask", n_draws=len(shifts)) | area(moved))
     if context.config.blobs:
         blobs = np.stack([random_blob(grid, labels.n_in, rng) for _ in range(context.config.blobs)])
-        rows.append(tags(*key, "N5", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs)))
-    for purpose, control, same_category in ((5, "N6", True), (6, "N6o", False)):
-        other = distractor(
-            context.model,
-            sample,
-            expression,
-            same_category,
-            _generator(context, expression, purpose),
+        rows.append(
+            tags(*key, "random_blobs", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs))
         )
+    for purpose, control, same_category in (
+        (5, "same_category_object", True),
+        (6, "other_category_object", False),
+    ):
+        rng = _generator(context, expression, purpose)
+        other = distractor(context.model, sample, expression, same_category, rng)
         if other is not None:
             row = tags(*key, control) | measures(scores, other, context.budgets)
             rows.append(row | {"same_category": same_category if expression.category_id else None})
@@ -220,7 +216,7 @@ def text_free(
 ) -> list[Row]:
     """N7, and the oracle that ranks tokens by the true mask itself."""
     rows = [
-        tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)
+        tags(name, -2, "none", "none", "text_free") | measures(values, covered, budgets)
         for name, values in free.items()
     ]
     return [*rows, tags("mask", -2, "none", "none", "oracle") | measures(covered, covered, budgets)]
@@ -250,7 +246,7 @@ def random_weights(
     true = [auroc(own[number], inside, outside) for own, _ in random]
     shuffled = [auroc(others[i], inside, outside) for _, others in random for i in foreign]
     return [
-        tags("P0", -2, "dot", mode, "N8", n_draws=len(areas)) | area(np.stack(areas))
+        tags(*PRIMARY[:3], mode, "random_weights", n_draws=len(areas)) | area(np.stack(areas))
         for mode, areas in (("template", true), ("shuffled", shuffled))
     ]
 

@@ -7,7 +7,7 @@ import torch
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples import (
     FILE,
@@ -17,8 +17,9 @@ from litelvlm.analysis.studies.examples import (
     write_examples,
 )
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
+from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import embed_patches
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
+from litelvlm.analysis.studies.reversal.rows import PRIMARY
 from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
@@ -47,10 +48,10 @@ def save_reversal_examples(
 def _save(
     model: TowerModel, data: Dataset, folder: Path, config: Config, rows: pd.DataFrame
 ) -> None:
-    primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
+    primary = select(rows[rows["clip_model"] == ""], PRIMARY)
     if primary.empty:
         return
-    budgets = resolve_budgets(config.budgets, fewest_tokens(model, data))  # as the rows have them
+    budgets = budget_counts(config.budgets, fewest_tokens(model, data))  # as the rows have them
     examples = []
     for percentile, sent_id in at_percentiles(primary["ri"], PERCENTILES).items():
         sample, expression = expression_of(data, sent_id)

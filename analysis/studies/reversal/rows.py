@@ -6,15 +6,12 @@ from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 from scipy import stats
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
-from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Budgets, Count, Index
+from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
     auroc,
@@ -25,53 +22,58 @@ from litelvlm.analysis.stats.ranking import (
     soft_recall,
     tie_fraction,
 )
+from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import Patches
 from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import StudiedModel, TowerModel
 
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    *TOWER,
+    Column("rank_agreement", float, "Mean rank correlation with the rankings by other texts."),
+    Column("probe", str, "Ranked by: 'released', a substitute, or another score by name."),
+    Column("layer", int, "Layer of the image tower from the end: -1 is the last; 0 is none."),
+    Column("sim", str, "Similarity: 'dot', 'cos' or 'none'."),
+    Column("text_mode", str, "Which text: the 'template', the bare 'expression' or another one."),
+    Column("control", str, "Control, 'oracle', or 'none' for the true text and mask."),
+    Column("labels", str, "Coverage that counts as inside: 'primary', '0.25/0.75' or 'soft'."),
+    Column("n_draws", int, "Draws that the row is the mean of."),
+    Column("auroc", float, "Probability that an inside token scores above an outside one."),
+    Column("ri", float, "Reversal index 1 - 2 AUROC, -1 to 1; positive where the inside is low."),
+    Column("hedges_g", float, "Standardised difference of the means, inside minus outside."),
+    Column("gap", float, "Mean score inside minus mean score outside."),
+    Column("msc", float, "The same of scores scaled to 0 to 1 over the image; negative: reversed."),
+    Column("pointing", float, "1 if the lowest score lies inside, else 0; a share of tied ones."),
+    Column("chance_pointing", float, "The same for random scores."),
+    Column("tie_frac", float, "Share of tokens whose score another token has too."),
+    Column("prec_low_{budget}", float, "Precision of the lowest scores at a budget."),
+    Column("rec_low_{budget}", float, "Recall of the lowest scores at a budget."),
+    Column("prec_high_{budget}", float, "Precision of the highest scores at a budget."),
+    Column("rec_high_{budget}", float, "Recall of the highest scores at a budget."),
+    Column("chance_prec_{budget}", float, "Precision of random tokens at a budget."),
+    Column("chance_rec_{budget}", float, "Recall of random tokens at a budget."),
+    Column("lift_{budget}", float, "Precision of the lowest scores over that of random tokens."),
+    Column("soft_rec_low_{budget}", float, "Share of the covered area in the lowest scores."),
+    Column("same_category", bool, "The foreign text or mask is of the referent's category."),
+)
+
 Construction = tuple[str, int, str, str]
 """Probe, layer, similarity and text: what a ranking is made of."""
-PRIMARY: Construction = ("P0", -2, "dot", "template")
+PRIMARY: Construction = ("released", -2, "dot", "template")
 """The primary ranking: that of the released method."""
 SUBSTITUTES: Mapping[str, Construction] = MappingProxyType(
     {
-        "input_similarity": ("U2", 0, "cos", "template"),
-        "llm_attention": ("U5", 0, "none", "template"),
-        "received_attention": ("U3", 0, "none", "none"),
-        "tower_value_norm": ("U4", 0, "none", "none"),
+        "input_similarity": ("input_similarity", 0, "cos", "template"),
+        "llm_attention": ("llm_attention", 0, "none", "template"),
+        "received_attention": ("received_attention", 0, "none", "none"),
+        "tower_value_norm": ("tower_value_norm", 0, "none", "none"),
     }
 )
 """The primary ranking of each score that stands in for CLIP's; the first one leads."""
 TEXT_FREE = ("centre_distance", "state_norm", "value_norm", "cls_cosine", "context")
-
-
-class Config(QuestionConfig):
-    """Configuration of the study.
-
-    Attributes:
-        budgets: Token counts at which precision and recall are taken; None for the published
-            shares.
-        shifts: Moves of the mask round the grid (N4).
-        blobs: Random blobs per expression (N5).
-        donors: Foreign texts per expression (N1).
-        pool: Expressions that foreign texts and masks are taken from.
-        random_seeds: Towers with random weights (N8); 0 leaves them out.
-        clip: Other CLIP models to read as well, by the names of
-            ``litelvlm.clip.load.load_tower``.
-        margin: Differences of the reversal index below it count as none, settled before any row is
-            seen.
-    """
-
-    budgets: Budgets | None = None
-    shifts: Count = 200
-    blobs: Index = 20
-    donors: Count = 4
-    pool: Count = 256
-    random_seeds: Index = 3
-    clip: tuple[str, ...] = ()
-    margin: float = Field(default=0.05, gt=0)
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ class RankingRows:
             is none.
         budgets: Token counts.
         key: Tags of the primary ranking.
+        clip: What ranks, as the column ``clip_model`` names it.
     """
 
     wordings: Mapping[Construction, Float[Array, "t n"]]
@@ -193,11 +196,16 @@ class RankingRows:
     agreement: Float[Array, "t"]
     budgets: tuple[int, ...]
     key: Construction = PRIMARY
+    clip: str = ""
 
     @property
     def primary(self) -> Float[Array, "t n"]:
         """Scores that the controls are about."""
         return self.wordings[self.key]
+
+    def keys(self, number: int) -> Row:
+        """Columns that all rows of one text share."""
+        return {"rank_agreement": float(self.agreement[number]), "clip_model": self.clip}
 
     def rows(self, number: int, covered: Float[Array, "n"]) -> list[Row]:
         """Rows of one text against its own mask, with the primary ranking under other labels."""
@@ -223,18 +231,20 @@ def wording_rows(
     questions: Float[Tensor, "t p"],
     bare: Float[Tensor, "t p"],
     budgets: Sequence[int],
+    clip: str,
 ) -> RankingRows:
     """Rankings by the true text in every layer and wording, for all texts of one image at once."""
     wordings: Mapping[Construction, Float[Array, "t n"]] = {
         PRIMARY: patches.scores(questions),
-        ("P0", -2, "dot", "expression"): patches.scores(bare),
-        ("P0c", -2, "cos", "template"): patches.scores(questions, kind="cosine"),
-        ("P1", -1, "dot", "template"): patches.scores(questions, -1),
+        (*PRIMARY[:3], "expression"): patches.scores(bare),
+        ("cosine", -2, "cos", "template"): patches.scores(questions, kind="cosine"),
+        ("last_layer", -1, "dot", "template"): patches.scores(questions, -1),
     }
     lens = {
         layer: patches.scores(questions, layer) for layer in patches.layers if layer not in (-1, -2)
     }
-    return RankingRows(wordings, lens, agreement(wordings[PRIMARY]), tuple(budgets))
+    agreed = agreement(wordings[PRIMARY])
+    return RankingRows(wordings, lens, agreed, tuple(budgets), clip=clip)
 
 
 def agreement(scores: Float[Array, "t n"]) -> Float[Array, "t"]:

@@ -1,10 +1,10 @@
 """Reversal of the scores that stand in for CLIP's similarity where a model answers in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
@@ -13,15 +13,15 @@ from litelvlm.analysis.inputs.questions import free_texts
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.controls import (
+    OtherTexts,
     foreign_texts,
-    mask_controls,
-    text_controls,
+    target_rows,
     text_free,
 )
 from litelvlm.analysis.studies.reversal.rows import (
     SUBSTITUTES,
-    Config,
     Construction,
     RankingRows,
     Shared,
@@ -76,37 +76,6 @@ class SubstituteContext(Shared):
         return self.model.question(sent, self.config.question_index)
 
 
-@dataclass(frozen=True)
-class ScoresByText:
-    """Scores of one image's tokens by every text that its rows need.
-
-    Attributes:
-        context: Of the run.
-        scores: By text.
-    """
-
-    context: SubstituteContext
-    scores: Mapping[str, Float[Array, "n"]]
-
-    def own(self, texts: Sequence[str]) -> Float[Array, "t n"]:
-        """By some texts."""
-        return np.stack([self.scores[text] for text in texts])
-
-    def foreign(self, chosen: Int[Array, "m"]) -> Float[Array, "m n"]:
-        """By questions about some foreign expressions, by their numbers."""
-        context = self.context
-        return self.own([context.question(context.foreign[i].sent) for i in chosen])
-
-    def free(self) -> Mapping[str, Float[Array, "n"]]:
-        """By texts that name nothing in the image, by text mode."""
-        return {mode: self.scores[text] for mode, text in self.context.free.items()}
-
-    def category(self, number: int) -> Float[Array, "n"] | None:
-        """By the question about a category's name; None for an unknown one."""
-        text = self.context.categories.get(number)
-        return None if text is None else self.scores[text]
-
-
 def substitute_rows(context: SubstituteContext, index: int) -> ItemResult:
     """All rows of one image, by every substitute."""
     sample, excluded = askable(context.data[index])
@@ -119,15 +88,17 @@ def substitute_rows(context: SubstituteContext, index: int) -> ItemResult:
         by_text = context.model.text_scores(picture, texts)
         fixed = {n: as_array(s) for n, s in context.model.image_scores(picture).items()}
     layout = context.model.view(picture.height, picture.width).layout
-    centre = as_array(CentreDistance().score(Cues({}, layout)))
-    free = fixed | {"centre_distance": centre}
+    free = fixed | {"centre_distance": as_array(CentreDistance().score(Cues({}, layout)))}
     rows: list[Row] = []
     for name, key in SUBSTITUTES.items():
         if name in by_text:
             scores = dict(zip(texts, as_array(by_text[name]), strict=True))
-            rows += text_rows(context, sample, targets, name, key, ScoresByText(context, scores))
+            rankings, others = by_texts(context, sample, name, key, scores)
         else:
-            rows += image_rows(context, sample, targets, name, key, fixed[name])
+            rankings, others = by_image(context, sample, name, key, fixed[name]), None
+        for target in targets:
+            with naming(sample, target.expression):
+                rows += target_rows(context, sample, target, rankings, others)
     for _, expression, keys, covered in targets:
         with naming(sample, expression):
             nothing = keys | {"rank_agreement": float("nan"), "clip_model": next(iter(SUBSTITUTES))}
@@ -154,50 +125,49 @@ def needed_texts(
     return list(dict.fromkeys(found))
 
 
-def text_rows(
+def by_texts(
     context: SubstituteContext,
     sample: Sample,
-    targets: Sequence[LabelledExpression],
     name: str,
     key: Construction,
-    texts: ScoresByText,
-) -> list[Row]:
-    """Rows of a substitute that reads the text."""
-    sentences = [expression.sent for expression in sample.expressions]
-    asked = texts.own([context.question(sent) for sent in sentences])
-    plain = (*key[:3], "expression")
-    wordings = {key: asked, plain: texts.own([bare(sent) for sent in sentences])}
-    rankings = RankingRows(wordings, {}, agreement(asked), context.budgets, key)
-    rows: list[Row] = []
-    for number, expression, keys, covered in targets:
-        with naming(sample, expression):
-            foreign = foreign_texts(context, sample, expression, same_category=False)
-            found = rankings.rows(number, covered)
-            found += text_controls(context, texts, sample, expression, covered, foreign, key)
-            found += mask_controls(context, asked[number], sample, expression, covered, key)
-            agreed = {"rank_agreement": float(rankings.agreement[number]), "clip_model": name}
-            rows += [keys | agreed | row for row in found]
-    return rows
+    scores: Mapping[str, Float[Array, "n"]],
+) -> tuple[RankingRows, OtherTexts]:
+    """Rankings by a substitute that reads the text, and its scores by other texts.
+
+    Args:
+        context: Of the run.
+        sample: The image.
+        name: Of the substitute.
+        key: Tags of its primary ranking.
+        scores: Of the image's tokens by every text that its rows need.
+    """
+
+    def stacked(texts: Iterable[str]) -> Float[Array, "t n"]:
+        return np.stack([scores[text] for text in texts])
+
+    sents = [expression.sent for expression in sample.expressions]
+    asked = stacked(map(context.question, sents))
+    wordings = {key: asked, (*key[:3], "expression"): stacked(map(bare, sents))}
+    others = OtherTexts(
+        lambda chosen: stacked(context.question(context.foreign[i].sent) for i in chosen),
+        {mode: scores[text] for mode, text in context.free.items()},
+        lambda number: scores[context.categories[number]],
+        context.categories,
+    )
+    return RankingRows(wordings, {}, agreement(asked), context.budgets, key, name), others
 
 
-def image_rows(
+def by_image(
     context: SubstituteContext,
     sample: Sample,
-    targets: Sequence[LabelledExpression],
     name: str,
     key: Construction,
     scores: Float[Array, "n"],
-) -> list[Row]:
-    """Rows of a substitute that no text changes."""
-    rankings = RankingRows({key: scores[None]}, {}, np.array([np.nan]), context.budgets, key)
-    rows: list[Row] = []
-    for _, expression, keys, covered in targets:
-        with naming(sample, expression):
-            found = rankings.rows(0, covered)
-            found += mask_controls(context, scores, sample, expression, covered, key)
-            named = {"rank_agreement": float("nan"), "clip_model": name}
-            rows += [keys | named | row for row in found]
-    return rows
+) -> RankingRows:
+    """Rankings by a substitute that no text changes."""
+    n = len(sample.expressions)
+    same = np.tile(scores, (n, 1))
+    return RankingRows({key: same}, {}, np.full(n, np.nan), context.budgets, key, name)
 
 
 def bare(sent: str) -> str:

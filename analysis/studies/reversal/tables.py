@@ -6,19 +6,25 @@ import pandas as pd
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.stats.bootstrap import check_finite
 from litelvlm.analysis.stats.lines import (
-    category_lines,
     crossed_line,
+    lines_of_claims,
     mean_line,
     mean_lines,
     measured_together,
 )
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
+from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, SUBSTITUTES, TEXT_FREE, Construction
 
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of another CLIP model."""
 MANY_WORDS = 10
-CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
+CONTROLS = {
+    "reversal": None,
+    "beyond other masks": "other_masks",
+    "true text": "other_text",
+    "referent": "same_category_object",
+}
 """What each difference to a control shows; the reversal itself has none."""
 CATEGORY_CLAIMS = {
     "reversal": "H1.sign",
@@ -52,10 +58,7 @@ _MEASURES = (
 
 def select(
     rows: pd.DataFrame,
-    probe: str,
-    layer: int,
-    sim: str,
-    text_mode: str,
+    key: Construction,
     control: str = "none",
     min_visible: float = MIN_VISIBLE,
 ) -> pd.DataFrame:
@@ -64,14 +67,9 @@ def select(
     Raises:
         ValueError: If an expression occurs twice, as in the rows of several runs or CLIP models.
     """
-    wanted = {
-        "probe": probe,
-        "layer": layer,
-        "sim": sim,
-        "text_mode": text_mode,
-        "control": control,
-    }
-    matches = [rows[name] == value for name, value in {**wanted, "labels": "primary"}.items()]
+    names = ("probe", "layer", "sim", "text_mode", "control", "labels")
+    wanted = zip(names, (*key, control, "primary"), strict=True)
+    matches = [rows[name] == value for name, value in wanted]
     visible = rows["visible_frac"] >= min_visible
     by_expression = rows[np.logical_and.reduce([visible, *matches])].set_index("sent_id")
     if not by_expression.index.is_unique:
@@ -107,14 +105,25 @@ def own_ranker(rows: pd.DataFrame) -> str:
     return next((name for name in ("", *SUBSTITUTES) if name in present), "")
 
 
-def control_rows(rows: pd.DataFrame, control: str, primary: Construction = PRIMARY) -> pd.DataFrame:
-    """Rows of a control on the primary ranking: another mask, or (N1) another text."""
-    if control == "N1":
-        return select(rows, *primary[:3], "shuffled", "N1")
-    return select(rows, *primary, control)
+def control_ri(rows: pd.DataFrame, control: str, key: Construction) -> "pd.Series[float]":
+    """RI under a control of the primary ranking: by another mask, or by other texts."""
+    probe, layer, sim, text = key
+    mode = "shuffled" if control == "other_text" else text
+    return select(rows, (probe, layer, sim, mode), control)["ri"]
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def differences(rows: pd.DataFrame, key: Construction) -> dict[str, "pd.Series[float]"]:
+    """RI of the primary ranking, and what it exceeds each of ``CONTROLS`` by, by expression."""
+    true = select(rows, key)["ri"]
+    return {
+        name: (
+            true if control is None else true - control_ri(rows, control, key).reindex(true.index)
+        ).dropna()
+        for name, control in CONTROLS.items()
+    }
+
+
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -128,7 +137,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {}
     ranker = own_ranker(rows)
     key, own = primary_of(ranker), visible[visible["clip_model"] == ranker]
-    primary = select(own, *key)
+    primary = select(own, key)
     lens = visible[
         (visible["control"] == "none")
         & (visible["sim"] == "dot")
@@ -148,7 +157,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return found | {
         "recall": recall_table(own, key),
         "measures": measures_table(primary),
-        "strata": strata_table(select(rows[rows["clip_model"] == ranker], *key, min_visible=0.0)),
+        "strata": strata_table(select(rows[rows["clip_model"] == ranker], key, min_visible=0.0)),
         "area": area_table(primary),
         "tests": tests_table(own, key),
     }
@@ -162,12 +171,12 @@ def _ri_by(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.concat(lines).sort_values(names, ignore_index=True)
 
 
-def recall_table(rows: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFrame:
+def recall_table(rows: pd.DataFrame, key: Construction) -> pd.DataFrame:
     """Share of the mask kept at each budget: by similarity, at random, text-free, by the mask."""
     budgets = sorted(
         int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_")
     )
-    primary, free = select(rows, *key), rows[rows["control"] == "N7"]
+    primary, free = select(rows, key), rows[rows["control"] == "text_free"]
     wanted = [("similarity", side, primary, f"{column}_") for side, column in _SIDES.items()]
     wanted += [
         (name, "highest", free[free["probe"] == name], "rec_high_")
@@ -226,24 +235,21 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([whole, *found])
 
 
-def categories_table(own: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFrame:
+def categories_table(own: pd.DataFrame, key: Construction) -> pd.DataFrame:
     """What H1 to H3 rest on in each category: RI, and its differences to the controls.
 
     Columns: claim (of ``CATEGORY_CLAIMS``), difference, and those of ``category_lines``.
     """
-    true, parts = select(own, *key), []
-    for name, control in CONTROLS.items():
-        other = (
-            None if control is None else control_rows(own, control, key)["ri"].reindex(true.index)
-        )
-        difference = (true["ri"] if other is None else true["ri"] - other).dropna()
-        rows = true.loc[difference.index].assign(ri=difference)
-        lines = category_lines(rows, "ri", "ri")
-        if not lines.empty:
-            lines.insert(0, "claim", CATEGORY_CLAIMS[name])
-            lines.insert(1, "difference", name)
-            parts.append(lines)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    true, found = select(own, key), differences(own, key)
+    parts = {
+        CATEGORY_CLAIMS[name]: true.loc[values.index].assign(ri=values)
+        for name, values in found.items()
+    }
+    table = lines_of_claims(parts, "ri", "ri")
+    if not table.empty:
+        names = {claim: name for name, claim in CATEGORY_CLAIMS.items()}
+        table.insert(1, "difference", table["claim"].map(names))
+    return table
 
 
 def area_table(primary: pd.DataFrame) -> pd.DataFrame:
@@ -263,13 +269,9 @@ def tests_table(rows: pd.DataFrame, key: Construction) -> pd.DataFrame:
 
     Images whose mean is exactly 0 say nothing to either test and are left out of ``n_images``.
     """
-    true, found = select(rows, *key), []
-    for name, control in CONTROLS.items():
-        other = (
-            None if control is None else control_rows(rows, control, key)["ri"].reindex(true.index)
-        )
-        difference = (true["ri"] if other is None else true["ri"] - other).dropna().round(12)
-        means = difference.groupby(true["image_id"]).mean().to_numpy()
+    found, images = [], select(rows, key)["image_id"]
+    for name, values in differences(rows, key).items():
+        means = values.round(12).groupby(images).mean().to_numpy()
         sign, ranks = sign_test(means), wilcoxon_test(means)
         found.append(
             {"difference": name, "share_positive": sign.statistic, "n_images": sign.n}

@@ -27,8 +27,9 @@ What the sink does to the ranking of image tokens is the question of
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.sink.claims import interpret, make_claims
-from litelvlm.analysis.studies.sink.columns import COLUMNS
-from litelvlm.analysis.studies.sink.rows import Config, prepare
+from litelvlm.analysis.studies.sink.config import Config
+from litelvlm.analysis.studies.sink.prepare import prepare
+from litelvlm.analysis.studies.sink.rows import COLUMNS
 from litelvlm.analysis.studies.sink.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
@@ -39,7 +40,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows, margin=config.margin),
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
 )

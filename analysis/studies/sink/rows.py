@@ -2,33 +2,55 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from pydantic import Field
 
-from litelvlm.analysis.inputs.clip_models import randomised
-from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Index
-from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.runs.columns import EXPRESSION, Column, Row
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
+from litelvlm.analysis.studies.sink.config import Config
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression
 from litelvlm.models.base import TowerModel
 
-
-class Config(QuestionConfig):
-    """Configuration of the study.
-
-    Attributes:
-        random_seeds: Towers of the same shape with random weights to read too; 0 leaves them out.
-        margin: Differences of the lift below it count as none, settled before any row is seen.
-    """
-
-    random_seeds: Index = 3
-    margin: float = Field(default=0.1, gt=0)
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    Column("weights", str, "'trained' or 'random'."),
+    Column("weights_seed", int, "Seed of random weights; -1 for trained ones."),
+    Column("text_mode", str, "'template', 'expression' or 'permuted' words."),
+    Column("n_tokens", int, "Tokens of the sentence, [SOS] and [EOS] included."),
+    Column("layer", int, "Layer of the text tower, from 0."),
+    Column("head", int, "Attention head, from 0; -1 for the mean over heads."),
+    Column("query", str, "Position that attends: 'eos', or 'all' for the mean over positions."),
+    Column("a_sos", float, "Attention on [SOS], 0 to 1."),
+    Column("lift", float, "That attention times the tokens in view: 1 for uniform attention."),
+    Column("content_share", float, "Attention on the words of the expression."),
+    Column("content_uniform", float, "The same for uniform attention."),
+    Column("punct_share", float, "Attention on punctuation."),
+    Column("punct_uniform", float, "The same for uniform attention."),
+    Column("self_share", float, "Attention of the position on itself."),
+    Column("entropy_norm", float, "Entropy of the attention over its maximum, 0 to 1."),
+    Column("alpha1", float, "Mean attention that all positions pay to [SOS]."),
+    Column("alpha1_excess", float, "The same minus its value under uniform attention."),
+    Column("alpha1_free", float, "The same without the first position, which sees itself alone."),
+    Column("sink_eps", float, "1 if that attention exceeds the threshold of a sink, else 0."),
+    Column("norm_share", float, "Share of [SOS] in what is carried, by norm."),
+    Column("norm_self", float, "Share of the position itself in what is carried."),
+    Column("norm_content", float, "Share of the expression's words in what is carried."),
+    Column("norm_punct", float, "Share of punctuation in what is carried."),
+    Column("v_sos_ratio", float, "Value norm of [SOS] over the median of the words."),
+    Column("rollout_sos", float, "Attention on [SOS] rolled out through the layers."),
+    Column(
+        "rollout_norm_sos",
+        float,
+        "The same, with attention weighted by the norms of what it carries.",
+    ),
+    Column("rollout_uniform", float, "The same for uniform attention."),
+    Column("sink_noop", float, "1 if [SOS] is a sink with a small value (no operation), else 0."),
+    Column("sink_broadcast", float, "1 if [SOS] is a sink with a value like the words', else 0."),
+    Column("sos_rank", float, "Directions in what [SOS] gives to the image's texts; 1: constant."),
+)
 
 
 @dataclass(frozen=True)
@@ -90,13 +112,3 @@ def _wordings(context: SinkContext, expression: Expression) -> list[Wording]:
         Wording("expression", bare, bare, heads=True),
         Wording("permuted", mixed, shuffled, heads=True),
     ]
-
-
-def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:
-    """Draw the towers of random weights; one part of the work for each image, none opened."""
-    tower = model.tower
-    marks = tower.text([". , ; : ! ? ' \" ( ) -"])
-    punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
-    random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
-    context = SinkContext(model, random, data, config, punctuation)
-    return Work(data, lambda index: partial(image_rows, context, index))

@@ -14,6 +14,7 @@ from litelvlm.analysis.signals.text_attention import (
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.lines import adjusted, lines_of, mean_lines
 from litelvlm.analysis.stats.significance import benjamini_hochberg
+from litelvlm.analysis.studies.sink.config import Config
 
 DECIMALS = 6  # attention is float32: a uniform row must not differ from uniform by its last digit
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -28,7 +29,7 @@ REST = "words of the template"
 KINDS = ("attention", "carried by norm", "uniform")
 
 
-def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:

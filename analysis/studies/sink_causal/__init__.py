@@ -28,10 +28,11 @@ embedding (one less cosine), each with a margin of 0.05.
 
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
-from litelvlm.analysis.studies.sink_causal.claims import interpret, make_claims, make_tables
-from litelvlm.analysis.studies.sink_causal.columns import COLUMNS
+from litelvlm.analysis.studies.sink_causal.claims import interpret, make_claims
+from litelvlm.analysis.studies.sink_causal.config import Config
 from litelvlm.analysis.studies.sink_causal.prepare import prepare
-from litelvlm.analysis.studies.sink_causal.rows import Config
+from litelvlm.analysis.studies.sink_causal.rows import COLUMNS
+from litelvlm.analysis.studies.sink_causal.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -42,6 +43,6 @@ STUDY = Study(
     prepare=prepare,
     columns=COLUMNS,
     claims=make_claims,
-    tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims, tables.get("effects")),
+    tables=make_tables,
+    interpret=interpret,
 )

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.analysis.inputs.samples import askable
 from litelvlm.analysis.signals.text_attention import (
     SPLIT_WORDS,
     TRUNCATED,
@@ -18,7 +17,6 @@ from litelvlm.analysis.signals.text_attention import (
 from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds
 from litelvlm.clip.tower import Tower
-from litelvlm.data.dataset import Sample
 from litelvlm.models.base import TowerModel
 
 PLAIN = ("none", "none")
@@ -50,28 +48,44 @@ def layer_sets(n_layers: int) -> dict[str, range]:
     } | single
 
 
-def read_words(
-    tower: Tower, sentences: Sequence[str], expressions: Sequence[str]
-) -> list[Words | str]:
-    """For each sentence the places of its expression's words, or why they cannot be found."""
-    if not sentences:
-        return []
-    (ids, mask, cut), (inner, inner_mask, _) = (
-        tower.tokenize(list(sentences)),
-        tower.tokenize(list(expressions)),
-    )
-    found: list[Words | str] = []
-    for number, expression in enumerate(expressions):
-        sentence = ids[number, : int(mask[number].sum())].tolist()
+class Readable(NamedTuple):
+    """Those of several expressions whose words are found in their questions.
+
+    Attributes:
+        kept: Their places.
+        questions: About them.
+        words: Of them.
+        unread: Why each other one was left out.
+    """
+
+    kept: tuple[int, ...]
+    questions: list[str]
+    words: list[Words]
+    unread: tuple[str, ...]
+
+
+def readable(model: TowerModel, sents: Sequence[str], question_index: int) -> Readable:
+    """Find the words of expressions in the questions about them."""
+    found = Readable((), [], [], ())
+    if not sents:
+        return found
+    tower, bare = model.tower, [sent.strip().lower() for sent in sents]
+    questions = [model.question(text, question_index) for text in bare]
+    (ids, mask, cut), (inner, inner_mask, _) = tower.tokenize(questions), tower.tokenize(bare)
+    for place, (text, question) in enumerate(zip(bare, questions, strict=True)):
+        sentence = ids[place, : int(mask[place].sum())].tolist()
+        expression = inner[place, 1 : int(inner_mask[place].sum()) - 1].tolist()
         try:
-            if cut[number]:
+            if cut[place]:
                 raise UnusableTextError(TRUNCATED)
-            content = content_positions(
-                sentence, inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist()
-            )
-            found.append(Words(content, _spans(tower, expression, content)))
+            content = content_positions(sentence, expression)
+            words = Words(content, _spans(tower, text, content))
         except UnusableTextError as reason:
-            found.append(str(reason))
+            found = found._replace(unread=(*found.unread, str(reason)))
+            continue
+        found = Readable(
+            (*found.kept, place), [*found.questions, question], [*found.words, words], found.unread
+        )
     return found
 
 
@@ -81,35 +95,6 @@ def _spans(tower: Tower, expression: str, content: Int[Array, "_"]) -> tuple[Int
     if lengths.sum() != len(content):
         raise UnusableTextError(SPLIT_WORDS)
     return tuple(span for span in np.split(content, np.cumsum(lengths)[:-1]) if len(span))
-
-
-def readable(
-    model: TowerModel, sample: Sample, question_index: int
-) -> tuple[Sample, list[str], list[Words], tuple[str, ...]]:
-    """An image with those of its expressions that can be asked and read word by word.
-
-    Returns:
-        The image, the questions, their words, and why each other expression was left out.
-    """
-    sample, excluded = askable(sample)
-    bare = [expression.sent.strip().lower() for expression in sample.expressions]
-    questions = [model.question(text, question_index) for text in bare]
-    found = list(
-        zip(sample.expressions, questions, read_words(model.tower, questions, bare), strict=True)
-    )
-    kept = [
-        (expression, sentence, words)
-        for expression, sentence, words in found
-        if not isinstance(words, str)
-    ]
-    unread = tuple(words for _, _, words in found if isinstance(words, str))
-    sample = sample.with_expressions(tuple(expression for expression, _, _ in kept))
-    return (
-        sample,
-        [sentence for _, sentence, _ in kept],
-        [words for _, _, words in kept],
-        excluded + unread,
-    )
 
 
 @torch.inference_mode()

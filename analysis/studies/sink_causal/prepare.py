@@ -8,14 +8,15 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
 from litelvlm.analysis.inputs.samples import token_counts
-from litelvlm.analysis.runs.config import resolve_budgets, resolved_budgets
+from litelvlm.analysis.runs.config import budget_counts, budget_record
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
-from litelvlm.analysis.studies.sink_causal.edits import edited, read_words
-from litelvlm.analysis.studies.sink_causal.rows import Config, SinkCausalContext, image_rows
+from litelvlm.analysis.studies.sink_causal.config import Config
+from litelvlm.analysis.studies.sink_causal.edits import edited, readable
+from litelvlm.analysis.studies.sink_causal.rows import SinkCausalContext, image_rows
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel, TowerModel
+from litelvlm.models.base import TowerGroundingModel, TowerModel
 
 
 def foreign_texts(
@@ -23,37 +24,28 @@ def foreign_texts(
 ) -> tuple[list[ForeignExpression], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
     """Foreign expressions whose words are found, their embeddings, and why others are excluded."""
     foreign = draw_foreign(data, model, config.pool, config.seed)
-    bare = [candidate.sent.strip().lower() for candidate in foreign]
-    questions = [model.question(text, config.question_index) for text in bare]
-    found = list(zip(foreign, questions, read_words(model.tower, questions, bare), strict=True))
-    kept = [
-        (candidate, sentence, words)
-        for candidate, sentence, words in found
-        if not isinstance(words, str)
-    ]
-    unread = Counter(words for _, _, words in found if isinstance(words, str))
-    if not kept:
-        return [], {}, dict(unread)
-    trace = trace_text(model.tower, [sentence for _, sentence, _ in kept])
-    seeds = [[config.seed, number, 6] for number in range(len(kept))]
-    return (
-        [candidate for candidate, _, _ in kept],
-        edited(trace, [words for _, _, words in kept], seeds),
-        dict(unread),
+    kept, questions, words, unread = readable(
+        model, [candidate.sent for candidate in foreign], config.question_index
     )
+    reasons = dict(Counter(unread))
+    if not kept:
+        return [], {}, reasons
+    seeds = [[config.seed, number, 6] for number in range(len(kept))]
+    embeds = edited(trace_text(model.tower, questions), words, seeds)
+    return [foreign[place] for place in kept], embeds, reasons
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: TowerGroundingModel, data: Dataset, config: Config) -> Work:
     """Read all foreign texts under every change; one part of the work for each image."""
     counts = token_counts(model, data)
-    (mask_budget,) = resolve_budgets((config.tokens_for_masks(counts[0]),), counts[0])
+    (mask_budget,) = budget_counts((config.tokens_for_masks(counts[0]),), counts[0])
     foreign, embeds, unread = foreign_texts(model, data, config)
     context = SinkCausalContext(model, data, config, counts[0], foreign, embeds)
     return Work(
         data,
         lambda index: partial(image_rows, context, index),
         # A share keeps another number of each image where these have different numbers of tokens.
-        resolved=resolved_budgets(config.budgets, counts)
+        resolved=budget_record(config.budgets, counts)
         | ({"mask_budget": mask_budget} if len(counts) == 1 else {}),
         notes=(f"foreign texts left out: {counted(unread)}",) if unread else (),
     )

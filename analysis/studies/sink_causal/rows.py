@@ -7,19 +7,18 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from PIL import Image
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.inputs.samples import naming, target_mask
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Budgets, Count, Index, named_budgets
+from litelvlm.analysis.inputs.samples import askable, naming, target_mask
+from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
+from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
+from litelvlm.analysis.studies.sink_causal.config import Config
 from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word
 from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import trace_text
@@ -27,7 +26,7 @@ from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
 from litelvlm.layout import Layout
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import TowerGroundingModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
@@ -37,33 +36,23 @@ MASKED = ("mask_sos", "zero_sos_value", "mask_content")
 """Interventions that the masks of a subset are predicted under, in all layers."""
 
 
-class Config(QuestionConfig):
-    """Configuration of the study.
-
-    Attributes:
-        budgets: Token counts at which kept sets are compared; None for the published shares.
-        donors: Foreign texts per expression.
-        pool: Expressions that foreign texts are taken from.
-        mask_images: Images whose masks are predicted under the interventions; 0 leaves masks out.
-        mask_budget: Tokens kept for those masks; None for a ninth of all.
-        margin: Differences of the reversal index below it count as none, settled before any row is
-            seen.
-        margin_kept: The same for the share of kept tokens that change (one less Jaccard overlap).
-        margin_text: The same for the shift of the text embedding (one less cosine).
-    """
-
-    budgets: Budgets | None = None
-    donors: Count = 4
-    pool: Count = 64
-    mask_images: Index = 12
-    mask_budget: Count | None = None
-    margin: float = Field(default=0.05, gt=0)
-    margin_kept: float = Field(default=0.05, gt=0)
-    margin_text: float = Field(default=0.05, gt=0)
-
-    def tokens_for_masks(self, n_tokens: int) -> int:
-        """Tokens kept for masks of an image with so many."""
-        return self.mask_budget or max(1, n_tokens // 9)
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    *TOWER,
+    Column("ri", float, "Reversal index without any change."),
+    Column("n_tokens", int, "Tokens of the question, [SOS] and [EOS] included."),
+    Column("intervention", str, "What is changed for [EOS]."),
+    Column("layer_set", str, "Layers in which it is changed."),
+    Column("n_draws", int, "Words that the row is the mean of."),
+    Column("d_ri", float, "Change of the reversal index."),
+    Column("abs_d_ri", float, "Size of that change, whatever its sign."),
+    Column("jaccard_{budget}", float, "Kept tokens before and after: shared over all."),
+    Column("cos_eos", float, "Cosine of the text embedding before and after."),
+    Column("d_ts", float, "Change of the true text's advantage over foreign texts."),
+    Column("iou", float, "IoU of the mask after the change."),
+    Column("d_iou", float, "Change of the IoU."),
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ class SinkCausalContext:
         foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
 
-    model: GroundingModel
+    model: TowerGroundingModel
     data: Dataset
     config: Config
     fewest: int
@@ -90,11 +79,12 @@ class SinkCausalContext:
 def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     """All rows of one image."""
     tower = context.model.tower
-    sample, questions, words, unread = readable(
-        context.model, context.data[index], context.config.question_index
-    )
+    sample, excluded = askable(context.data[index])
+    sents = [expression.sent for expression in sample.expressions]
+    kept, questions, words, unread = readable(context.model, sents, context.config.question_index)
+    sample = sample.with_expressions(tuple(sample.expressions[place] for place in kept))
     targets, skipped = image_targets(context.data, context.model, sample)
-    skipped = unread + skipped
+    skipped = excluded + unread + skipped
     if not targets:
         return ItemResult([], skipped)
     trace = trace_text(tower, questions)
@@ -105,7 +95,7 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     picture = open_image(sample.image())
     with torch.inference_mode():
         patches = tower.image(tower.pixel_values(picture)).patch_embeds[0].float().cpu()
-    budgets = named_budgets(context.config.budgets, len(patches), context.fewest)
+    budgets = counts_by_budget(context.config.budgets, len(patches), context.fewest)
     layout = context.model.view(sample.height, sample.width).layout
     ious = (
         mask_ious(context, sample, picture, patches, embeds)

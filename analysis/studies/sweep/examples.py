@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
-from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask, token_coverage
-from litelvlm.analysis.runs.config import named_budgets
+from litelvlm.analysis.inputs.samples import fewest_tokens
+from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples import (
     FILE,
@@ -53,13 +54,13 @@ class ExampleQuery(NamedTuple):
 def query_example(
     model: GroundingModel, sample: Sample, expression: Expression, config: Config
 ) -> ExampleQuery:
-    """Encode an image and ask for one of its expressions."""
-    picture, truth = sample.image(), target_mask(sample, expression)
-    state = model.encode_image(picture)
+    """Encode a clip and ask for one of its expressions; its first frame is shown."""
+    masks = (sample.masks(expression) > 0).astype(np.uint8)
+    state = model.encode_clip(sample.clip)
     asked = model.conversation([expression.sent], config.question_index, config.answer_index)
-    covered = torch.from_numpy(token_coverage(truth, model)).float()
+    covered = torch.from_numpy(state.view.coverage(masks)).float()
     cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
-    return ExampleQuery(picture, truth, state, asked, cues)
+    return ExampleQuery(sample.frame(0), masks[0], state, asked, cues)
 
 
 def shown_expressions(rows: pd.DataFrame, method: str) -> list[ShownExpression]:
@@ -82,7 +83,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
     """Compute and keep the overlays of a finished sweep; what is there already stays.
 
     They show expressions in conversations of their own, so only rows of protocol "single" are about
-    them.
+    them. Of a clip they show the first frame.
 
     Args:
         model: The model of the sweep.
@@ -99,7 +100,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
         ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = expression_of(data, shown.sent_id)
         posed = query_example(model, sample, expression, config)
-        kept = named_budgets(config.budgets, posed.state.view.n_tokens, fewest)
+        kept = counts_by_budget(config.budgets, posed.state.view.n_tokens, fewest)
         panels = _panels(model, posed, kept, method, fewest)
         titles = ["true mask"]
         for label, budget in list(panels)[1:]:
@@ -149,6 +150,6 @@ def _panels(
     drawn = {("truth", fewest): truth}
     for key, selection in selections.items():
         (result,) = model.ground([posed.state], [posed.conversation], [selection])
-        mask = result.mask[0].cpu().numpy()
+        mask = result.masks[0, 0].cpu().numpy()
         drawn[key] = draw_kept(posed.picture, mask, selection, view)
     return drawn

@@ -1,0 +1,58 @@
+"""Claims about a mean over expressions, judged over images, and over images and categories."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.lines import categories_of
+
+
+def drawn(values: "pd.Series[float]", rows: pd.DataFrame) -> tuple[Bootstrap, Crossed]:
+    """The mean of some values with images resampled, and over images and categories.
+
+    Args:
+        values: One per expression; differences to compare pairs.
+        rows: The expressions, in the same order: image_id and, where known, category_id.
+
+    Raises:
+        ValueError: If a value is not finite, or there is none.
+    """
+    numbers, images = values.to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
+    crossed = crossed_mean(numbers, images, categories_of(rows))
+    return bootstrap_means(numbers[:, None], images), crossed
+
+
+def mean_claim(
+    id: str,
+    statement: str,
+    values: "pd.Series[float]",
+    rows: pd.DataFrame,
+    null_description: str,
+    *,
+    null: float = 0.0,
+    margin: float = float("nan"),
+    excluded: Mapping[str, int] | None = None,
+) -> Claim:
+    """A claim that the mean lies above ``null``; the rest as for ``drawn``."""
+    found, crossed = drawn(values, rows)
+    return effect_claim(id, statement, found, null_description, excluded, margin, crossed, null)
+
+
+def nothing_claim(
+    id: str,
+    statement: str,
+    values: "pd.Series[float]",
+    rows: pd.DataFrame,
+    null_description: str,
+    margin: float,
+    *,
+    null: float = 0.0,
+    excluded: Mapping[str, int] | None = None,
+) -> Claim:
+    """A claim that the mean lies within ``margin`` of ``null``; the rest as for ``drawn``."""
+    found, crossed = drawn(values, rows)
+    return null_claim(id, statement, found, null, null_description, margin, excluded, crossed)
