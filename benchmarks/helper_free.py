@@ -7,12 +7,11 @@ at several budgets on all of val, with intervals over images, and the reversal i
 as ``benchmarks/recipes.py`` measures it. Training goes on where it stopped.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from common import store
+from common import run
 from recipes import referents, summary
 
 from litelvlm.analysis.api import complete_run, read_summary
@@ -20,13 +19,11 @@ from litelvlm.analysis.studies import sweep
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.load import load_refer
 from litelvlm.models.glamm.build import load_model
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
-from litelvlm.training.glamm.recipe import MODELS, RECIPES, Recipe
-from litelvlm.training.glamm.tokenizers import load_or_make
-from litelvlm.training.glamm.train import export, new_glamm
+from litelvlm.training.glamm.recipe import RECIPES, Recipe
+from litelvlm.training.glamm.train import export, load_tokenizers, new_glamm
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
 
@@ -54,8 +51,7 @@ def train(recipe: Recipe, out: Path) -> Glamm:
     """CLIP by contrast alone, then the language side on it, around the shipped SAM."""
     world = get_world(recipe.world)
     pool = ScenePool(out / "scenes", world, recipe.scenes)
-    source = EMBEDDED[MODELS[world.name]]
-    words, tokenizer = load_or_make(out / "tokenizers", source, world.words(), world.text_pieces)
+    words, tokenizer = load_tokenizers(world.name)
     tower = ClipTower(train_clip(recipe, pool, words, out, SEED, CPU), words)
     sam = load_model("embedded", dtype="float32", device="cpu").sam
     model = new_glamm(tower, sam, tokenizer, SEED)
@@ -76,13 +72,8 @@ def scores(model: Glamm, out: Path) -> list[dict[str, object]]:
     return found
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
-    out: Path = parser.parse_args().out
+def measure(out: Path) -> dict[str, object]:
+    """Train the second miniature in a folder of states and scenes, and measure both."""
     recipe = recipe_without_helper()
     models = {
         "without helper": train(recipe, out),
@@ -96,8 +87,8 @@ def main() -> None:
         for arm, model in models.items()
     }
     steps = {stage.name: stage.steps for stage in (recipe.clip, recipe.point, recipe.joint)}
-    store("helper_free", {"settings": {"seed": SEED, "steps": steps}, "arms": arms})
+    return {"settings": {"seed": SEED, "steps": steps}, "arms": arms}
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

@@ -8,7 +8,6 @@ that covers a token; intervals are over images and categories
 (``litelvlm.analysis.stats.crossed``).
 """
 
-import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from common import store
+from common import run
 from safetensors import safe_open
 from torch.nn.functional import normalize
 from tqdm.auto import tqdm
@@ -29,13 +28,12 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.probes.last_blocks import used_layer, without_direction
 from litelvlm.data.load import load_refer
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.training.glamm.clip import train_clip
-from litelvlm.training.glamm.recipe import MODELS, RECIPES
+from litelvlm.training.glamm.recipe import RECIPES
 from litelvlm.training.glamm.sizes import GRID
-from litelvlm.training.glamm.tokenizers import load_or_make
+from litelvlm.training.glamm.train import load_tokenizers
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
 
@@ -67,8 +65,7 @@ def tower_of(folder: Path, weight: float, start: int, seed: int, scenes: Path, m
         # No step is taken: the state at hand counts as the end.
         recipe = replace(recipe, clip=replace(recipe.clip, steps=step))
     world = get_world("pictograms")
-    source = EMBEDDED[MODELS["pictograms"]]
-    words, _ = load_or_make(folder / "tokenizers", source, world.words(), world.text_pieces)
+    words, _ = load_tokenizers(world.name)
     pool = ScenePool(scenes, world, recipe.scenes)
     clip = train_clip(recipe, pool, words, folder, seed, torch.device("cpu"))
     return ClipTower(clip, words), step
@@ -130,26 +127,20 @@ def summary(rows: list[Found]) -> dict[str, object]:
     return out
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--helpers", nargs="+", choices=tuple(HELPERS), default=list(HELPERS))
-    parser.add_argument("--measure", action="store_true", help="train nothing")
-    given = parser.parse_args()
+def measured(out: Path, seeds: tuple[int, ...] = (0,), measure: bool = False) -> dict[str, object]:
+    """Train, or only measure what is there; ``out`` holds states and scenes."""
     rows = []
-    for name in given.helpers:
-        for seed in given.seeds:
-            folder = given.out / f"{name.replace(', ', '-').replace(' ', '-')}-s{seed}"
-            made = tower_of(folder, *HELPERS[name], seed, given.out / "scenes", given.measure)
+    for name in HELPERS:
+        for seed in seeds:
+            folder = out / f"{name.replace(', ', '-').replace(' ', '-')}-s{seed}"
+            made = tower_of(folder, *HELPERS[name], seed, out / "scenes", measure)
             if made is not None:
                 tower, step = made
                 rows.append(
                     {"helper": name, "seed": seed, "step": step} | summary(list(referents(tower)))
                 )
-    store("recipes", {"recipes": rows})
+    return {"recipes": rows}
 
 
 if __name__ == "__main__":
-    main()
+    run(measured)
