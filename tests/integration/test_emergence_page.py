@@ -9,8 +9,8 @@ import pytest
 
 from litelvlm.analysis.stats.trainings import association
 from litelvlm.analysis.studies.emergence.claims import make_claims
+from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.links import natural_trainings
-from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.analysis.studies.emergence.store import bundled_files
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.training.trainings.design import CONFIRMATORY
@@ -27,7 +27,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def tables(rows):
-    return make_tables(rows, Config().gate)
+    return make_tables(rows, Config())
 
 
 @pytest.fixture(scope="module")
