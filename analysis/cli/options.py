@@ -56,8 +56,8 @@ class Common:
     def run(self) -> int:
         """Do the work and return the exit code.
 
-        What a verb does lies in the module of its name in ``litelvlm.analysis.cli.actions``, which is
-        imported here. So the verb itself, its options and its help are read in a moment.
+        What a verb does lies in the module of its name in ``litelvlm.analysis.cli.actions``. It is
+        imported here, so that the verb itself, its options and its help are read in a moment.
         """
         self.refuse_early()
         action = import_module(f"litelvlm.analysis.cli.actions.{self.verb()}")
