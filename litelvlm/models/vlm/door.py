@@ -15,10 +15,9 @@ from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
 from litelvlm.models.vlm.cues import ClipText
-from litelvlm.models.vlm.decoder.drops import LayerDrops
-from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
+from litelvlm.models.vlm.layers.drops import LayerDrops
+from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
 from litelvlm.models.vlm.network import family_of, has_pixels
-from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import (
     PreparedCall,
     PruningSettings,
@@ -27,6 +26,7 @@ from litelvlm.models.vlm.preparing import (
     prepare,
 )
 from litelvlm.models.vlm.selecting import Frames
+from litelvlm.models.vlm.shorten import without_single_axis
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, get_pruner
 from litelvlm.pruning.positions import Positions
@@ -145,7 +145,7 @@ class PrunedVlm:
         if self.layers is None:
             depth = len(self.settings.model.get_decoder().layers)
             return [[count] * depth for count in self.token_counts]
-        return [image.counts for _, image in self.layers.images]
+        return [image.counts for image in self.layers.images]
 
     def __enter__(self) -> "PrunedVlm":
         """Replace the model's own methods.
