@@ -12,7 +12,6 @@ from litelvlm.figures.labels.importance import (
     KEY,
     OVERLAPS,
     SCORES,
-    SIGNAL_OF_REMOVAL,
     SIGNALS,
     main_target,
 )
@@ -231,7 +230,10 @@ def _joint(run: Saved) -> RenderedFigure:
 
 def _overlap(run: Saved) -> RenderedFigure:
     table = run.table("overlap").query("metric == 'top_k_iou'")
-    parts = {"H6.attention": "attention, middle layers", "H6.removal": SIGNAL_OF_REMOVAL}
+    parts = {
+        "H6.attention": "attention, middle layers",
+        "H6.removal": "loss when a block is dropped",
+    }
     figure, axes = style.new_panels(2, 9.0, 3.4)
     for ax, (part, label) in zip(axes, parts.items(), strict=True):
         draw_overlap(table[table["part"] == part], ax).set_title(label, fontsize=9)
