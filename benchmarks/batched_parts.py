@@ -7,17 +7,16 @@ call. Both paths run in turn in each round, so that a machine that grows slow hu
 Processor time, as the machines are shared.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from time import process_time
+from typing import Any
 from unittest import mock
 
 import numpy as np
-import torch
-from common import spread, store
+from common import run, spread
 from sweep import METHODS
 
 from litelvlm import get_pruner, load_model, load_refer
@@ -28,10 +27,10 @@ from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.metrics import TargetPixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm import model as glamm
-from litelvlm.models.glamm.batched import grounder
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.batched.passes import LanguagePasses
-from litelvlm.models.glamm.masks import decoder
+from litelvlm.models.glamm.masks import masker
+from litelvlm.models.glamm.masks.masker import SamMasker
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import conversation
 
@@ -40,10 +39,8 @@ PARTS = (
     (LANGUAGE, LanguagePasses, "begin"),
     (LANGUAGE, LanguagePasses, "seg_states"),
     (LANGUAGE, glamm, "read_given_answers"),
-    (MASKS, grounder, "masks_of_image"),
-    (MASKS, decoder, "low_resolution_masks"),
-    (RESIZING, grounder, "upscale"),
-    (RESIZING, decoder, "upscale"),
+    (MASKS, SamMasker, "low_resolution"),
+    (RESIZING, masker, "upscale"),
     ("choosing tokens, CLIP's text tower included", SweepContext, "passes"),
     ("choosing tokens, CLIP's text tower included", Glamm, "cues"),
     ("CLIP and SAM on the image", Glamm, "encode_image"),
@@ -120,29 +117,22 @@ def medians(found: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     return {name: spread([each.get(name, 0.0) for each in found]) for name in found[0]}
 
 
-def main() -> None:
+def measure(rounds: int = 9) -> dict[str, Any]:
     """Time both, round by round; the first round warms up and does not count."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=9)
-    given = parser.parse_args()
     model, data = load_model("embedded"), load_refer("embedded", split="val")
     sizes = [len(data[index].expressions) for index in range(16)]
     index = int(np.argmax(sizes))
     methods = tuple(Method.parse(name) for name in METHODS)
     context = SweepContext(model, data, Config(methods=methods, budgets=BUDGETS), BUDGETS)
-    rounds = [(shares(context, index), gains(model, index)) for _ in range(given.rounds + 1)][1:]
-    store(
-        "batched_parts",
-        {
-            "threads": torch.get_num_threads(),
-            "expressions": sizes[index],
-            "cells": len(context.cells(model.n_tokens)),
-            "share_of_a_shared_sweep": medians([share for share, _ in rounds]),
-            "requests": 3 * SELECTIONS,
-            "times_less_than_one_by_one": medians([gain for _, gain in rounds]),
-        },
-    )
+    found = [(shares(context, index), gains(model, index)) for _ in range(rounds + 1)][1:]
+    return {
+        "expressions": sizes[index],
+        "cells": len(context.cells(model.n_tokens)),
+        "share_of_a_shared_sweep": medians([share for share, _ in found]),
+        "requests": 3 * SELECTIONS,
+        "times_less_than_one_by_one": medians([gain for _, gain in found]),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

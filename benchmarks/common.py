@@ -1,45 +1,43 @@
-"""What every benchmark prints and stores: numbers, command, commit, machine and versions.
+"""What every benchmark shares: options from its arguments, and a result with its origin.
 
-``Kept`` lets a benchmark of several measurements go on where it was stopped.
+A benchmark is a function. Its arguments are the options of its command line, and what it returns is
+written to ``results/NAME.json`` with command, commit, machine and versions.
 """
 
 import argparse
+import inspect
 import json
 import os
 import platform
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import torch
 import transformers
 
-OWN = Path(__file__).parent
-RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", OWN / "results"))
-"""Where results go; the environment can name another folder."""
+OWN = Path(__file__).resolve().parent
+ROOT = OWN.parent
+RESULTS = OWN / "results"
 # A script's own folder stands first on the path, where statistics.py would hide the standard
 # library's module; at the end it hides nothing.
-_OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == OWN.resolve()]
+_OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == OWN]
 sys.path[:] = [entry for entry in sys.path if entry not in _OWN] + _OWN
-sys.path.append(str(OWN.parent))
-
-from benchmarks.sources import code_state, sources_digest  # noqa: E402  # the folder above is on the path now
+sys.path.append(str(ROOT))
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores, threads, GPU and versions."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
+    model, cpuinfo = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [
-            line.split(":")[1].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
+        lines = cpuinfo.read_text().splitlines()
+        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
     return {
         "cpu": model,
         "cores": os.cpu_count(),
@@ -51,31 +49,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def no_options(description: str | None) -> None:
-    """Answer ``--help`` and refuse everything else, for a benchmark that takes no options.
+def code_state() -> dict[str, Any]:
+    """Commit, and whether the code is that of the commit, results aside; None without git."""
 
-    Args:
-        description: What the benchmark does.
-    """
-    raw = argparse.RawDescriptionHelpFormatter
-    argparse.ArgumentParser(description=description, formatter_class=raw).parse_args()
+    def git(*words: str) -> str:
+        command = [shutil.which("git") or "git", "-C", str(ROOT), *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        except FileNotFoundError:
+            return ""
+        return done.stdout.strip()
 
-
-def timing_parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
-    """A command line with a model, a device, budgets and rounds.
-
-    Args:
-        description: What the benchmark does.
-        rounds: Its timed rounds where none are named.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--model", default="glamm-7b")
-    parser.add_argument("--random-init", action="store_true")
-    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--budgets", type=int, nargs="+", default=[192, 128, 64])
-    parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--warm-up", type=int, default=4)
-    return parser
+    commit = git("rev-parse", "HEAD")
+    changes = git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    return {"commit": commit or None, "clean": not changes if commit else None}
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -84,91 +71,70 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": float(mid), "q25": float(low), "q75": float(high), "runs": len(values)}
 
 
-def kept_path(name: str) -> Path:
-    """Where the measurements of a benchmark lie that is not finished (``Kept``)."""
-    return RESULTS / f"{name}.kept.jsonl"
+def within(minutes: float, rounds: int) -> Iterator[int]:
+    """Numbers of rounds: the wanted ones, or as many as begin within the time; at least one."""
+    begun = perf_counter()
+    for number in range(rounds):
+        if number and perf_counter() - begun > 60 * minutes:
+            return
+        yield number
 
 
-def store(name: str, numbers: Mapping[str, Any]) -> None:
-    """Write ``results/<name>.json``, print it, and remove what was kept to go on with."""
-    command = "python " + " ".join(Path(a).as_posix() for a in sys.argv)
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": command,
-        **code_state(),
-        "machine": machine(),
-        **numbers,
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
-    kept_path(name).unlink(missing_ok=True)
+def command() -> str:
+    """How this process was started, without folders of this machine."""
+    script, *words = sys.argv
+    path = Path(script).resolve()
+    name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    return " ".join(["python", name, *words])
+
+
+def store(name: str, numbers: Mapping[str, Any], folder: Path | None = None) -> None:
+    """Write ``NAME.json`` into a folder, ``RESULTS`` if none is named, and print it."""
+    origin = {"date": datetime.now(UTC).date().isoformat(), "command": command()}
+    text = json.dumps({**origin, **code_state(), "machine": machine(), **numbers}, indent=1)
+    folder = folder or RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
-class Kept:
-    """Measurements of one benchmark, each stored as soon as it is done, beside its result.
+def options(measure: Callable[..., object]) -> dict[str, Any]:
+    """Read the arguments of a function from the command line.
 
-    A benchmark of several independent measurements asks it for each of them. When the benchmark
-    was stopped and begins again, those that are stored are not made again. ``store`` removes them.
-
-    They belong to one command, one machine, and one state of the sources; others are dropped, so
-    that no result mixes two of them.
-
-    Args:
-        name: Of the result.
-
-    Attributes:
-        n_read: Measurements that were there.
-        n_made: Measurements that were made.
+    An argument without a default must be given, one of fixed words by its place. A tuple takes
+    several words; a default of False is a switch, of None a text.
     """
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        description=inspect.getmodule(measure).__doc__, formatter_class=raw
+    )
+    for name, parameter in inspect.signature(measure).parameters.items():
+        flag, default = f"--{name.replace('_', '-')}", parameter.default
+        if words := get_args(parameter.annotation) if default is inspect.Parameter.empty else ():
+            parser.add_argument(name, choices=words)
+        elif default is inspect.Parameter.empty:
+            parser.add_argument(flag, required=True, type=parameter.annotation)
+        elif default is False:
+            parser.add_argument(flag, action="store_true")
+        elif isinstance(default, tuple):
+            kind = type(default[0]) if default else str
+            parser.add_argument(flag, nargs="*", type=kind, default=default, metavar="VALUE")
+        else:
+            kind = str if default is None else type(default)
+            parser.add_argument(flag, type=kind, default=default, help=f"default: {default}")
+    return vars(parser.parse_args())
 
-    def __init__(self, name: str) -> None:
-        self.path = kept_path(name)
-        self.n_read = self.n_made = 0
-        origin = {"command": sys.argv, "machine": machine(), "sources": sources_digest()}
-        self._origin = json.dumps(origin)
-        self._known = self._read()
 
-    def __call__(self, key: str, measure: Callable[[], Any]) -> Any:
-        """The measurement of this name: read if it is stored, else made and stored.
+def run(measure: Callable[..., Mapping[str, Any]]) -> None:
+    """Run a benchmark from the command line and store what it returns under the script's name.
 
-        Args:
-            key: Its name, unique in the benchmark.
-            measure: Makes it; the result is what JSON makes of it.
-        """
-        if key in self._known:
-            self.n_read += 1
-            return self._known[key]
-        line = json.dumps([key, measure()])
-        self.n_made += 1
-        if not self._known:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(self._origin + "\n", encoding="utf-8")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self._known[key] = json.loads(line)[1]
-        return self._known[key]
-
-    def _read(self) -> dict[str, Any]:
-        if not self.path.is_file():
-            return {}
-        origin, *lines = self.path.read_text(encoding="utf-8").splitlines() or [""]
-        if origin != self._origin:
-            print(f"{self.path.name}: of another command, machine or code; measured anew")
-            return {}
-        found = {}
-        for line in lines:
-            try:
-                key, value = json.loads(line)
-            except ValueError:  # cut off when the process was killed
-                break
-            found[key] = value
-        self.path.write_text(
-            "\n".join([origin, *(json.dumps([*pair]) for pair in found.items())]) + "\n",
-            encoding="utf-8",
-        )
-        print(f"{self.path.name}: {len(found)} measurements are there already", flush=True)
-        return found
+    Another model or device than the default becomes part of the name, and so does a word that is
+    given by its place.
+    """
+    given = options(measure)
+    name = Path(sys.argv[0]).stem
+    for key, parameter in inspect.signature(measure).parameters.items():
+        names = key in ("model", "device") or get_origin(parameter.annotation) is Literal
+        if names and given[key] not in (None, parameter.default):
+            name += f"_{Path(given[key]).name}"
+    store(name, measure(**given))

@@ -8,7 +8,7 @@ clusters less one, and the pigeonhole bootstrap.
 """
 
 import numpy as np
-from common import no_options, store
+from common import run
 from scipy import stats
 
 from litelvlm.analysis.stats.crossed import crossed_mean
@@ -88,7 +88,7 @@ def coverage(n_categories, n_images, effect, per_image):
     }
 
 
-def main() -> None:
+def measure():
     """Every shape under every effect of the category."""
     lines = [
         {"categories": n, "images": m, "categories_per_image": words, "category_effect": name}
@@ -98,9 +98,8 @@ def main() -> None:
         for name, effect in EFFECTS.items()
     ]
     job = f"coverage of 95 % intervals, {STUDIES} studies per line ({SLOW} of the pigeonhole)"
-    store("crossed", {"job": job, "lines": lines})
+    return {"job": job, "lines": lines}
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
-    main()
+    run(measure)

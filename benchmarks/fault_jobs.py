@@ -1,20 +1,34 @@
-"""What `faults.py` kills: a command that can be given again, and how its results are compared."""
+"""What `faults.py` kills: commands that can be given again, and how their results are compared."""
 
+import os
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-import fault_clock
-import fault_family
-import fault_reproduce
+import huggingface_hub.constants as client
 import pandas as pd
-from safetensors.torch import load_file
+from common import ROOT
+from safetensors import deserialize
+
+sys.path.append(str(ROOT / "tests" / "integration"))
+
+from loopback_hub import make_files, serving
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.api import SavedRun, read_rows
+from litelvlm.analysis.runs import folder as run_folder
+from litelvlm.analysis.runs.origin import beginning
 from litelvlm.analysis.studies import STUDIES, table
+from litelvlm.analysis.studies.emergence import __main__ as measuring
+from litelvlm.data import files
+from litelvlm.training import __main__ as trainer
+from litelvlm.training.trainings import train as training
+from litelvlm.training.trainings.design import members
 
 SMALL = {
     "reversal": ("reversal.shifts=8", "reversal.blobs=2", "reversal.pool=8", "reversal.donors=2"),
@@ -26,17 +40,23 @@ SMALL = {
     "sweep": ("sweep.methods=[litelvlm, random]", "sweep.budgets=[48]", "sweep.seeds=2"),
     "ablations": ("ablations.images=1", "ablations.requests=[protocol]"),
     "quantisation": (
-        "quantisation.images=4",
-        "quantisation.precisions=[int8]",
-        "quantisation.methods=[litelvlm]",
-        "quantisation.budgets=[48]",
+        *("quantisation.images=4", "quantisation.precisions=[int8]"),
+        *("quantisation.methods=[litelvlm]", "quantisation.budgets=[48]"),
     ),
 }
 """Settings that make each study short; parts of one image, so that there is much to interrupt."""
-TIME = rb"\d{4}-\d\d-\d\dT[\d:+]+"
-LIMITED = ("reversal", "mechanism", "sink", "sink_causal", "sweep")
-IMAGES = 4
+LIMITED, IMAGES = ("reversal", "mechanism", "sink", "sink_causal", "sweep"), "4"
+BENCH = ("bench", "--rounds", "3", "--warm-up", "1", "--methods", "litelvlm")
+REPRODUCE = (
+    *("reproduce", "refseg", "--splits", "refcoco/testA", "--methods", "litelvlm"),
+    *("--tokens", "64", "--draws", "2", "--yes", "--device", "cpu"),
+)
+DAY, HOUR, WAIT = 86_400.0, 3_600.0, 0.5
+STEPS, SAVE_EVERY = 40, 5
+"""Length of the shrunken trainings."""
+Work = Callable[[Path], int]
 Compare = Callable[[Path, Path], list[str]]
+_REAL = time.time
 
 
 @dataclass(frozen=True)
@@ -44,48 +64,93 @@ class Job:
     """A command that is killed and given again.
 
     Attributes:
-        name: Of the job.
         work: Runs the command in this process for an output folder; returns the exit code.
         compare: What differs between two finished output folders.
-        says: What an interrupted process prints.
         workers: Whether it has worker processes that can be killed.
         around: What must be there for all its starts, given the folder of the job.
     """
 
-    name: str
-    work: Callable[[Path], int]
+    work: Work
     compare: Compare
-    says: str = "interrupted"
     workers: bool = False
     around: Callable[[Path], AbstractContextManager[object]] = nullcontext
 
 
-def study(name: str, *more: str) -> Callable[[Path], int]:
-    """The command of a study in parts of one image."""
-    settings = (*SMALL[name], f"{name}.chunk_size=1")
-    images = ["--limit", str(IMAGES)] if name in LIMITED else []
-    words = ["study", name, *images, *more, "--set", *settings]
+def command(*words: str) -> Work:
+    """A command of the suite."""
     return lambda out: cli.main([*words, "--out", str(out)])
+
+
+def study(name: str, *more: str) -> Work:
+    """The command of a study in parts of one image."""
+    images = ["--limit", IMAGES] if name in LIMITED else []
+    return command("study", name, *images, *more, "--set", *SMALL[name], f"{name}.chunk_size=1")
+
+
+def under_a_wrong_clock(work: Work) -> Work:
+    """The same, the clock set back by a day more at every start, and by an hour on the way."""
+
+    def start(out: Path) -> int:
+        note, begun = out.with_name(f"{out.name}.starts"), time.monotonic()
+        days = int(note.read_text()) + 1 if note.exists() else 1
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(str(days))
+
+        def clock() -> float:
+            return _REAL() - days * DAY - (HOUR if time.monotonic() - begun > WAIT else 0)
+
+        def now() -> str:
+            return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds")
+
+        time.time = clock
+        if files.time is not time:
+            raise RuntimeError("the files of a run read another clock")
+        beginning.now = run_folder.now = now
+        return work(out)
+
+    return start
+
+
+def train(out: Path) -> int:
+    """Train one cell of each of the first two stages of the family, of few steps."""
+    every = members(("A", "B"))
+    first = [next(member for member in every if member.stage == stage) for stage in ("A", "B")]
+    short = [replace(one, factors=replace(one.factors, steps=STEPS)) for one in first]
+    training.SAVE_EVERY, trainer.members = SAVE_EVERY, lambda stages, only: short
+    return trainer.main(["trainings", "--out", str(out)])
+
+
+def measure(out: Path) -> int:
+    """Measure the trainings, which are made first if they are not there."""
+    if len(list(out.glob("*/done.json"))) < 2:
+        stopped = train(out)
+        if stopped:
+            return stopped
+    sys.argv[1:] = [str(out)]
+    return measuring.interruptible()
+
+
+@contextmanager
+def hub(folder: Path) -> Iterator[None]:
+    """A hub that outlives every start; the client of each start asks it."""
+    with serving(make_files(folder / "served", 6)) as served:
+        client.ENDPOINT, client.HF_HUB_OFFLINE = served.url, False
+        path = client.HUGGINGFACE_CO_URL_TEMPLATE.split("/", 3)[3]
+        client.HUGGINGFACE_CO_URL_TEMPLATE = f"{served.url}/{path}"
+        client.DOWNLOAD_CHUNK_SIZE = 65_536  # the client's pieces of 10 MB hold a whole file
+        yield
+
+
+def reproduce(out: Path) -> int:
+    """A published table: download, conversion, study, comparison and report."""
+    os.environ["LITELVLM_CACHE"] = str(out.with_name(f"{out.name}.cache"))
+    return command(*REPRODUCE)(out)
 
 
 def debris(folder: Path) -> list[str]:
     """What no finished command may leave."""
-    found = [path for suffix in ("incomplete", "tmp", "lock") for path in folder.rglob("*")
-             if path.suffix == f".{suffix}"]  # fmt: skip
-    return [f"debris {path.name}" for path in found]
-
-
-def same_run(first: Path, second: Path) -> list[str]:
-    """What differs between two finished runs."""
-    one, two = (SavedRun(next(folder.iterdir())) for folder in (first, second))
-    found = same_frames(one.rows, two.rows)
-    for part in ("claims", "tables", "counts"):  # as text, where NaN equals NaN
-        texts = [run.summary.model_dump_json(include={part}) for run in (one, two)]
-        if texts[0] != texts[1]:
-            found.append(part)
-    if one.record.state != two.record.state or not two.record.complete:
-        found.append(f"state {two.record.state}")
-    return found + debris(second)
+    left = (".incomplete", ".tmp", ".lock", ".part")
+    return [f"debris {path.name}" for path in folder.rglob("*") if path.suffix in left]
 
 
 def same_frames(one: pd.DataFrame, two: pd.DataFrame) -> list[str]:
@@ -97,77 +162,68 @@ def same_frames(one: pd.DataFrame, two: pd.DataFrame) -> list[str]:
     return []
 
 
+def same_run(first: Path, second: Path) -> list[str]:
+    """What differs between two finished runs."""
+    one, two = (SavedRun(next(folder.iterdir())) for folder in (first, second))
+    found = same_frames(one.rows, two.rows)
+    for part in ("claims", "tables", "counts"):  # as text, where NaN equals NaN
+        texts = {run.summary.model_dump_json(include={part}) for run in (one, two)}
+        found += [part] if len(texts) > 1 else []
+    if one.record.state != two.record.state or not two.record.complete:
+        found.append(f"state {two.record.state}")
+    return found + debris(second)
+
+
 def same_bench(first: Path, second: Path) -> list[str]:
     """Two runs of the bench: the same measurements, and equal counts of operations."""
     one, two = (read_rows(next(folder.iterdir())) for folder in (first, second))
-    what = [name for name in one.columns if name != "value"]
-    counted = one.unit.isin(["MAC", "FLOP"])
-    found = same_frames(one[what], two[what])
-    return found or same_frames(one[counted], two[counted]) + debris(second)
-
-
-def same_weights(first: Path, second: Path) -> list[str]:
-    """Kept weights of every training, bit for bit."""
-    names = [
-        sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/step-*.safetensors"))
-        for folder in (first, second)
-    ]
-    if not names[0] or names[0] != names[1]:
-        return [f"kept weights: {len(names[0])} files against {len(names[1])}"]
-    found = []
-    for name in names[0]:
-        one, two = load_file(first / name), load_file(second / name)
-        if one.keys() != two.keys() or any(not bool((one[k] == two[k]).all()) for k in one):
-            found.append(f"weights of {name}")
-    done = [len(list(folder.glob("*/done.json"))) for folder in (first, second)]
-    return found + debris(second) + ([] if done[0] == done[1] else [f"{done[1]} finished"])
-
-
-def same_measures(first: Path, second: Path) -> list[str]:
-    """Rows measured of every training."""
-    one, two = (
-        pd.concat(pd.read_parquet(path) for path in sorted(folder.glob("*/rows.parquet")))
-        for folder in (first, second)
-    )
+    one, two = (rows.assign(value=rows.value.where(rows.unit.isin(["MAC", "FLOP"])))
+                for rows in (one, two))  # fmt: skip
     return same_frames(one, two) + debris(second)
 
 
-def same_reproduction(first: Path, second: Path) -> list[str]:
-    """Converted weights, rows of the one run, and pages of the report but for folder and times."""
-    names = [
-        {path.relative_to(folder) for path in folder.glob("models/*/*.safetensors")}
-        for folder in (first, second)
-    ]
-    pages = {path.relative_to(first) for path in first.glob("report/*.html")}
-    found = [] if names[0] and names[0] == names[1] else ["converted weights: other files"]
-    for name in sorted((names[0] & names[1]) | pages):
-        contents = [
-            re.sub(rb"%b|%b" % (re.escape(bytes(folder)), TIME), b"", (folder / name).read_bytes())
+def contents(path: Path, folder: Path) -> object:
+    """Weights and tables by value; of pages all but times and their own folder."""
+    if path.suffix == ".parquet":
+        return repr(pd.read_parquet(path).to_dict("list"))
+    if path.suffix == ".safetensors":
+        return dict(deserialize(path.read_bytes()))
+    changing = re.escape(str(folder)) + r"|\d{4}-\d\d-\d\dT[\d:+]+"
+    return re.sub(changing, "", path.read_text(encoding="utf-8"))
+
+
+def same_files(*patterns: str) -> Compare:
+    """Compares the files of two folders that fit a pattern."""
+
+    def compare(first: Path, second: Path) -> list[str]:
+        names = [
+            sorted(str(path.relative_to(folder)) for p in patterns for path in folder.glob(p))
             for folder in (first, second)
         ]
-        found += [] if contents[0] == contents[1] else [f"{name} differs"]
-    left = [path.name for path in second.rglob("*.part")]
-    return found + left + same_run(first / "runs", second / "runs") + debris(second)
+        if not names[0] or names[0] != names[1]:
+            return [f"{len(names[1])} files, and {len(names[0])} undisturbed"]
+        wrong = [n for n in names[0] if contents(first / n, first) != contents(second / n, second)]
+        return [f"{name} differs" for name in wrong] + debris(second)
+
+    return compare
 
 
-def jobs() -> dict[str, Job]:
+def same_reproduction(first: Path, second: Path) -> list[str]:
+    """Converted weights, pages of the report, and the one run."""
+    found = same_files("models/*/*.safetensors", "report/*.html")(first, second)
+    return found + same_run(first / "runs", second / "runs")
+
+
+def all_jobs() -> dict[str, Job]:
     """Every job by its name, in the order in which they run."""
-    bench = ["bench", "--rounds", "3", "--warm-up", "1", "--methods", "litelvlm"]
-    sweep = study("sweep")
-    found = [
-        *(Job(name, study(name), same_run) for name in SMALL),
-        Job("efficiency", lambda out: cli.main([*bench, "--out", str(out)]), same_bench),
-        Job("clock", lambda out: fault_clock.set_back(out) or sweep(out), same_run),
-        Job("family", fault_family.train, same_weights),
-        Job("measures", fault_family.measure, same_measures),
-        Job("ray", study("sweep", "--engine", "ray"), same_run, workers=True),
-        Job(
-            "reproduce",
-            fault_reproduce.reproduce,
-            same_reproduction,
-            around=fault_reproduce.serve,
-        ),
-    ]
     for name in STUDIES:  # whatever a start would have to import first
         table.get_study(name)
-    return {job.name: job for job in found}
+    return {
+        **{name: Job(study(name), same_run) for name in SMALL},
+        "efficiency": Job(command(*BENCH), same_bench),
+        "clock": Job(under_a_wrong_clock(study("sweep")), same_run),
+        "family": Job(train, same_files("*/step-*.safetensors")),
+        "measures": Job(measure, same_files("*/rows.parquet")),
+        "ray": Job(study("sweep", "--engine", "ray"), same_run, workers=True),
+        "reproduce": Job(reproduce, same_reproduction, around=hub),
+    }

@@ -8,15 +8,12 @@ process, which has the libraries loaded, so that kills hit the work. Whenever a 
 end, the results are compared, and the next one begins in an empty folder. Two of three kills are
 SIGKILL, the third is SIGINT (Ctrl-C), after which the process must say so and exit with 130. Of the
 Ray job, every second SIGKILL hits a worker, and no process may be left behind. The job "clock" runs
-under a clock that is set back by a day at every start and by an hour on the way. The job
-"reproduce" fetches, converts, measures and reports a published table from a hub on the loopback
-address.
+under a clock that is set back, and "reproduce" fetches from a hub on the loopback address.
 
 Rows, claims and tables, weights and measurements must be equal bit for bit (of the bench: which
 measurements there are, and the counts of operations), and no debris may be left.
 """
 
-import argparse
 import json
 import os
 import random
@@ -25,17 +22,20 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
+from typing import Any
 
+import psutil
 import torch
-from common import RESULTS, store
-from fault_jobs import Job, jobs
+from common import RESULTS, run
+from fault_jobs import Job, all_jobs
 
 EARLIEST = 0.05
 """Share of an undisturbed run before which nothing is killed."""
-
+FINISHED = 3600.0
+"""Seconds after which nothing is killed any more."""
 ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -56,47 +56,26 @@ class Outcome:
     """
 
     seconds: float = 0.0
-    kills: dict[str, int] = field(default_factory=dict)
-    exits: dict[int, int] = field(default_factory=dict)
+    kills: Counter[str] = field(default_factory=Counter)
+    exits: Counter[int] = field(default_factory=Counter)
     compared: int = 0
     differs: list[str] = field(default_factory=list)
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """Processes that a process has started, with their command lines."""
-    parents, lines = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                stat, line = (entry / "stat").read_text(), (entry / "cmdline").read_bytes()
-            except OSError:  # it has ended
-                continue
-            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-            lines[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace")
-    found, new = {}, {pid}
-    while new:
-        new = {child for child, parent in parents.items() if parent in new and child not in found}
-        found |= {child: lines[child] for child in new}
-    return found
-
-
-def left_behind(pids: dict[int, str], patience: float = 60.0) -> list[str]:
-    """Processes that are still there after a while; they are ended."""
-    deadline = monotonic() + patience
-    alive = dict(pids)
-    while alive and monotonic() < deadline:
-        sleep(0.5)
-        alive = {pid: line for pid, line in alive.items() if _command(pid) == line}
-    for pid in alive:
-        os.kill(pid, signal.SIGKILL)
-    return [f"left behind: {line[:60]}" for line in alive.values()]
-
-
-def _command(pid: int) -> str:
+def descendants(pid: int) -> list[psutil.Process]:
+    """Processes that a process has started."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def left_behind(processes: list[psutil.Process]) -> list[str]:
+    """Processes that are still there after a minute; they are ended."""
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    for process in alive:
+        process.kill()
+    return [f"left behind: process {process.pid}" for process in alive]
 
 
 class Start:
@@ -127,8 +106,8 @@ class Start:
             sleep(0.005)
 
     def said(self) -> str:
-        """What it wrote to stderr."""
-        return self.messages.read_text(errors="replace")
+        """The end of what it wrote to stderr."""
+        return self.messages.read_text(errors="replace")[-2000:]
 
 
 def _run(job: Job, out: Path, messages: Path) -> None:
@@ -158,96 +137,81 @@ def disturb(job: Job, out: Path, wait: float, kind: str, outcome: Outcome) -> in
     """Start the command and kill it after some seconds, unless it has ended before."""
     process = Start(job, out)
     if not process.ended(wait):
-        others = descendants(process.pid)
-        if kind == "worker":
-            targets = [pid for pid, line in others.items() if "ray::Worker" in line][:1]
-        else:
-            targets = [process.pid]
-        for pid in targets:  # none, where no worker is there yet
+        others, targets = descendants(process.pid), [process.pid]
+        if kind == "worker":  # none, where no worker is there yet
+            targets = [p.pid for p in others if "ray::Worker" in " ".join(p.cmdline())][:1]
+        for pid in targets:
             os.kill(pid, signal.SIGINT if kind == "SIGINT" else signal.SIGKILL)
-            outcome.kills[kind] = outcome.kills.get(kind, 0) + 1
+            outcome.kills[kind] += 1
         process.ended()
-        said = process.said()
         if process.code < 0 or process.code == 130:
             outcome.differs += left_behind(others)
-        if process.code == 130 and job.says not in said:
-            outcome.differs.append(f"Ctrl-C without a word: {said[-200:]!r}")
-        if "Traceback" in said:
-            outcome.differs.append(f"a traceback: {said[-200:]!r}")
-    outcome.exits[process.code] = outcome.exits.get(process.code, 0) + 1
+        if process.code == 130 and "interrupted" not in process.said():
+            outcome.differs.append(f"Ctrl-C without a word: {process.said()}")
+        if "Traceback" in process.said():
+            outcome.differs.append(f"a traceback: {process.said()}")
+    outcome.exits[process.code] += 1
     return process.code
 
 
-def torment(job: Job, folder: Path, planned: int, draw: random.Random) -> Outcome:
-    """Kill a job as often as planned, and compare whatever it finishes."""
-    whole, outcome, number = folder / "whole", Outcome(), 0
-    begun = perf_counter()
+def torment(name: str, job: Job, folder: Path, planned: int, draw: random.Random) -> Outcome:
+    """Kill a job as often as planned, and compare whatever it finishes.
+
+    Raises:
+        RuntimeError: If it fails without any fault.
+    """
+    whole, outcome, begun = folder / "whole", Outcome(), perf_counter()
     process = Start(job, whole)
     process.ended()
     if process.code != 0:
-        raise RuntimeError(f"{job.name} fails without any fault: {process.said()[-2000:]}")
+        raise RuntimeError(f"{name} fails without any fault: {process.said()}")
     outcome.seconds = round(perf_counter() - begun, 1)
-    broken = folder / "broken-0"
-    allowed = {0, 130, -signal.SIGKILL}
     while True:
-        done = sum(outcome.kills.values())
+        done, broken = outcome.kills.total(), folder / f"broken-{outcome.compared}"
         last = done >= planned
         kind = "SIGINT" if done % 3 == 2 else "worker" if job.workers and done % 2 else "SIGKILL"
-        wait = 3600.0 if last else draw.uniform(EARLIEST, 1.0) * outcome.seconds
+        wait = FINISHED if last else draw.uniform(EARLIEST, 1.0) * outcome.seconds
         code = disturb(job, broken, wait, kind, outcome)
-        if code not in allowed:
+        if code not in (0, 130, -signal.SIGKILL) or (last and code):
             outcome.differs.append(f"exit {code}")
         if code == 0:
             outcome.differs += job.compare(whole, broken)
             outcome.compared += 1
-            number += 1
-            broken = folder / f"broken-{number}"
-            if last:
-                return outcome
-        elif last:
-            outcome.differs.append(f"exit {code} of an undisturbed start")
+        if last:
             return outcome
 
 
-def main() -> int:
-    """Kill, go on, compare; 1 if anything differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=60)
-    parser.add_argument("--jobs", nargs="*", choices=list(jobs()), default=list(jobs()))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--add", action="store_true", help="to the jobs of the stored result")
-    given = parser.parse_args()
-    draw = random.Random(given.seed)
+def measure(
+    kills: int = 60, jobs: tuple[str, ...] = (), seed: int = 0, add: bool = False
+) -> dict[str, Any]:
+    """Kill, go on and compare; all jobs without names, "add" to those of the stored result.
+
+    Raises:
+        ValueError: If there is no such job.
+    """
     os.environ.update(ENVIRONMENT)
     torch.set_num_threads(1)
-    table = jobs()
-    results: dict[str, Outcome] = {}
-    stored = RESULTS / "faults.json"
-    earlier = json.loads(stored.read_text())["jobs"] if given.add and stored.exists() else {}
+    table, draw = all_jobs(), random.Random(seed)
+    if unknown := set(jobs) - set(table):
+        raise ValueError(f"no job {min(unknown)!r}; allowed are {', '.join(table)}")
+    stored, chosen = RESULTS / "faults.json", jobs or tuple(table)
+    results = json.loads(stored.read_text())["jobs"] if add and stored.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        for number, name in enumerate(given.jobs):
-            share, rest = divmod(given.kills, len(given.jobs))
-            planned = share + (number < rest)
-            with table[name].around(Path(folder) / name):
-                results[name] = torment(table[name], Path(folder) / name, planned, draw)
-            keep(earlier | {job: asdict(outcome) for job, outcome in results.items()})
-    return int(any(outcome.differs for outcome in results.values()))
-
-
-def keep(jobs: dict[str, dict]) -> None:
-    """Store what there is so far; a long run may be stopped, and another may add to it."""
-    kills = sum((Counter(outcome["kills"]) for outcome in jobs.values()), Counter[str]())
-    store(
-        "faults",
-        {
-            "kills": kills.total(),
-            "kills_by_kind": dict(kills),
-            "compared": sum(outcome["compared"] for outcome in jobs.values()),
-            "differences": sum(len(outcome["differs"]) for outcome in jobs.values()),
-            "jobs": jobs,
-        },
-    )
+        for number, name in enumerate(chosen):
+            planned = kills // len(chosen) + (number < kills % len(chosen))
+            place = Path(folder) / name
+            with table[name].around(place):
+                results[name] = vars(torment(name, table[name], place, planned, draw))
+            print(name, results[name], flush=True)
+    by_kind = sum((Counter(outcome["kills"]) for outcome in results.values()), Counter[str]())
+    return {
+        "kills": by_kind.total(),
+        "kills_by_kind": dict(by_kind),
+        "compared": sum(outcome["compared"] for outcome in results.values()),
+        "differences": sum(len(outcome["differs"]) for outcome in results.values()),
+        "jobs": results,
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(measure)

@@ -1,23 +1,19 @@
-"""Peak memory and time per stage of one picture through the full-size model.
+"""Peak memory and time per stage of one picture through the full-size model, by budget.
 
-The weights are random; the picture is taken at 576 and at 192 tokens.
-
-Usage: ``python benchmarks/full_size.py [--device cpu] [--repeats 3]``. On a CPU in bfloat16 it
-needs about 18 GB. Time and memory do not depend on the weights; the masks mean nothing and are not
-kept. Prompts are cut by the bundled miniature's tokenizer, so the number of text tokens, which is
-stored, differs from the published tokenizer's. Each budget is stored when it is done. On a GPU the
-peak of memory is that of the budget, on a CPU that of the process so far.
+Usage: ``python benchmarks/full_size.py [--device cpu] [--repeats 3]``. The weights are random: time
+and memory do not depend on them, and the masks mean nothing. On a CPU in bfloat16 it needs about
+18 GB. Prompts are cut by the bundled miniature's tokenizer, so the number of text tokens, which is
+stored, differs from the published tokenizer's. On a GPU the peak of memory is that of the budget,
+on a CPU that of the process so far.
 """
 
-import argparse
 import resource
-from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from common import Kept, spread, store
+from common import run, spread, within
 from PIL import Image
 
 from litelvlm import get_pruner, load_model
@@ -34,15 +30,15 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(model: Glamm, picture: Image.Image, repeats: int, budget: int) -> dict[str, Any]:
-    """Seconds per stage at one budget, after one pass to warm up, whose times are dropped.
-
-    A budget of all tokens means the unpruned model.
-    """
+def stages(model: Glamm, picture: Image.Image, budget: int, repeats: int, minutes: float) -> Any:
+    """Seconds per stage at one budget after one pass to warm up; all tokens means unpruned."""
     pruner = None if budget == model.n_tokens else get_pruner("litelvlm")
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
-    passes = [model.segment(picture, TEXT, pruner, budget).timings for _ in range(repeats + 1)][1:]
+    model.segment(picture, TEXT, pruner, budget)
+    passes = [
+        model.segment(picture, TEXT, pruner, budget).timings for _ in within(minutes, repeats)
+    ]
     return {
         "tokens": budget,
         "seconds": {stage: spread([made[stage] for made in passes]) for stage in passes[0]},
@@ -51,48 +47,32 @@ def measure(model: Glamm, picture: Image.Image, repeats: int, budget: int) -> di
     }
 
 
-def loaded(model: Glamm, load_seconds: float) -> dict[str, Any]:
-    """What loading took."""
-    weights = sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
-    after_load = peak_bytes(model.device)
-    return {
-        "weight_bytes": weights,
-        "load_seconds": load_seconds,
-        "peak_bytes_after_load": after_load,
-        "peak_over_weights": after_load / weights,
-    }
-
-
-def run(model: Glamm, load_seconds: float, repeats: int, kept: Kept) -> dict[str, Any]:
-    """Everything the benchmark stores."""
-    pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    picture = Image.fromarray(pixels)
-    return {
-        "model": model.name,
-        "dtype": str(model.dtype),
-        "device": model.device.type,
-        **kept("loading", partial(loaded, model, load_seconds)),
-        "text_tokens": len(model.tokenizer.encode(full_prompt(conversation([TEXT])))) - 1,
-        "budgets": [
-            kept(f"{budget} tokens", partial(measure, model, picture, repeats, budget))
-            for budget in (model.n_tokens, model.n_tokens // 3)
-        ],
-    }
-
-
-def main() -> None:
-    """Build the model, measure, store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="glamm-7b", help="another one for a dry run")
-    parser.add_argument("--device", default=None, help="cpu or cuda; a GPU if there is one")
-    parser.add_argument("--repeats", type=int, default=3, help="measured passes per budget")
-    arguments = parser.parse_args()
+def measure(
+    model: str = "glamm-7b",
+    device: str = "cuda",
+    repeats: int = 3,
+    budgets: tuple[int, ...] = (576, 192),
+    minutes: float = 60.0,
+) -> dict[str, Any]:
+    """Load the model, then time one budget after another, each for its share of the minutes."""
     start = perf_counter()
-    model = load_model(arguments.model, dtype="bfloat16", device=arguments.device, random_init=True)
-    small = "" if arguments.model == "glamm-7b" else f"{arguments.model}_"
-    name = f"full_size_{small}{model.device.type}"
-    store(name, run(model, perf_counter() - start, arguments.repeats, Kept(name)))
+    built = load_model(model, dtype="bfloat16", device=device, random_init=True)
+    took, peak = perf_counter() - start, peak_bytes(built.device)
+    weights = sum(p.nbytes for p in built.parameters()) + sum(b.nbytes for b in built.buffers())
+    pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    picture, share = Image.fromarray(pixels), minutes / len(budgets)
+    return {
+        "model": built.name,
+        "dtype": str(built.dtype),
+        "device": built.device.type,
+        "weight_bytes": weights,
+        "load_seconds": took,
+        "peak_bytes_after_load": peak,
+        "peak_over_weights": peak / weights,
+        "text_tokens": len(built.tokenizer.encode(full_prompt(conversation([TEXT])))) - 1,
+        "budgets": [stages(built, picture, budget, repeats, share) for budget in budgets],
+    }
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

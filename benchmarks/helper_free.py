@@ -7,12 +7,11 @@ at several budgets on all of val, with intervals over images, and the reversal i
 as ``benchmarks/recipes.py`` measures it. Training goes on where it stopped.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from common import store
+from common import run
 from recipes import referents, summary
 
 from litelvlm.analysis.api import complete_run, read_summary
@@ -76,13 +75,8 @@ def scores(model: Glamm, out: Path) -> list[dict[str, object]]:
     return found
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
-    out: Path = parser.parse_args().out
+def measure(out: Path) -> dict[str, object]:
+    """Train the second miniature in a folder of states and scenes, and measure both."""
     recipe = recipe_without_helper()
     models = {
         "without helper": train(recipe, out),
@@ -96,8 +90,8 @@ def main() -> None:
         for arm, model in models.items()
     }
     steps = {stage.name: stage.steps for stage in (recipe.clip, recipe.point, recipe.joint)}
-    store("helper_free", {"settings": {"seed": SEED, "steps": steps}, "arms": arms})
+    return {"settings": {"seed": SEED, "steps": steps}, "arms": arms}
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

@@ -5,15 +5,13 @@ budget from both. Rows are compared. The images are read once before, so the dis
 warm; a cold disk adds the time of reading the file.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from time import process_time
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from common import spread, store
+from common import run, spread
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.image_cache import with_image_cache
@@ -32,11 +30,8 @@ def clock(call: Callable[[], Found]) -> tuple[Found, float]:
     return found, 1e3 * (process_time() - start)
 
 
-def main() -> None:
-    """Time both and store them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=16)
-    given = parser.parse_args()
+def measure(images: int = 16) -> dict[str, Any]:
+    """Time both."""
     plain, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
     config = Config(methods=(Method.parse("litelvlm"),), budgets=(48,))
     times: dict[str, list[float]] = {
@@ -46,7 +41,7 @@ def main() -> None:
         cached = with_image_cache(plain, folder)
         contexts = {model: SweepContext(model, data, config, (48,)) for model in (plain, cached)}
         apart = 0
-        for index in range(given.images):
+        for index in range(images):
             picture, loaded = data[index].image(), load(contexts[plain], index)
             cached.encode_image(picture)
             for context in contexts.values():  # the first sweep also fills what runs share
@@ -60,21 +55,17 @@ def main() -> None:
             apart += first.rows != second.rows
         kept = cached.image_cache
         size = sum(path.stat().st_size for path in kept.folder.rglob("*.safetensors"))
-    store(
-        "image_cache",
-        {
-            "threads": torch.get_num_threads(),
-            "images": given.images,
-            "bytes_per_image": size / given.images,
-            "processor_milliseconds": {name: spread(values) for name, values in times.items()},
-            "encode_over_read": spread(list(np.divide(times["encode"], times["read"]))),
-            "rows_encoded_over_read": spread(
-                list(np.divide(times["rows, encoded"], times["rows, read"]))
-            ),
-            "images_with_different_rows": apart,
-        },
-    )
+    return {
+        "images": images,
+        "bytes_per_image": size / images,
+        "processor_milliseconds": {name: spread(values) for name, values in times.items()},
+        "encode_over_read": spread(list(np.divide(times["encode"], times["read"]))),
+        "rows_encoded_over_read": spread(
+            list(np.divide(times["rows, encoded"], times["rows, read"]))
+        ),
+        "images_with_different_rows": apart,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

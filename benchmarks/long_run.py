@@ -5,13 +5,12 @@ Usage: ``python benchmarks/long_run.py sweep --minutes 120 --ceiling 8``, and ``
 The sweep is computed again and again in one process, each time into an empty folder. The demo is
 one server that answers one request after another. Both use the miniature ``--model``. The address
 space of the process is limited to ``--ceiling`` GiB, so that a leak ends it. Twice a second its
-resident memory and its open files are noted; twice a minute it notes what malloc holds: bytes that
-are in use, and bytes that are free but not given back. The slopes are those of least squares over
-the time after the first fifth, with an interval of 95 % from resampling blocks of a twentieth of
-that time. An interrupt ends the watch early; what was noted is stored with the time that it took.
+resident memory and its open files are noted; twice a minute it notes the bytes that malloc has in
+use, and those that are free but not given back. The slopes are those of least squares over the time
+after the first fifth, with an interval of 95 % from resampling blocks of a twentieth of that time.
+An interrupt ends the watch early; what was noted is stored with the time that it took.
 """
 
-import argparse
 import http.client
 import json
 import os
@@ -26,11 +25,11 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
+from typing import Any, Literal
 
 import numpy as np
-from common import store
+from common import ROOT, run
 
-ROOT = Path(__file__).resolve().parents[1]
 HEAP = """
 import ctypes, os, threading, time
 class Info(ctypes.Structure):
@@ -47,7 +46,7 @@ def note():
 threading.Thread(target=note, daemon=True).start()
 """
 SWEEP = """
-import sys, tempfile
+import tempfile
 from pathlib import Path
 import torch
 from litelvlm import load_model, load_refer
@@ -65,15 +64,17 @@ DEMO = """
 from litelvlm.analysis.cli import main
 main(["demo", "--model", "MODEL", "--device", "cpu"])
 """
+ASKED = [("litelvlm", 48), ("random", 16), ("divprune", 32), ("uniform", 8)]
+"""Methods and budgets of the demo's requests, in turn."""
 
 
 def started(program: str, ceiling: float, temporary: str) -> subprocess.Popen[str]:
     """The process that is watched."""
     limit = int(ceiling * 2**30)
+    own = {"TQDM_DISABLE": "1", "PYTHONPATH": str(ROOT), "TMPDIR": temporary, "no_proxy": "*"}
     return subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-c", program],
-        env=os.environ
-        | {"TQDM_DISABLE": "1", "PYTHONPATH": str(ROOT), "TMPDIR": temporary, "no_proxy": "*"},
+        env=os.environ | own,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -88,23 +89,16 @@ def state(pid: int) -> tuple[float, int]:
     return memory, len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def rounds_of_sweep(process: subprocess.Popen[str]) -> Iterator[None]:
-    """One entry per finished sweep."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    for line in process.stdout:
-        if line.startswith("done"):
-            yield
-
-
-def answers_of_demo(process: subprocess.Popen[str], temporary: str) -> Iterator[None]:
-    """One entry per answer of the server, whose methods and budgets change."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    address = process.stdout.readline().split()[0].removeprefix("http://").rstrip("/")
+def finished(printed: Iterator[str], what: str, temporary: str) -> Iterator[None]:
+    """One entry per finished sweep, or per answer of the server."""
+    if what == "sweep":
+        yield from (None for line in printed if line.startswith("done"))
+        return
+    address = next(printed).split()[0].removeprefix("http://").rstrip("/")
     (picture,) = Path(temporary).glob("litelvlm-demo-*/example-0.png")
     image = {"path": str(picture), "meta": {"_type": "gradio.FileData"}}
-    cases = [("litelvlm", 48), ("random", 16), ("divprune", 32), ("uniform", 8)]
     while True:
-        for method, budget in cases:
+        for method, budget in ASKED:
             data = [image, "the blue circle", method, budget, 0]
             number = json.loads(_ask(address, "POST", "", json.dumps({"data": data})))["event_id"]
             if not re.search(r"event: complete", _ask(address, "GET", f"/{number}")):
@@ -122,9 +116,11 @@ def _ask(address: str, method: str, path: str, body: str | None = None) -> str:
         connection.close()
 
 
-def slope(hours: np.ndarray, values: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Slope per hour with an interval of 95 % from resampled blocks."""
-    rng, n = np.random.default_rng(seed), len(hours)
+def slope(hours: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    """Slope per hour with an interval of 95 % from resampled blocks, behind the first fifth."""
+    late = hours >= hours[-1] / 5
+    hours, values = hours[late], values[late]
+    rng, n = np.random.default_rng(0), len(hours)
     size = max(2, n // 20)
     starts = np.arange(0, n - size + 1)
 
@@ -138,39 +134,32 @@ def slope(hours: np.ndarray, values: np.ndarray, seed: int = 0) -> dict[str, flo
     return {"per_hour": fit(np.arange(n)), "low": float(low), "high": float(high)}
 
 
-def heap(path: Path, begun: float) -> np.ndarray:
-    """Hours since the watch began, MiB in use, and MiB that malloc holds free."""
-    table = np.loadtxt(path, delimiter=",", ndmin=2)
-    table = np.column_stack([(table[:, 0] - begun) / 3600, table[:, 1:] / 2**20])
-    return table[table[:, 0] > 0]
+def ends(values: np.ndarray) -> dict[str, float]:
+    """First, last and largest."""
+    return {"first": values[0], "last": values[-1], "peak": values.max()}
 
 
-def watch(what: str, model: str, minutes: float, ceiling: float) -> dict[str, object]:
-    """Run one of the two and note memory and files."""
-    notes: list[tuple[float, float, int]] = []
-    count = 0
+def measure(
+    what: Literal["sweep", "demo"],
+    model: str = "embedded",
+    minutes: float = 120.0,
+    ceiling: float = 8.0,
+) -> dict[str, Any]:
+    """Run one of the two and note memory and files; a failure is stored in its words."""
+    notes, broken, count = list[tuple[float, float, int]](), list[str](), 0
     program = HEAP + (SWEEP if what == "sweep" else DEMO).replace("MODEL", model)
     with tempfile.TemporaryDirectory() as temporary:
         process = started(program, ceiling, temporary)
-        works = rounds_of_sweep(process) if what == "sweep" else answers_of_demo(process, temporary)
-        broken: list[str] = []
 
         def work() -> None:
             nonlocal count
             try:
-                for _ in works:
+                for _ in finished(iter(process.stdout or ()), what, temporary):
                     count += 1
-            except (
-                OSError,
-                RuntimeError,
-                ValueError,
-                IndexError,
-                http.client.HTTPException,
-            ) as error:
+            except Exception as error:
                 broken.append(str(error)[:200])
 
-        worker = Thread(target=work, daemon=True)
-        worker.start()
+        Thread(target=work, daemon=True).start()
         while count == 0 and process.poll() is None and not broken:
             sleep(0.1)
         begun = monotonic()
@@ -178,46 +167,31 @@ def watch(what: str, model: str, minutes: float, ceiling: float) -> dict[str, ob
             while monotonic() - begun < 60 * minutes and process.poll() is None and not broken:
                 notes.append(((monotonic() - begun) / 3600, *state(process.pid)))
                 sleep(0.5)
-        ended = process.poll()
+        ended, done = process.poll(), count
         failure = broken[0] if broken else "" if ended is None else f"it ended with {ended}"
-        finished, held = count, heap(Path(temporary) / "heap.csv", begun)
+        heap = np.loadtxt(Path(temporary) / "heap.csv", delimiter=",", ndmin=2)
         process.send_signal(signal.SIGTERM)
         process.wait()
-    table = np.array(notes)
-    late = table[table[:, 0] >= table[-1, 0] / 5]
-    used = held[held[:, 0] >= table[-1, 0] / 5]
-    every = max(1, len(table) // 24)
+    hours, memory, files = np.array(notes).T
+    heap = heap[heap[:, 0] > begun]
+    times, used, free = (heap[:, 0] - begun) / 3600, heap[:, 1] / 2**20, heap[:, 2] / 2**20
     return {
         "model": model,
-        "minutes": round(60 * float(table[-1, 0]), 1),
+        "minutes": round(60 * float(hours[-1]), 1),
         "ceiling_gib": ceiling,
-        "rounds" if what == "sweep" else "answers": finished,
+        "rounds" if what == "sweep" else "answers": done,
         "failure": failure,
-        "memory_mib": {"first": table[0, 1], "last": table[-1, 1], "peak": table[:, 1].max()},
-        "memory_mib_over_time": table[::every, 1].round(1).tolist(),
+        "memory_mib": ends(memory),
         "malloc_mib": {
-            "in_use": {"first": held[0, 1], "last": held[-1, 1]},
-            "free": {"first": held[0, 2], "last": held[-1, 2]},
-            "in_use_slope": slope(used[:, 0], used[:, 1]),
+            "in_use": ends(used),
+            "free": ends(free),
+            "in_use_slope": slope(times, used),
         },
-        "files": {"first": table[0, 2], "last": table[-1, 2], "peak": table[:, 2].max()},
-        "memory_mib_slope": slope(late[:, 0], late[:, 1]),
-        "files_slope": slope(late[:, 0], late[:, 2]),
+        "files": ends(files),
+        "memory_mib_slope": slope(hours, memory),
+        "files_slope": slope(hours, files),
     }
 
 
-def main() -> int:
-    """Watch one of the two; 1 if it ended early."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("sweep", "demo"))
-    parser.add_argument("--model", default="embedded", help="miniature by name")
-    parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--ceiling", type=float, default=8, help="GiB of address space")
-    given = parser.parse_args()
-    found = watch(given.what, given.model, given.minutes, given.ceiling)
-    store(f"long_run_{given.what}", found)
-    return int(bool(found["failure"]))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run(measure)

@@ -1,6 +1,7 @@
 """Our path against a straight transcription of the official order of work.
 
-Usage: ``python benchmarks/official_order.py``.
+Usage: ``python benchmarks/official_order.py``. At full size, on a GPU or on a CPU with 20 GB:
+``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.
 
 The transcription does what the released code does, step by step, on the same weights and for the
 same selection: the whole CLIP image tower with every attention map kept, run twice (once for the
@@ -8,23 +9,18 @@ pruner, once for the tokens), SAM in eager attention with its relative positions
 language model in eager attention with idle LoRA wrappers around its query and value projections,
 and on a GPU the cache emptied between steps. The steps are then taken away one after another; every
 variant runs once per round, in random order. The variants hold their weights in common, so that the
-full size needs the memory of one model. Blocks of rounds are stored when they are done.
-
-At full size, on a GPU or on a CPU with 20 GB (then with fewer rounds):
-``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.
+full size needs the memory of one model.
 """
 
-import argparse
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from common import Kept, spread, store
+from common import run, spread, within
 from torch import Tensor, nn
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
@@ -40,6 +36,7 @@ from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.models.timed import timed
 
+OFFICIAL = "official order"
 CONVOLUTION = 4
 """Dimensions of a convolution's weight."""
 
@@ -62,13 +59,9 @@ class IdleLora(nn.Module):
 
 
 def twin(model: Glamm) -> Glamm:
-    """The same matrices in separate modules, and copies of the convolutions.
-
-    The convolutions are copied because the variants change their layout.
-    """
-    return deepcopy(
-        model, {id(tensor): tensor for tensor in model.parameters() if tensor.ndim < CONVOLUTION}
-    )
+    """The same matrices in separate modules; convolutions, whose layout changes, are copied."""
+    shared = {id(tensor): tensor for tensor in model.parameters() if tensor.ndim < CONVOLUTION}
+    return deepcopy(model, shared)
 
 
 def fused(model: Glamm) -> Glamm:
@@ -85,6 +78,19 @@ def with_lora(model: Glamm) -> Glamm:
         for name in ("q_proj", "v_proj"):
             setattr(layer.self_attn, name, IdleLora(getattr(layer.self_attn, name)))
     return model
+
+
+def with_library_sam(model: Glamm) -> Glamm:
+    """Let SAM's image encoder attend as the library does: with a bias, from interpolated tables."""
+    for layer in model.sam.vision_encoder.layers:
+        layer.attn.__class__ = SamVisionSdpaAttention
+    return model
+
+
+def rest(model: Glamm) -> None:
+    """Empty the GPU's cache, as the released code does between steps."""
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 @torch.inference_mode()
@@ -108,121 +114,61 @@ def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     return found.logits
 
 
-def with_library_sam(model: Glamm) -> Glamm:
-    """Let SAM's image encoder attend as the library does.
-
-    That is always with a bias, from tables made by interpolation.
-    """
-    for layer in model.sam.vision_encoder.layers:
-        layer.attn.__class__ = SamVisionSdpaAttention
-    return model
-
-
-def rest(model: Glamm) -> None:
-    """Empty the GPU's cache, as the released code does between steps."""
-    if model.device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
 def ours(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     """Mask logits by this project's path."""
     return model.segment(picture, text, get_pruner("litelvlm"), budget).logits
 
 
-def differences(variants: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
-    """Largest difference of each variant's mask logits from those of the official order."""
-    reference = variants["official order"]()
-    return {name: float((call() - reference).abs().max()) for name, call in variants.items()}
-
-
-def in_blocks(
-    variants: Mapping[str, Callable[[], Tensor]],
-    given: argparse.Namespace,
-    device: torch.device,
-    kept: Kept,
-) -> dict[str, list[float]]:
-    """Milliseconds of every round by variant; blocks of rounds are stored when they are done."""
-
-    @cache
-    def warm() -> None:
-        for _ in range(max(1, given.warm_up)):  # once in each process: some variants compile
-            for call in variants.values():
-                call()
-
-    def block(first: int) -> dict[str, list[float]]:
-        warm()
-        order, times = random.Random(first), {name: list[float]() for name in variants}
-        for _ in range(first, min(first + given.block, given.rounds)):
-            for name in order.sample(list(variants), len(variants)):
-                found = timed(variants[name], device)
-                times[name].append(found.get("cuda", found["wall"]))
-        return times
-
-    blocks = [
-        kept(f"rounds from {first}", partial(block, first))
-        for first in range(0, given.rounds, given.block)
-    ]
-    return {name: [value for times in blocks for value in times[name]] for name in variants}
-
-
-def main() -> None:
-    """Time the transcription, and our path as one step after another is taken away."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", default="embedded")
-    parser.add_argument("--random-init", action="store_true")
-    parser.add_argument("--device", default=None)
-    parser.add_argument("--budget", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--warm-up", type=int, default=3)
-    parser.add_argument("--block", type=int, default=5, help="rounds that are stored together")
-    given = parser.parse_args()
-    eager = load_model(
-        given.model, device=given.device, random_init=given.random_init, attn="eager"
-    )
-    wrapped, library, best = (
-        with_lora(twin(eager)),
-        with_library_sam(fused(twin(eager))),
-        fused(twin(eager)),
-    )
-    sample = load_refer("embedded", split="val")[0]
-    picture, text = sample.image(), sample.expressions[0].sent
-    variants: dict[str, Callable[[], Tensor]] = {
-        "official order": partial(official, wrapped, picture, text, given.budget),
-        "one tower pass without its maps, no emptied cache": partial(
-            ours, wrapped, picture, text, given.budget
-        ),
-        "no idle LoRA": partial(ours, eager, picture, text, given.budget),
-        "fused attention, SAM's as in the library": partial(
-            ours, library, picture, text, given.budget
-        ),
-        "SAM's relative positions our way (our path)": partial(
-            ours, best, picture, text, given.budget
-        ),
+def variants(eager: Glamm, budget: int) -> dict[str, Callable[[], Tensor]]:
+    """The official order, and our path as one step after another is taken away."""
+    wrapped, library = with_lora(twin(eager)), with_library_sam(fused(twin(eager)))
+    paths = {
+        OFFICIAL: (official, wrapped),
+        "one tower pass without its maps, no emptied cache": (ours, wrapped),
+        "no idle LoRA": (ours, eager),
+        "fused attention, SAM's as in the library": (ours, library),
+        "SAM's relative positions our way (our path)": (ours, fused(twin(eager))),
     }
-    small = given.model == "embedded"
-    name = (
-        "official_order" if small else f"official_order_{Path(given.model).name}_{best.device.type}"
-    )
-    kept = Kept(name)
-    apart = kept("agreement", partial(differences, variants))
-    times = in_blocks(variants, given, best.device, kept)
-    base = np.array(times["official order"])
+    sample = load_refer("embedded", split="val")[0]
+    about = sample.image(), sample.expressions[0].sent, budget
+    return {name: partial(path, model, *about) for name, (path, model) in paths.items()}
+
+
+def measure(
+    model: str = "embedded",
+    random_init: bool = False,
+    device: str | None = None,
+    budget: int = 48,
+    rounds: int = 20,
+    warm_up: int = 3,
+    minutes: float = 60.0,
+) -> dict[str, Any]:
+    """Time the variants in rounds, each in an order of its own."""
+    eager = load_model(model, device=device, random_init=random_init, attn="eager")
+    calls = variants(eager, budget)
+    reference = calls[OFFICIAL]()
+    apart = {name: float((call() - reference).abs().max()) for name, call in calls.items()}
+    for _ in range(warm_up):
+        for call in calls.values():
+            call()
+    times = {name: list[float]() for name in calls}
+    for number in within(minutes, rounds):
+        for name in random.Random(number).sample(list(calls), len(calls)):
+            found = timed(calls[name], eager.device)
+            times[name].append(found.get("cuda", found["wall"]))
+    base = np.array(times[OFFICIAL])
     ratios = {name: median_ratio(base, np.array(values)) for name, values in times.items()}
-    store(
-        name,
-        {
-            "model": given.model,
-            "budget": given.budget,
-            "threads": torch.get_num_threads(),
-            "milliseconds": {name: spread(values) for name, values in times.items()},
-            "official_over_variant": {
-                name: dict(zip(("ratio", "low", "high"), r, strict=True))
-                for name, r in ratios.items()
-            },
-            "largest_difference_of_mask_logits": apart,
+    return {
+        "model": model,
+        "budget": budget,
+        "milliseconds": {name: spread(values) for name, values in times.items()},
+        "official_over_variant": {
+            name: dict(zip(("ratio", "low", "high"), ratio, strict=True))
+            for name, ratio in ratios.items()
         },
-    )
+        "largest_difference_of_mask_logits": apart,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

@@ -8,16 +8,16 @@ workers. The other is that of warm workers, from the moment when every process h
 first part. The machine needs as many idle cores as workers.
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
 import torch
-from common import store
+from common import run
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run, read_rows
@@ -62,24 +62,18 @@ def embedded_job(config: Config) -> Job:
     return prepare(STUDY, *embedded(), config)
 
 
-def main() -> None:
-    """Time one process and two workers on the same images."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--images-per-part", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args()
+def measure(images: int = 48, images_per_part: int = 4, workers: int = 2) -> dict[str, Any]:
+    """Time one process and several workers on the same images."""
     torch.set_num_threads(1)
-    config = Config(limit=given.images, chunk_size=given.images_per_part)
-    if given.images < 2 * given.workers * given.images_per_part:
-        parser.error(
-            f"{given.images} images are too few: "
-            f"every worker needs two parts of {given.images_per_part}"
+    config = Config(limit=images, chunk_size=images_per_part)
+    if images < 2 * workers * images_per_part:
+        raise ValueError(
+            f"{images} images are too few: every worker needs two parts of {images_per_part}"
         )
     model, data = embedded()
     mappers = {
         1: Timed(in_process),
-        given.workers: Timed(RayWorkers(partial(embedded_job, config), given.workers)),
+        workers: Timed(RayWorkers(partial(embedded_job, config), workers)),
     }
     seconds, rows = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -90,25 +84,20 @@ def main() -> None:
             seconds[count] = perf_counter() - start
     one, several = mappers.values()
     pd.testing.assert_frame_equal(*rows.values(), check_exact=True)
-    whole = seconds[1] / seconds[given.workers]
-    warm = several.warm_rate(given.workers) / one.warm_rate(1)
-    store(
-        "ray_workers",
-        {
-            "images": given.images,
-            "images_per_part": given.images_per_part,
-            "workers": given.workers,
-            "rows": len(rows[1]),
-            "rows_equal_bit_for_bit": True,
-            "seconds_of_the_run": seconds,
-            "seconds_to_the_first_part": {
-                count: mapper.done[0] for count, mapper in mappers.items()
-            },
-            "whole_run": {"speed_up": whole, "efficiency": whole / given.workers},
-            "warm_workers": {"speed_up": warm, "efficiency": warm / given.workers},
-        },
-    )
+    whole = seconds[1] / seconds[workers]
+    warm = several.warm_rate(workers) / one.warm_rate(1)
+    return {
+        "images": images,
+        "images_per_part": images_per_part,
+        "workers": workers,
+        "rows": len(rows[1]),
+        "rows_equal_bit_for_bit": True,
+        "seconds_of_the_run": seconds,
+        "seconds_to_the_first_part": {count: mapper.done[0] for count, mapper in mappers.items()},
+        "whole_run": {"speed_up": whole, "efficiency": whole / workers},
+        "warm_workers": {"speed_up": warm, "efficiency": warm / workers},
+    }
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

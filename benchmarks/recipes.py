@@ -8,7 +8,6 @@ that covers a token; intervals are over images and categories
 (``litelvlm.analysis.stats.crossed``).
 """
 
-import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from common import store
+from common import run
 from safetensors import safe_open
 from torch.nn.functional import normalize
 from tqdm.auto import tqdm
@@ -130,26 +129,20 @@ def summary(rows: list[Found]) -> dict[str, object]:
     return out
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--helpers", nargs="+", choices=tuple(HELPERS), default=list(HELPERS))
-    parser.add_argument("--measure", action="store_true", help="train nothing")
-    given = parser.parse_args()
+def measured(out: Path, seeds: tuple[int, ...] = (0,), measure: bool = False) -> dict[str, object]:
+    """Train, or only measure what is there; ``out`` holds states and scenes."""
     rows = []
-    for name in given.helpers:
-        for seed in given.seeds:
-            folder = given.out / f"{name.replace(', ', '-').replace(' ', '-')}-s{seed}"
-            made = tower_of(folder, *HELPERS[name], seed, given.out / "scenes", given.measure)
+    for name in HELPERS:
+        for seed in seeds:
+            folder = out / f"{name.replace(', ', '-').replace(' ', '-')}-s{seed}"
+            made = tower_of(folder, *HELPERS[name], seed, out / "scenes", measure)
             if made is not None:
                 tower, step = made
                 rows.append(
                     {"helper": name, "seed": seed, "step": step} | summary(list(referents(tower)))
                 )
-    store("recipes", {"recipes": rows})
+    return {"recipes": rows}
 
 
 if __name__ == "__main__":
-    main()
+    run(measured)

@@ -7,16 +7,17 @@ image per expression, the worst case.
 
 import resource
 from time import perf_counter
+from typing import Any
 
 import numpy as np
-from common import no_options, spread, store
+from common import run, spread
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap, ratios
 
 EXPRESSIONS, CELLS, RUNS = 10_000, 80, 3
 
 
-def main() -> None:
+def measure() -> dict[str, Any]:
     """Time both shapes on random pixel counts, whose values do not change the work."""
     rng = np.random.default_rng(0)
     union = rng.integers(1_000, 100_000, (EXPRESSIONS, CELLS)).astype(np.float64)
@@ -36,9 +37,8 @@ def main() -> None:
         f"{RESAMPLES} resamples of images, cIoU of {CELLS} columns "
         f"over {EXPRESSIONS} expressions, with intervals"
     )
-    store("statistics", {"job": job, "seconds": seconds, "peak_memory_mib": peak})
+    return {"job": job, "seconds": seconds, "peak_memory_mib": peak}
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
-    main()
+    run(measure)

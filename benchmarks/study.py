@@ -3,7 +3,6 @@
 Usage: ``python benchmarks/study.py [--keep FOLDER]``.
 """
 
-import argparse
 import resource
 import shlex
 import subprocess
@@ -11,10 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
-from common import store
-
-ROOT = Path(__file__).parents[1]
+from common import ROOT, run
 
 
 def words_of_make() -> list[str]:
@@ -31,18 +29,12 @@ def words_of_make() -> list[str]:
     return words[first : words.index("--report", first)]
 
 
-def main() -> None:
-    """Run the studies twice, in the folder that is to be kept or in one that is deleted."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--keep", type=Path, help="a folder, not there yet, for the runs and the report"
-    )
-    kept = parser.parse_args().keep
+def measure(keep: str | None = None) -> dict[str, Any]:
+    """Run the studies twice, in a folder that is to be kept (not there yet) or deleted."""
     times = {}
     with tempfile.TemporaryDirectory() as temporary:
-        folder = kept or Path(temporary)
-        if kept:
-            kept.mkdir(parents=True)
+        folder = Path(keep or temporary)
+        folder.mkdir(parents=True, exist_ok=keep is None)
         job = words_of_make()
         command = [*job, "--out", f"{folder}/runs", "--report", f"{folder}/report"]
         for name in ("from nothing", "again"):
@@ -53,15 +45,8 @@ def main() -> None:
             times[name] = perf_counter() - start
     # Of the largest process; workers come on top.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    store(
-        "study",
-        {
-            "seconds": times,
-            "peak_memory_mib": peak,
-            "job": shlex.join(["litelvlm", *job]),
-        },
-    )
+    return {"seconds": times, "peak_memory_mib": peak, "job": shlex.join(["litelvlm", *job])}
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

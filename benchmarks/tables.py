@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from common import no_options, spread, store
+from common import ROOT, run, spread
 
 IMAGES, OBJECTS, REFERENCES = 19_994, 196_771, 50_000
 WORDS = ("left", "right", "man", "woman", "red", "blue", "near", "table", "cup", "second")
@@ -77,7 +78,7 @@ def write_tables(folder: Path) -> dict[str, float]:
     return {file.name: file.stat().st_size / 1e6 for file in (table, instances)}
 
 
-def main() -> None:
+def measure() -> dict[str, Any]:
     """Open one split after another, with an empty cache folder in each round."""
     rounds: list[list[float]] = []
     with tempfile.TemporaryDirectory() as name:
@@ -91,15 +92,12 @@ def main() -> None:
         {"opening": number, "split": split} | spread([one[number - 1] for one in rounds])
         for number, split in enumerate(OPENINGS, start=1)
     ]
-    store("tables", {"megabytes": sizes, "kept_megabytes": kept, "openings": lines})
+    return {"megabytes": sizes, "kept_megabytes": kept, "openings": lines}
 
 
 def _printed(cache: Path, *arguments: str) -> str:
     """What a program prints in a process of its own."""
-    environment = os.environ | {
-        "LITELVLM_CACHE": str(cache),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
+    environment = os.environ | {"LITELVLM_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
     return subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", *arguments],
         env=environment,
@@ -110,5 +108,4 @@ def _printed(cache: Path, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
-    main()
+    run(measure)

@@ -9,12 +9,14 @@ missing layers at the same cost. The door is everything that ``prune`` does apar
 image tower: finding placeholders, choosing, shortening the prompt and its positions.
 """
 
-import argparse
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
+from typing import Any
+from unittest import mock
 
 import torch
-from common import spread, store
-from torch import Tensor
+from common import run, spread
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from litelvlm import get_pruner, prune
@@ -22,6 +24,8 @@ from litelvlm.models.vlm import preparing
 from litelvlm.models.vlm.network import Encoded, encode
 
 METHODS = ("random", "divprune", "input_similarity", "evtp_iv_like")
+GIVEN = ("random", "divprune", "evtp_iv_like")
+"""Methods that the registry names; the other is the door's own."""
 TOKENS, WORDS, LAYERS = 576, 64, 32
 
 
@@ -56,80 +60,59 @@ def build(layers: int) -> LlavaForConditionalGeneration:
         torch.set_default_dtype(torch.float32)
 
 
-def seconds(run: object, rounds: int) -> list[float]:
+def seconds(call: Callable[[], object], rounds: int) -> list[float]:
     """Wall time of each round, one to warm up left out."""
     times = []
     for _ in range(rounds + 1):
         start = perf_counter()
-        run()
+        call()
         times.append(perf_counter() - start)
     return times[1:]
 
 
-def main() -> None:
-    """Measure and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--budget", type=int, default=192)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+@torch.no_grad()
+def measure(layers: int = 2, budget: int = 192, rounds: int = 5) -> dict[str, Any]:
+    """Time prefills and the door turn by turn, so that other work meets all alike."""
     torch.set_num_threads(1)
-    model = build(options.layers)
+    model = build(layers)
     image, words = model.config.image_token_id, torch.arange(100, 100 + WORDS)
     ids = torch.cat([words[:32], torch.full((TOKENS,), image), words[32:]])[None]
     inputs = {"input_ids": ids, "pixel_values": torch.randn(1, 3, 336, 336).bfloat16()}
-    with torch.no_grad():
-        made, rest = encode(model, inputs)
-        features = made["image"].output
-        mask = torch.ones_like(ids)
+    made, rest = encode(model, inputs)
+    # The tower's output is at hand, so that the door alone is timed.
+    given = {"image": Encoded(made["image"].output, None)}, rest
 
-        def prefill(keep: int) -> None:
-            model.base_model.language_model(
-                inputs_embeds=model.get_input_embeddings()(ids[:, : keep + WORDS]),
-                attention_mask=mask[:, : keep + WORDS],
-                use_cache=False,
-            )
+    def prefill(keep: int) -> None:
+        model.base_model.language_model(
+            inputs_embeds=model.get_input_embeddings()(ids[:, : keep + WORDS]),
+            attention_mask=torch.ones_like(ids[:, : keep + WORDS]),
+            use_cache=False,
+        )
 
-        # The tower's output is at hand, so that the door alone is timed.
-        def encoded(*_: object, **__: object) -> tuple[dict[str, Encoded], dict[str, Tensor]]:
-            return {"image": Encoded(features, None)}, rest
-
-        preparing.encode = encoded
-        numbers: dict[str, object] = {
-            "visual_tokens": TOKENS,
-            "words": WORDS,
-            "layers_measured": options.layers,
-            "budget": options.budget,
-            "dtype": "bfloat16",
-        }
-        door = {}
-        prefills: dict[int, list[float]] = {TOKENS: [], options.budget: []}
-        # Turn by turn, so that what else runs on the machine meets all alike.
-        for _ in range(options.rounds):
+    door: dict[str, list[float]] = {name: [] for name in METHODS}
+    prefills: dict[int, list[float]] = {TOKENS: [], budget: []}
+    with mock.patch.object(preparing, "encode", return_value=given):
+        for _ in range(rounds):
             for keep, times in prefills.items():
-                times += seconds(lambda keep=keep: prefill(keep), 1)
-            for name in METHODS:
-                pruned = prune(model, get_pruner(name) if name in GIVEN else name, options.budget)
-                door.setdefault(name, []).extend(
-                    seconds(lambda pruned=pruned: pruned._prepared(dict(inputs)), 3)
-                )
-        full = {
-            keep: spread([t * LAYERS / options.layers for t in times])
-            for keep, times in prefills.items()
-        }
-        numbers["prefill_seconds_for_32_layers"] = {str(k): v for k, v in full.items()}
-        numbers["door_seconds"] = {name: spread(times) for name, times in door.items()}
-        numbers["door_over_pruned_prefill"] = {
-            name: spread(times)["median"] / full[options.budget]["median"]
-            for name, times in door.items()
-        }
-        numbers["door_over_full_prefill"] = {
-            name: spread(times)["median"] / full[TOKENS]["median"] for name, times in door.items()
-        }
-    store("vlm_door", numbers)
+                times += seconds(partial(prefill, keep), 1)
+            for name, times in door.items():
+                pruned = prune(model, get_pruner(name) if name in GIVEN else name, budget)
+                times += seconds(lambda pruned=pruned: pruned._prepared(dict(inputs)), 3)
+    scale = LAYERS / layers
+    full = {keep: spread([scale * t for t in times]) for keep, times in prefills.items()}
+    medians = {name: spread(times)["median"] for name, times in door.items()}
+    return {
+        "visual_tokens": TOKENS,
+        "words": WORDS,
+        "layers_measured": layers,
+        "budget": budget,
+        "dtype": "bfloat16",
+        "prefill_seconds_for_32_layers": {str(keep): found for keep, found in full.items()},
+        "door_seconds": {name: spread(times) for name, times in door.items()},
+        "door_over_pruned_prefill": {n: t / full[budget]["median"] for n, t in medians.items()},
+        "door_over_full_prefill": {n: t / full[TOKENS]["median"] for n, t in medians.items()},
+    }
 
-
-GIVEN = ("random", "divprune", "evtp_iv_like")
 
 if __name__ == "__main__":
-    main()
+    run(measure)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from common import machine, no_options
+from common import machine
 from vlm_proof import prove
 
 from litelvlm.models.vlm import families
@@ -37,5 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
     main()

@@ -21,7 +21,7 @@ from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.load import load_refer
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import TowerGroundingModel
 from litelvlm.models.glamm.build import load_model
 from litelvlm.pruning.registry import get_pruner
 
@@ -39,7 +39,7 @@ _FRAME_MS, _LAST_MS = 900, 2200
 
 @torch.inference_mode()
 def panels(
-    model: GroundingModel, sample: Sample, expression: Expression, budgets: Sequence[int]
+    model: TowerGroundingModel, sample: Sample, expression: Expression, budgets: Sequence[int]
 ) -> dict[tuple[str, int], tuple[Array, float]]:
     """Overlay [height, width, 3] and IoU of one expression by method and budget.
 
@@ -65,7 +65,7 @@ def panels(
     return drawn
 
 
-def frames(model: GroundingModel, data: Dataset) -> list[Image.Image]:
+def frames(model: TowerGroundingModel, data: Dataset) -> list[Image.Image]:
     """One picture per share of tokens, from all of them down to the fewest."""
     budgets = [round(share * model.n_tokens) for share in SHARES]
     samples = [data[round((i + 0.5) * len(data) / IMAGES)] for i in range(IMAGES)]

@@ -171,6 +171,15 @@ METHODS: dict[str, MethodCase] = {
     ),
     "llm_gradient": MethodCase(scaled=("llm_gradient", "projected"), equivariant=True),
     "block_loo": MethodCase(scaled=("block_importance",), equivariant=True),
+    **{
+        name: MethodCase(scaled=(name,), equivariant=True)
+        for name in (
+            "external_similarity",
+            "input_similarity",
+            "received_attention",
+            "tower_value_norm",
+        )
+    },
     "none": MethodCase(scaled=()),
     "fastv": MethodCase(
         scaled=(),

@@ -1,15 +1,15 @@
 """Which pruning methods a study asks: names with presets and fields, from a command or a file."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Annotated
 
-import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
+from litelvlm.pruning.cues import SUBSTITUTES
+from litelvlm.pruning.spelling import FAITHFUL, spelled
 
 UNPRUNED, RANDOM = "none", "random"
 PAPER = "litelvlm"
@@ -21,18 +21,7 @@ PAPER_RULE = "litelvlm:paper"
 EVERY = "all"
 
 
-FAITHFUL = "faithful"
-
-
 Value = str | int | float | bool | tuple[int, ...] | None
-
-
-_LABEL = re.compile(r"(?P<name>[\w-]+)(:(?P<preset>[\w-]+))?(\((?P<fields>.*)\))?")
-
-
-_COMMA = re.compile(
-    r",(?![^(\[]*[)\]])"
-)  # outside brackets: no closing one follows before an opening one
 
 
 class Method(Frozen):
@@ -61,19 +50,7 @@ class Method(Frozen):
             >>> Method.parse("pyramiddrop(layers=(1, 4, 8))").fields
             {'layers': (1, 4, 8)}
         """
-        found = _LABEL.fullmatch(text.strip())
-        if found is None:
-            raise ValueError(
-                f"method {text!r} is not of the form name, name:preset or name(field=value, ...)"
-            )
-        pairs = [part.split("=", 1) for part in _COMMA.split(found["fields"] or "") if part.strip()]
-        if any(len(pair) != 2 for pair in pairs):
-            raise ValueError(
-                f"the fields of method {text!r} are not of the form field=value, field=value"
-            )
-        options = {name.strip(): _value(value.strip(), text) for name, value in pairs}
-        preset = found["preset"] or FAITHFUL
-        return cls.model_validate({"name": found["name"], "preset": preset, "fields": options})
+        return cls.model_validate(spelled(text)._asdict())
 
     @classmethod
     def of(cls, pruner: Pruner) -> "Method":
@@ -125,20 +102,6 @@ class Method(Frozen):
         return made if seed is None else _with_seed(made, seed)
 
 
-def _value(text: str, label: str) -> object:
-    """A field's value: a word, a number, or whole numbers in round or square brackets."""
-    if text == "None":
-        return None
-    try:
-        whole = text[:1] + text[-1:] == "()"
-        found = yaml.safe_load(f"[{text[1:-1]}]" if whole else text)
-        return tuple(found) if whole else found
-    except yaml.YAMLError as error:
-        raise ValueError(
-            f"the value {text!r} in method {label!r} cannot be read; check its brackets"
-        ) from error
-
-
 def _draws(pruner: Pruner) -> bool:
     inner = getattr(pruner, "of", None)
     return any(field.name == "seed" for field in fields(pruner)) or (
@@ -157,11 +120,14 @@ def _with_seed(pruner: Pruner, seed: int) -> Pruner:
 
 
 def every_method() -> tuple[Method, ...]:
-    """Every method in each of its presets, without the unpruned model, which always runs."""
+    """Every method in each of its presets that can run where both towers of CLIP are known.
+
+    Without the unpruned model, which always runs.
+    """
     return tuple(
         Method(name=name, preset=preset)
         for name, cls in list_pruners().items()
-        if name != UNPRUNED
+        if name != UNPRUNED and not cls.needs & SUBSTITUTES
         for preset in (FAITHFUL, *cls.presets)
     )
 

@@ -60,7 +60,7 @@ class QuestionSource:
     def scored(self, doc: Doc, answer: str) -> dict[str, object]:
         """What the metrics are made of, of one answer: the columns that scores are made of."""
         question = self._question(doc)
-        found = score_answer(TASKS[self.task].rule, answer, question.answer)
+        found = score_answer(TASKS[self.task], answer, question.answer)
         return {
             "question_id": question.question_id,
             "image_id": question.image_id,
@@ -78,6 +78,6 @@ class QuestionSource:
         table = pd.DataFrame(list(scored))
         lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
         shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
-        found = estimates_of(table, TASKS[self.task].rule)
+        found = estimates_of(table, TASKS[self.task])
         scores = {name: estimate for name, (estimate, _) in found.items()}
         return scores | dict(zip(LOST, shares.estimates(), strict=True))

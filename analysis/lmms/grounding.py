@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from PIL import Image
@@ -20,7 +20,7 @@ from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.base import GroundingModel, Request
+from litelvlm.models.base import Grounder, GroundingModel, Request
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
 
@@ -95,9 +95,9 @@ class ExpressionSource:
         target = sample.mask(sample.expressions[int(str(doc["line"]))])
         return count_answer(answer, target, str(doc["image_id"]))
 
-    def estimates(self, scored: Sequence[Pixels]) -> dict[str, Estimate]:
-        """Every metric with its interval over images."""
-        return res_estimates(scored)
+    def estimates(self, scored: Sequence[Doc]) -> dict[str, Estimate]:
+        """Every metric with its interval over images, from what ``scored`` gives."""
+        return res_estimates(cast(Sequence[Pixels], scored))
 
 
 class MaskRequest(NamedTuple):
@@ -141,20 +141,31 @@ def ground_all(
     check_name(protocol, PROTOCOLS, "protocol")
     grounder, answers = model.grounder(_BATCH), list[str]()
     for _, same in groupby(questions, lambda one: (one.source, one.image_id)):
-        several = list(same)
-        state = model.encode_image(several[0].image)
-        sentences = [question.sentence for question in several]
-        groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
-        requests = []
-        for group in groups:
-            conversation, selection = model.conversation(group, 0, 0), None
-            if pruner is not None and budget is not None:
-                cues = model.cues(state, conversation, key=several[0].image_id)
-                selection = pruner.select(cues, budget)
-            requests.append(Request(conversation, selection))
-        found: dict[int, Array] = {}
-        for batch in grounder(state, requests):
-            for row, places in enumerate(batch.places):
-                found |= {place: batch.masks[row].cpu().numpy() for place in places}
-        answers += [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]
+        answers += _ground_image(model, grounder, list(same), pruner, budget, protocol)
     return answers
+
+
+def _ground_image(
+    model: GroundingModel,
+    grounder: Grounder,
+    same: Sequence[MaskRequest],
+    pruner: Pruner | None,
+    budget: int | None,
+    protocol: str,
+) -> list[str]:
+    """Answers to the requests about one image; its picture is given up behind them."""
+    state = model.encode_image(same[0].image)
+    sentences = [question.sentence for question in same]
+    groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
+    requests = []
+    for group in groups:
+        conversation, selection = model.conversation(group, 0, 0), None
+        if pruner is not None and budget is not None:
+            cues = model.cues(state, conversation, key=same[0].image_id)
+            selection = pruner.select(cues, budget)
+        requests.append(Request(conversation, selection))
+    found: dict[int, Array] = {}
+    for batch in grounder(state, requests):
+        for row, places in enumerate(batch.places):
+            found |= {place: batch.masks[row, :, 0].cpu().numpy() for place in places}
+    return [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]

@@ -66,17 +66,16 @@ def read_mask(answer: str, height: int, width: int) -> Array:
     """
     found = read_json(answer.encode()) if answer.strip() else {}
     masks = found.get("masks", []) if isinstance(found, dict) else None
-    if not isinstance(masks, list) or len(masks) > 1:
+    one = masks[0] if isinstance(masks, list) and len(masks) == 1 else None
+    if isinstance(one, dict):
+        decoded: Array = decode_mask(one, height, width) > 0
+        return decoded
+    if masks != []:
         raise ValueError(
             f"the answer {answer[:60]!r} is not a list of at most one mask; write "
             '{"masks": [{"size": [height, width], "counts": "..."}]}'
         )
-    if not masks:
-        return np.zeros((height, width), dtype=bool)
-    if not isinstance(masks[0], dict):
-        raise ValueError(f"a mask is a {type(masks[0]).__name__}, expected run lengths")
-    decoded: Array = decode_mask(masks[0], height, width) > 0
-    return decoded
+    return np.zeros((height, width), dtype=bool)
 
 
 def count_answer(answer: str, target: Array, image: str) -> Pixels:

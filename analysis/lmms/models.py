@@ -8,12 +8,11 @@ from lmms_eval.api.model import lmms
 from PIL import Image
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
 from litelvlm.analysis.lmms.grounding import MaskRequest, ground_all
 from litelvlm.data.images import to_rgb
 from litelvlm.models.families import load_model, load_vlm
-from litelvlm.pruning import Pruner
+from litelvlm.pruning import Pruner, get_pruner
 from litelvlm.pruning.budgets import check_budget
 
 Doc = Mapping[str, object]
@@ -88,7 +87,7 @@ def method_of(
             "pruner and budget belong together, for example pruner=litelvlm,budget=48; leave out "
             "both for the unpruned model"
         )
-    return (None if pruner is None else Method.parse(pruner).pruner()), budget
+    return (None if pruner is None else get_pruner(pruner)), budget
 
 
 class LmmsGlamm(_Answering):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 from datasets import Dataset, DatasetDict
 from lmms_eval.api.task import ConfigurableTask
@@ -10,35 +9,10 @@ from PIL import Image
 
 from litelvlm.analysis.lmms.answers import LOST, QuestionSource
 from litelvlm.analysis.lmms.grounding import ExpressionSource
-from litelvlm.analysis.stats.bootstrap import Estimate
 
 Doc = Mapping[str, object]
 ENDS = ("value", "low", "high")
 _SPLIT = "test"
-
-
-class Source(Protocol):
-    """Where documents, pictures and scores of a task come from."""
-
-    metrics: Sequence[str]
-
-    def docs(self) -> list[Doc]:
-        """The documents."""
-
-    def picture(self, doc: Doc) -> Image.Image:
-        """The picture of a document."""
-
-    def prompt(self, doc: Doc) -> str:
-        """What the model is asked."""
-
-    def target(self, doc: Doc) -> str:
-        """The true answer, as text."""
-
-    def scored(self, doc: Doc, answer: str) -> object:
-        """What the metrics are made of, of one answer."""
-
-    def estimates(self, scored: Sequence[object]) -> Mapping[str, Estimate]:
-        """Every metric with its interval over images."""
 
 
 class LocalTask(ConfigurableTask):
@@ -51,7 +25,7 @@ class LocalTask(ConfigurableTask):
 
     def __init__(self, config: Mapping[str, object]) -> None:
         questions, expressions = config.get("questions"), config.get("expressions")
-        self.source: Source = (
+        self.source: ExpressionSource | QuestionSource = (
             ExpressionSource(**expressions)
             if isinstance(expressions, dict)
             else QuestionSource(str(questions))
@@ -96,6 +70,6 @@ class LocalTask(ConfigurableTask):
         """What each metric is made of, of one document."""
         return dict.fromkeys(self._metric_fn_list, self.source.scored(doc, results[0]))
 
-    def aggregate(self, name: str, end: str, results: Sequence[object]) -> float:
+    def aggregate(self, name: str, end: str, results: Sequence[Doc]) -> float:
         """A metric over all documents, or one end of its interval."""
         return float(getattr(self.source.estimates(results)[name], end))

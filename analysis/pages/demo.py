@@ -20,6 +20,7 @@ from litelvlm.models.base import Grounding, GroundingModel
 from litelvlm.models.timed import timed
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
+from litelvlm.pruning.cues import SUBSTITUTES
 
 MAX_TEXT = 300
 """Signs of an expression."""
@@ -78,7 +79,7 @@ def usable_methods() -> dict[str, str]:
     return {
         name: cls.summary
         for name, cls in list_pruners().items()
-        if name != "none" and not cls.needs & ORACLE_CUES
+        if name != "none" and not cls.needs & (ORACLE_CUES | SUBSTITUTES)
     }
 
 

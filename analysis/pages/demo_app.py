@@ -131,11 +131,12 @@ def build_app(model: GroundingModel, scenes: list[tuple[str, Image.Image]], fold
 
     methods = usable_methods()
     # The slider is there before a picture is. Too large a number for a picture is refused.
+    most = max(model.view(picture.height, picture.width).n_tokens for _, picture in scenes)
     budgets = {
         "minimum": 1,
-        "maximum": model.n_tokens,
+        "maximum": most,
         "step": 1,
-        "value": max(1, model.n_tokens // 3),
+        "value": max(1, most // 3),
     }
     examples = []
     for number, (text, picture) in enumerate(scenes):
@@ -180,7 +181,7 @@ def note(model: GroundingModel) -> str:
         f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels. They "
         f"are deleted after {sum(KEPT) // 60} minutes at most, and when the server stops."
     )
-    if not has_miniature_sizes(model.tower):
+    if not has_miniature_sizes(model.clip_tower):
         return limits
     return (
         "This model is a miniature that knows rendered scenes only; photographs are foreign to "

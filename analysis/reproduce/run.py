@@ -20,7 +20,7 @@ from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import TowerGroundingModel
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _largest(run: SavedRun) -> str:
 
 
 def _run(
-    kind: Kind, settings: Settings, model: GroundingModel, data: Dataset, runs: Path
+    kind: Kind, settings: Settings, model: TowerGroundingModel, data: Dataset, runs: Path
 ) -> SavedRun:
     budgets = tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens)
     common: dict[str, object] = {"budgets": budgets, "seed": settings.seed}

@@ -41,8 +41,11 @@ def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
 def spread(
     values: Float[Array, "n"], view: ImageView, height: int, width: int
 ) -> Float[Array, "height width"]:
-    """Spread one value per token over the picture; NaN outside what the tokens see."""
-    tokens = values.reshape(view.layout.plane)
+    """Spread one value per token over the picture; NaN outside what the tokens see.
+
+    Of a clip it is the picture of the first frame.
+    """
+    tokens = values.reshape(-1, *view.layout.grid)[0]
     return coverage_to_pixels(tokens, height, width, view.image_size, view.crop)
 
 

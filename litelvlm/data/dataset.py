@@ -125,7 +125,7 @@ class Sample(ABC):
             ValueError: If the clip has more.
         """
         self._require_image("masks(expression)")
-        (mask,) = self.masks(expression)
+        mask: UInt8[NDArray[np.uint8], "height width"] = self.masks(expression)[0]
         return mask
 
     def _require_image(self, instead: str) -> None:

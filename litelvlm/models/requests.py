@@ -54,7 +54,7 @@ class Grounding:
     """Masks for the expressions of one call.
 
     Attributes:
-        logits: Mask logits at the image's size, float32.
+        logits: Mask logits of every frame at its size, float32; an image has one frame.
         seg_state: State of the language model that each mask was decoded from (after the final
             norm, before the seg head).
         seg_embeddings: Output of the seg head, the mask decoder's only prompt.
@@ -68,7 +68,7 @@ class Grounding:
             for models of the web.
     """
 
-    logits: Float[Tensor, "t height width"]
+    logits: Float[Tensor, "t f height width"]
     seg_state: Float[Tensor, "t d"]
     seg_embeddings: Float[Tensor, "t c"]
     selections: tuple[Selection | None, ...]
@@ -79,11 +79,12 @@ class Grounding:
 
     def __repr__(self) -> str:
         """The result in one line: its numbers, and no tensors."""
-        (n, height, width), masks = self.logits.shape, self.mask
-        pixels = ", ".join(f"{int(mask.sum())}" for mask in masks)
+        n, frames, height, width = self.logits.shape
+        pixels = ", ".join(f"{int(mask.sum())}" for mask in self.masks)
         kept = ", ".join("all" if one is None else f"{len(one)}" for one in self.selections)
+        of_frames = "" if frames == 1 else f"{frames} frames of "
         parts = [
-            f"{n} mask{'' if n == 1 else 's'} of {height} x {width} pixels",
+            f"{n} mask{'' if n == 1 else 's'} of {of_frames}{height} x {width} pixels",
             f"foreground {pixels}",
             f"visual tokens kept {kept}",
             f"{1e3 * sum(self.timings.values()):.0f} ms",
@@ -98,20 +99,33 @@ class Grounding:
         """Write the masks as PNG files, white where the referent is.
 
         Args:
-            path: Ends in ".png". Several masks are numbered: mask-1.png, mask-2.png.
+            path: Ends in ".png". Several masks are numbered: mask-1.png, mask-2.png. So are the
+                frames of a clip, behind the number of the expression: mask-1-3.png.
 
         Returns:
-            The files, in the order of the expressions.
+            The files, in the order of the expressions, then of the frames.
 
         Raises:
             ValueError: If the name does not end in ".png".
         """
-        return write_masks(path, self.mask.cpu().numpy())
+        return write_masks(path, self.masks.cpu().numpy())
+
+    @property
+    def masks(self) -> Bool[Tensor, "t f height width"]:
+        """Foreground of every frame: logit strictly above 0."""
+        return self.logits > 0
 
     @property
     def mask(self) -> Bool[Tensor, "t height width"]:
-        """Foreground: logit strictly above 0."""
-        return self.logits > 0
+        """Foreground of the only frame.
+
+        Raises:
+            ValueError: If the clip has more.
+        """
+        frames = self.logits.shape[1]
+        if frames != 1:
+            raise ValueError(f"these are masks of {frames} frames, not of one image; read .masks")
+        return self.masks[:, 0]
 
     @property
     def selection(self) -> Selection | None:
@@ -134,14 +148,14 @@ class GroundedBatch:
     Attributes:
         places: For each pass its places among the requests; several where requests ask for the
             same computation.
-        logits: Mask logits at the image's size, float32; one per expression of the conversation.
+        logits: Mask logits as in ``Grounding``; one per expression of the conversation.
     """
 
     places: tuple[tuple[int, ...], ...]
-    logits: Float[Tensor, "b t height width"]
+    logits: Float[Tensor, "b t f height width"]
 
     @property
-    def masks(self) -> Bool[Tensor, "b t height width"]:
+    def masks(self) -> Bool[Tensor, "b t f height width"]:
         """Foreground: logit strictly above 0."""
         return self.logits > 0
 

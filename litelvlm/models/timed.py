@@ -70,8 +70,8 @@ class TimedModel(StudiedModel):
         """Bytes of all weights."""
 
     @abstractmethod
-    def sizes(self, height: int, width: int) -> ModelSizes:
-        """Sizes that decide which budgets a method can keep to, for an image of this size."""
+    def sizes(self, n_tokens: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to (``GroundingModel.sizes``)."""
 
     @abstractmethod
     def timed_call(

@@ -3,6 +3,7 @@
 An image is a clip of one frame.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -88,6 +89,10 @@ class VisualState(Protocol):
     @property
     def view(self) -> ImageView:
         """Where the visual tokens lie."""
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        """Seconds per stage of the encoding; empty where nobody measured."""
 
     @property
     def tokens(self) -> Float[Tensor, "n d"]:

@@ -122,13 +122,21 @@ class Pruner(ABC):
         Raises:
             ValueError: As ``select``.
         """
-        if cues.frames > 1 and self.video_substitute:
+        self.check_frames(cues.frames)
+        return check_budget(budget, cues.n_tokens)
+
+    def check_frames(self, frames: int) -> None:
+        """Refuse several frames if the method takes one.
+
+        Raises:
+            ValueError: Naming the method to take instead.
+        """
+        if frames > 1 and self.video_substitute:
             raise ValueError(
                 f"method {self.name!r} lays out the rows and columns of one image and cannot "
-                f"choose among the tokens of {cues.frames} frames; take "
+                f"choose among the tokens of {frames} frames; take "
                 f"{self.video_substitute!r}, or select frame by frame"
             )
-        return check_budget(budget, cues.n_tokens)
 
     def average_tokens(self, budget: int | float, sizes: ModelSizes) -> float:
         """Visual tokens that a layer of the language model processes, mean over its layers.

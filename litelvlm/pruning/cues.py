@@ -146,6 +146,12 @@ TRUTH = frozenset(name for name, cue in CUES.items() if cue.source == "truth")
 OF_LANGUAGE_MODEL = frozenset(
     {"llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
 )
+# Cues of CLIP's joint space, which need both of its towers.
+OF_CLIP = frozenset({"patch_embeds", "text_embeds"})
+# Cues that stand in for CLIP's similarity in models without its text tower.
+SUBSTITUTES = frozenset(
+    {"external_similarity", "input_similarity", "received_attention", "tower_value_norm"}
+)
 # Cues that are the same for every text about an image.
 OF_IMAGE = frozenset(name for name, cue in CUES.items() if cue.source == "image")
 

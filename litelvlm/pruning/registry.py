@@ -9,6 +9,7 @@ from types import MappingProxyType
 from litelvlm.names import check_name, unknown_name
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.plugins import check_method, is_reference, method_at
+from litelvlm.pruning.spelling import FAITHFUL, spelled
 
 # Name to module in ``litelvlm.pruning.methods`` and class, in the order of tables and legends.
 METHODS: Mapping[str, str] = MappingProxyType(
@@ -56,6 +57,10 @@ METHODS: Mapping[str, str] = MappingProxyType(
         "llm_attention": "llm_attention:LlmAttention",
         "llm_gradient": "llm_gradient:LlmGradient",
         "block_loo": "block_loo:BlockLoo",
+        "external_similarity": "substitutes:ExternalSimilarity",
+        "input_similarity": "substitutes:InputSimilarity",
+        "received_attention": "substitutes:ReceivedAttention",
+        "tower_value_norm": "substitutes:TowerValueNorm",
         "none": "unpruned:Unpruned",
     }
 )
@@ -145,24 +150,25 @@ def register_pruner(cls: type[Pruner]) -> type[Pruner]:
     return cls
 
 
-def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner:
+def get_pruner(name: str, preset: str = FAITHFUL, **options: object) -> Pruner:
     """Build a method from its name, a preset and its fields.
 
     Args:
-        name: One of ``list_pruners()``, or where a class outside the table is: "module:Class" or
+        name: One of ``list_pruners()``, alone or as a command line writes it: "name:preset" or
+            "name:preset(field=value)". Or where a class outside the table is: "module:Class" or
             "file.py:Class". Such a class is registered, so that its name alone is enough later.
         preset: "faithful" (the released code), "gap" (the same tokens in raster order at their
             original positions, arXiv 2506.21873) or one of the class's ``presets``.
         **options: Fields of the class, over the preset's. A field that is a method itself may be
-            its name, its name and preset ("fastv:matched"), or the plain data of its ``config()``.
+            such a name ("fastv:matched"), or the plain data of its ``config()``.
 
     Raises:
         ValueError: If the name, the preset, a field or a value is not allowed; the message names
             what is.
 
     Example:
-        >>> get_pruner("litelvlm", order="raster").config()["order"]
-        'raster'
+        >>> get_pruner("litelvlm(order=raster)") == get_pruner("litelvlm", order="raster")
+        True
         >>> get_pruner("reverse", of="value_norm").of.name
         'value_norm'
         >>> get_pruner("with_uniform", of="nuwa:stage1").stage
@@ -170,8 +176,15 @@ def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner
     """
     if is_reference(name):
         name = register_pruner(method_at(name)).name
+    name, own, given = spelled(name)
+    twice = [option for option in given if option in options]
+    if FAITHFUL not in (preset, own) or twice:
+        raise ValueError(
+            f"{' and '.join(twice) or 'the preset'} of {name} is given twice; leave one out"
+        )
+    preset, options = (own if preset == FAITHFUL else preset), {**given, **options}
     cls = _TABLE[check_name(name, list(_TABLE), "pruner")]
-    presets: Mapping[str, Mapping[str, object]] = {"faithful": {}, "gap": GAP, **cls.presets}
+    presets: Mapping[str, Mapping[str, object]] = {FAITHFUL: {}, "gap": GAP, **cls.presets}
     check_name(preset, presets, f"{name} preset")
     allowed = [entry.name for entry in fields(cls)]
     for option in options:
@@ -186,12 +199,9 @@ def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner
 
 
 def _inner(given: object) -> object:
-    """An inner method from its name, its name and preset, or its plain data; others as they are."""
+    """An inner method from its name or its plain data; others as they are."""
     if isinstance(given, str):
-        if is_reference(given):
-            return get_pruner(given)
-        name, _, preset = given.partition(":")
-        return get_pruner(name, preset or "faithful")
+        return get_pruner(given)
     if isinstance(given, Mapping):
         if "name" not in given:
             raise ValueError(

@@ -86,7 +86,7 @@ def test_without_seg_there_is_no_mask_and_the_result_says_so(model, data):
     assert cut.found == (False, False)
     assert SEG_TOKEN not in "".join(cut.answers)
     assert not cut.mask.any()
-    assert cut.logits.shape == (2, data[0].height, data[0].width)
+    assert cut.logits.shape == (2, 1, data[0].height, data[0].width)
     assert cut.seg_state.isnan().all()
 
 

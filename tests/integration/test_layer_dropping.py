@@ -84,9 +84,10 @@ def test_the_add_on_drops_where_the_other_method_does_and_alone_is_that_method(m
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_an_impossible_budget_is_refused_before_any_work(model, name):
+def test_an_impossible_budget_is_refused_before_any_work(model, data, name, monkeypatch):
+    monkeypatch.setattr(type(model), "encode_image", None)
     with pytest.raises(ValueError, match="the smallest budget is"):
-        model.segment("no such file.png", "the red circle", get_pruner(name), 1)
+        model.segment(data[0].image(), "the red circle", get_pruner(name), 1)
 
 
 @torch.inference_mode()

@@ -72,7 +72,7 @@ def test_the_card_is_about_the_stored_weights(vlm):
 
 
 def test_the_stored_model_gives_what_its_card_says(vlm):
-    questions = load_questions("gqa").first(12).questions
+    questions = load_questions("gqa").questions[:70]
     right = {False: 0.0, True: 0.0}
     for question in questions:
         picture = question.open()
@@ -173,7 +173,8 @@ def test_a_budget_that_does_not_fit_a_picture_fails_alone_and_says_why(vlm, tmp_
 
 
 def test_a_damaged_picture_fails_alone_and_says_why(vlm, tmp_path):
-    whole = load_questions("gqa").first(2)
+    whole = load_questions("gqa")
+    whole = replace(whole, questions=whole.questions[:10])
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(whole.questions[0].image.read_bytes()[:200])
     first = whole.questions[0].image_id

@@ -115,9 +115,10 @@ def test_positions_follow_the_selection(model, state):
 
 
 @pytest.mark.parametrize("budget", [0, -1, 145, 10_000])
-def test_budget_out_of_range_is_refused_before_any_work(model, budget):
+def test_budget_out_of_range_is_refused_before_any_work(model, data, budget, monkeypatch):
+    monkeypatch.setattr(type(model), "encode_image", None)
     with pytest.raises(ValueError, match=str(budget)):
-        model.segment("no such file.png", "the red circle", get_pruner("litelvlm"), budget)
+        model.segment(data[0].image(), "the red circle", get_pruner("litelvlm"), budget)
 
 
 @pytest.mark.parametrize("protocol", ["single", "conversation"])

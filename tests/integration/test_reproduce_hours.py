@@ -9,7 +9,6 @@ from litelvlm.analysis.reproduce.kinds.ablation_work import ablation_work
 from litelvlm.analysis.reproduce.kinds.costs import efficiency_work
 from litelvlm.analysis.reproduce.work import Sizes
 from litelvlm.analysis.studies import ablations, efficiency
-from litelvlm.analysis.studies.sweep.passes import model_sizes
 from litelvlm.models.glamm.costs import model_macs
 from tests.glamm_parts import conversation, full_prompt
 from tests.study_inputs import Method
@@ -31,7 +30,7 @@ def sizes_of(model):
     image = parts["clip_image"] + parts["sam_encoder"] + parts["projector"]
     return Sizes(
         llama.num_hidden_layers, llama.hidden_size, llama.intermediate_size, other,
-        model_sizes(model, model.n_tokens), image, parts["mask_decoder"],
+        model.sizes(model.n_tokens), image, parts["mask_decoder"],
     )  # fmt: skip
 
 

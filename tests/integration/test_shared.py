@@ -17,10 +17,11 @@ from litelvlm.models.base import Request
 from litelvlm.models.glamm.batched import grounder as shared
 from litelvlm.models.glamm.batched import passes
 from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
-from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.batched.requests import grouped, groups_of
+from litelvlm.models.glamm.masks import masker
 from litelvlm.models.glamm.masks.decoder import low_resolution_masks, read_logits, upscale
+from litelvlm.models.glamm.masks.shared import masks_of_image
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Cues, Selection
 from litelvlm.pruning.cues import OF_IMAGE
@@ -88,13 +89,13 @@ def test_passes_that_are_the_same_computation_run_once(model, state, data, monke
         for name in ("litelvlm", "low_similarity", "high_similarity")
     ]
     decoded = []
-    plain = shared.masks_of_image
+    plain = masker.masks_of_image
 
     def counting(sam, image, prompts, extent):
         decoded.append(len(prompts))
         return plain(sam, image, prompts, extent)
 
-    monkeypatch.setattr(shared, "masks_of_image", counting)
+    monkeypatch.setattr(masker, "masks_of_image", counting)
     (answered,) = SharedGrounder(model)(
         state, [Request(talk, selection) for selection in selections]
     )

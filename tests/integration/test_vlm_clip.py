@@ -52,7 +52,7 @@ def test_the_choice_is_glamms(grounded, llava, sample, inputs, method):
 def test_nuwas_second_stage_drops_inside_the_language_model(grounded, llava, inputs):
     pruned = prune(llava, get_pruner("nuwa", layer=1), 48, clip=grounded.tower, text="the circle")
     pruned.forward(**inputs)
-    counts = pruned.layers.images[0][1].counts
+    counts = pruned.layers.images[0].counts
     assert counts == list(get_pruner("nuwa", layer=1).schedule(48, 144, 3))
     assert counts[0] > counts[-1]
 

@@ -9,7 +9,6 @@ import transformers
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm import network
 from litelvlm.models.vlm.positions import full_positions
-from litelvlm.models.vlm.substitutes import SUBSTITUTES
 from litelvlm.pruning import Pruner, RawSelection, list_pruners
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
@@ -276,7 +275,7 @@ def test_input_similarity_is_the_cosine_with_the_text_behind(llava):
     cosine = torch.cosine_similarity(item.features, words.mean(dim=0)[None])
     expected = cosine.argsort(descending=True)[:9].sort().values
     assert pruned.last.selections[0].indices.tolist() == expected.tolist()
-    reverse = prune(llava, get_pruner("reverse", of=SUBSTITUTES["input_similarity"]()), 9)
+    reverse = prune(llava, get_pruner("reverse", of="input_similarity"), 9)
     reverse.forward(**inputs)
     lowest = cosine.argsort()[:9].sort().values
     assert reverse.last.selections[0].indices.sort().values.tolist() == lowest.tolist()

@@ -77,7 +77,7 @@ def test_dropping_equals_masking(name, method):
         **inputs, max_new_tokens=3, return_dict_in_generate=True, output_logits=True
     )
     ids, logits = out["sequences"], torch.cat(list(out["logits"]))
-    counts = pruned.layers.images[0][1].counts
+    counts = pruned.layers.images[0].counts
     n_tokens = counts[0]
     assert counts == list(METHODS[method].schedule(0.6, n_tokens, 3))
     assert counts[-1] < n_tokens
@@ -94,13 +94,13 @@ def test_fastv_keeps_what_the_last_token_attends_to(name):
     model, inputs = tiny_vlm(name), tiny_prompt(name)
     pruned = prune(model, METHODS["fastv"], 0.6)
     pruned.forward(**inputs)
-    image = pruned.layers.images[0][1]
+    image = pruned.layers.images[0]
     model.set_attn_implementation("eager")
     with torch.no_grad():
         weights = model(**inputs, output_attentions=True).attentions[0]
     row = weights[0, :, -1, image.columns].mean(dim=0)
     expected = highest(row, image.counts[-1]).sort().values
-    assert image.left.tolist() == expected.tolist()
+    assert image.image.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
@@ -215,12 +215,12 @@ def test_beams_share_the_tokens_of_their_prompt():
     pruned = prune(model, METHODS["fastv"], 0.6)
     beams = pruned.generate(**inputs, max_new_tokens=4, num_beams=3)
     assert beams.shape == (2, inputs["input_ids"].shape[1] + 4)
-    kept = [image.left.tolist() for _, image in pruned.layers.images]
+    kept = [image.image.tolist() for image in pruned.layers.images]
     several = pruned.generate(
         **inputs, max_new_tokens=2, do_sample=True, num_return_sequences=3,
         return_dict_in_generate=True, output_logits=True,
     )  # fmt: skip
-    assert [image.left.tolist() for _, image in pruned.layers.images] == kept
+    assert [image.image.tolist() for image in pruned.layers.images] == kept
     first = several["logits"][0].unflatten(0, (2, 3))
     assert torch.allclose(first[:, :1].expand(-1, 3, -1), first, atol=1e-6)
     assert pruned.layer_counts == [list(METHODS["fastv"].schedule(0.6, 36, 3))] * 2

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, prune
+from litelvlm.models.vlm.attention import READER, Reader, read
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.network import encode
 from litelvlm.models.vlm.tower.find import TOWERS, attention_modules, source_block, tower_watched
-from litelvlm.models.vlm.tower.watch import WATCHER, Watcher, watch
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 KNOWN = [name for name, family in VLM_FAMILIES.items() if family.patches != "unknown"]
@@ -89,7 +89,7 @@ def test_methods_that_read_the_tower(name, method):
         everything = prune(model, method, 1 - 1e-9).forward(**inputs)["logits"]
         assert torch.equal(everything, plain)
     assert all(module.config is config for module, config in zip(modules, own, strict=True))
-    assert all(WATCHER not in module.__dict__ for module in modules)
+    assert all(READER not in module.__dict__ for module in modules)
 
 
 @pytest.mark.parametrize("method", ["scope", "prumerge_plus", "value_norm", "ivc_add_on"])
@@ -129,12 +129,12 @@ def test_attention_of_an_unpruned_pass(name):
 
 def test_images_in_one_row_are_told_apart():
     """Flash attention gets the patches of all images in one call, with their bounds."""
-    module, watcher = torch.nn.Module(), Watcher("sdpa", [])
-    module.__dict__[WATCHER] = watcher
+    module, reader = torch.nn.Module(), Reader("sdpa")
+    module.__dict__[READER] = reader
     states = torch.randn(1, 2, 5, 4)
-    watch(module, states, states, states, None, cu_seq_lens_q=torch.tensor([0, 2, 5]))
-    assert [call.key.shape[2] for call in watcher.calls] == [2, 3]
-    assert torch.equal(watcher.calls[1].value, states[:, :, 2:])
+    read(module, states, states, states, None, cu_seq_lens_q=torch.tensor([0, 2, 5]))
+    assert [call.key.shape[2] for call in reader.calls] == [2, 3]
+    assert torch.equal(reader.calls[1].value, states[:, :, 2:])
 
 
 def test_studies_read_cues_of_any_model():

@@ -100,8 +100,8 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
     assert len(model.encode(picture).features) == view.n_tokens
     mask = np.zeros((size[1], size[0]), dtype=np.uint8)
     mask[:, : size[0] // 2] = 1
-    covered = view.coverage(mask).reshape(view.grid)
-    half = view.grid[1] // 2
+    covered = view.coverage(mask).reshape(view.layout.grid)
+    half = view.layout.grid[1] // 2
     assert (covered[:, : half - 1] == 1).all()
     assert (covered[:, half + 1 :] == 0).all()
 
@@ -109,7 +109,7 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
 def test_a_grid_covers_the_whole_picture(models):
     whole = np.ones((90, 300), dtype=np.uint8)
     view = models["qwen2_5_vl"].view(90, 300)
-    assert view.grid[1] > view.grid[0]
+    assert view.layout.grid[1] > view.layout.grid[0]
     assert view.visible_fraction(whole) == 1.0
     assert view.coverage(whole).min() == pytest.approx(1.0)
 

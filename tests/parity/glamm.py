@@ -121,7 +121,7 @@ def ground(model: Glamm, i: int, item: dict[str, Any], inputs: Recorded) -> dict
         "retained_idx": selection.indices,
         "projected_tokens": model.visual_tokens(state, selection)[None],
         "seg_embeddings": grounding.seg_embeddings[:, None],
-        "pred_masks": grounding.logits,
+        "pred_masks": grounding.logits[:, 0],
     }
     return {name: tensor.cpu() for name, tensor in answer.items()}
 

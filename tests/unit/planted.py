@@ -9,6 +9,7 @@ named object low.
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.states import ClipText
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression, Sample
-from litelvlm.models.base import Grounding, GroundingModel, ImageView
+from litelvlm.models.base import Grounding, ImageView, TowerGroundingModel
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
-from litelvlm.pruning import Cues, VitView
+from litelvlm.pruning import Cues, ModelSizes, VitView
 from tests.glamm_parts import ANSWERS, QUESTIONS, conversation, question
 
 GRID, PATCH = (12, 12), 14
@@ -253,6 +254,7 @@ class PlantedState:
     clip: SimpleNamespace
     codes: np.ndarray
     view: ImageView
+    timings: ClassVar = {}
 
     @property
     def tokens(self):
@@ -282,7 +284,7 @@ class PlantedBlocks(VitView):
         return states
 
 
-class PlantedModel(GroundingModel):
+class PlantedModel(TowerGroundingModel):
     """Predicts the named object's patches as far as their tokens were kept."""
 
     family, name, digest, n_layers = "planted", "planted", "f" * 64, 1
@@ -334,7 +336,10 @@ class PlantedModel(GroundingModel):
         layout = state.view.layout
         return Cues(sources, layout, key, vit=lambda: PlantedBlocks(state.clip, layout.grid))
 
-    def ground(self, states, conversations, selections):
+    def sizes(self, n_tokens):
+        return ModelSizes(n_tokens, self.tower.n_blocks - 1, self.n_layers)
+
+    def ground(self, states, conversations, selections, *_):
         self.batches.append([None if s is None else len(s.indices) for s in selections])
         return [self.one(*entry) for entry in zip(states, conversations, selections, strict=True)]
 
@@ -347,7 +352,7 @@ class PlantedModel(GroundingModel):
             code = next(code for code, name in enumerate(NAMES) if name in expression)
             patches = (state.codes == code) & kept.reshape(state.view.layout.plane).numpy()
             masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
-        logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
+        logits = torch.from_numpy(np.stack(masks))[:, None].float() * 2 - 1
         n = len(masks)
         answers, state = conversation.answers, torch.zeros(n, 1)
         return Grounding(logits, state, state, (selection,), {}, answers, (True,) * n)

@@ -1,7 +1,5 @@
 """What the plug-in for lmms-eval is made of, without lmms-eval: masks as answers, scores, names."""
 
-import re
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,6 @@ from litelvlm.analysis.lmms.__main__ import TASK_FILES, main
 from litelvlm.analysis.lmms.answers import QuestionSource
 from litelvlm.analysis.lmms.generation import Generation, check_mask_options, generation_of
 from litelvlm.metrics import intersection_union
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -164,16 +160,6 @@ def test_every_task_file_names_a_source():
         assert name == "embedded_res" if root else (
             f"{dataset.replace('+', 'plus')}_res_{split}" == name
         )  # fmt: skip
-
-
-def test_the_entry_points_name_manifests():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    points = project["entry-points"]["lmms_eval.models"]
-    text = (ROOT / "analysis" / "lmms" / "manifests.py").read_text()
-    for name, place in points.items():
-        module, _, attribute = place.partition(":")
-        assert module == "litelvlm.analysis.lmms.manifests"
-        assert re.search(rf'^{attribute} = ModelManifest\("{name}"', text, re.MULTILINE)
 
 
 def test_the_folder_of_tasks_is_printed(monkeypatch, capsys):

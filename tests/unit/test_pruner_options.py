@@ -42,6 +42,37 @@ def test_the_licence_of_every_official_code_is_named():
     assert {cls.origin.licence for cls in list_pruners().values()} <= known
 
 
+@pytest.mark.parametrize(
+    ("spelling", "preset", "options"),
+    [
+        ("litelvlm(order=raster)", "faithful", {"order": "raster"}),
+        ("litelvlm:paper(similarity=cosine)", "paper", {"similarity": "cosine"}),
+        ("pyramiddrop(layers=(1, 2))", "faithful", {"layers": (1, 2)}),
+        ("reverse(of=value_norm)", "faithful", {"of": "value_norm"}),
+    ],
+)
+def test_a_name_may_be_written_as_on_the_command_line(spelling, preset, options):
+    name = spelling.split("(")[0].split(":")[0]
+    assert get_pruner(spelling) == get_pruner(name, preset, **options)
+    held = get_pruner("reverse", of="high_similarity(similarity=cosine)").of
+    assert held.similarity == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("litelvlm:paper", "gap"), "the preset of litelvlm is given twice"),
+        (("litelvlm(order",), "is not of the form name, name:preset"),
+        (("litelvlm(order)",), "are not of the form field=value"),
+    ],
+)
+def test_a_wrong_spelling_is_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        get_pruner(*given)
+    with pytest.raises(ValueError, match="order of litelvlm is given twice"):
+        get_pruner("litelvlm(order=raster)", order="native")
+
+
 def test_a_reversed_method_reads_the_text_if_the_method_does():
     assert get_pruner("reverse", of="low_similarity").text_guided
     assert not get_pruner("reverse", of="value_norm").text_guided

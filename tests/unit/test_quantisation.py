@@ -50,7 +50,7 @@ class FewerBits(PlantedModel):
         found = super().one(state, conversation, selection)
         lost = self.lost if selection is None else self.lost_pruned
         logits = found.logits.clone()
-        patches = logits.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)[0]
+        patches = logits[:, 0].unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)[0]
         for row, column in (patches[..., 0, 0] > 0).nonzero()[:lost].tolist():
             patches[row, column] = -1.0
         if selection is not None and self.blank and int(state.codes.sum()) % 2:

@@ -128,13 +128,13 @@ def test_agreement_compares_with_the_unpruned_mask_and_not_with_the_truth(tmp_pa
         def one(self, state, conversation, selection):
             found = super().one(state, conversation, selection)
             logits = found.logits.clone()
-            patches = logits.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)
+            patches = logits[:, 0].unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)
             row, column = np.argwhere(np.isin(state.codes, code_of(conversation, state)))[0]
             patches[0, row, column] = -1.0
             return dataclasses.replace(found, logits=logits)
 
     def code_of(conversation, state):
-        whole = super(Blurred, Blurred()).one(state, conversation, None).logits[0] > 0
+        whole = super(Blurred, Blurred()).one(state, conversation, None).mask[0]
         return np.unique(state.codes[(whole[::PATCH, ::PATCH]).numpy()])
 
     config = sweep.Config(methods=("mask_oracle(share=1.0)", "uniform"), budgets=(48,), seeds=1)
@@ -320,7 +320,7 @@ def test_a_prediction_of_the_wrong_size_names_its_sample(tmp_path):
 
     def cut(state, talk, selection):
         found = whole(state, talk, selection)
-        return dataclasses.replace(found, logits=found.logits[:, :-1])
+        return dataclasses.replace(found, logits=found.logits[:, :, :-1])
 
     model.one = cut
     with pytest.raises(RuntimeError, match=r"no sample succeeded.*image_id 1, sent_id 100"):

@@ -18,13 +18,13 @@ from litelvlm.analysis.studies.sweep.passes import (
     SweepContext,
     divide_cells,
     expression_passes,
-    model_sizes,
     plan_conversations,
 )
 from litelvlm.analysis.studies.sweep.tables import no_target_table, token_table
 from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.models.base import Conversation
 from litelvlm.pruning import list_pruners
+from litelvlm.pruning.cues import SUBSTITUTES
 from tests.glamm_parts import conversation
 from tests.study_inputs import CONTROL_WORDS, NO_WORDS, NOT_DRAWN, Method, every_method
 
@@ -85,7 +85,7 @@ def test_a_method_around_random_tokens_draws_with_seeds(label):
     assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
     assert method.pruner(7).needs == method.pruner().needs
     cells, _ = divide_cells(
-        sweep.Config(methods=(label,), seeds=3), {48: 48}, model_sizes(PlantedModel(), 144)
+        sweep.Config(methods=(label,), seeds=3), {48: 48}, PlantedModel().sizes(144)
     )
     assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [
         (label, s, s) for s in range(3)
@@ -124,13 +124,14 @@ def test_all_stands_for_every_method_in_every_preset():
         n if p == "faithful" else f"{n}:{p}"
         for n, c in list_pruners().items()
         for p in ("faithful", *c.presets)
+        if not c.needs & SUBSTITUTES
     }
     assert set(labels) == expected - {"none"}
 
 
 def test_an_impossible_budget_is_left_out_with_its_reason():
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(48, 16))
-    cells, excluded = divide_cells(config, {48: 48, 16: 16}, model_sizes(with_layers(4), 144))
+    cells, excluded = divide_cells(config, {48: 48, 16: 16}, with_layers(4).sizes(144))
     # One of four layers before the drop: 144 / 4 = 36 tokens on average already.
     assert [(cell.method, cell.budget) for cell in cells] == [
         ("fastv", 48),

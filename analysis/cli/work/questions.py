@@ -58,7 +58,7 @@ def evaluate_task(verb: Evaluate, task: str) -> int:
             "failures": failures_of(run),
             "scores": json.loads(run.table("scores").to_json(orient="records")),
         },
-        as_text(f"{model.name} on rendered questions as in {TASKS[task].title}", run),
+        as_text(f"{model.name} on {task} questions about rendered scenes", run),
     )  # fmt: skip
     return int(bool(failures_of(run)))
 

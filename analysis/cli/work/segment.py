@@ -6,7 +6,7 @@ from PIL import Image
 
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.work.loading import load_as
+from litelvlm.analysis.cli.work.loading import model_of
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.side_by_side import side_by_side
 from litelvlm.analysis.studies.overlay import (
@@ -20,8 +20,7 @@ from litelvlm.data.images import open_image
 from litelvlm.data.mask_files import png, write_masks
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import Grounding, ImageView
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.pruning import LayerTrace, Pruner
 from litelvlm.pruning.cues import TRUTH
 
@@ -29,14 +28,13 @@ from litelvlm.pruning.cues import TRUTH
 def run(verb: Segment) -> int:
     """Write masks and overlays, print what was kept and how long it took."""
     picture, pruner = open_image(verb.image), build_pruner(verb)
-    # Answers that the model gives itself, and timings of its stages, are GLaMM's alone.
-    model = load_as(verb, Glamm)
+    model = model_of(verb)
     view = model.view(picture.height, picture.width)
     result = segment(verb, model, picture, pruner)
     whole = segment(verb, model, picture, None) if verb.compare else None
     report: SegmentReport = {
         "model": model.name,
-        "miniature": has_miniature_sizes(model.tower),
+        "miniature": has_miniature_sizes(model.clip_tower),
         "random_weights": model.digest == "random",
         "pruner": verb.pruner,
         "budget": verb.budget,
@@ -51,7 +49,9 @@ def run(verb: Segment) -> int:
     return int(not all(result.found))
 
 
-def segment(verb: Segment, model: Glamm, picture: Image.Image, pruner: Pruner | None) -> Grounding:
+def segment(
+    verb: Segment, model: GroundingModel, picture: Image.Image, pruner: Pruner | None
+) -> Grounding:
     """Segment all expressions with one method; None keeps every token."""
     return model.segment(
         picture,

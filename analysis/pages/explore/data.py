@@ -54,7 +54,7 @@ def expression_view(
         Picture, true mask, unpruned mask, ``selections`` [method][budget], ``scores`` [name] and
         the question's words with their attention.
     """
-    model, config, tower = context.model, context.config, context.model.tower
+    model, config = context.model, context.config
     picture, truth, state, conversation, cues = query_example(model, sample, expression, config)
     view = state.view
     # One draw of a random method is enough to look at.
@@ -91,7 +91,7 @@ def expression_view(
             for name, values in token_scores(cues, config, inside).items()
             if values is not None
         },
-        "words": words_view(tower, conversation.questions[0]),
+        "words": words_view(model.clip_tower, conversation.questions[0]),
     }
 
 
@@ -131,13 +131,15 @@ def token_box(crop: Crop, grid: tuple[int, int]) -> list[float]:
     ]
 
 
-def words_view(tower: Tower, sentence: str) -> dict[str, object]:
+def words_view(tower: Tower | None, sentence: str) -> dict[str, object]:
     """The question's words and the attention that [EOS] pays to each, per layer and head.
 
     Returns:
         "texts", "tokens", "layers", "heads" and packed "attention" [layers, heads, words]; only
-        "lacks" with the reason where the text tower has no such row.
+        "lacks" with the reason where there is no text tower, or it has no such row.
     """
+    if tower is None:
+        return {"lacks": "the model has no text tower"}
     if "text_attention" in tower.lacks:
         return {"lacks": tower.lacks["text_attention"]}
     texts, n_tokens, attention = word_attention(tower, sentence)

@@ -9,6 +9,7 @@ from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
+    KERNEL_SHAP,
     RIVALS,
     SHUFFLED,
     TOGETHER,
@@ -24,6 +25,7 @@ from litelvlm.analysis.studies.sweep.passes import Loaded, SweepContext
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
+from litelvlm.pruning.cues import OF_CLIP
 
 
 def make_context(
@@ -46,6 +48,8 @@ def make_context(
     foreign = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
     if len({candidate.image_id for candidate in foreign}) < 2:
         altered = tuple(label for label in altered if label != SHUFFLED)
+    if model.lacks & OF_CLIP:
+        altered = tuple(label for label in altered if label == KERNEL_SHAP)
     return AblationContext(
         model,
         chosen,
@@ -106,7 +110,8 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     def begin(index: int) -> Callable[[], ItemResult]:
         return partial(ablation_rows, context, protocols, load_both(context, protocols, index))
 
-    lacking = SHUFFLED in config.methods and SHUFFLED not in context.altered
+    lacking = [m for m in config.methods if m in ALTERED and m not in context.altered]
+    why = "a text tower of CLIP is" if model.lacks & OF_CLIP else "texts of two images at least are"
     used = [method for one in (context, *protocols) for method in one.config.methods]
     return Work(
         chosen,
@@ -114,7 +119,5 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
         resolved=context.resolved,
         methods=tuple(method.pruner() for method in used),
         excluded=context.excluded,
-        notes=(f"{SHUFFLED} is left out: texts of two images at least are needed",)
-        if lacking
-        else (),
+        notes=tuple(f"{label} is left out: {why} needed" for label in lacking),
     )

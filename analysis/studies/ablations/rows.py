@@ -32,7 +32,9 @@ from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, S
 from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
+from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Cues, Selection, get_pruner
+from litelvlm.pruning.cues import OF_CLIP
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring import context_scores
 
@@ -64,8 +66,7 @@ class IndexContext(SweepContext):
 
     def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes; the reversal index is kept on the way."""
-        covered = asked.loaded.coverage[asked.number]
-        self.measures[asked.number] = {"ri": index_of(covered, similarity(asked.cues))}
+        self.measures[asked.number] = {"ri": asked_index(self.model, asked)}
         return super().passes(asked)
 
 
@@ -117,7 +118,10 @@ class AblationContext(SweepContext):
             values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
-        return cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
+        tower = self.model.clip_tower
+        if tower is None:
+            raise ValueError(f"{label!r} exchanges the text that CLIP reads; leave it out")
+        return cues.replaced(text_embeds=tower.text([text]).text_embeds)
 
     def foreign_text(self, loaded: Loaded, number: int) -> str:
         """The question about another image's expression of equal length; another category first."""
@@ -133,15 +137,23 @@ class AblationContext(SweepContext):
 
     def measure(self, asked: SweepQuery) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
-        scores = similarity(asked.cues)
-        found = {"ri": index_of(asked.loaded.coverage[asked.number], scores)}
+        found = {"ri": asked_index(self.model, asked)}
+        if self.model.lacks & OF_CLIP:
+            return found
         if self.attention:
             query = self.model.query_conversation(asked.state, asked.planned.conversation)
             rows = query.attention_rows().mean((0, 1))
-            found |= correlations(-scores, rows.cpu().numpy().astype(np.float64))
+            found |= correlations(-similarity(asked.cues), rows.cpu().numpy().astype(np.float64))
         if self.rounding:
             found |= rounding(asked.cues, self.kept_tokens(asked.cues.n_tokens))
         return found
+
+
+def asked_index(model: GroundingModel, asked: SweepQuery) -> float:
+    """Reversal index of CLIP's similarity on the referent; nan for a model without CLIP."""
+    if model.lacks & OF_CLIP:
+        return float("nan")
+    return index_of(asked.loaded.coverage[asked.number], similarity(asked.cues))
 
 
 def index_of(covered: Float[Array, "n"], scores: Float[Array, "n"]) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.work import ItemResult, Work
@@ -18,7 +19,7 @@ def arms_of(
 ) -> tuple[dict[Arm, TimedCall], tuple[Exclusion, ...]]:
     """What is timed on one image, each with its call, and why the rest is not."""
     calls, excluded = dict[Arm, TimedCall](), dict[tuple[str, int], Exclusion]()
-    sizes, picture = model.sizes(sample.height, sample.width), sample.image()
+    sizes, picture = model.sizes(view_of(model, sample).n_tokens), sample.image()
     texts = [expression.sent for expression in sample.expressions]
     for n_text in config.n_texts:
         unpruned = Arm(UNPRUNED, None, sizes.n_tokens, n_text)
@@ -46,7 +47,7 @@ def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
             f"n_texts asks for {max(config.n_texts)} expressions, and the first image has "
             f"{len(sample.expressions)}; name smaller numbers"
         )
-    sizes = model.sizes(sample.height, sample.width)
+    sizes = model.sizes(view_of(model, sample).n_tokens)
     budgets = resolve_budgets(config.budgets, sizes.n_tokens)
     calls, excluded = arms_of(model, sample, config, budgets)
     if config.methods and not any(arm.pruner for arm in calls):

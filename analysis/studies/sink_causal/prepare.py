@@ -16,7 +16,7 @@ from litelvlm.analysis.studies.sink_causal.edits import edited, readable
 from litelvlm.analysis.studies.sink_causal.rows import SinkCausalContext, image_rows
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel, TowerModel
+from litelvlm.models.base import TowerGroundingModel, TowerModel
 
 
 def foreign_texts(
@@ -35,7 +35,7 @@ def foreign_texts(
     return [foreign[place] for place in kept], embeds, reasons
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: TowerGroundingModel, data: Dataset, config: Config) -> Work:
     """Read all foreign texts under every change; one part of the work for each image."""
     counts = token_counts(model, data)
     (mask_budget,) = resolve_budgets((config.tokens_for_masks(counts[0]),), counts[0])

@@ -26,7 +26,7 @@ from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
 from litelvlm.layout import Layout
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import TowerGroundingModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
@@ -68,7 +68,7 @@ class SinkCausalContext:
         foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
 
-    model: GroundingModel
+    model: TowerGroundingModel
     data: Dataset
     config: Config
     fewest: int

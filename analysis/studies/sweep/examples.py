@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
-from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import fewest_tokens
 from litelvlm.analysis.runs.config import named_budgets
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.chosen import (
@@ -53,13 +54,13 @@ class ExampleQuery(NamedTuple):
 def query_example(
     model: GroundingModel, sample: Sample, expression: Expression, config: Config
 ) -> ExampleQuery:
-    """Encode an image and ask for one of its expressions."""
-    picture, truth = sample.image(), target_mask(sample, expression)
-    state = model.encode_image(picture)
+    """Encode a clip and ask for one of its expressions; its first frame is shown."""
+    masks = (sample.masks(expression) > 0).astype(np.uint8)
+    state = model.encode_clip(sample.clip)
     asked = model.conversation([expression.sent], config.question_index, config.answer_index)
-    covered = torch.from_numpy(token_coverage(truth, model)).float()
+    covered = torch.from_numpy(state.view.coverage(masks)).float()
     cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
-    return ExampleQuery(picture, truth, state, asked, cues)
+    return ExampleQuery(sample.frame(0), masks[0], state, asked, cues)
 
 
 def shown_expressions(rows: pd.DataFrame, method: str) -> list[ShownExpression]:
@@ -154,6 +155,6 @@ def _panels(
     drawn = {("truth", fewest): truth}
     for key, selection in selections.items():
         (result,) = model.ground([posed.state], [posed.conversation], [selection])
-        mask = result.mask[0].cpu().numpy()
+        mask = result.masks[0, 0].cpu().numpy()
         drawn[key] = draw_kept(posed.picture, mask, selection, view)
     return drawn

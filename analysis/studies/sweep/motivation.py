@@ -142,7 +142,8 @@ def eos_attention(
     model: GroundingModel, conversation: Conversation
 ) -> tuple[tuple[str, ...], Float[Array, "words"]]:
     """Words of the question, and attention of [EOS] to each, mean over layers and heads."""
-    if "text_attention" in model.tower.lacks:
+    tower = model.clip_tower
+    if tower is None or "text_attention" in tower.lacks:
         return (), np.zeros(0, dtype=np.float32)
-    words, _, attention = word_attention(model.tower, conversation.questions[0])
+    words, _, attention = word_attention(tower, conversation.questions[0])
     return tuple(words), attention.mean(axis=(0, 1)).astype(np.float32)

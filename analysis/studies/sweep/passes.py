@@ -1,6 +1,6 @@
 """Which passes an image needs: every possible method and budget for every conversation about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -86,9 +86,18 @@ class SweepContext:
     @cached_property
     def _divided(self) -> dict[int, tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]]:
         return {
-            n: divide_cells(self.config, self.kept_tokens(n), model_sizes(self.model, n))
+            n: divide_cells(self.config, self.kept_tokens(n), self.model.sizes(n), self.check)
             for n in self.token_counts
         }
+
+    def check(self, pruner: Pruner) -> None:
+        """Refuse a method that the model or the split cannot serve.
+
+        Raises:
+            ValueError: As ``GroundingModel.check_method``.
+        """
+        frames = max(self.data[index].frames for index in range(len(self.data)))
+        self.model.check_method(pruner, frames)
 
     def cells(self, n_tokens: int) -> tuple[SweepCell, ...]:
         """Every possible combination of method, budget and seed, the unpruned model left out.
@@ -210,7 +219,10 @@ class Pass:
 
 
 def divide_cells(
-    config: Config, budgets: Mapping[int, int], sizes: ModelSizes
+    config: Config,
+    budgets: Mapping[int, int],
+    sizes: ModelSizes,
+    check: Callable[[Pruner], None] = lambda pruner: None,
 ) -> tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
@@ -218,6 +230,7 @@ def divide_cells(
         config: Of the sweep.
         budgets: Token counts by name.
         sizes: Of the model and the image.
+        check: Raises ``ValueError`` for a method that is possible with no budget.
     """
     cells, excluded = list[SweepCell](), list[Exclusion]()
     for method in config.methods:
@@ -227,6 +240,7 @@ def divide_cells(
         pruners = {seed: method.pruner(seed) for seed in seeds}
         for budget, n_kept in budgets.items():
             try:
+                check(pruners[seeds[0]])
                 average = pruners[seeds[0]].average_tokens(n_kept, sizes)
             except ValueError as error:
                 excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
@@ -236,11 +250,6 @@ def divide_cells(
                 for seed, pruner in pruners.items()
             ]
     return tuple(cells), tuple(excluded)
-
-
-def model_sizes(model: GroundingModel, n_tokens: int) -> ModelSizes:
-    """The sizes that decide which budgets a method can keep to on an image with so many tokens."""
-    return ModelSizes(n_tokens, model.tower.n_blocks - 1, model.n_layers)
 
 
 def plan_conversations(

@@ -89,7 +89,7 @@ def _row(
     except ValueError as error:
         lost = dict.fromkeys(("answer", "visual_tokens", "read", "score"))
         return row | lost | {"state": "failed", "failure": str(error)}
-    scored = score_answer(TASKS[task].rule, found.text, question.answer)
+    scored = score_answer(TASKS[task], found.text, question.answer)
     return row | {
         "answer": found.text,
         "visual_tokens": float(found.visual_tokens),

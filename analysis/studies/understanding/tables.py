@@ -24,7 +24,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     names = ["method", "budget", "reason"]
     counted = failed.groupby(names, dropna=False, sort=False).size().reset_index(name="questions")
     return {
-        "scores": scores_of(typed, TASKS[typed["task"].iloc[0]].rule),
+        "scores": scores_of(typed, TASKS[typed["task"].iloc[0]]),
         "failures": counted,
         "notes": pd.DataFrame({"note": list(answer_notes(typed))}, dtype=object),
     }
@@ -36,7 +36,8 @@ def answer_notes(rows: pd.DataFrame) -> Iterator[str]:
     Answers are counted for each method and budget, all draws together; failed ones are none.
     """
     answered = rows[rows["state"] != "failed"]
-    for (method, budget), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
+    for (method, _), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
+        budget = part["budget"].iloc[0]
         name = f"{method}{'' if pd.isna(budget) else f' {budget:g}'}"
         counted = " and count as 'yes', by POPE's rule" if part["task"].iloc[0] == "pope" else ""
         for state in ("empty", "unreadable"):

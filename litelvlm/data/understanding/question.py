@@ -3,11 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from PIL import Image
 
@@ -16,27 +15,9 @@ from litelvlm.data.images import open_image
 from litelvlm.data.understanding.scenes import SHORT_ANSWER
 from litelvlm.metrics.answers import Rule
 
-
-class Task(NamedTuple):
-    """Questions of one form.
-
-    Attributes:
-        title: The published set whose form the questions have.
-        rule: How answers become a score.
-    """
-
-    title: str
-    rule: Rule
-
-
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        "gqa": Task("GQA", "exact"),
-        "pope": Task("POPE", "yes_no"),
-        "vqav2": Task("VQA v2", "exact"),
-    }
-)
-"""Every task by name."""
+TASKS: Mapping[str, Rule] = MappingProxyType({"gqa": "exact", "pope": "yes_no", "vqav2": "exact"})
+"""Every task by name, and how its answers become a score. Its questions have the form of those of
+the published set of this name."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +85,3 @@ class QuestionSet:
         stated = [{**asdict(q), "image": q.image.name} for q in self.questions]
         text = json.dumps([self.task, stated, content_digest({q.image for q in self.questions})])
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def first(self, images: int) -> "QuestionSet":
-        """The questions about the first so many images."""
-        kept = set(list(dict.fromkeys(q.image_id for q in self.questions))[:images])
-        return replace(self, questions=tuple(q for q in self.questions if q.image_id in kept))

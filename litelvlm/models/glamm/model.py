@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -10,37 +9,33 @@ from torch import Tensor
 
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.clip.vit_view import ClipVitView
-from litelvlm.clip.words import unknown_words
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import (
     Conversation,
     Grounder,
     Grounding,
-    GroundingModel,
     QueriedModel,
+    TowerGroundingModel,
 )
 from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
 from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.options import AnswerKind
-from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
+from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.models.glamm.timed import GlammCall, TimedPrompt
+from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS
+from litelvlm.models.stopwatch import Stopwatch
 from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
-from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget, get_pruner
+from litelvlm.pruning import Cues, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
 from litelvlm.pruning.grid import box_cells
 
-PROTOCOLS = ("single", "conversation")
-MAX_NEW_TOKENS = 64
-"""Longest generated answer; the trained ones have about ten tokens."""
 
-
-class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
+class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
     """GLaMM, the grounding model of the official GLaMM and LiteLVLM code."""
 
     family = "glamm"
@@ -95,9 +90,9 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
         """Bytes of all weights."""
         return sum(parameter.nbytes for parameter in self.parameters())
 
-    def sizes(self, height: int, width: int) -> ModelSizes:
-        """Sizes that decide which budgets a method can keep to; the same for every image."""
-        return ModelSizes(self.n_tokens, self.tower.n_blocks - 1, self.n_layers)
+    def sizes(self, n_tokens: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to; the last block is not read."""
+        return ModelSizes(n_tokens, self.tower.n_blocks - 1, self.n_layers)
 
     @torch.inference_mode()
     def timed_call(
@@ -191,7 +186,7 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
                 f"one state, conversation and selection per row are needed, got {len(states)}, "
                 f"{len(conversations)} and {len(selections)}"
             )
-        check_name(answer, get_args(AnswerKind), "kind of answer")
+        check_name(answer, ANSWERS, "kind of answer")
         watch = Stopwatch(self.device)
         with watch("projector"):
             visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
@@ -220,99 +215,3 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
             )
             for (logits, embeddings), turns in zip(decoded, outputs, strict=True)
         ]
-
-    @torch.inference_mode()
-    def segment(
-        self,
-        image: ImageSource,
-        text: str | Sequence[str],
-        pruner: Pruner | str | None = None,
-        budget: int | float | None = None,
-        protocol: str = "single",
-        answer: str = "forced",
-        question_index: int = 0,
-        answer_index: int = 0,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-    ) -> Grounding:
-        """Segment what one or several expressions refer to in one image.
-
-        Args:
-            image: PIL picture, NumPy array of uint8 [height, width, 3], path or encoded bytes.
-            text: One expression or several.
-            pruner: Method that chooses visual tokens, or its name; None keeps all.
-            budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1;
-                required with a pruner.
-            protocol: "single" gives every expression its own pass and selection. "conversation"
-                puts all into one conversation of several turns with one shared selection, as the
-                official evaluation does.
-            answer: "forced" gives the model a fixed answer to read, as the evaluation does
-                (teacher forcing). "generated" lets the model answer; an answer without [SEG] gives
-                no mask (see ``Grounding.found``).
-            question_index: Question template, 0 to 15.
-            answer_index: Answer template of a forced answer, 0 to 4.
-            max_new_tokens: Longest generated answer.
-
-        Returns:
-            Masks [T, H, W] in the order of the expressions. ``save("mask.png")`` of the result
-            writes them.
-
-        Raises:
-            ValueError: If there is no expression or an empty one, the budget is missing or out of
-                range, or the protocol unknown.
-
-        Example:
-            >>> from litelvlm import load_model, load_refer, get_pruner
-            >>> model, sample = load_model("embedded"), load_refer("embedded", split="val")[0]
-            >>> pruner = get_pruner("litelvlm")
-            >>> result = model.segment(sample.image(), "the yellow giraffe", pruner, budget=48)
-            >>> len(result.selection.indices)
-            48
-        """
-        expressions = [text] if isinstance(text, str) else list(text)
-        if not expressions:
-            raise ValueError(
-                "text has no expression; give at least one, for example 'the yellow giraffe'"
-            )
-        check_name(protocol, PROTOCOLS, "protocol")
-        check_name(answer, get_args(AnswerKind), "kind of answer")
-        if isinstance(pruner, str):
-            pruner = get_pruner(pruner)
-        if pruner is not None:
-            if budget is None:
-                raise ValueError(
-                    f"pruner {pruner.name!r} needs a budget: tokens from 1 to {self.n_tokens}, "
-                    "or a share"
-                )
-            budget = check_budget(budget, self.n_tokens)
-            if isinstance(pruner, LayerPruner):
-                pruner.schedule(budget, self.n_tokens, self.n_layers)
-        elif budget is not None and budget != self.n_tokens:
-            raise ValueError(
-                f"budget {budget} was given without a pruner; name one, for example "
-                "get_pruner('litelvlm')"
-            )
-        groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
-        conversations = [self.conversation(g, question_index, answer_index) for g in groups]
-        state = self.encode_image(image)
-        watch = Stopwatch(self.device)
-        with watch("selection"):
-            selections = [
-                None
-                if pruner is None or budget is None
-                else pruner.select(self.cues(state, conversation), budget)
-                for conversation in conversations
-            ]
-        passes = [
-            self.ground([state], [conversation], [selection], answer, max_new_tokens)[0]
-            for conversation, selection in zip(conversations, selections, strict=True)
-        ]
-        return Grounding(
-            torch.cat([p.logits for p in passes]),
-            torch.cat([p.seg_state for p in passes]),
-            torch.cat([p.seg_embeddings for p in passes]),
-            tuple(p.selection for p in passes),
-            add_timings([state.timings, watch.seconds, *(p.timings for p in passes)]),
-            tuple(turn for p in passes for turn in p.answers),
-            tuple(found for p in passes for found in p.found),
-            unknown_words(self.tower, expressions),
-        )

@@ -17,20 +17,21 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, TowerModel
+from litelvlm.models.glamm.batched.requests import grouped
 from litelvlm.models.glamm.masks import decoder as sam_side
+from litelvlm.models.glamm.masks.masker import SamMasker
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.outputs import (
-    MASK_LOGITS,
     SEG_STATE,
     ImageState,
     Spliced,
-    Stopwatch,
     TurnOutputs,
 )
 from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import full_prompt, question
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.models.image_cache import CachingModel
+from litelvlm.models.stopwatch import Stopwatch
 from litelvlm.pruning import Selection
 
 Network = TypeVar("Network", bound="GlammNetwork")
@@ -245,10 +246,15 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
             return selection.tokens.to(self.dtype)
         return self.project(selection.tokens)
 
+    @property
+    def masker(self) -> SamMasker:
+        """Decoder of all masks."""
+        return SamMasker(self.sam, self.sam_image_size)
+
     def decode_masks(
         self, states: Sequence[ImageState], outputs: Sequence[TurnOutputs]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Mask logits and seg embeddings of each image's turns.
+        """Mask logits and seg embeddings of each image's turns, those of one image in one call.
 
         The logits of an answer without [SEG] are minus infinity.
 
@@ -256,24 +262,14 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
             ValueError: If another state or logit is NaN or infinite.
         """
         for turns in outputs:
-            require_finite(turns.seg_states[_places_of(turns)], SEG_STATE)
-        embeddings = [self.seg_head(turns.seg_states) for turns in outputs]
-        prompts = pad_sequence(embeddings, batch_first=True)[:, :, None].to(
-            sam_side.sam_dtype(self.sam)
-        )
-        images = torch.cat([state.sam_embeddings for state in states])
-        low = sam_side.low_resolution_masks(self.sam, images, prompts)
-        decoded = []
-        for masks, seg, state, turns in zip(low, embeddings, states, outputs, strict=True):
-            logits = sam_side.upscale(
-                masks[: len(seg)], state.resized_size, state.original_size, self.sam_image_size
-            )
-            require_finite(logits[_places_of(turns)], MASK_LOGITS)
-            logits[[turn for turn, found in enumerate(turns.found) if not found]] = float("-inf")
-            decoded.append((logits, seg))
-        return decoded
-
-
-def _places_of(turns: TurnOutputs) -> list[int]:
-    """Turns whose answer holds [SEG]."""
-    return [turn for turn, found in enumerate(turns.found) if found]
+            found = [place for place, one in enumerate(turns.found) if one]
+            require_finite(turns.seg_states[found], SEG_STATE)
+        embeds = [self.seg_head(turns.seg_states) for turns in outputs]
+        logits = dict[int, Tensor]()
+        for places in grouped([id(state) for state in states]):
+            prompts = [embeds[place] for place in places]
+            has_seg = [one for place in places for one in outputs[place].found]
+            masker = self.masker.begin(states[places[0]])
+            decoded = masker.decode_found(torch.cat(prompts), has_seg)
+            logits |= dict(zip(places, decoded.split([*map(len, prompts)]), strict=True))
+        return [(logits[place], seg) for place, seg in enumerate(embeds)]

@@ -11,7 +11,6 @@ Pooling = Literal["eos", "words", "no_sos"]
 PatchLayer = Literal["second_last", "last"]
 Read = Literal["before_seg", "seg"]
 Tokenisation = Literal["official", "library"]
-AnswerKind = Literal["forced", "generated"]
 CAPTION = "a photo of {}"
 
 

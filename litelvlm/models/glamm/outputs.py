@@ -1,9 +1,7 @@
-"""What the stages of a GLaMM hand on: the encoded image and the spliced prompt; a stopwatch."""
+"""What the stages of a GLaMM hand on: the encoded image and the spliced prompt."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
 
 import torch
 from jaxtyping import Float, Int
@@ -16,8 +14,7 @@ from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
 from litelvlm.pruning import Selection
 
 SEG_STATE = "the language model's state for [SEG]"
-MASK_LOGITS = "the mask logits"
-"""Names of stages, for messages."""
+"""Name of the stage, for messages."""
 
 
 @dataclass(frozen=True)
@@ -120,34 +117,3 @@ class TurnOutputs:
     def found(self) -> tuple[bool, ...]:
         """Whether each answer holds a [SEG]."""
         return tuple(SEG_TOKEN in answer for answer in self.answers)
-
-
-class Stopwatch:
-    """Measures seconds per named stage; the device is synchronised before and after."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time spent in the block to ``stage``."""
-        self.synchronise()
-        start = perf_counter()
-        yield
-        self.synchronise()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
-
-    def synchronise(self) -> None:
-        """Wait for the device to finish its work."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-def add_timings(parts: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Sum several stage tables."""
-    total: dict[str, float] = {}
-    for part in parts:
-        for stage, seconds in part.items():
-            total[stage] = total.get(stage, 0.0) + seconds
-    return total

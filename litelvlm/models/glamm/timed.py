@@ -11,7 +11,7 @@ from litelvlm.models.glamm.costs import model_macs
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
+from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState, Spliced
 from litelvlm.models.glamm.preprocess import sam_pixel_values
@@ -163,16 +163,15 @@ class GlammCall(TimedCall):
         cues.get("text_embeds")  # counted by itself
         width = int(model.llama.config.hidden_size)
         turns = len(conversation.questions)
-        seg = torch.zeros(1, turns, 1, width, device=model.device, dtype=model.dtype)
+        seg = torch.zeros(turns, width, device=model.device, dtype=model.dtype)
+        masker = model.masker.begin(state)
         entering = self.budget if self.prompt.plan is None else len(self.prompt.plan)
         found: dict[str, Callable[[], object]] = {
             "clip_image": lambda: model.tower.image(crop),
             "clip_text": lambda: model.tower.text(list(conversation.questions)),
             "projector": lambda: model.project(state.clip.patch_tokens[0][:entering]),
             "sam_encoder": lambda: encode_image(model.sam, square),
-            "mask_decoder": lambda: low_resolution_masks(
-                model.sam, state.sam_embeddings, model.seg_head(seg).to(kind)
-            ),
+            "mask_decoder": lambda: masker.low_resolution(model.seg_head(seg)),
         }
         if pruner is not None:
             found["selection"] = lambda: pruner.select(cues, self.budget)

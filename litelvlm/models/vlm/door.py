@@ -15,8 +15,8 @@ from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
 from litelvlm.models.vlm.cues import ClipText
-from litelvlm.models.vlm.decoder.drops import LayerDrops
-from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
+from litelvlm.models.vlm.layers.drops import LayerDrops
+from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
 from litelvlm.models.vlm.network import family_of, has_pixels
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import (
@@ -27,9 +27,8 @@ from litelvlm.models.vlm.preparing import (
     prepare,
 )
 from litelvlm.models.vlm.selecting import Frames
-from litelvlm.models.vlm.substitutes import pruner_of
 from litelvlm.names import check_name
-from litelvlm.pruning import Cues, LayerPruner, Pruner
+from litelvlm.pruning import Cues, LayerPruner, Pruner, get_pruner
 from litelvlm.pruning.positions import Positions
 
 REPLACED_METHODS = ("forward", "generate")
@@ -54,8 +53,7 @@ def prune(
 
     Args:
         model: A model of a family in ``litelvlm.models.vlm.families.VLM_FAMILIES``, with its head.
-        pruner: A method, its name, or the name of a substitute for CLIP's text similarity (see
-            ``litelvlm.models.vlm.substitutes``).
+        pruner: A method, or its name as ``get_pruner`` takes it.
         budget: Visual tokens to keep of each image, tile or video: a count, or their share as a
             number strictly between 0 and 1.
         positions: "contiguous", "original" or "stretch"; None for the method's own habit. On three
@@ -81,7 +79,7 @@ def prune(
         [144]
     """
     family = family_of(model)
-    method = pruner_of(pruner)
+    method = get_pruner(pruner) if isinstance(pruner, str) else pruner
     if positions is not None:
         policy = check_name(positions, get_args(Positions), "positions")
         method = replace(method, positions=cast(Positions, policy))
@@ -147,7 +145,7 @@ class PrunedVlm:
         if self.layers is None:
             depth = len(self.settings.model.get_decoder().layers)
             return [[count] * depth for count in self.token_counts]
-        return [image.counts for _, image in self.layers.images]
+        return [image.counts for image in self.layers.images]
 
     def __enter__(self) -> "PrunedVlm":
         """Replace the model's own methods.

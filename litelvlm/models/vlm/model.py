@@ -253,12 +253,12 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
         """Bytes of all weights."""
         return sum(parameter.nbytes for parameter in self.network.parameters())
 
-    def sizes(self, height: int, width: int) -> ModelSizes:
-        """Sizes that decide which budgets a method can keep to, for an image of this size."""
+    def sizes(self, n_tokens: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to, for so many visual tokens."""
         config, depth = self.network.config, len(self.network.get_decoder().layers)
         vision = config.vision_config
         blocks = int(getattr(vision, "num_hidden_layers", None) or vision.depth)
-        return ModelSizes(self.view(height, width).n_tokens, blocks, depth)
+        return ModelSizes(n_tokens, blocks, depth)
 
     def timed_call(
         self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int

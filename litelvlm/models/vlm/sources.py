@@ -9,10 +9,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.cues import ClipText, Sources, TextBehind
-from litelvlm.models.vlm.decoder.find import plain_decoder
-from litelvlm.models.vlm.decoder.prompt_attention import prompt_attention
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem
+from litelvlm.models.vlm.layers.find import plain_decoder
+from litelvlm.models.vlm.layers.prompt_attention import prompt_attention
 from litelvlm.models.vlm.network import Encoded
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.shorten import PER_TOKEN

@@ -1,6 +1,7 @@
 """What visual tokens can be important for: three scalars of an unpruned prediction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,7 +11,6 @@ from litelvlm.models.attribution import TokenTargets, at_least_float32, frozen, 
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.llama import causal_mask
-from litelvlm.models.glamm.masks import decoder as sam_side
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 
@@ -48,7 +48,8 @@ class Targets(TokenTargets):
         with frozen(model), torch.no_grad():
             # States of an image are inference tensors, which autograd refuses; a copy is a plain
             # one.
-            self._sam_embeddings = state.sam_embeddings.clone()
+            plain = replace(state, sam_embeddings=state.sam_embeddings.clone())
+            self._masker = model.masker.begin(plain)
             self.visual: Float[Tensor, "n d"] = model.project(state.clip.patch_tokens[0].clone())
             spliced = model.splice([self.visual], [conversation], [None])
             self.embeds, self.start, self.seg = (
@@ -57,10 +58,6 @@ class Targets(TokenTargets):
                 spliced.seg_index[0],
             )
             self.length = len(self.embeds)
-            side = state.sam_embeddings.shape[-1] * 4
-            self._valid = tuple(
-                round(side * size / model.sam_image_size) for size in state.resized_size
-            )
             logits = self._mask_logits(self.embeds[None], list(self.seg))[0]
             self.reference: Bool[Tensor, "t h w"] = logits > 0
             highest = torch.zeros_like(logits.flatten(1), dtype=torch.bool)
@@ -183,10 +180,6 @@ class Targets(TokenTargets):
 
     def _decoded(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b t h w"]:
         """Mask logits at the decoder's resolution, without padding, float32."""
-        sam = self.model.sam
-        prompts = self.model.seg_head(seg_states)[:, :, None].to(sam_side.sam_dtype(sam))
-        images = self._sam_embeddings.expand(len(seg_states), -1, -1, -1)
-        height, width = self._valid
-        return at_least_float32(
-            sam_side.low_resolution_masks(sam, images, prompts)[..., :height, :width]
-        )
+        low = self._masker.low_resolution(self.model.seg_head(seg_states).flatten(0, 1))
+        rows, columns = self._masker.inside
+        return at_least_float32(low.unflatten(0, seg_states.shape[:2])[..., :rows, :columns])

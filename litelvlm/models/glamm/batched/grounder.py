@@ -14,6 +14,7 @@ rounds, one thread, float32).
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,6 @@ from torch import Tensor
 
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
-from litelvlm.models.glamm.batched.masks import PER_TOKEN, masks_of_image
 from litelvlm.models.glamm.batched.passes import Beginnings, LanguagePasses
 from litelvlm.models.glamm.batched.prefix import KERNELS
 from litelvlm.models.glamm.batched.prompts import (
@@ -32,9 +32,8 @@ from litelvlm.models.glamm.batched.prompts import (
 )
 from litelvlm.models.glamm.batched.requests import GroundingJob, groups_of, is_plain
 from litelvlm.models.glamm.language.decoding import read_given_answers
-from litelvlm.models.glamm.masks.decoder import read_logits, sam_dtype, upscale
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.outputs import MASK_LOGITS, SEG_STATE, ImageState
+from litelvlm.models.glamm.outputs import SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 
@@ -159,7 +158,7 @@ class SharedGrounder(Grounder):
         jobs: Sequence[GroundingJob],
         prompts: Prompts,
         begun: Beginnings | None,
-    ) -> Float[Tensor, "b t height width"]:
+    ) -> Float[Tensor, "b t 1 height width"]:
         """Logits of one batch at the image's own size, all its masks in one call."""
         if self._shares(jobs):
             seg_states = self.passes.seg_states(state, projected, jobs, prompts, begun)
@@ -173,29 +172,11 @@ class SharedGrounder(Grounder):
             seg_states = [turns.seg_states for turns in answered]
         together = torch.cat(seg_states)
         require_finite(together, SEG_STATE)
-        sam, size, grid = self.model.sam, self.model.sam_image_size, state.sam_embeddings.shape[-2:]
-        embeddings = self.model.seg_head(together).to(sam_dtype(sam))
-        extent = needed_tokens(state, size)
-        at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
-        low = torch.cat(
-            [
-                masks_of_image(sam, state.sam_embeddings, part, extent)
-                for part in embeddings.split(at_once)
-            ]
-        )
-        require_finite(low, MASK_LOGITS)
-        full = upscale(low, state.resized_size, state.original_size, size, PER_TOKEN * grid[1])
-        by_pass: Tensor = full.unflatten(0, (len(jobs), -1))
+        at_once = CPU_MASKS if together.device.type == "cpu" else self.batch_size
+        masker = replace(self.model.masker, at_once=at_once).begin(state)
+        logits = masker.decode_found(self.model.seg_head(together), [True] * len(together))
+        by_pass: Tensor = logits.unflatten(0, (len(jobs), -1))
         return by_pass
-
-
-def needed_tokens(state: ImageState, image_size: int) -> tuple[int, int]:
-    """Rows and columns of SAM's image tokens whose logits reach the image; the rest is padding."""
-    rows, columns = (
-        -(-read_logits(length, PER_TOKEN * side, image_size) // PER_TOKEN)
-        for length, side in zip(state.resized_size, state.sam_embeddings.shape[-2:], strict=True)
-    )
-    return rows, columns
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from litelvlm.models.attribution import Flow, QueryToken, TokenQuery, TokenTargets
 from litelvlm.models.view import ImageView
 from litelvlm.models.vlm.cues import ClipText, item_cues
-from litelvlm.models.vlm.decoder.find import plain_decoder
-from litelvlm.models.vlm.decoder.prompt_attention import head_rows, layers_read
+from litelvlm.models.vlm.layers.find import plain_decoder
+from litelvlm.models.vlm.layers.prompt_attention import head_rows, layers_read
 from litelvlm.models.vlm.prompts import Prompter, question
 from litelvlm.models.vlm.queries.encoded import EncodedPicture
 from litelvlm.models.vlm.queries.targets import Answered, AnswerTargets, ask

@@ -13,8 +13,8 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from litelvlm.models.costs import decoder_macs
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
-from litelvlm.models.vlm.decoder.find import layer_drops
 from litelvlm.models.vlm.door import PrunedVlm
+from litelvlm.models.vlm.layers.find import layer_drops
 from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall, PruningSettings, pruned_call

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from litelvlm.models.vlm.attention import reading
 from litelvlm.models.vlm.layouts import Patches
 from litelvlm.models.vlm.tower.signals import TowerSignals
-from litelvlm.models.vlm.tower.watch import watching
 
 TOWERS = ("vision_tower", "visual", "vision_model", "vision_encoder")
 """Names of image towers."""
@@ -73,9 +73,9 @@ def tower_watched(
     source, last = modules[source_block(model, len(modules))], modules[-1]
     order: list[Tensor] = []
     watched = [source] if source is last else [source, last]
-    with watching(watched) as watchers, window_order(tower, order):
+    with reading(watched) as readers, window_order(tower, order):
         yield lambda: TowerSignals(
-            watchers[0].calls, watchers[-1].calls, patches, order[0] if order else None
+            readers[0].calls, readers[-1].calls, patches, order[0] if order else None
         )
 
 

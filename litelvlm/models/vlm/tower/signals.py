@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.models.vlm.attention import AttentionStates
 from litelvlm.models.vlm.layouts import Patches
-from litelvlm.models.vlm.tower.watch import Watched
 
 QUERIES_AT_ONCE = 512
 
 
-def received_attention(states: Watched) -> Float[Tensor, "b s"]:
+def received_attention(states: AttentionStates) -> Float[Tensor, "b s"]:
     """Attention that each patch receives, mean over heads and queries, float32."""
     total = torch.zeros(states.key.shape[0], states.key.shape[2], device=states.key.device)
     for queries in states.query.float().split(QUERIES_AT_ONCE, dim=2):
@@ -23,7 +23,7 @@ def received_attention(states: Watched) -> Float[Tensor, "b s"]:
     return total / (states.query.shape[1] * states.query.shape[2])
 
 
-def first_attention(states: Watched) -> Float[Tensor, "b s"]:
+def first_attention(states: AttentionStates) -> Float[Tensor, "b s"]:
     """Attention of the first patch, which is CLS where there is one, mean over heads, float32."""
     row = (states.query[:, :, :1].float() @ states.key.float().mT * states.scale).softmax(dim=-1)
     return row.mean(dim=(1, 2))
@@ -45,8 +45,8 @@ class TowerSignals:
         order: Window order of the tokens inside the tower; None for their own order.
     """
 
-    source: Sequence[Watched]
-    last: Sequence[Watched]
+    source: Sequence[AttentionStates]
+    last: Sequence[AttentionStates]
     patches: Patches
     order: Int[Tensor, "n"] | None
 
@@ -58,12 +58,14 @@ class TowerSignals:
             index: The image.
         """
 
-        def values(states: Sequence[Watched], read: Callable[[Watched], Tensor]) -> Tensor:
+        def values(
+            states: Sequence[AttentionStates], read: Callable[[AttentionStates], Tensor]
+        ) -> Tensor:
             tokens = self._tokens([read(call) for call in states], counts)
             found: Tensor = tokens.split(list(counts))[index]
             return found
 
-        def first(read: Callable[[Watched], Tensor]) -> Tensor:
+        def first(read: Callable[[AttentionStates], Tensor]) -> Tensor:
             self._needs_cls(counts)
             return torch.cat([read(call)[:, 0] for call in self.last])[index]
 

@@ -1,6 +1,5 @@
 """One layer of any decoder as methods inside the language model see it."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -8,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.models.vlm.decoder.collect import collecting
+from litelvlm.models.vlm.attention import AttentionStates, reading
 from litelvlm.pruning.layers.view import LayerView
 
 
@@ -25,23 +24,6 @@ class Decoder(Protocol):
     layers: nn.ModuleList
     norm: nn.Module
     rotary_emb: nn.Module
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionStates:
-    """Finished states of one sequence in one layer.
-
-    Attributes:
-        query: Rotated queries [heads, s, e].
-        key: Rotated keys, one head per group of query heads.
-        value: Values, likewise.
-        scale: Factor of their products.
-    """
-
-    query: Float[Tensor, "h s e"]
-    key: Float[Tensor, "g s e"]
-    value: Float[Tensor, "g s e2"]
-    scale: float
 
 
 class DecoderView(LayerView):
@@ -71,42 +53,38 @@ class DecoderView(LayerView):
     @cached_property
     def _states(self) -> AttentionStates:
         layer = self.decoder.layers[self.index]
-        found: list[AttentionStates] = []
-
-        def reader(query: Tensor, key: Tensor, value: Tensor, scale: float) -> None:
-            found.append(AttentionStates(query[0], key[0], value[0], scale))
-
         cos, sin = self._rotary
         attention: nn.Module = layer.self_attn  # type: ignore[assignment]
-        with collecting(attention, reader):
+        with reading([attention], attend=False) as (reader,):
             attention(
                 hidden_states=layer.input_layernorm(self.hidden_states)[None],  # type: ignore[operator]
                 position_embeddings=(cos[None], sin[None]),
                 attention_mask=None,
             )
-        if not found:
+        if not reader.calls:
             raise ValueError(
                 f"{type(attention).__name__} attends in its own way, so no method can rank tokens "
                 "by its attention; take a method that acts before the language model"
             )
-        return found[0]
+        return reader.calls[0]
 
     def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
         """The layer's attention rows of some tokens over the whole sequence, float32."""
         states = self._states
-        keys = states.key.repeat_interleave(len(states.query) // len(states.key), dim=0)
-        logits = states.query[:, queries].float() @ keys.float().mT * states.scale
+        query, key = states.query[0], states.key[0]
+        keys = key.repeat_interleave(len(query) // len(key), dim=0)
+        logits = query[:, queries].float() @ keys.float().mT * states.scale
         later = torch.arange(keys.shape[1], device=keys.device) > queries[:, None]
         rows: Tensor = logits.masked_fill(later, float("-inf")).softmax(dim=-1)
         return rows
 
     def keys(self) -> Float[Tensor, "s k"]:
         """The layer's keys with their rotation, heads joined, float32."""
-        return self._states.key.transpose(0, 1).flatten(1).float()
+        return self._states.key[0].transpose(0, 1).flatten(1).float()
 
     def values(self) -> Float[Tensor, "s heads e"]:
         """The layer's values, float32."""
-        return self._states.value.transpose(0, 1).float()
+        return self._states.value[0].transpose(0, 1).float()
 
     def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
         """Cosine and sine of the rotary angles at each position, float32."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.models.vlm.decoder.view import Decoder, DecoderView
+from litelvlm.models.vlm.layers.view import Decoder, DecoderView
 
 Entering = Callable[[int, Tensor, tuple[Tensor, Tensor]], None]
 """Called with a layer's index, the states [b, s, d] that enter it, cosine and sine [b, s, e]."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.models.vlm.decoder.masks import cut_mask
-from litelvlm.models.vlm.decoder.numbering import numbered
-from litelvlm.models.vlm.decoder.rows import ImageRow, query_columns
-from litelvlm.models.vlm.decoder.view import Decoder, DecoderView
+from litelvlm.models.vlm.layers.masks import cut_mask
+from litelvlm.models.vlm.layers.rows import ImageState, numbered, query_columns
+from litelvlm.models.vlm.layers.view import Decoder, DecoderView
 from litelvlm.models.vlm.shorten import padded
 from litelvlm.pruning.layers.base import LayerPlan
 
@@ -61,14 +61,16 @@ class LayerDrops:
     ) -> None:
         self.decoder, self.kernel = decoder, kernel
         self.positions, self.mask = positions, mask.bool()
-        self.images: list[tuple[int, ImageRow]] = []
-        depth = len(decoder.layers)
-        for row, columns, plan in plans:
-            schedule = plan.pruner.schedule(plan.budget, plan.n_tokens, depth)
-            self.images.append((row, ImageRow(plan, columns, schedule)))
+        self.plans = plans
+        self.images = self._images()
         self.stages: list[Stage] = []
         self.past, self.copies = 0, 1
         self._later: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def _images(self) -> list[ImageState]:
+        """Images of which nothing is dropped."""
+        depth = len(self.decoder.layers)
+        return [ImageState.of(*one, depth) for one in self.plans]
 
     @contextmanager
     def hooked(self) -> Iterator["LayerDrops"]:
@@ -118,13 +120,13 @@ class LayerDrops:
 
     def _begin(self, states: Float[Tensor, "b s d"]) -> None:
         """Every token is left; find the query tokens."""
-        self.copies = len(states) // len(self.mask)
+        self.copies, self.images = len(states) // len(self.mask), self._images()
         everything = torch.arange(states.shape[1], device=states.device)
         self.stages = [self._stage(everything.expand(len(self.mask), -1), states[:: self.copies])]
-        for row, image in self.images:
-            real = self.mask[row].nonzero().flatten()
-            which = image.plan.pruner.effective_query_token
-            image.begin(query_columns(which, image.columns, real, states[row * self.copies]))
+        for image in self.images:
+            real = self.mask[image.row].nonzero().flatten()
+            which, own = image.plan.pruner.effective_query_token, states[image.row * self.copies]
+            image.queries = query_columns(which, image.columns, real, own)
 
     def _stage(self, columns: Int[Tensor, "b w"], states: Float[Tensor, "b w d"]) -> Stage:
         """Positions of the tokens that are left, and their rotary angles."""
@@ -142,10 +144,9 @@ class LayerDrops:
     def _enter(self, index: int, states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s2 d"]:
         """Drop tokens before a layer."""
         stage = self.stages[-1]
-        dropping = [entry for entry in self.images if entry[1].drops_before(index)]
-        for row, image in dropping:
-            view = self._view(index, row, image, states, stage)
-            image.drop(view, image.schedule[index])
+        dropping = [image for image in self.images if image.drops_before(index)]
+        for image in dropping:
+            image.drop(index, self._view(index, image, states, stage))
         if dropping:
             left = [self._left(row, stage.columns.device) for row in range(len(self.mask))]
             columns = padded(left, -1, right=False)
@@ -155,26 +156,22 @@ class LayerDrops:
             states = states[rows, places]
             stage = self._stage(columns, states[:: self.copies])
         self.stages = [*self.stages[:index], stage]
-        for row, image in self.images:
-            image.counts.append(len(image.left))
-            reads = image.plan.pruner.look_back and image.drops_before(index + 1)
-            image.scored = self._view(index, row, image, states, stage) if reads else None
+        for image in self.images:
+            image.enter(index, partial(self._view, index, image, states, stage))
         return states
 
     def _left(self, row: int, device: torch.device) -> Int[Tensor, "r"]:
         """Columns of one row that are left."""
         left = torch.ones(self.mask.shape[1], dtype=torch.bool, device=device)
-        for place, image in self.images:
-            if place == row:
+        for image in self.images:
+            if image.row == row:
                 left[image.columns] = False
-                left[image.columns[image.left]] = True
+                left[image.left] = True
         return left.nonzero().flatten()
 
-    def _view(
-        self, index: int, row: int, image: ImageRow, states: Tensor, stage: Stage
-    ) -> DecoderView:
+    def _view(self, index: int, image: ImageState, states: Tensor, stage: Stage) -> DecoderView:
         """A row at a layer without padding."""
-        columns = stage.columns[row]
+        row, columns = image.row, stage.columns[image.row]
         real = (columns >= 0) & self.mask[row, columns.clamp(min=0)]
         cos, sin = (part.expand(len(stage.columns), -1, -1)[row, real] for part in stage.rotary)
         own = states[row * self.copies, real]

@@ -7,9 +7,9 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.decoder.drops import LayerDrops
-from litelvlm.models.vlm.decoder.view import Decoder
 from litelvlm.models.vlm.families import BIDIRECTIONAL, DEEPSTACK, VlmFamily
+from litelvlm.models.vlm.layers.drops import LayerDrops
+from litelvlm.models.vlm.layers.view import Decoder
 from litelvlm.models.vlm.positions import runs
 from litelvlm.models.vlm.shorten import ShortPrompt
 from litelvlm.models.vlm.slots import ItemSlots

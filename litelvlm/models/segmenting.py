@@ -1,0 +1,78 @@
+"""Steps of ``GroundingModel.segment``: clip and method as given, all passes as one result."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from litelvlm.data.images import ImageSource
+from litelvlm.models.requests import Grounding
+from litelvlm.models.stopwatch import add_timings
+from litelvlm.pruning import LayerPruner, ModelSizes, Pruner, check_budget, get_pruner
+
+PROTOCOLS = ("single", "conversation")
+ANSWERS = ("forced", "generated")
+MAX_NEW_TOKENS = 64
+"""Longest generated answer; the trained ones have about ten tokens."""
+
+
+def frames_of(image: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
+    """The frames of an image or a clip; an image is a clip of one frame.
+
+    Raises:
+        ValueError: If a clip has no frame.
+    """
+    if not isinstance(image, Sequence) or isinstance(image, str | bytes):
+        return [image]
+    if not len(image):
+        raise ValueError("the clip has no frames; give at least one image")
+    return image
+
+
+def named_method(
+    pruner: Pruner | str | None, budget: int | float | None, sizes: ModelSizes
+) -> tuple[Pruner, int] | None:
+    """The method and its number of tokens; None keeps all.
+
+    Raises:
+        ValueError: If one of the two is missing, the method is unknown, or it cannot keep to the
+            budget.
+    """
+    n_tokens = sizes.n_tokens
+    if pruner is None:
+        if budget is not None and budget != n_tokens:
+            raise ValueError(
+                f"budget {budget} was given without a pruner; name one, for example "
+                "get_pruner('litelvlm')"
+            )
+        return None
+    method = get_pruner(pruner) if isinstance(pruner, str) else pruner
+    if budget is None:
+        raise ValueError(
+            f"pruner {method.name!r} needs a budget: tokens from 1 to {n_tokens}, or a share"
+        )
+    count = check_budget(budget, n_tokens)
+    if isinstance(method, LayerPruner):
+        method.schedule(count, n_tokens, sizes.n_layers)
+    return method, count
+
+
+def joined(
+    passes: Sequence[Grounding], timings: Sequence[Mapping[str, float]], unknown: tuple[str, ...]
+) -> Grounding:
+    """The results of all passes as one.
+
+    Args:
+        passes: In the order of the expressions.
+        timings: Seconds per stage outside the passes.
+        unknown: Words that the model never read.
+    """
+    return Grounding(
+        torch.cat([p.logits for p in passes]),
+        torch.cat([p.seg_state for p in passes]),
+        torch.cat([p.seg_embeddings for p in passes]),
+        tuple(p.selection for p in passes),
+        add_timings([*timings, *(p.timings for p in passes)]),
+        tuple(turn for p in passes for turn in p.answers),
+        tuple(found for p in passes for found in p.found),
+        unknown,
+    )

@@ -1,0 +1,88 @@
+"""The visual tokens of one image on their way through the layers: what is left, and the record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.layers.base import LayerPlan
+from litelvlm.pruning.layers.results import LayerTrace
+from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.merging import mix, one_hot
+from litelvlm.pruning.positions import output_order, sequence_positions
+
+
+@dataclass(kw_only=True, eq=False)
+class DropState:
+    """The visual tokens of one image, as a plan drops them.
+
+    Every language model uses it: what runs the layers asks ``drops_before``, then ``drop``, and
+    tells each layer with ``enter``.
+
+    Attributes:
+        plan: What to drop.
+        schedule: Visual tokens of each layer.
+        image: Raster indices of the visual tokens that remain, -1 for one merged from several.
+        places: Raster indices that give the remaining tokens their positions.
+        queries: Tokens whose attention ranks the visual ones.
+        scored: The sequence as it entered the previous layer, if the method uses that.
+        source: Weights that merged earlier visual tokens into the present ones; None without
+            merging.
+        layers: ``image`` at each layer so far.
+        sources: ``source`` at each layer so far.
+    """
+
+    plan: LayerPlan
+    schedule: tuple[int, ...]
+    image: Int[Tensor, "r"]
+    places: Int[Tensor, "r"]
+    queries: Int[Tensor, "q"]
+    scored: LayerView | None = None
+    source: Float[Tensor, "_ _"] | None = None
+    layers: list[Int[Tensor, "_"]] = field(default_factory=list)
+    sources: list[Float[Tensor, "_ _"] | None] = field(default_factory=list)
+
+    @property
+    def counts(self) -> list[int]:
+        """Visual tokens of each layer so far."""
+        return list(map(len, self.layers))
+
+    def drops_before(self, index: int) -> bool:
+        """Whether a layer of this index exists and processes fewer visual tokens than remain."""
+        return index < len(self.schedule) and self.schedule[index] < len(self.image)
+
+    def drop(self, index: int, view: LayerView) -> Float[Tensor, "r d"]:
+        """Drop visual tokens before a layer; return the states of those that remain."""
+        kept = self.plan.pruner.reduce(self.scored or view, view, self.schedule[index])
+        visual, source = view.hidden_states[view.image], None
+        image, places = self.image[kept.places], self.places[kept.places]
+        if kept.weights is not None and kept.stand_for is not None:
+            image = torch.cat([image, torch.full_like(kept.stand_for, -1)])
+            places = torch.cat([places, self.places[kept.stand_for]])
+            source = torch.cat([one_hot(kept.places, len(visual)), kept.weights])
+        order = output_order(places, self.plan.pruner.order)
+        self.image, self.places = image[order], places[order]
+        self.source = None if source is None else source[order]
+        return visual[kept.places][order] if self.source is None else mix(self.source, visual)
+
+    def enter(self, index: int, view: Callable[[], LayerView]) -> None:
+        """Note what a layer processes; keep its view where the next drop ranks tokens by it."""
+        self.layers.append(self.image)
+        self.sources.append(self.source)
+        ranks = self.plan.pruner.look_back and self.drops_before(index + 1)
+        self.scored, self.source = view() if ranks else None, None
+
+    def trace(self) -> LayerTrace:
+        """What was dropped in each layer."""
+        plan = self.plan
+        offsets, span = sequence_positions(self.places, plan.n_tokens, plan.pruner.positions)
+        return LayerTrace(
+            self.image,
+            plan.n_tokens,
+            offsets,
+            span,
+            layers=tuple(self.layers),
+            sources=tuple(self.sources),
+        )
