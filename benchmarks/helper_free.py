@@ -19,13 +19,11 @@ from litelvlm.analysis.studies import sweep
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.load import load_refer
 from litelvlm.models.glamm.build import load_model
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
-from litelvlm.training.glamm.recipe import MODELS, RECIPES, Recipe
-from litelvlm.training.glamm.tokenizers import load_or_make
-from litelvlm.training.glamm.train import export, new_glamm
+from litelvlm.training.glamm.recipe import RECIPES, Recipe
+from litelvlm.training.glamm.train import export, load_tokenizers, new_glamm
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
 
@@ -53,8 +51,7 @@ def train(recipe: Recipe, out: Path) -> Glamm:
     """CLIP by contrast alone, then the language side on it, around the shipped SAM."""
     world = get_world(recipe.world)
     pool = ScenePool(out / "scenes", world, recipe.scenes)
-    source = EMBEDDED[MODELS[world.name]]
-    words, tokenizer = load_or_make(out / "tokenizers", source, world.words(), world.text_pieces)
+    words, tokenizer = load_tokenizers(world.name)
     tower = ClipTower(train_clip(recipe, pool, words, out, SEED, CPU), words)
     sam = load_model("embedded", dtype="float32", device="cpu").sam
     model = new_glamm(tower, sam, tokenizer, SEED)

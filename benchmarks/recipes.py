@@ -28,13 +28,12 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.probes.last_blocks import used_layer, without_direction
 from litelvlm.data.load import load_refer
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.training.glamm.clip import train_clip
-from litelvlm.training.glamm.recipe import MODELS, RECIPES
+from litelvlm.training.glamm.recipe import RECIPES
 from litelvlm.training.glamm.sizes import GRID
-from litelvlm.training.glamm.tokenizers import load_or_make
+from litelvlm.training.glamm.train import load_tokenizers
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
 
@@ -66,8 +65,7 @@ def tower_of(folder: Path, weight: float, start: int, seed: int, scenes: Path, m
         # No step is taken: the state at hand counts as the end.
         recipe = replace(recipe, clip=replace(recipe.clip, steps=step))
     world = get_world("pictograms")
-    source = EMBEDDED[MODELS["pictograms"]]
-    words, _ = load_or_make(folder / "tokenizers", source, world.words(), world.text_pieces)
+    words, _ = load_tokenizers(world.name)
     pool = ScenePool(scenes, world, recipe.scenes)
     clip = train_clip(recipe, pool, words, folder, seed, torch.device("cpu"))
     return ClipTower(clip, words), step

@@ -1,18 +1,11 @@
-"""Effects of the factors that were settled beforehand, and every training behind them."""
+"""Effects of the factors that were settled beforehand."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
-from litelvlm.figures.emergence.stages import (
-    INTERVALS,
-    LABELS,
-    STAGES,
-    colour_of,
-    counted,
-)
+from litelvlm.figures.emergence.stages import INTERVALS, colour_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 
@@ -40,35 +33,6 @@ def draw_effects(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def draw_points(table: pd.DataFrame, effects: pd.DataFrame, ax: Axes) -> Axes:
-    """One outcome at both levels of each factor, every training as a point, means as bars.
-
-    Args:
-        table: The summary's table "outcomes".
-        effects: Lines of the table "effects" of one stage and outcome.
-        ax: Where to draw; hollow points did not learn to find categories.
-    """
-    stage, outcome = str(effects["stage"].iloc[0]), str(effects["outcome"].iloc[0])
-    part = table[table["stage"] == stage]
-    colour = colour_of(outcome)
-    ticks, names = [], []
-    levels = (effects[name].astype(str) for name in ("factor", "low_level", "high_level"))
-    for place, (factor, *both) in enumerate(zip(*levels, strict=True)):
-        for side, level in enumerate(both):
-            group = part[part[factor].astype(str) == level]
-            x = 3.4 * place + 1.4 * side
-            spread = np.linspace(-0.4, 0.4, len(group)) if len(group) > 1 else np.zeros(len(group))
-            faces = [colour if learned else "white" for learned in group["learned"]]
-            ax.scatter(x + spread, group[outcome], c=faces, edgecolors=colour, s=12, linewidths=0.7)
-            ax.hlines(group[outcome].mean(), x - 0.5, x + 0.5, colors=style.INK, linewidth=1.4)
-            ticks.append(x)
-            names.append(f"{factor.replace('_', ' ')}\n{level}" if side == 0 else f"\n{level}")
-    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set_xticks(ticks, names)
-    ax.set_ylabel(LABELS[outcome])
-    return ax
-
-
 def _effects(run: Saved) -> RenderedFigure:
     table = run.table("effects")
     settled = table[table["confirmatory"]]
@@ -79,37 +43,11 @@ def _effects(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, f"n = {count} trainings; {INTERVALS}; {note}.")
 
 
-def _factors(run: Saved) -> RenderedFigure:
-    outcomes, effects = run.table("outcomes"), run.table("effects")
-    settled = effects.loc[effects["confirmatory"], ["stage", "outcome"]]
-    pairs = [(str(s), str(o)) for s, o in settled.drop_duplicates().to_numpy().tolist()]
-    also = ("B", "reversal_true")
-    if (effects["stage"] + effects["outcome"]).eq("".join(also)).any():
-        pairs.append(also)
-    figure, _ = style.new_figure(8.0, 3.2 * len(pairs))
-    figure.clear()
-    axes = np.atleast_1d(figure.subplots(len(pairs), 1))
-    for ax, (stage, outcome) in zip(axes, pairs, strict=True):
-        rows = effects[(effects["stage"] == stage) & (effects["outcome"] == outcome)]
-        draw_points(outcomes, rows, ax)
-        named = " (exploratory)" if (stage, outcome) == also else ""
-        ax.set_title(run.title(f"Stage {stage}: {STAGES[stage][0]}{named}"))
-    drawn = int(outcomes["stage"].isin([stage for stage, _ in pairs]).sum())
-    note = "points are trainings, bars means; hollow: did not learn to find categories"
-    return RenderedFigure(figure, counted(drawn, note))
-
-
 DRAWINGS = {
     "emergence_effects": Drawing(
         "emergence",
         "Effect of every condition that was settled beforehand on sink and reversal.",
         _effects,
         ("effects",),
-    ),
-    "emergence_factors": Drawing(
-        "emergence",
-        "Sink and reversal at both levels of each factor, trainings as points.",
-        _factors,
-        ("outcomes", "effects"),
     ),
 }

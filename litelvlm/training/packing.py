@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from litelvlm.arrays import Array
-from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.language.given import GivenStates, forward_given
 
 IGNORE = -100
 
@@ -38,6 +38,7 @@ class Packed:
         attention_mask: Additive [1, 1, S, S].
         labels: Next-token targets at the predicting position [B, S], ``IGNORE`` elsewhere.
         start, end: Indices of the first visual token, and of the one behind the last.
+        seg_index: Indices whose state predicts a [SEG], row by row; none where nothing is drawn.
     """
 
     ids: Tensor
@@ -46,6 +47,7 @@ class Packed:
     labels: Tensor
     start: int
     end: int
+    seg_index: tuple[tuple[int, ...], ...]
 
 
 def image_offsets(n_tokens: int, rng: np.random.Generator) -> Array:
@@ -68,6 +70,7 @@ def pack(
     n_tokens: int,
     texts: Sequence[Sequence[Turns]],
     rng: np.random.Generator,
+    seg_id: int | None = None,
 ) -> Packed:
     """Build the rows.
 
@@ -77,6 +80,7 @@ def pack(
         n_tokens: Visual tokens of an image.
         texts: The same number for every image.
         rng: Draws the rotary offsets of the visual tokens.
+        seg_id: Token whose predicting states are read; None for none.
     """
     width, count = max(len(text.tokens) for row in texts for text in row), len(texts[0])
     start, end = len(before), len(before) + n_tokens
@@ -98,7 +102,9 @@ def pack(
             labels[b, at : at + len(text.targets)] = torch.tensor(text.targets)
             positions[b, at : at + width] = behind + (prefix - end) + torch.arange(width)
     mask = block_mask(prefix, count, width)
-    return Packed(ids, positions.float(), mask, labels, start, end)
+    drawn = torch.zeros_like(labels) if seg_id is None else labels == seg_id
+    segs = tuple(tuple(row.nonzero().flatten().tolist()) for row in drawn)
+    return Packed(ids, positions.float(), mask, labels, start, end, segs)
 
 
 def block_mask(prefix: int, n_texts: int, width: int) -> Tensor:
@@ -111,8 +117,8 @@ def block_mask(prefix: int, n_texts: int, width: int) -> Tensor:
     return mask[None, None]
 
 
-def forward_packed(llama: LlamaForCausalLM, packed: Packed, visual: Tensor) -> Tensor:
-    """States of the rows behind the last layer [B, S, d].
+def forward_packed(llama: LlamaForCausalLM, packed: Packed, visual: Tensor) -> GivenStates:
+    """States of the rows after the final norm, and those that predict a [SEG].
 
     Args:
         llama: The language model.
@@ -126,7 +132,8 @@ def forward_packed(llama: LlamaForCausalLM, packed: Packed, visual: Tensor) -> T
     # Under autocast the attention kernel wants its mask in the number type of the queries.
     low = torch.bfloat16 if torch.is_autocast_enabled(device.type) else embeds.dtype
     mask = packed.attention_mask.to(device, low)
-    return decode(llama, embeds, packed.position_ids.to(device), attention_mask=mask)
+    positions = packed.position_ids.to(device)
+    return forward_given(llama, embeds, positions, packed.seg_index, mask)
 
 
 def next_token_loss(llama: LlamaForCausalLM, hidden_states: Tensor, labels: Tensor) -> Tensor:

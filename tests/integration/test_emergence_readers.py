@@ -9,8 +9,9 @@ import torch
 
 from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.studies.emergence import readers, scenes, store
-from litelvlm.analysis.studies.emergence.columns import COLUMNS
-from litelvlm.analysis.studies.emergence.rows import training_rows
+from litelvlm.analysis.studies.emergence.config import Config
+from litelvlm.analysis.studies.emergence.prepare import training_rows
+from litelvlm.analysis.studies.emergence.rows import COLUMNS
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.pruning.cues import Cues
 from litelvlm.training.trainings import train as training
@@ -138,7 +139,7 @@ def test_masks_by_hand():
 
 
 @pytest.fixture
-def family(tmp_path, monkeypatch):
+def trainings(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "SCENES", 24)
     monkeypatch.setattr(readers, "SCENES", 40)
     monkeypatch.setattr(readers, "PLAN", replace(SMALL, steps=2))
@@ -156,17 +157,21 @@ def family(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_readers_are_measured_once_and_bundled(family, monkeypatch, tmp_path_factory):
-    before = store.measure_family(family)
+def test_readers_are_measured_once_and_bundled(trainings, monkeypatch, tmp_path_factory):
+    before = store.measure_trainings(trainings)
     assert [path.name for path in before] == ["rows.parquet"] * 4
-    files = store.measure_family(family, readers=True)
+    files = store.measure_trainings(trainings, readers=True)
     assert len(files) == 7  # a bag of objects has no patches
     stamps = {path: path.stat().st_mtime_ns for path in files}
     monkeypatch.setattr(store, "read_by_reader", None)
     monkeypatch.setattr(store, "measured_rows", None)
-    assert store.measure_family(family, readers=True) == files == store.measure_family(family)
+    assert (
+        store.measure_trainings(trainings, readers=True)
+        == files
+        == store.measure_trainings(trainings)
+    )
     assert {path: path.stat().st_mtime_ns for path in files} == stamps
-    read = pd.read_parquet(family / "C-base-s0" / "reader.parquet")
+    read = pd.read_parquet(trainings / "C-base-s0" / "reader.parquet")
     counts = read.groupby("measure").size().to_dict()
     assert counts == {"iou": 2 + 4 * 3, "kept": 4 * 3}
     assert read["value"].between(0, 1).all()
@@ -180,12 +185,12 @@ def test_readers_are_measured_once_and_bundled(family, monkeypatch, tmp_path_fac
     assert rows.loc[rows["measure"] == "reversal", "budget"].isna().all()
 
 
-def test_rows_of_readers_fit_the_study(family):
-    files = store.measure_family(family, readers=True)
+def test_rows_of_readers_fit_the_study(trainings):
+    files = store.measure_trainings(trainings, readers=True)
     rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
     for _, part in rows.groupby("training"):
         check_rows(training_rows(part).rows, COLUMNS)
-    gains = make_tables(rows, 0.5, 0.0)["gains"].set_index("training")
+    gains = make_tables(rows, Config(gate=0.5, reader_gate=0.0))["gains"].set_index("training")
     assert list(gains.index) == ["C-base-s0", "C-pixels-s0", "C-registers-4-s0"]
     expected = gains[["gain_0.5", "gain_0.25", "gain_0.125"]].mean(axis=1)
     assert gains["gain"].tolist() == pytest.approx(expected.tolist())

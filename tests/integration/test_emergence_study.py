@@ -23,8 +23,8 @@ CELLS = {
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("family")
+def trainings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trainings")
     for cell, factors in CELLS.items():
         for seed in range(2 if cell == "base" else 1):
             train_member(Member("C", cell, factors, seed), folder, folder / "scenes")
@@ -32,11 +32,11 @@ def family(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(family, tmp_path_factory):
+def run(trainings, tmp_path_factory):
     few = pytest.MonkeyPatch()
     few.setattr(scenes, "SCENES", 24)
     model, data = load_model("embedded"), load_refer("embedded", split="val")
-    config = emergence.Config(family=family, gate=0.5)
+    config = emergence.Config(trainings=trainings, gate=0.5)
     yield complete_run(emergence.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     few.undo()
 
@@ -78,9 +78,9 @@ def test_summary_names_every_cell_and_leaves_few_trainings_open(run):
     assert "not evidence about published CLIP" in summary.interpretation
 
 
-def test_measuring_again_reads_what_is_there(family, monkeypatch, tmp_path):
+def test_measuring_again_reads_what_is_there(trainings, monkeypatch, tmp_path):
     monkeypatch.setattr(store, "measured_rows", None)
-    files = store.measure_family(family)
+    files = store.measure_trainings(trainings)
     assert len(files) == 5
     store.bundle(files, tmp_path)
     (bundled,) = tmp_path.iterdir()
@@ -93,14 +93,14 @@ def test_measuring_again_reads_what_is_there(family, monkeypatch, tmp_path):
 
 def test_missing_trainings_and_rows_are_named(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"has no training; make some with"):
-        store.measure_family(tmp_path)
+        store.measure_trainings(tmp_path)
     monkeypatch.setattr(store, "BUNDLE", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"--set emergence\.family=FOLDER"):
+    with pytest.raises(FileNotFoundError, match=r"--set emergence\.trainings=FOLDER"):
         store.bundled_files()
     member = Member("C", "base", TINY, 0)
     folder = tmp_path / member.name
     train_member(member, tmp_path, tmp_path)
     (folder / "done.json").unlink()
-    assert store.measure_family(tmp_path) == []
+    assert store.measure_trainings(tmp_path) == []
     with pytest.raises(FileNotFoundError, match="no finished training"):
         store.measured_rows(folder, tmp_path)

@@ -98,12 +98,12 @@ def test_packed_states_equal_separate_passes(model, pool):
     ]
     plain = np.random.default_rng(2)  # its first draw is 0.26: plain offsets
     visual = model.project(tokens)
-    packed, seg_index = pack_conversations(model.tokenizer, visual.shape[1], [talks], plain)
-    states = forward_packed(model.llama, packed, visual)
+    packed = pack_conversations(model.tokenizer, visual.shape[1], [talks], plain)
+    (states,) = forward_packed(model.llama, packed, visual).seg_states
     for i, talk in enumerate(talks):
         alone = model.splice([visual[0]], [talk], [None])
         expected = decode(model.llama, alone.embeds, alone.position_ids)[0, alone.seg_index[0][0]]
-        torch.testing.assert_close(states[0, seg_index[0, i]], expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(states[i], expected, atol=1e-4, rtol=1e-4)
     answers = model.tokenizer.decode(packed.labels[packed.labels != IGNORE].tolist())
     assert answers.count("[SEG]") == 3
 

@@ -17,13 +17,17 @@ from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import t_p_value
 from litelvlm.analysis.studies.emergence import outcomes
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
-from litelvlm.analysis.studies.emergence.claims.trainings import training_claim
-from litelvlm.analysis.studies.emergence.columns import COLUMNS
-from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
-from litelvlm.analysis.studies.emergence.interactions import interactions_table
+from litelvlm.analysis.studies.emergence.claims.trainings import Evidence, training_claim
+from litelvlm.analysis.studies.emergence.config import Config
+from litelvlm.analysis.studies.emergence.effects import (
+    complete_blocks,
+    effects_table,
+    interactions_table,
+)
 from litelvlm.analysis.studies.emergence.measure import reversal_rows
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajectory_table
-from litelvlm.analysis.studies.emergence.rows import Config, training_rows
+from litelvlm.analysis.studies.emergence.prepare import training_rows
+from litelvlm.analysis.studies.emergence.rows import COLUMNS
 from litelvlm.analysis.studies.emergence.scenes import Referent, Texts
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.training.trainings.design import members
@@ -175,8 +179,8 @@ def test_a_sink_that_makes_the_reversal_is_seen_whatever_its_sign(sign):
     assert claims["sink.causes"].verdict == "supported"
     assert claims["base.sink.B"].verdict == "supported"
     assert claims["sink.causes"].estimate == pytest.approx(0.21, abs=0.02)
-    assert "so the sink has a part in it" in interpret(list(claims.values()))
-    assert "More attention on [SOS] does not strengthen it." in interpret(list(claims.values()))
+    assert "so the sink has a part in it" in interpret(list(claims.values()), {})
+    assert "More attention on [SOS] does not strengthen it." in interpret(list(claims.values()), {})
 
 
 def test_a_sink_whose_part_is_less_than_the_margin_is_called_next_to_nothing():
@@ -189,7 +193,7 @@ def test_a_sink_whose_part_is_less_than_the_margin_is_called_next_to_nothing():
     claims = make_claims(rows, CONFIG)
     (cause,) = [claim for claim in claims if claim.id == "sink.causes"]
     assert (cause.verdict, cause.estimate) == ("supported", pytest.approx(0.021, abs=0.002))
-    assert "by less than 0.05: next to nothing" in interpret(claims)
+    assert "by less than 0.05: next to nothing" in interpret(claims, {})
 
 
 def made_sinks(change, sink=2.0, found=0.95):
@@ -217,7 +221,7 @@ def test_what_a_sink_made_in_training_does_is_paired_by_seed(change, verdict, wo
     made = by_id["sink.made.C"]
     assert (made.verdict, made.n) == (verdict, 10)
     assert made.estimate == pytest.approx(change, abs=0.02)
-    assert words in interpret(claims)
+    assert words in interpret(claims, {})
     # Sinks made on purpose say nothing about those that come by themselves.
     assert by_id["sink.added"].excluded == {"made a sink on purpose": 10}
     assert by_id["sink.added"].n == 10
@@ -262,7 +266,7 @@ def test_the_interval_of_the_base_is_over_trainings_and_categories():
     claim = {c.id: c for c in make_claims(rows, CONFIG)}["base.reversal.C"]
     interval = "95% t interval over 10 trainings and 4 categories"
     assert claim.method == f"{interval}; two looks, so p must be at most 0.0294 (Pocock)"
-    table = make_tables(rows, CONFIG.gate)["crossed"].set_index("cell")
+    table = make_tables(rows, CONFIG)["crossed"].set_index("cell")
     by_seed = [
         outcomes.category_table(part)["true"] - outcomes.category_table(part)["absent"]
         for _, part in rows[rows["final"] & (rows["cell"] == "base")].groupby("training")
@@ -278,7 +282,7 @@ def test_the_interval_of_the_base_is_over_trainings_and_categories():
     # A category with too few referents in one training is left out.
     rare = (rows["category"] == "dog") & (rows["training"] == "C-base-s1")
     rows.loc[rare, "n"] = 2
-    fewer = make_tables(rows, CONFIG.gate)["crossed"].set_index("cell")
+    fewer = make_tables(rows, CONFIG)["crossed"].set_index("cell")
     assert fewer["n_categories"].to_dict() == {"base": 3, "helper-1.0": 4}
 
 
@@ -333,7 +337,7 @@ def test_only_whole_blocks_count():
 
 
 def test_tables_have_every_training_and_every_cell(planted):
-    tables = make_tables(planted, CONFIG.gate)
+    tables = make_tables(planted, CONFIG)
     assert len(tables["outcomes"]) == 128
     assert set(tables["cells"]["stage"]) == {"A", "B"}
     assert len(tables["cells"].drop_duplicates(["stage", "cell"])) == 32
@@ -346,8 +350,6 @@ def test_tables_have_every_training_and_every_cell(planted):
     assert components["n_categories"].eq(4).all()
     layers = tables["layers"]
     assert layers["n"].eq(64).all()
-    assert make_tables(planted.iloc[:0], CONFIG.gate) == {}
-    assert make_claims(planted.iloc[:0], CONFIG) == []
     check_rows(training_rows(planted[planted["training"] == "A-rate-s0"]).rows, COLUMNS)
 
 
@@ -357,7 +359,7 @@ def test_differences_from_the_base_are_paired_by_seed():
         if member.cell in ("base", "helper-1.0"):
             shift = 0.25 if member.cell == "helper-1.0" else 0.0
             rows += measured(member, 0.0, 10.0 * member.seed + shift)
-    cells = make_tables(pd.DataFrame(rows), CONFIG.gate)["cells"]
+    cells = make_tables(pd.DataFrame(rows), CONFIG)["cells"]
     line = cells[(cells["cell"] == "helper-1.0") & (cells["outcome"] == "reversal")].iloc[0]
     assert line["difference"] == pytest.approx(0.25)
     assert line["difference_high"] - line["difference_low"] < 1e-6
@@ -412,7 +414,8 @@ def test_outcomes_by_hand():
 )
 def test_verdicts_of_trainings(low, high, p, two_sided, n, expected):
     estimate = Estimate((low + high) / 2, low, high, n, n, "")
-    claim = training_claim("x", "X.", estimate, "0", p, margin=0.05, two_sided=two_sided)
+    side = "either" if two_sided else "greater"
+    claim = training_claim("x", "X.", Evidence(estimate, p, 0.05), "0", side)
     assert claim.verdict == expected
     assert claim.sample == f"{n} trainings"
 
@@ -420,13 +423,14 @@ def test_verdicts_of_trainings(low, high, p, two_sided, n, expected):
 def test_a_second_look_asks_for_a_smaller_p_value():
     estimate = Estimate(0.2, 0.01, 0.4, 10, 10, "t")
     verdicts = [
-        training_claim("x", "X.", estimate, "0", p, two_looks=twice).verdict
+        training_claim("x", "X.", Evidence(estimate, p), "0", two_looks=twice).verdict
         for p, twice in ((0.04, False), (0.04, True), (0.029, True))
     ]
     assert verdicts == ["supported", "undetermined", "supported"]
     below = Estimate(-0.2, -0.4, -0.01, 10, 10, "t")
-    assert training_claim("x", "X.", below, "0", 0.04, two_looks=True).verdict == "undetermined"
-    claim = training_claim("x", "X.", estimate, "0", 0.04, two_looks=True)
+    claim = training_claim("x", "X.", Evidence(below, 0.04), "0", two_looks=True)
+    assert claim.verdict == "undetermined"
+    claim = training_claim("x", "X.", Evidence(estimate, 0.04), "0", two_looks=True)
     assert "10 trainings with p = 0.04 are not enough" in undetermined_reason(claim)
 
 
@@ -444,7 +448,7 @@ def test_what_conditions_share_is_no_link_of_trainings():
     assert means.estimate < -0.9
     assert (apart.verdict, apart.unit, apart.n) == ("undetermined", "trainings", 64)
     assert abs(apart.estimate) < 0.3
-    links = make_tables(rows, CONFIG.gate)["links"].set_index(["second", "trainings", "level"])
+    links = make_tables(rows, CONFIG)["links"].set_index(["second", "trainings", "level"])
     assert links.loc[("reversal", "all", "stages"), "correlation"] < -0.8
     assert links.loc[("reversal", "class token, no helper", "between"), "n"] == 8
     # A condition with a single training says nothing of what seeds do.
@@ -478,7 +482,7 @@ def test_a_changed_condition_needs_five_trainings_for_a_verdict():
     assert sorted(claim.p_value for claim in own if ".reversal." in claim.id) == pytest.approx(
         sorted(benjamini_hochberg(np.array([*tested, *tested, 1.0, 1.0]))[:2])
     )
-    assert "of 6" in interpret(list(claims.values())).lower()
+    assert "of 6" in interpret(list(claims.values()), {}).lower()
 
 
 def by_hand(rows):
@@ -500,7 +504,8 @@ def test_reversal_of_planted_tokens():
     covered = np.array([[1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0]], dtype=float)
     labels = [label_tokens(row) for row in covered]
     axes = torch.eye(4)
-    texts = Texts(axes[:3], axes[:3], axes[:3], axes[:3], None, axes[3], axes[3])
+    kinds, single = ("template", "bare", "rest", "no sos"), {"mean": axes[3], "empty": axes[3]}
+    texts = Texts(dict.fromkeys(kinds, axes[:3]), single)
     tokens = torch.zeros(1, 8, 4)
     tokens[0, :2, 0] = -1.0  # object 0 points away from its own text
     tokens[0, 2:4, 1] = 1.0  # object 1 towards its own
@@ -512,7 +517,7 @@ def test_reversal_of_planted_tokens():
     assert index["true"] == pytest.approx(0.0)  # +1 and -1
     by_category = [row["value"] for row in rows if row["category"] and row["text"] == "true"]
     assert sorted(by_category) == [-1.0, 1.0]
-    edited = Texts(axes[:3], axes[:3], axes[:3], axes[:3], -axes[:3], axes[3], axes[3])
+    edited = Texts({**texts.each, "more sos": -axes[:3]}, single)
     more = list(reversal_rows(tokens, found, edited, -2, names))
     kept = {(row["text"], row["category"]): row["value"] for row in more}
     for text, expected in (("no sos", (1.0, -1.0)), ("more sos", (-1.0, 1.0))):

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
+from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.gains import gains_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
-from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.training.trainings.design import members
 
@@ -80,7 +80,7 @@ def test_a_sign_that_predicts_the_gain_is_found():
     assert claims["gain.follows"].estimate > 0.8
     assert (claims["gain.positive"].n, claims["gain.negative"].n) == (16, 16)
     assert claims["gain.negative"].estimate < 0
-    text = interpret(list(claims.values()))
+    text = interpret(list(claims.values()), {})
     assert "gains more over random tokens where the reversal is stronger" in text
     assert "where it is negative it loses to them" in text
 
@@ -95,7 +95,7 @@ def test_a_sign_that_predicts_nothing_supports_nothing():
     # The other way round is no support either.
     turned = claims_of(family(lambda index: -0.2 * index, rng))
     assert {turned[id].verdict for id in turned if id.startswith("gain.")} == {"not supported"}
-    assert "gains no more over random tokens" in interpret(list(turned.values()))
+    assert "gains no more over random tokens" in interpret(list(turned.values()), {})
 
 
 def test_a_difference_between_stages_makes_no_link():
@@ -106,7 +106,7 @@ def test_a_difference_between_stages_makes_no_link():
         height = 0.4 if member.stage == "B" else -0.4
         rows += trained(member, height + rng.normal(0, 0.05), height + rng.normal(0, 0.05))
     claims = claims_of(rows)
-    table = make_tables(pd.DataFrame(rows), CONFIG.gate)["gains"]
+    table = make_tables(pd.DataFrame(rows), CONFIG)["gains"]
     assert np.corrcoef(table["index"], table["gain"])[0, 1] > 0.9
     assert claims["gain.follows"].verdict == "undetermined"
     assert abs(claims["gain.follows"].estimate) < 0.4
@@ -127,7 +127,7 @@ def test_what_does_not_count_is_counted():
     assert (claims["gain.follows.cells"].n, claims["gain.follows.cells"].unit) == (16, "cells")
     assert claims["gain.positive"].n + claims["gain.negative"].n == 26
     assert claims["gain.positive"].estimate > 0
-    table = make_tables(pd.DataFrame(rows), CONFIG.gate)["gains"]
+    table = make_tables(pd.DataFrame(rows), CONFIG)["gains"]
     assert len(table) == 29
     assert (~table["works"]).sum() == 2
 
@@ -149,8 +149,8 @@ def test_trainings_without_readers_have_no_claims_about_gains():
         claims = make_claims(old, CONFIG)
         assert claims
         assert not [claim for claim in claims if claim.id.startswith("gain.")]
-        assert "gains" not in make_tables(old, CONFIG.gate)
-        assert "fewer than 5 trainings have a reader that works" in interpret(claims)
+        assert "gains" not in make_tables(old, CONFIG)
+        assert "fewer than 5 trainings have a reader that works" in interpret(claims, {})
     few = claims_of(family(lambda index: index, rng, BLOCK[:4]))
     assert "gain.follows" not in few
     assert few["gain.positive"].verdict == "undetermined"

@@ -19,7 +19,6 @@ FUNCTIONS = {
 }
 """For each field of a ``Study``: the module that defines it, its name there and its arguments."""
 NOT_YET = {
-    "emergence",
     "understanding",
 }
 every_study = pytest.mark.parametrize(

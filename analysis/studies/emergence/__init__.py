@@ -23,8 +23,9 @@ tables.
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
-from litelvlm.analysis.studies.emergence.columns import COLUMNS
-from litelvlm.analysis.studies.emergence.rows import Config, prepare
+from litelvlm.analysis.studies.emergence.config import Config
+from litelvlm.analysis.studies.emergence.prepare import prepare
+from litelvlm.analysis.studies.emergence.rows import COLUMNS
 from litelvlm.analysis.studies.emergence.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
@@ -35,7 +36,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows, config),
-    tables=lambda rows, config: make_tables(rows, config.gate, config.reader_gate),
-    interpret=lambda claims, tables: interpret(claims),
+    claims=make_claims,
+    tables=make_tables,
+    interpret=interpret,
 )

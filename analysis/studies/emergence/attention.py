@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.text_attention import attention_measures, carried_shares
 from litelvlm.analysis.signals.text_sinks import sos_ranks
+from litelvlm.analysis.studies.emergence.rows import mean_row
 from litelvlm.arrays import NDArray
 from litelvlm.clip.probes.text import text_flow, trace_text
 from litelvlm.clip.tower import Tower
@@ -38,47 +39,38 @@ def attention_rows(
         flow = text_flow(trace)
         lift, carried, ratio, carried_by_head, ratio_by_head = [], [], [], [], []
         for number, last in enumerate(trace.text.eos_index.tolist()):
-            length = last + 1
-            seen = flow.weights[:, number, :, last, :length].numpy().astype(np.float64)
+            at = slice(last + 1)
+            seen, together, moved, together_norms, norms = (
+                part.numpy().astype(np.float64)
+                for part in (
+                    flow.weights[:, number, :, last, at],
+                    flow.carried_together[:, number, last, at],
+                    flow.carried[:, number, :, last, at],
+                    flow.value_norms_together[:, number, at],
+                    flow.value_norms[:, number, :, at],
+                )
+            )
             lift.append(attention_measures(seen, NOTHING, NOTHING)["lift"])
-            moved = flow.carried_together[:, number, last, :length].numpy().astype(np.float64)
-            carried.append(carried_shares(moved, NOTHING, NOTHING)["norm_share"])
-            norms = flow.value_norms_together[:, number, :length].numpy().astype(np.float64)
-            ratio.append(norms[:, 0] / np.median(norms[:, 1:], axis=-1))
-            moved = flow.carried[:, number, :, last, :length].numpy().astype(np.float64)
+            carried.append(carried_shares(together, NOTHING, NOTHING)["norm_share"])
             carried_by_head.append(moved[..., 0] / moved.sum(-1))
-            norms = flow.value_norms[:, number, :, :length].numpy().astype(np.float64)
+            ratio.append(together_norms[:, 0] / np.median(together_norms[:, 1:], axis=-1))
             ratio_by_head.append(norms[..., 0] / np.median(norms[..., 1:], axis=-1))
         lifts = np.array(lift)  # [texts, layers, heads]
-        logs = np.log(np.maximum(lifts.mean(axis=2), 1e-6))
-        ranks = sos_ranks(trace)
+        of_all = {
+            "lift": lifts.mean(axis=2),
+            "log lift": np.log(np.maximum(lifts.mean(axis=2), 1e-6)),
+            "carried": np.array(carried),
+            "value ratio": np.array(ratio),
+            "rank": np.array([sos_ranks(trace)]),
+        }
+        by_head = {
+            "lift": lifts,
+            "carried": np.array(carried_by_head),
+            "value ratio": np.array(ratio_by_head),
+        }
         for layer in range(lifts.shape[1]):
-            yield _row("lift", kind, layer, -1, lifts[:, layer].mean(axis=1))
-            yield _row("log lift", kind, layer, -1, logs[:, layer])
-            yield _row("carried", kind, layer, -1, np.array(carried)[:, layer])
-            yield _row("value ratio", kind, layer, -1, np.array(ratio)[:, layer])
-            yield _row("rank", kind, layer, -1, np.array([ranks[layer]]))
-            if heads:
-                by_head = {
-                    "lift": lifts,
-                    "carried": np.array(carried_by_head),
-                    "value ratio": np.array(ratio_by_head),
-                }
-                for head in range(lifts.shape[2]):
-                    for measure, values in by_head.items():
-                        yield _row(measure, kind, layer, head, values[:, layer, head])
-
-
-def _row(
-    measure: str, text: str, layer: int, head: int, values: Float[NDArray[np.float64], " n"]
-) -> Row:
-    return {
-        "measure": measure,
-        "text": text,
-        "layer": layer,
-        "head": head,
-        "category": "",
-        "value": float(values.mean()),
-        "sd": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
-        "n": len(values),
-    }
+            for measure, values in of_all.items():
+                yield mean_row(measure, values[:, layer], kind, layer)
+            for head in range(lifts.shape[2] if heads else 0):
+                for measure, values in by_head.items():
+                    yield mean_row(measure, values[:, layer, head], kind, layer, head)

@@ -1,10 +1,11 @@
 """Reversal by cell over trainings and categories: the widest interval that applies to a cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import Estimate
@@ -13,12 +14,12 @@ from litelvlm.analysis.stats.crossed_trainings import (
     crossed_coefficients,
     crossed_trainings,
 )
+from litelvlm.analysis.studies.emergence.config import FEWEST_REFERENTS
 from litelvlm.analysis.studies.emergence.effects import balanced
 from litelvlm.analysis.studies.emergence.outcomes import category_table
+from litelvlm.arrays import NDArray
 from litelvlm.training.trainings.design import FRACTIONS
 
-FEWEST_REFERENTS = 3
-"""Referents below which a category of one training is left out."""
 Reversal = Literal["reversal", "reversal_true"]
 """Of a category: the index of the true text minus that of absent ones, or the index itself."""
 ByCategory = Mapping[Reversal, pd.DataFrame]
@@ -104,13 +105,17 @@ def crossed_effects(reversals: ByCategory, table: pd.DataFrame, stage: str) -> d
     groups = [] if chosen is None else stage_by_category(reversals, chosen[0]["training"])
     if chosen is None or not groups:
         return {}
-    names = [name for group in groups for name in group.index]
-    own = chosen[0].set_index("training").loc[names]
+    own = chosen[0].set_index("training").loc[[name for group in groups for name in group.index]]
     high = np.column_stack([own[name] == levels[1] for name, levels in factors.items()])
     blocks = own["seed"].to_numpy()[:, None] == np.unique(own["seed"])
-    design = np.column_stack([high, blocks]).astype(np.float64)
-    found = crossed_coefficients([group.to_numpy(dtype=np.float64) for group in groups], design)
+    found = _coefficients(groups, np.column_stack([high, blocks]).astype(np.float64))
     return {name: each.estimate() for name, each in zip(factors, found, strict=False)}
+
+
+def _coefficients(
+    groups: Sequence[pd.DataFrame], design: Float[NDArray[np.float64], "n k"]
+) -> list[CrossedTrainings]:
+    return crossed_coefficients([group.to_numpy(dtype=np.float64) for group in groups], design)
 
 
 def crossed_stage_mean(
@@ -123,10 +128,12 @@ def crossed_stage_mean(
         trainings: Names.
     """
     groups = stage_by_category(reversals, trainings) if len(trainings) > 1 else []
-    if not groups:
-        return None
-    tables = [group.to_numpy(dtype=np.float64) for group in groups]
-    return crossed_coefficients(tables, np.ones((len(trainings), 1)))[0]
+    return _coefficients(groups, np.ones((len(trainings), 1)))[0] if groups else None
+
+
+def crossed_change(own: pd.DataFrame, base: pd.DataFrame) -> CrossedTrainings | None:
+    """Mean of a table of seeds by categories minus that of others, paired by both."""
+    return crossed_mean_of((own - base).dropna(how="all").dropna(axis=1))
 
 
 def crossed_mean_of(table: pd.DataFrame) -> CrossedTrainings | None:
@@ -151,30 +158,19 @@ def crossed_table(reversals: ByCategory, outcomes: pd.DataFrame) -> pd.DataFrame
         nan where there is none. Cells with one training or category are left out.
     """
     lines: list[Row] = []
-    stages = set(outcomes["stage"])
-    bases = {stage: by_category(reversals, outcomes, stage, "base") for stage in stages}
-    pairs = outcomes[["stage", "cell"]].drop_duplicates().sort_values(["stage", "cell"])
-    for stage, cell in pairs.itertuples(index=False):
-        table = by_category(reversals, outcomes, stage, cell)
+    for (stage, cell), _ in outcomes.groupby(["stage", "cell"]):
+        table, base = (by_category(reversals, outcomes, stage, name) for name in (cell, "base"))
         found = crossed_mean_of(table)
         if found is None:
             continue
         line: Row = {"stage": stage, "cell": cell}
         line |= found.estimate().line("mean") | {"n_categories": found.n_categories}
-        base = bases[stage]
-        change = None
-        if cell != "base" and len(base):
-            change = crossed_mean_of((table - base).dropna(how="all").dropna(axis=1))
-        lines.append(line | _difference(change))
+        change = crossed_change(table, base) if cell != "base" else None
+        lines.append(line | difference(None if change is None else change.estimate()))
     return pd.DataFrame(lines)
 
 
-def _difference(change: CrossedTrainings | None) -> Row:
-    if change is None:
-        return dict.fromkeys(("difference", "difference_low", "difference_high"), np.nan)
-    found = change.estimate()
-    return {
-        "difference": found.value,
-        "difference_low": found.low,
-        "difference_high": found.high,
-    }
+def difference(change: Estimate | None) -> Row:
+    """A difference from the base with its interval, as columns of a table; nan without one."""
+    ends = (np.nan,) * 3 if change is None else (change.value, change.low, change.high)
+    return dict(zip(("difference", "difference_low", "difference_high"), ends, strict=True))

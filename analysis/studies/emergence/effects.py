@@ -1,9 +1,12 @@
 """Effects of the design's factors on the outcomes, with Holm's adjustment over what was settled."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.significance import benjamini_hochberg, holm
 from litelvlm.analysis.stats.trainings import Effect, blocked_effects
 from litelvlm.arrays import Array
@@ -13,7 +16,7 @@ SEEN_BY_STAGE = {
     "A": ("sink", "sink_captions", "sink_uninformative", "largest_head", "found"),
     "B": ("reversal", "reversal_true", "reversal_rest", "alignment", "sink", "found"),
 }
-"""Outcomes of each fractional stage that effects are computed for."""
+"""Outcomes of each fractional stage that effects are computed for; the first is its main one."""
 
 
 def complete_blocks(table: pd.DataFrame, stage: str) -> list[int]:
@@ -36,7 +39,9 @@ def balanced(
     return (part, values) if len(part) and np.isfinite(values).all() else None
 
 
-def stage_effects(table: pd.DataFrame, stage: str, outcome: str) -> dict[str, Effect]:
+def stage_effects(
+    table: pd.DataFrame, stage: str, outcome: str, joint: bool = False
+) -> dict[str, Effect]:
     """Effects of a stage's factors on one outcome; none if no block is complete.
 
     All trainings of complete blocks count, those that did not learn too: leaving some out would
@@ -46,14 +51,21 @@ def stage_effects(table: pd.DataFrame, stage: str, outcome: str) -> dict[str, Ef
         table: Of ``outcome_table``.
         stage: "A" or "B".
         outcome: Column of the table.
+        joint: Estimate joint effects of two factors beside the single ones, and give those, named
+            "FIRST:SECOND". The 16 cells of a stage are such that no two of its ten pairs are
+            confused with each other or with a single factor.
     """
     factors, chosen = FRACTIONS[stage], balanced(table, stage, outcome)
     if chosen is None:
         return {}
     part, values = chosen
-    high = np.column_stack([part[name] == levels[1] for name, levels in factors.items()])
-    found = blocked_effects(values, high, part["seed"].to_numpy())
-    return dict(zip(factors, found, strict=True))
+    high = {name: (part[name] == levels[1]).to_numpy() for name, levels in factors.items()}
+    if joint:
+        pairs = combinations(factors, 2)
+        high |= {f"{first}:{second}": high[first] == high[second] for first, second in pairs}
+    effects = blocked_effects(values, np.column_stack([*high.values()]), part["seed"].to_numpy())
+    found = dict(zip(high, effects, strict=True))
+    return {name: found[name] for name in found if (name not in factors) == joint}
 
 
 def effects_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -66,19 +78,16 @@ def effects_table(table: pd.DataFrame) -> pd.DataFrame:
         the others).
     """
     settled = [effect.name for effect in CONFIRMATORY]
-    lines = []
+    lines: list[Row] = []
     for stage, outcomes in SEEN_BY_STAGE.items():
         for outcome in outcomes:
             for factor, (estimate, p_value) in stage_effects(table, stage, outcome).items():
                 name = f"{stage}.{outcome}.{factor}"
                 low, high = FRACTIONS[stage][factor]
-                lines.append(
-                    {"name": name, "stage": stage, "outcome": outcome, "factor": factor}
-                    | {"low_level": str(low), "high_level": str(high)}
-                    | {"confirmatory": name in settled, "effect": estimate.value}
-                    | {"low": estimate.low, "high": estimate.high, "n": estimate.n}
-                    | {"n_images": estimate.n_images, "p": p_value}
-                )
+                line: Row = {"name": name, "stage": stage, "outcome": outcome, "factor": factor}
+                line |= {"low_level": str(low), "high_level": str(high)}
+                line |= {"confirmatory": name in settled} | estimate.line("effect")
+                lines.append(line | {"p": p_value})
     if not lines:
         return pd.DataFrame()
     effects = pd.DataFrame(lines)
@@ -90,3 +99,27 @@ def effects_table(table: pd.DataFrame) -> pd.DataFrame:
     if rest.any():
         effects.loc[rest, "q"] = benjamini_hochberg(effects.loc[rest, "p"].to_numpy(dtype=float))
     return effects
+
+
+def interactions_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Every joint effect of two factors on the main outcome of their stage; all exploratory.
+
+    Args:
+        table: Of ``outcome_table``.
+
+    Returns:
+        stage, outcome, first, second (the factors), effect (mean where both factors have the same
+        level minus mean where they have not), low, high, n (trainings), n_images (the same), p
+        (permutation within seeds) and q (Benjamini-Hochberg over all lines); no line for a stage
+        without a complete block.
+    """
+    lines: list[Row] = []
+    for stage, (outcome, *_) in SEEN_BY_STAGE.items():
+        for name, (estimate, p_value) in stage_effects(table, stage, outcome, joint=True).items():
+            first, second = name.split(":")
+            line: Row = {"stage": stage, "outcome": outcome, "first": first, "second": second}
+            lines.append(line | estimate.line("effect") | {"p": p_value})
+    if not lines:
+        return pd.DataFrame()
+    joint = pd.DataFrame(lines)
+    return joint.assign(q=benjamini_hochberg(joint["p"].to_numpy(dtype=float)))

@@ -1,13 +1,11 @@
 """What LiteLVLM gains over random tokens in each training, beside its reversal index."""
 
-from statistics import fmean
-
-import numpy as np
 import pandas as pd
 
-READER_GATE = 0.1
-"""Default of the least IoU that tokens must add to the best mask without tokens."""
+from litelvlm.analysis.runs.columns import Row
+
 RULES = ("lowest", "highest", "random", "oracle")
+_WITHOUT_RULE = {"without": "none", "unpruned": "all"}
 
 
 def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) -> pd.DataFrame:
@@ -31,7 +29,11 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
     if "budget" not in rows or outcomes.empty:
         return pd.DataFrame()
     measured = rows[rows["final"] & rows["measure"].isin(["iou", "kept"])]
-    lines = [_line(str(name), part) for name, part in measured.groupby("training", sort=True)]
+    lines = [
+        {"training": name}
+        | _line(part.set_index(["measure", "text", "budget"])["value"].sort_index())
+        for name, part in measured.groupby("training", sort=True)
+    ]
     if not lines:
         return pd.DataFrame()
     factors = outcomes.columns[: list(outcomes.columns).index("sink")].drop("step")
@@ -46,25 +48,16 @@ def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["learned"] & table["works"] & ~table["repeated"]]
 
 
-def _line(name: str, part: pd.DataFrame) -> dict[str, object]:
-    values: dict[tuple[str, str], dict[float, float]] = {}
-    columns = (part[column].tolist() for column in ("measure", "text", "budget", "value"))
-    for measure, text, budget, value in zip(*columns, strict=True):
-        values.setdefault((measure, text), {})[budget] = value
-    budgets = sorted(values["iou", "random"], reverse=True)
-    ious = {rule: np.array([values["iou", rule][b] for b in budgets]) for rule in RULES}
-    line: dict[str, object] = {
-        "training": name,
-        "without": next(iter(values["iou", "none"].values())),
-        "unpruned": next(iter(values["iou", "all"].values())),
-    }
-    for rule, every in ious.items():
-        line |= {f"{rule}_{b:g}": float(v) for b, v in zip(budgets, every, strict=True)}
-    gain = ious["lowest"] - ious["random"]
-    line |= {f"gain_{b:g}": float(v) for b, v in zip(budgets, gain, strict=True)}
+def _line(values: "pd.Series[float]") -> Row:
+    """IoUs and gains of one training, from values by measure, text and budget."""
+    ious = {rule: values["iou", rule].sort_index(ascending=False) for rule in RULES}
+    gains = {rule: ious[rule] - ious["random"] for rule in ("lowest", "highest")}
+    line: Row = {name: values["iou", text].iloc[0] for name, text in _WITHOUT_RULE.items()}
+    for name, every in (*ious.items(), ("gain", gains["lowest"])):
+        line |= {f"{name}_{budget:g}": value for budget, value in every.items()}
     return line | {
-        "gain": float(gain.mean()),
-        "gain_highest": float((ious["highest"] - ious["random"]).mean()),
-        "kept": fmean(values["kept", "lowest"].values()),
-        "kept_random": fmean(values["kept", "random"].values()),
+        "gain": gains["lowest"].mean(),
+        "gain_highest": gains["highest"].mean(),
+        "kept": values["kept", "lowest"].mean(),
+        "kept_random": values["kept", "random"].mean(),
     }

@@ -1,4 +1,4 @@
-"""Measures of one member of the family at one step, as rows of plain values."""
+"""Measures of one training at one step, as rows of plain values."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,6 +12,7 @@ from litelvlm.analysis.inputs.labels import TokenLabels
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.ranking import auroc, auroc_of_rows, reversal_index
 from litelvlm.analysis.studies.emergence.attention import attention_rows
+from litelvlm.analysis.studies.emergence.rows import mean_row, row
 from litelvlm.analysis.studies.emergence.scenes import (
     Referent,
     Texts,
@@ -33,34 +34,10 @@ from litelvlm.training.trainings.scenes import SceneTable
 from litelvlm.training.trainings.towers import ConditionedTower, question_constancy
 
 USED = -2
-NO_LAYER, NO_HEAD = 0, -1
 SINGLE = "alone"
 """Group of referents that share their scene with no other object."""
 _BY_CATEGORY = ("true", "absent", "no sos", "no sos absent", "more sos", "more sos absent")
 """Texts that each category has rows of its own for; the bundled rows have the first two."""
-
-
-def row(
-    measure: str,
-    value: float,
-    n: int,
-    text: str = "",
-    layer: int = NO_LAYER,
-    head: int = NO_HEAD,
-    category: str = "",
-    sd: float = float("nan"),
-) -> Row:
-    """One value; ``n`` counts what it is the mean of, ``sd`` is their spread."""
-    return {
-        "measure": measure,
-        "text": text,
-        "layer": layer,
-        "head": head,
-        "category": category,
-        "value": float(value),
-        "sd": float(sd),
-        "n": int(n),
-    }
 
 
 @torch.inference_mode()
@@ -88,7 +65,7 @@ def retrieval_rows(tower: ConditionedTower, table: SceneTable, texts: Texts) -> 
     chance": the same for a random one.
     """
     image = normalize(tower.scene_embeds(table), dim=-1)
-    cosine = (image @ normalize(texts.template, dim=-1).T).numpy().astype(np.float64)
+    cosine = (image @ normalize(texts.each["template"], dim=-1).T).numpy().astype(np.float64)
     held = present(table, tower.factors)
     some = [i for i in range(len(held)) if 0 < held[i].sum() < held.shape[1]]
     areas = [float(auroc(cosine[i], held[i] == 1, held[i] == 0)) for i in some]
@@ -100,7 +77,8 @@ def retrieval_rows(tower: ConditionedTower, table: SceneTable, texts: Texts) -> 
 
 def constancy_rows(texts: Texts) -> Iterator[Row]:
     """Length of the mean of unit text embeddings: 1 if all texts are one."""
-    for name, embeds in (("template", texts.template), ("bare", texts.bare)):
+    for name in ("template", "bare"):
+        embeds = texts.each[name]
         yield row("constancy", question_constancy(embeds), len(embeds), name)
 
 
@@ -149,32 +127,23 @@ def reversal_rows(
     its own at the used layer, for the true and the absent text and for both with [SOS] hidden and
     with more attention on it.
     """
-    sets = {
-        "": texts.template,
-        "bare": texts.bare,
-        "rest": texts.rest,
-        "no sos": texts.no_sos,
-        "more sos": texts.more_sos,
-    }
-    scores = {
-        name: (tokens @ embeds.T).numpy().astype(np.float64)
-        for name, embeds in sets.items()
-        if embeds is not None
-    }
-    single = {"mean": texts.mean, "empty": texts.empty}
-    free = {name: (tokens @ vector).numpy().astype(np.float64) for name, vector in single.items()}
+    scores, free = (
+        {name: (tokens @ embeds.t()).numpy().astype(np.float64) for name, embeds in part.items()}
+        for part in (texts.each, texts.single)
+    )
     values: dict[str, list[float]] = {}
     for referent in found:
         here = _of_referent(referent, scores, free)
         for name, value in here.items():
             values.setdefault(name, []).append(value)
     for name, every in values.items():
-        yield _mean_row("reversal", name, every, layer)
+        yield mean_row("reversal", every, name, layer)
     if layer == USED:
         alone = [i for i, referent in enumerate(found) if referent.other is None]
         for name in ("true", "absent"):
             if alone:
-                yield _mean_row("reversal", name, [values[name][i] for i in alone], layer, SINGLE)
+                only = [values[name][i] for i in alone]
+                yield mean_row("reversal", only, name, layer, category=SINGLE)
         yield from _category_rows(found, values, names)
 
 
@@ -183,38 +152,26 @@ def _of_referent(
     scores: dict[str, Float[Array, "b n c"]],
     free: dict[str, Float[Array, "b n"]],
 ) -> dict[str, float]:
-    names: list[str] = []
-    vectors: list[Float[Array, " n"]] = []
+    vectors: dict[str, list[Float[Array, " n"]]] = {}
     for name, every in scores.items():
-        here = every[referent.scene]
-        absent = f"{name} absent" if name else "absent"
-        names += [name or "true", *(absent for _ in referent.absent)]
-        vectors += [here[:, place] for place in (referent.category, *referent.absent)]
-    for name, single in free.items():
-        names.append(name)
-        vectors.append(single[referent.scene])
-    indices = _indices(np.stack(vectors), referent.labels)
-    by_name: dict[str, list[float]] = {}
-    for name, value in zip(names, indices.tolist(), strict=True):
-        by_name.setdefault(name, []).append(value)
-    found = {name: float(np.mean(values)) for name, values in by_name.items()}
+        here, template = every[referent.scene], name == "template"
+        vectors["true" if template else name] = [here[:, referent.category]]
+        vectors["absent" if template else f"{name} absent"] = [
+            here[:, place] for place in referent.absent
+        ]
+    vectors |= {name: [single[referent.scene]] for name, single in free.items()}
+    found = {
+        name: float(_indices(np.stack(own), referent.labels).mean())
+        for name, own in vectors.items()
+    }
     if referent.other is not None:
-        true = scores[""][referent.scene][None, :, referent.category]
+        true = scores["template"][referent.scene][None, :, referent.category]
         found["other mask"] = float(_indices(true, referent.other)[0])
     return found
 
 
 def _indices(scores: Float[Array, "rows n"], labels: TokenLabels) -> Float[Array, "rows"]:
     return reversal_index(auroc_of_rows(scores, labels.inside, labels.outside))
-
-
-def _mean_row(
-    measure: str, text: str, values: Sequence[float], layer: int, category: str = ""
-) -> Row:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return row(
-        measure, float(np.mean(values)), len(values), text, layer, category=category, sd=spread
-    )
 
 
 def _category_rows(
@@ -224,4 +181,5 @@ def _category_rows(
         own = [i for i, referent in enumerate(found) if referent.category == place]
         for text in _BY_CATEGORY:
             if own and text in values:
-                yield _mean_row("reversal", text, [values[text][i] for i in own], USED, name)
+                chosen = [values[text][i] for i in own]
+                yield mean_row("reversal", chosen, text, USED, category=name)

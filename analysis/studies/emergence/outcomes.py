@@ -8,35 +8,6 @@ import pandas as pd
 
 from litelvlm.analysis.studies.emergence.measure import SINGLE, USED
 
-OUTCOMES = {
-    "sink": "log of the mean lift on [SOS], suite's questions",
-    "sink_captions": "the same, captions of the training",
-    "sink_uninformative": "the same, captions without content",
-    "largest_layer": "largest lift of a layer, suite's questions",
-    "largest_layer_uninformative": "the same, captions without content",
-    "largest_head": "largest lift of a single head, suite's questions",
-    "reversal": "reversal index of the true text minus that of absent ones",
-    "reversal_true": "reversal index of the true text",
-    "reversal_absent": "reversal index of absent texts",
-    "reversal_empty": "reversal index of the empty text",
-    "reversal_rest": "the difference without the mean-text direction",
-    "reversal_mean": "reversal index of the mean-text direction",
-    "reversal_bare": "the difference for bare names",
-    "reversal_alone": "the difference for objects that stand alone",
-    "reversal_no_sos": "the difference with [SOS] hidden from [EOS]",
-    "reversal_more_sos": "the difference with 0.68 of the attention of [EOS] on [SOS]",
-    "reversal_true_no_sos": "reversal index of the true text with [SOS] hidden from [EOS]",
-    "reversal_true_more_sos": "the same with 0.68 of the attention of [EOS] on [SOS]",
-    "other_mask": "reversal index of the true text on another object",
-    "share_reversed": "share of categories whose true text is reversed more than absent ones",
-    "alignment": "cosine of the used readout with the last block's value path",
-    "high_norm": "share of tokens of high norm",
-    "value_ratio": "value norm of [SOS] over the median of words, suite's questions",
-    "largest_head_value": "value norm of [SOS] over the median of words, in that head",
-    "constancy": "length of the mean of unit question embeddings",
-    "found": "how often a present category is nearer to its image than an absent one",
-}
-"""Outcomes by name, with what each is."""
 LIFT = ("lift", "queries")
 PLACE = ("measure", "text", "layer", "head", "category")
 Key = tuple[str, str, int, int, str]
@@ -83,6 +54,19 @@ def _lines(rows: pd.DataFrame, gate: float, keys: list[str]) -> pd.DataFrame:
     return table.assign(learned=table["found"] >= gate, repeated=repeated)
 
 
+def _share_reversed(values: Mapping[Key, float]) -> float:
+    """Share of categories whose true text is reversed more than absent ones."""
+    true, absent = (
+        {
+            category: value
+            for (measure, kind, layer, _, category), value in values.items()
+            if (measure, kind, layer) == ("reversal", text, USED) and category not in ("", SINGLE)
+        }
+        for text in ("true", "absent")
+    )
+    return float(np.mean([true[name] > absent[name] for name in true])) if true else float("nan")
+
+
 def _outcomes(values: Mapping[Key, float]) -> dict[str, float]:
     def index(text: str, group: str = "") -> float:
         return values.get(("reversal", text, USED, -1, group), np.nan)
@@ -103,64 +87,76 @@ def _outcomes(values: Mapping[Key, float]) -> dict[str, float]:
     lifts = {place: v for place, v in lifts.items() if place[1] >= 0} or lifts
     strongest = max(lifts, key=lambda place: lifts[place], default=(0, 0))
     return {
+        # Log of the mean lift on [SOS], suite's questions.
         "sink": mean("log lift", "queries"),
+        # The same, captions of the training.
         "sink_captions": mean("log lift", "captions"),
+        # The same, captions without content.
         "sink_uninformative": mean("log lift", "uninformative"),
+        # Largest lift of a layer, suite's questions.
         "largest_layer": max(layers("lift", "queries"), default=np.nan),
+        # The same, captions without content.
         "largest_layer_uninformative": max(layers("lift", "uninformative"), default=np.nan),
+        # Largest lift of a single head, suite's questions.
         "largest_head": lifts.get(strongest, np.nan),
+        # Reversal index of the true text minus that of absent ones.
         "reversal": index("true") - index("absent"),
+        # Reversal index of the true text.
         "reversal_true": index("true"),
+        # Reversal index of absent texts.
         "reversal_absent": index("absent"),
+        # Reversal index of the empty text.
         "reversal_empty": index("empty"),
+        # The difference without the mean-text direction.
         "reversal_rest": index("rest") - index("rest absent"),
+        # Reversal index of the mean-text direction.
         "reversal_mean": index("mean"),
+        # The difference for bare names.
         "reversal_bare": index("bare") - index("bare absent"),
+        # The difference for objects that stand alone.
         "reversal_alone": index("true", SINGLE) - index("absent", SINGLE),
+        # The difference with [SOS] hidden from [EOS].
         "reversal_no_sos": index("no sos") - index("no sos absent"),
+        # The difference with 0.68 of the attention of [EOS] on [SOS].
         "reversal_more_sos": index("more sos") - index("more sos absent"),
+        # Reversal index of the true text with [SOS] hidden from [EOS].
         "reversal_true_no_sos": index("no sos"),
+        # The same with 0.68 of the attention of [EOS] on [SOS].
         "reversal_true_more_sos": index("more sos"),
+        # Reversal index of the true text on another object.
         "other_mask": index("other mask"),
+        # Share of categories whose true text is reversed more than absent ones.
         "share_reversed": _share_reversed(values),
+        # Cosine of the used readout with the last block's value path.
         "alignment": mean("alignment", ""),
+        # Share of tokens of high norm.
         "high_norm": mean("high norm", ""),
+        # Value norm of [SOS] over the median of words, suite's questions.
         "value_ratio": mean("value ratio", "queries"),
+        # Value norm of [SOS] over the median of words, in that head.
         "largest_head_value": values.get(("value ratio", "queries", *strongest, ""), np.nan),
+        # Length of the mean of unit question embeddings.
         "constancy": mean("constancy", "template"),
+        # How often a present category is nearer to its image than an absent one.
         "found": mean("found", "template"),
     }
 
 
-def category_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of single categories at the layer that GLaMM reads."""
-    return rows[
-        (rows["measure"] == "reversal")
-        & (rows["layer"] == USED)
-        & ~rows["category"].isin(["", SINGLE])
-    ]
+OUTCOMES = tuple(_outcomes({}))
+"""Names of the outcomes."""
 
 
 def category_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Reversal index of both texts by training and category, at the end of each training.
 
-    With spread "sd" and number "n" of the true text's referents.
+    At the layer that GLaMM reads, with spread "sd" and number "n" of the true text's referents.
     """
-    chosen = category_rows(rows[rows["final"]]).set_index(["training", "category"])
+    single = ~rows["category"].isin(["", SINGLE])
+    chosen = rows[
+        rows["final"] & (rows["measure"] == "reversal") & (rows["layer"] == USED) & single
+    ]
+    chosen = chosen.set_index(["training", "category"])
     true, absent = (chosen[chosen["text"] == text] for text in ("true", "absent"))
     return pd.DataFrame(
         {"true": true["value"], "absent": absent["value"], "sd": true["sd"], "n": true["n"]}
     )
-
-
-def _share_reversed(values: Mapping[Key, float]) -> float:
-    """Share of categories whose true text is reversed more than absent ones."""
-    true, absent = (
-        {
-            category: value
-            for (measure, kind, layer, _, category), value in values.items()
-            if (measure, kind, layer) == ("reversal", text, USED) and category not in ("", SINGLE)
-        }
-        for text in ("true", "absent")
-    )
-    return float(np.mean([true[name] > absent[name] for name in true])) if true else float("nan")

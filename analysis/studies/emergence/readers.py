@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.studies.emergence.measure import USED, row
+from litelvlm.analysis.studies.emergence.measure import USED
+from litelvlm.analysis.studies.emergence.rows import mean_row
 from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
 from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import to_joint_space
@@ -71,8 +72,8 @@ def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[R
     reader = train_reader(lessons, factors.categories, member.seed, PLAN)
     every = torch.arange(objects.states.shape[1]).expand(len(objects), -1)
     rows = [
-        _mean_row("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
-        _mean_row("iou", "all", 1.0, mask_iou(reader, objects, every)),
+        _mean("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
+        _mean("iou", "all", 1.0, mask_iou(reader, objects, every)),
     ]
     rows += pruned_rows(reader, objects, object_cues(tower, objects, found))
     return rows
@@ -117,7 +118,7 @@ def _stacked(labels: Sequence[Bool[Array, "n"]]) -> Bool[Tensor, "k n"]:
 def object_cues(tower: ConditionedTower, objects: Objects, found: Sequence[Referent]) -> list[Cues]:
     """What methods may know of each object: its scene's patches, its text, and its cells."""
     embeds = to_joint_space(tower, objects.states)
-    texts = embed_texts(tower).template
+    texts = embed_texts(tower).each["template"]
     return [
         Cues.from_tensors(
             key=referent.scene,
@@ -139,8 +140,8 @@ def pruned_rows(reader: Reader, objects: Objects, cues: Sequence[Cues]) -> Itera
                 ious.append(mask_iou(reader, objects, kept))
                 own = objects.inside.gather(1, kept).sum(dim=1)
                 shares.append(own / objects.inside.sum(dim=1))
-            yield _mean_row("iou", rule, budget, torch.stack(ious).mean(dim=0))
-            yield _mean_row("kept", rule, budget, torch.stack(shares).mean(dim=0))
+            yield _mean("iou", rule, budget, torch.stack(ious).mean(dim=0))
+            yield _mean("kept", rule, budget, torch.stack(shares).mean(dim=0))
 
 
 def kept_tokens(pruner: Pruner, cues: Sequence[Cues], budget: float) -> Int[Tensor, "k r"]:
@@ -148,7 +149,5 @@ def kept_tokens(pruner: Pruner, cues: Sequence[Cues], budget: float) -> Int[Tens
     return torch.stack([pruner.select(each, budget).indices for each in cues])
 
 
-def _mean_row(measure: str, text: str, budget: float, values: Float[Tensor, " k"]) -> Row:
-    every = values.double()
-    found = row(measure, float(every.mean()), len(every), text, USED, sd=float(every.std()))
-    return found | {"budget": budget}
+def _mean(measure: str, text: str, budget: float, values: Float[Tensor, " k"]) -> Row:
+    return mean_row(measure, values.double().numpy(), text, USED) | {"budget": budget}

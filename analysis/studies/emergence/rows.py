@@ -1,73 +1,85 @@
-"""Rows of the emergence study: the measures of every training of the family."""
+"""Rows of the emergence study: their columns, and how a measured value becomes one."""
 
-import hashlib
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 
-import pandas as pd
-from pydantic import Field
+import numpy as np
+from jaxtyping import Float
 
-from litelvlm.analysis.runs.config import StudyConfig
-from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.emergence.gains import READER_GATE
-from litelvlm.analysis.studies.emergence.store import bundled_files, measure_family
-from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import StudiedModel
+from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.arrays import NDArray
 
-NOTE = (
-    "a sample is a training of the family of small CLIPs, on scenes of its own; "
-    "the model and the data set of the command are not read"
+COLUMNS: tuple[Column, ...] = (
+    Column("training", str, "Name of the training: stage, cell and seed."),
+    Column("stage", str, "Part of the design: 'A' text towers, 'B' and 'C' symbols, 'D' pixels."),
+    Column("cell", str, "Condition: the factors that differ from the stage's base."),
+    Column("seed", int, "Seed of the training; a block of the design."),
+    Column("step", int, "Optimiser steps before the measurement."),
+    Column("final", bool, "Whether the training ends there."),
+    Column("measure", str, "What is measured, such as 'reversal', 'lift' or 'found'."),
+    Column("text", str, "Kind of text ('true', 'queries', ...), or what chose a reader's tokens."),
+    Column("layer", int, "Image layer from the end (-2 is used), or text layer from 0."),
+    Column("head", int, "Head of the text tower; -1 for the mean over heads."),
+    Column("category", str, "One category, 'alone' for single objects; empty for all."),
+    Column("value", float, "The measured mean."),
+    Column("sd", float, "Spread of what it is the mean of; nan for a single number."),
+    Column("budget", float, "Share of tokens that a reader keeps; nan for what is not pruned."),
+    Column("n", int, "Referents, scenes or sentences that it is the mean of."),
+    Column("image", str, "Image side: 'bag' of objects, symbols on a 'grid', or 'pixels'."),
+    Column("loss", str, "'softmax' or 'sigmoid'."),
+    Column("helper", float, "Weight of the dense helper."),
+    Column("uninformative", float, "Share of captions that say nothing about their picture."),
+    Column("filler", int, "Most words without content around a caption."),
+    Column("scope", str, "What a caption names."),
+    Column("questions", float, "Share of informative captions that are questions of the suite."),
+    Column("clutter", int, "Most objects in a scene."),
+    Column("categories", int, "Number of categories."),
+    Column("text_depth", int, "Blocks of the text tower."),
+    Column("image_depth", int, "Blocks of the image tower."),
+    Column("width", int, "Width of both towers."),
+    Column("registers", int, "Learned tokens of the image tower that stand for no patch."),
+    Column("rate", float, "Peak learning rate."),
+    Column("weight_decay", float, "Weight decay."),
+    Column("steps", int, "Optimiser steps of the whole training."),
+    Column("batch", int, "Scenes a step."),
+    Column("sharpness", float, "Factor on the text tower's queries and keys at the start."),
+    Column("pooling", str, "'cls' or 'mean'."),
+    Column("text_pooling", str, "'eos' or 'words'."),
+    Column("helper_from", float, "Share of the steps after which the helper joins."),
+    Column("sos_loss", float, "Weight of a loss that makes a sink on [SOS]."),
 )
 
 
-class Config(StudyConfig):
-    """Configuration of the study.
-
-    Attributes:
-        family: Folder of trainings to measure; None takes the rows that the package holds.
-        margin: Differences of the reversal index below it count as none, settled before any row is
-            seen.
-        sink_margin: The same for the logarithm of the lift.
-        gate: Least share of pairs of a present and an absent category that a training must tell
-            apart; the others do not count in claims about reversal.
-        reader_gate: Least mean IoU by which a reader with all tokens must beat the best mask
-            without tokens; the others do not count in claims about gains.
-        gain_margin: Differences of IoU below it count as none.
-    """
-
-    family: Path | None = None
-    margin: float = Field(default=0.05, gt=0)
-    sink_margin: float = Field(default=0.1, gt=0)
-    gate: float = Field(default=0.8, ge=0.5, le=1)
-    reader_gate: float = Field(default=READER_GATE, ge=0, le=1)
-    gain_margin: float = Field(default=0.02, gt=0)
-
-
-def prepare(model: StudiedModel, data: Dataset, config: Config) -> Work:
-    """Read the rows of the family, or measure it; one sample for each training."""
-    files = bundled_files() if config.family is None else measure_family(config.family)
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.read_bytes())
-    rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
-    parts = [part for _, part in rows.groupby("training", sort=True)]
-
-    def begin(index: int) -> Callable[[], ItemResult]:
-        return partial(training_rows, parts[index])
-
-    return Work(
-        data,
-        begin,
-        sizes=[1] * len(parts),
-        resolved={"family": digest.hexdigest()[:16]},
-        notes=(NOTE,),
-    )
+def row(
+    measure: str,
+    value: float,
+    n: int,
+    text: str = "",
+    layer: int = 0,
+    head: int = -1,
+    category: str = "",
+    sd: float = float("nan"),
+) -> Row:
+    """One value; ``n`` counts what it is the mean of, ``sd`` is their spread."""
+    return {
+        "measure": measure,
+        "text": text,
+        "layer": layer,
+        "head": head,
+        "category": category,
+        "value": float(value),
+        "sd": float(sd),
+        "n": int(n),
+    }
 
 
-def training_rows(part: pd.DataFrame) -> ItemResult:
-    """Rows of one training as plain values."""
-    plain = part.astype({"value": "float64", "sd": "float64"})
-    names = [str(name) for name in plain.columns]
-    columns = [plain[name].tolist() for name in names]
-    return ItemResult([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
+def mean_row(
+    measure: str,
+    values: Sequence[float] | Float[NDArray[np.float64], " n"],
+    text: str,
+    layer: int,
+    head: int = -1,
+    category: str = "",
+) -> Row:
+    """The mean of some values with their spread; none with a single one."""
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return row(measure, float(np.mean(values)), len(values), text, layer, head, category, sd)

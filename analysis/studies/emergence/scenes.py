@@ -1,7 +1,8 @@
-"""Held-out scenes of one member of the family, and the texts it is asked about them."""
+"""Held-out scenes of one training, and the texts it is asked about them."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -97,29 +98,21 @@ def referents(table: SceneTable, factors: Factors) -> list[Referent]:
     return found
 
 
-@dataclass(frozen=True)
-class Texts:
-    """Embedded texts of one member, [C, P] each, one row for every category.
+class Texts(NamedTuple):
+    """Embedded texts of one member.
 
     Attributes:
-        template: The suite's first question about each category.
-        bare: The category's name alone.
-        rest: ``template`` without its mean direction.
-        no_sos: ``template`` with [SOS] hidden from [EOS] in every layer; None if the text is not
-            read at [EOS].
-        more_sos: ``template`` with at least 0.68 of the attention of [EOS] on [SOS], in every head
-            of every layer; None likewise.
-        mean: Mean of the unit vectors of ``template`` [P].
-        empty: The empty text [P].
+        each: Texts about every category [C, P] by kind. "template": the suite's first question;
+            "bare": the name alone; "rest": "template" without its mean direction; "no sos":
+            "template" with [SOS] hidden from [EOS] in every layer; "more sos": "template" with at
+            least 0.68 of the attention of [EOS] on [SOS], in every head of every layer. The last
+            two are missing where the text is not read at [EOS].
+        single: Texts about no category [P]. "mean": the mean of the unit vectors of "template";
+            "empty": the empty text.
     """
 
-    template: Float[Tensor, "c p"]
-    bare: Float[Tensor, "c p"]
-    rest: Float[Tensor, "c p"]
-    no_sos: Float[Tensor, "c p"] | None
-    more_sos: Float[Tensor, "c p"] | None
-    mean: Float[Tensor, "p"]
-    empty: Float[Tensor, "p"]
+    each: dict[str, Float[Tensor, "c p"]]
+    single: dict[str, Float[Tensor, "p"]]
 
 
 def category_names(factors: Factors) -> list[str]:
@@ -134,23 +127,16 @@ def embed_texts(tower: ConditionedTower) -> Texts:
     questions = [question(name, 0) for name in names]
     template = tower.text(questions).text_embeds
     mean = normalize(template, dim=-1).mean(dim=0)
-    hidden = raised = None
+    each = {"template": template, "bare": tower.text(names).text_embeds}
+    each["rest"] = without_direction(template, mean)
     if tower.factors.text_pooling == "eos":
         trace = trace_text(tower, questions)
         sos = torch.zeros_like(trace.beyond)
         sos[:, 0] = True
         every = range(len(tower.text_blocks))
-        hidden = edited_embeds(trace, Edit(masked=sos), every)
-        raised = edited_embeds(trace, Edit(sos_share=SOS_SHARE), every)
-    return Texts(
-        template,
-        tower.text(names).text_embeds,
-        without_direction(template, mean),
-        hidden,
-        raised,
-        mean,
-        tower.text([""]).text_embeds[0],
-    )
+        each["no sos"] = edited_embeds(trace, Edit(masked=sos), every)
+        each["more sos"] = edited_embeds(trace, Edit(sos_share=SOS_SHARE), every)
+    return Texts(each, {"mean": mean, "empty": tower.text([""]).text_embeds[0]})
 
 
 def sentences(table: SceneTable, factors: Factors) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from litelvlm.analysis.studies.emergence.readers import reader_rows
 from litelvlm.analysis.studies.emergence.scenes import held_out
 from litelvlm.data.files import atomic_write
 from litelvlm.training.trainings.factors import Member
-from litelvlm.training.trainings.train import DONE, load_tower, read_member, snapshots
+from litelvlm.training.trainings.towers import ConditionedTower
+from litelvlm.training.trainings.train import DONE, RECORD, load_tower, read_member, snapshots
 
 log = logging.getLogger(__name__)
 BUNDLE = Path(__file__).parent / "measured"
@@ -34,56 +36,37 @@ def measured_rows(folder: Path, scenes: Path) -> pd.DataFrame:
     Raises:
         FileNotFoundError: If the folder holds no finished training.
     """
-    member, kept = _finished(folder)
+    member, towers = _finished(folder)
     table = held_out(member.factors, scenes)
-    last = max(kept)
-    rows = [
-        _tagged(row, member, step, step == last)
-        for step, path in kept.items()
-        for row in member_rows(load_tower(member.factors, path), table, final=step == last)
-    ]
-    return pd.DataFrame(rows)
+    last = max(towers)
+    return pd.concat(
+        _tagged(member_rows(tower, table, step == last), member, step, step == last)
+        for step, tower in towers.items()
+    )
 
 
 def read_by_reader(folder: Path, scenes: Path) -> pd.DataFrame:
     """Train a reader on one finished training and measure what pruning costs it.
 
-    Args:
-        folder: Of the training.
-        scenes: Where rendered scenes are kept.
-
-    Returns:
-        One row per value; columns as in the study's table.
-
-    Raises:
-        FileNotFoundError: If the folder holds no finished training.
+    Arguments, result and errors are those of ``measured_rows``.
     """
-    member, kept = _finished(folder)
-    last = max(kept)
-    tower = load_tower(member.factors, kept[last])
-    rows = reader_rows(tower, member, scenes)
-    return pd.DataFrame([_tagged(row, member, last, final=True) for row in rows])
+    member, towers = _finished(folder)
+    last = max(towers)
+    return _tagged(reader_rows(towers[last], member, scenes), member, last, final=True)
 
 
-def _finished(folder: Path) -> tuple[Member, dict[int, Path]]:
+def _finished(folder: Path) -> tuple[Member, dict[int, ConditionedTower]]:
     member, kept = read_member(folder), snapshots(folder)
     if not (folder / DONE).exists() or not kept:
         raise FileNotFoundError(f"{folder} has no finished training; train it to its end first")
-    return member, kept
+    return member, {step: load_tower(member.factors, path) for step, path in kept.items()}
 
 
-def _tagged(row: Row, member: Member, step: int, final: bool) -> Row:
-    """A measured value with the columns that name its training."""
-    return {
-        "training": member.name,
-        "stage": member.stage,
-        "cell": member.cell,
-        "seed": member.seed,
-        "step": step,
-        "final": final,
-        **row,
-        **asdict(member.factors),
-    }
+def _tagged(rows: Sequence[Row], member: Member, step: int, final: bool) -> pd.DataFrame:
+    """Measured values with the columns that name their training."""
+    tags: Row = {"training": member.name, "stage": member.stage, "cell": member.cell}
+    tags |= {"seed": member.seed, "step": step, "final": final}
+    return pd.DataFrame([{**tags, **row, **asdict(member.factors)} for row in rows])
 
 
 def write_rows(frame: pd.DataFrame, path: Path) -> None:
@@ -94,47 +77,41 @@ def write_rows(frame: pd.DataFrame, path: Path) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def members_in(family: Path) -> list[Path]:
-    """Folders of all trainings of a family, by name.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    found = sorted(path.parent for path in family.glob("*/member.json"))
-    if not found:
-        raise FileNotFoundError(
-            f"{family} has no training; make some with python -m litelvlm.training.trainings"
-        )
-    return found
-
-
-def measure_family(family: Path, scenes: Path | None = None, readers: bool = False) -> list[Path]:
+def measure_trainings(
+    trainings: Path, scenes: Path | None = None, readers: bool = False
+) -> list[Path]:
     """Measure what is finished and not measured yet.
 
     Args:
-        family: Folder of the trainings.
-        scenes: Where rendered scenes are kept; ``family / "scenes"`` if left out.
+        trainings: Their folder.
+        scenes: Where rendered scenes are kept; ``trainings / "scenes"`` if left out.
         readers: Whether to train a reader on each training with patches too.
 
     Returns:
         The files of all rows, those of readers that were measured before among them.
+
+    Raises:
+        FileNotFoundError: If the folder has no training.
     """
-    files = []
-    place = scenes or family / "scenes"
-    for folder in members_in(family):
-        path = folder / ROWS
-        if not path.exists():
-            if not (folder / DONE).exists():
-                continue
-            log.info("measuring %s", folder.name)
-            write_rows(measured_rows(folder, place), path)
-        files.append(path)
-        path = folder / READER_ROWS
-        if readers and not path.exists() and read_member(folder).factors.image != "bag":
-            log.info("reading %s", folder.name)
-            write_rows(read_by_reader(folder, place), path)
-        if path.exists():
-            files.append(path)
+    files, place = [], scenes or trainings / "scenes"
+    folders = sorted(path.parent for path in trainings.glob(f"*/{RECORD}"))
+    if not folders:
+        raise FileNotFoundError(
+            f"{trainings} has no training; make some with python -m litelvlm.training trainings"
+        )
+    for folder in folders:
+        if not (folder / DONE).exists() and not (folder / ROWS).exists():
+            continue
+        reads = readers and read_member(folder).factors.image != "bag"
+        for name, measure, wanted in (
+            (ROWS, measured_rows, True),
+            (READER_ROWS, read_by_reader, reads),
+        ):
+            if wanted and not (folder / name).exists():
+                log.info("measuring %s for %s", folder.name, name)
+                write_rows(measure(folder, place), folder / name)
+            if (folder / name).exists():
+                files.append(folder / name)
     return files
 
 
@@ -156,6 +133,6 @@ def bundled_files() -> list[Path]:
     found = sorted(BUNDLE.glob("*.parquet"))
     if not found:
         raise FileNotFoundError(
-            f"{BUNDLE} has no rows; name a measured family with --set emergence.family=FOLDER"
+            f"{BUNDLE} has no rows; name measured trainings with --set emergence.trainings=FOLDER"
         )
     return found

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
+from litelvlm.analysis.studies.emergence.config import FEWEST_REFERENTS, Config
 from litelvlm.analysis.studies.emergence.crossed import (
-    FEWEST_REFERENTS,
     crossed_table,
+    difference,
     reversal_by_category,
 )
-from litelvlm.analysis.studies.emergence.effects import effects_table
-from litelvlm.analysis.studies.emergence.gains import READER_GATE, gains_table
-from litelvlm.analysis.studies.emergence.interactions import interactions_table
+from litelvlm.analysis.studies.emergence.effects import effects_table, interactions_table
+from litelvlm.analysis.studies.emergence.gains import gains_table
 from litelvlm.analysis.studies.emergence.links import links_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
@@ -22,7 +22,6 @@ from litelvlm.analysis.studies.emergence.outcomes import (
     outcome_table,
     trajectory_table,
 )
-from litelvlm.arrays import NDArray
 from litelvlm.training.trainings.design import FRACTIONS
 
 FOLLOWED = (
@@ -32,15 +31,12 @@ FOLLOWED = (
 """Outcomes whose way through the training is kept."""
 
 
-def make_tables(
-    rows: pd.DataFrame, gate: float, reader_gate: float = READER_GATE
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures and pages.
 
     Args:
         rows: Of the study.
-        gate: Least "found" of a training that has learned.
-        reader_gate: Least IoU that tokens must add in a reader that works.
+        config: Gives the gates.
 
     Returns:
         "outcomes": one line per training; "effects": every effect of the fractional stages;
@@ -52,16 +48,14 @@ def make_tables(
         "gains": IoU of the reader of each training that has one, by rule and budget (see
         ``gains_table``); "links": which outcomes go together. A table without lines is left out.
     """
-    if rows.empty:
-        return {}
-    outcomes = outcome_table(rows, gate)
-    gains = gains_table(rows, outcomes, reader_gate)
+    outcomes = outcome_table(rows, config.gate)
+    gains = gains_table(rows, outcomes, config.reader_gate)
     found = {
         "outcomes": outcomes,
         "effects": effects_table(outcomes),
         "interactions": interactions_table(outcomes),
         "cells": cells_table(outcomes),
-        "trajectories": trajectories_table(trajectory_table(rows, gate)),
+        "trajectories": trajectories_table(trajectory_table(rows, config.gate)),
         "layers": layers_table(rows, outcomes),
         "sink_layers": sink_layers_table(rows),
         "components": components_table(rows, outcomes),
@@ -77,33 +71,24 @@ def cells_table(outcomes: pd.DataFrame) -> pd.DataFrame:
 
     Differences are paired by seed.
     """
-    lines = []
+    lines: list[Row] = []
     for (stage, cell), part in outcomes.groupby(["stage", "cell"]):
         base = outcomes[(outcomes["stage"] == stage) & (outcomes["cell"] == "base")]
         own, other = (each.set_index("seed")[[*OUTCOMES]] for each in (part, base))
         change = own - other.reindex(own.index)
         for name in OUTCOMES:
-            values = part[name].dropna().to_numpy(dtype=np.float64)
-            if not len(values):
-                continue
-            mean = t_estimate(values)
-            line: Row = {"stage": stage, "cell": cell, "outcome": name, "mean": mean.value}
-            line |= {"low": mean.low, "high": mean.high, "n": mean.n, "n_images": mean.n}
-            line |= {"learned": int(part["learned"].sum())}
-            changed = change[name].dropna().to_numpy(dtype=np.float64)
-            lines.append(line | _difference(changed if cell != "base" else changed[:0]))
+            mean, changed = _mean(part[name]), _mean(change[name])
+            if mean is not None:
+                line: Row = {"stage": stage, "cell": cell, "outcome": name} | mean.line("mean")
+                line |= {"learned": int(part["learned"].sum())}
+                lines.append(line | difference(None if cell == "base" else changed))
     return pd.DataFrame(lines)
 
 
-def _difference(change: Float[NDArray[np.float64], " n"]) -> Row:
-    if not len(change):
-        return {"difference": np.nan, "difference_low": np.nan, "difference_high": np.nan}
-    found = t_estimate(change)
-    return {
-        "difference": found.value,
-        "difference_low": found.low,
-        "difference_high": found.high,
-    }
+def _mean(values: "pd.Series[float]") -> Estimate | None:
+    """Mean of what is known, with its t interval; None if nothing is."""
+    known = values.dropna().to_numpy(dtype=np.float64)
+    return t_estimate(known) if len(known) else None
 
 
 def trajectories_table(lines: pd.DataFrame) -> pd.DataFrame:
@@ -125,22 +110,20 @@ def layers_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
         & (rows["category"] == "")
         & rows["training"].isin(learned)
     ]
-    return _means(chosen, ["stage", "layer", "text"], "value")
+    return _means(chosen, ["stage", "layer", "text"])
 
 
 def sink_layers_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Lift on [SOS] by text layer and kind of sentence, mean over the trainings of a stage."""
     chosen = rows[rows["final"] & (rows["measure"] == "lift") & (rows["head"] == -1)]
-    return _means(chosen, ["stage", "text_depth", "layer", "text"], "value")
+    return _means(chosen, ["stage", "text_depth", "layer", "text"])
 
 
-def _means(rows: pd.DataFrame, groups: list[str], column: str) -> pd.DataFrame:
-    lines = []
+def _means(rows: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    lines: list[Row] = []
     for keys, part in rows.groupby(groups):
-        mean = t_estimate(part[column].to_numpy(dtype=np.float64))
         line: Row = dict(zip(groups, keys, strict=True))
-        line |= {"mean": mean.value, "low": mean.low, "high": mean.high}
-        lines.append(line | {"n": mean.n, "n_images": mean.n})
+        lines.append(line | t_estimate(part["value"].to_numpy(dtype=np.float64)).line("mean"))
     return pd.DataFrame(lines)
 
 
@@ -149,7 +132,7 @@ def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
 
     Categories with fewer than three referents in a training are left out.
     """
-    lines = []
+    lines: list[Row] = []
     table = category_table(rows)
     usable_rows = table[table["n"] >= FEWEST_REFERENTS]
     by_training = {
@@ -157,15 +140,12 @@ def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame
     }
     for (stage, cell), part in outcomes[outcomes["learned"]].groupby(["stage", "cell"]):
         usable = [by_training[name] for name in part["training"] if name in by_training]
-        if len(usable) < 2:
-            continue
-        shared = sorted(set.intersection(*(set(table.index) for table in usable)))
-        if len(shared) < 2:
-            continue
-        means, spreads, counts = (
-            np.array([table.loc[shared, name] for table in usable], dtype=np.float64)
-            for name in ("true", "sd", "n")
-        )
-        found = variance_components(means, spreads, counts)
-        lines.append({"stage": stage, "cell": cell} | found._asdict())
+        shared = sorted(set.intersection(*(set(each.index) for each in usable))) if usable else []
+        if len(usable) > 1 and len(shared) > 1:
+            means, spreads, counts = (
+                np.array([each.loc[shared, name] for each in usable], dtype=np.float64)
+                for name in ("true", "sd", "n")
+            )
+            found = variance_components(means, spreads, counts)
+            lines.append({"stage": stage, "cell": cell} | found._asdict())
     return pd.DataFrame(lines)

@@ -18,6 +18,7 @@ from litelvlm.data.images import ImageSource, open_image
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, TowerModel
 from litelvlm.models.glamm.batched.requests import grouped
+from litelvlm.models.glamm.language.given import seg_places
 from litelvlm.models.glamm.masks import decoder as sam_side
 from litelvlm.models.glamm.masks.masker import SamMasker
 from litelvlm.models.glamm.options import GlammOptions
@@ -203,8 +204,8 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
     ) -> Spliced:
         """Replace the image placeholder of each conversation by its projected visual tokens.
 
-        A [SEG] at index s of the token ids (placeholder counted once) is predicted by the state at
-        s + R - 2 of the spliced sequence of R visual tokens.
+        What is at index i of the token ids, behind the placeholder, is at i + R - 1 of the spliced
+        sequence of R visual tokens.
         """
         embeds, positions, lengths, starts, segs = [], [], [], [], []
         for tokens, conversation, selection in zip(visual, conversations, selections, strict=True):
@@ -222,11 +223,7 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
             )
             lengths.append(len(embeds[-1]))
             starts.append(start)
-            segs.append(
-                tuple(
-                    i + n_kept - 2 for i, token in enumerate(ids) if token == self.tokenizer.seg_id
-                )
-            )
+            segs.append(tuple(i + n_kept - 1 for i in seg_places(ids, self.tokenizer.seg_id)))
         return Spliced(
             pad_sequence(embeds, batch_first=True),
             pad_sequence(positions, batch_first=True).to(self.device),

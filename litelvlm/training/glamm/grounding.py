@@ -160,10 +160,10 @@ def train_grounding(
         with torch.no_grad():
             tokens = model.tower.image(batch.crop.to(device)).patch_tokens
         talks = draw_conversations(sentences, rng)
-        packed, seg_index = pack_conversations(model.tokenizer, tokens.shape[1], talks, rng)
-        hidden_states = forward_packed(model.llama, packed, model.projector(tokens))
+        packed = pack_conversations(model.tokenizer, tokens.shape[1], talks, rng)
+        given = forward_packed(model.llama, packed, model.projector(tokens))
+        hidden_states, seg_state = given.hidden_states, given.stacked
         rows = torch.arange(len(sentences), device=device)[:, None]
-        seg_state = hidden_states[rows, seg_index.to(device)]
         coverage = batch.coverage.to(device).transpose(1, 2)[rows, objects.to(device)]  # [B, T, N]
         seen = (coverage.sum(-1) > 0).float()
         target = coverage / coverage.sum(-1, keepdim=True).clamp_min(1e-6)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.prompting.prompts import full_prompt
@@ -17,7 +15,7 @@ def pack_conversations(
     n_tokens: int,
     conversations: Sequence[Sequence[Conversation]],
     rng: np.random.Generator,
-) -> tuple[Packed, Tensor]:
+) -> Packed:
     """Build the rows; answers are learned.
 
     Args:
@@ -26,9 +24,6 @@ def pack_conversations(
         conversations: Per scene the same number of conversations, each starting from the image;
             [SEG] counts must agree between scenes.
         rng: Draws the rotary offsets.
-
-    Returns:
-        The rows, and the indices whose state predicts a [SEG] [B, T].
     """
     ids = [[tokenizer.encode(full_prompt(entry)) for entry in row] for row in conversations]
     first = ids[0][0]
@@ -36,9 +31,8 @@ def pack_conversations(
     head = first.index(tokenizer.pieces.piece_to_id("<0x0A>")) + 1
     start = first.index(IMAGE_INDEX)
     texts = [[_turns(tokenizer, full[head:]) for full in row] for row in ids]
-    packed = pack(first[:start], first[start + 1 : head], n_tokens, texts, rng)
-    segs = [torch.nonzero(row == tokenizer.seg_id).flatten() for row in packed.labels]
-    return packed, torch.stack(segs)
+    before, after = first[:start], first[start + 1 : head]
+    return pack(before, after, n_tokens, texts, rng, tokenizer.seg_id)
 
 
 def _turns(tokenizer: GlammTokenizer, tokens: list[int]) -> Turns:

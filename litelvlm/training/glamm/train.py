@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import SamModel
+from transformers import CLIPTokenizer, SamModel
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.models.glamm.build import assemble
@@ -21,9 +21,21 @@ from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
 from litelvlm.training.glamm.recipe import MODELS, Recipe
 from litelvlm.training.glamm.sam import train_sam
 from litelvlm.training.glamm.sizes import glamm_config, new_language_side
-from litelvlm.training.glamm.tokenizers import load_or_make
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.worlds import get_world
+
+
+def load_tokenizers(world: str) -> tuple[CLIPTokenizer, GlammTokenizer]:
+    """CLIP's and LLaMA's tokenizer of the bundled miniature of a world.
+
+    They are a part of the recipe: pieces of equal counts would be merged in another order each time
+    that they are learned.
+    """
+    shipped = EMBEDDED[MODELS[world]]
+    return (
+        CLIPTokenizer.from_pretrained(shipped / "clip"),
+        GlammTokenizer.from_pretrained(shipped),
+    )
 
 
 def new_glamm(clip: ClipTower, sam: SamModel, tokenizer: GlammTokenizer, seed: int) -> Glamm:
@@ -49,9 +61,7 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     claim_folder(out, {"seed": seed, **asdict(recipe)})
     world = get_world(recipe.world)
     pool = ScenePool(scenes, world, recipe.scenes)
-    clip_tokenizer, tokenizer = load_or_make(
-        out / "tokenizers", EMBEDDED[MODELS[world.name]], world.words(), world.text_pieces
-    )
+    clip_tokenizer, tokenizer = load_tokenizers(recipe.world)
     tower = ClipTower(train_clip(recipe, pool, clip_tokenizer, out, seed, device), clip_tokenizer)
     sam = train_sam(recipe.sam, pool, out, seed, device)
     model = new_glamm(tower, sam, tokenizer, seed).to(device)

@@ -79,7 +79,8 @@ def answer_losses(side: LanguageSide, batch: QuestionBatch) -> tuple[Losses, Ten
         The losses, and the last states of the visual tokens [B, N, d].
     """
     packed, device = batch.packed, next(side.parameters()).device
-    hidden = forward_packed(side.llama, packed, side.projector(batch.states.to(device)))
+    visual = side.projector(batch.states.to(device))
+    hidden = forward_packed(side.llama, packed, visual).hidden_states
     labels = packed.labels.to(device)
     at = labels != IGNORE
     logits = side.llama.lm_head(hidden[at]).float()

@@ -6,9 +6,8 @@ import numpy as np
 
 from litelvlm.data.worlds.pictograms.places import WORDS as PLACE_WORDS
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
-from litelvlm.training.glamm.tokenizers import OPENINGS
 from litelvlm.training.trainings.factors import Factors
-from litelvlm.training.trainings.words import FILLERS, REDUNDANT, TEMPLATE_WORDS
+from litelvlm.training.trainings.words import FILLERS, OPENINGS, REDUNDANT, TEMPLATE_WORDS
 
 PLACE_NAMED = 0.7
 """Share of captions that name the place, where the scope includes it."""

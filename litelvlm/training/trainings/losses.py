@@ -8,8 +8,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from litelvlm.clip.probes.text import TextTrace, eos_attention
-from litelvlm.training.loop import Losses
-from litelvlm.training.trainings.factors import Factors
 from litelvlm.training.trainings.scenes import NAMES, SceneTable
 
 _OWNED = 0.3  # coverage from which a patch belongs to an object
@@ -81,20 +79,3 @@ def sos_shortfall(trace: TextTrace) -> Tensor:
     """
     weights = eos_attention(trace)[..., 0]
     return F.relu(math.log(SOS_SHARE) - weights.clamp_min(1e-12).log()).mean()
-
-
-def scene_losses(
-    image: Float[Tensor, "b p"],
-    text: Float[Tensor, "b p"],
-    tokens: Float[Tensor, "b n d"] | None,
-    table: SceneTable,
-    pair: PairLoss,
-    helper: PatchHelper | None,
-    factors: Factors,
-) -> Losses:
-    """All parts of the loss of one step."""
-    contrast, found = pair(image, text)
-    parts: Losses = {"contrast": contrast, "_r1": found}
-    if helper is not None and tokens is not None:
-        parts["helper"] = factors.helper * helper(tokens, table)
-    return parts

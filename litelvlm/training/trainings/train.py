@@ -16,7 +16,7 @@ from litelvlm.training.checkpoints import claim_folder, write_tensors
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.trainings.captions import draw_caption
 from litelvlm.training.trainings.factors import Factors, Member
-from litelvlm.training.trainings.losses import PairLoss, PatchHelper, scene_losses, sos_shortfall
+from litelvlm.training.trainings.losses import PairLoss, PatchHelper, sos_shortfall
 from litelvlm.training.trainings.pixels import PixelPool
 from litelvlm.training.trainings.scenes import SceneTable, draw_symbols
 from litelvlm.training.trainings.towers import ConditionedTower, new_tower
@@ -121,7 +121,10 @@ def step_losses(pupil: Pupil, table: SceneTable, member: Member, step: int) -> L
         embeds, tokens = image.image_embeds, image.patch_tokens
     joined = step >= factors.helper_from * factors.steps
     helper = pupil.helper if joined else None
-    parts = scene_losses(embeds, text, tokens, table, pupil.pair, helper, factors)
+    contrast, found = pupil.pair(embeds, text)
+    parts: Losses = {"contrast": contrast, "_r1": found}
+    if helper is not None and tokens is not None:
+        parts["helper"] = factors.helper * helper(tokens, table)
     if factors.sos_loss:
         parts["sos"] = factors.sos_loss * sos_shortfall(trace)
     return parts

@@ -16,7 +16,6 @@ from litelvlm.data.worlds.pictograms.places import WORDS as PLACE_WORDS
 from litelvlm.data.worlds.pictograms.scenes import level_vocabulary
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 from litelvlm.training.clip_parts import TEXT_LENGTH, word_tokenizer
-from litelvlm.training.glamm.tokenizers import OPENINGS
 
 _FILLER_TEXT = (
     "really nice view taken during our last trip some friends one day early morning before "
@@ -32,6 +31,15 @@ REDUNDANT: tuple[str, ...] = (
     "which stands there",
 )
 """Clauses that add words to an object and nothing else."""
+OPENINGS = (
+    "a photo of {}",
+    "an image with {}",
+    "a picture of {}",
+    "there is {}",
+    "{} in this image",
+    "{}",
+)
+"""Openings of captions."""
 TEMPLATE_WORDS: tuple[str, ...] = tuple(
     sorted({word for text in QUESTIONS for word in re.findall(r"[a-z]+", text.lower())})
 )

@@ -35,14 +35,12 @@ class TrainingWorld(ABC):
             third is its size.
         weights: How much the dense helper cares for each attribute.
         typical: Patches that an object of each size covers where nothing hides it.
-        text_pieces: Entries of CLIP's and of LLaMA's vocabulary.
     """
 
     name: str
     attributes: tuple[tuple[str, ...], ...]
     weights: tuple[float, ...]
     typical: Mapping[str, float]
-    text_pieces: tuple[int, int]
 
     @abstractmethod
     def sample(self, seed: int) -> Scene:
@@ -61,10 +59,6 @@ class TrainingWorld(ABC):
             seen: Share of each object inside CLIP's crop, in [0, 1].
             rng: Source of every choice.
         """
-
-    @abstractmethod
-    def words(self) -> tuple[str, ...]:
-        """Words that captions and expressions use beside those of the templates."""
 
     def share_seen(self, meta: SceneMeta, patches: Array) -> Array:
         """Rough share of each object inside the crop: its patches over those typical of its size.

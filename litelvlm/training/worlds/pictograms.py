@@ -12,7 +12,6 @@ from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS
 from litelvlm.data.worlds.pictograms.scenes import PictogramScene, sample_scene
 from litelvlm.training.trainings.captions import Thing, draw_informative, draw_uninformative
 from litelvlm.training.trainings.factors import Factors
-from litelvlm.training.trainings.words import vocabulary
 from litelvlm.training.worlds.base import SceneMeta, TrainingWorld, named
 
 NATURAL = "natural"
@@ -35,7 +34,6 @@ class Pictograms(TrainingWorld):
     attributes = (tuple(CATEGORIES), (NATURAL, *TINTS), tuple(LEVELS["easy"].sizes))
     weights = (1.0, 0.3, 0.3)
     typical = MappingProxyType({"small": 3.0, "large": 9.0})
-    text_pieces = (2200, 1500)
 
     def __init__(self, uninformative: float = 0.0, filled: float = 0.0) -> None:
         self.uninformative, self.filled = uninformative, filled
@@ -61,10 +59,6 @@ class Pictograms(TrainingWorld):
         filler = _FILLER if rng.random() < self.filled else 0
         conditions = Factors(scope="scene", questions=_QUESTIONS, filler=filler)
         return (draw_informative(things, "", conditions, rng),)
-
-    def words(self) -> tuple[str, ...]:
-        """Every word of captions and of the world's expressions."""
-        return vocabulary()
 
 
 def _thing(item: list[str]) -> Thing:

@@ -10,10 +10,9 @@ from litelvlm.data.worlds.base import Scene
 from litelvlm.data.worlds.shapes.scenes import (
     ShapeScene,
     get_level,
-    level_vocabulary,
     sample_scene,
 )
-from litelvlm.training.glamm.tokenizers import OPENINGS
+from litelvlm.training.trainings.words import OPENINGS
 from litelvlm.training.worlds.base import SceneMeta, TrainingWorld, named
 
 _LEVEL = "easy"
@@ -27,7 +26,6 @@ class Shapes(TrainingWorld):
     attributes = (_PRESET.shapes, _PRESET.colours, tuple(_PRESET.sizes), _PRESET.textures)
     weights = (1.0, 0.3, 0.3, 0.3)  # shape is what a small transformer learns last
     typical = MappingProxyType({"small": 3.0, "large": 8.0})
-    text_pieces = (1200, 700)
 
     def sample(self, seed: int) -> ShapeScene:
         """The training scene of a seed."""
@@ -42,10 +40,6 @@ class Shapes(TrainingWorld):
     def captions(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> tuple[str, ...]:
         """A caption and its near miss."""
         return caption_pair(meta["objects"], seen, meta["expressions"], rng)
-
-    def words(self) -> tuple[str, ...]:
-        """Words of the level's expressions."""
-        return level_vocabulary(_LEVEL)
 
 
 def caption_pair(

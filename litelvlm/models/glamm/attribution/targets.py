@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from litelvlm.models.attribution import TokenTargets, at_least_float32, frozen, rows_at_once
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.language import llama as llama_loop
+from litelvlm.models.glamm.language.given import forward_given
 from litelvlm.models.glamm.language.llama import causal_mask
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
@@ -58,7 +58,7 @@ class Targets(TokenTargets):
                 spliced.seg_index[0],
             )
             self.length = len(self.embeds)
-            logits = self._mask_logits(self.embeds[None], list(self.seg))[0]
+            logits = self._mask_logits(self._given(self.embeds[None]))[0]
             self.reference: Bool[Tensor, "t h w"] = logits > 0
             highest = torch.zeros_like(logits.flatten(1), dtype=torch.bool)
             highest[torch.arange(len(logits)), logits.flatten(1).argmax(1)] = True
@@ -112,14 +112,11 @@ class Targets(TokenTargets):
             embeds: Input embeddings.
             mask: Additive attention mask [b, 1, s, s]; causal if left out.
         """
-        positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
-        states = llama_loop.decode(self.model.llama, embeds, positions, attention_mask=mask)
-        # Tokens are left out before a [SEG] only, so its distance from the end does not change.
-        return self.of_states(states[:, [i - len(self.embeds) for i in self.seg]])
+        return self.of_states(self._given(embeds, mask))
 
     def of_states(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b 3"]:
         """Targets of the states before [SEG] (after the final norm)."""
-        logits = self._decoded(seg_states)
+        logits = self._mask_logits(seg_states)
         inside = self.reference.to(logits.dtype)
         mean_logit = (logits * inside).sum((2, 3)) / inside.sum((1, 2))
         probability = logits.sigmoid()
@@ -172,13 +169,16 @@ class Targets(TokenTargets):
             values.append(self.of_embeds(self.embeds.expand(len(rows), -1, -1), mask))
         return torch.cat(values)
 
-    def _mask_logits(
-        self, embeds: Float[Tensor, "b s d"], seg: list[int]
-    ) -> Float[Tensor, "b t h w"]:
+    def _given(
+        self, embeds: Float[Tensor, "b s d"], mask: Tensor | None = None
+    ) -> Float[Tensor, "b t d"]:
+        """States before [SEG] of whole sequences of input embeddings."""
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
-        return self._decoded(llama_loop.decode(self.model.llama, embeds, positions)[:, seg])
+        # Tokens are left out before a [SEG] only, so its distance from the end does not change.
+        seg = [[i - len(self.embeds) for i in self.seg]] * len(embeds)
+        return forward_given(self.model.llama, embeds, positions, seg, mask).stacked
 
-    def _decoded(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b t h w"]:
+    def _mask_logits(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b t h w"]:
         """Mask logits at the decoder's resolution, without padding, float32."""
         low = self._masker.low_resolution(self.model.seg_head(seg_states).flatten(0, 1))
         rows, columns = self._masker.inside

@@ -32,6 +32,7 @@ from litelvlm.models.glamm.batched.prompts import (
 )
 from litelvlm.models.glamm.batched.requests import GroundingJob, groups_of, is_plain
 from litelvlm.models.glamm.language.decoding import read_given_answers
+from litelvlm.models.glamm.language.given import seg_places
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
@@ -140,14 +141,9 @@ class SharedGrounder(Grounder):
     def _prompt(self, conversation: Conversation) -> BatchedPrompt:
         ids = self.model.tokenizer.encode(full_prompt(conversation))
         start = ids.index(IMAGE_INDEX)
-        # The state that predicts [SEG] is the one before it, and ids after the image start one
-        # after its placeholder.
-        offset = self.model.read_offset - 2
-        reads = tuple(
-            i - start + offset
-            for i, token in enumerate(ids)
-            if token == self.model.tokenizer.seg_id
-        )
+        # Ids after the image start one after its placeholder.
+        offset = self.model.read_offset - start - 1
+        reads = tuple(i + offset for i in seg_places(ids, self.model.tokenizer.seg_id))
         after = tuple(ids[start + 1 :][: reads[-1] + 1])  # no later token can change what is read
         return BatchedPrompt(tuple(ids[:start]), after, self.passes.embed(after), reads)
 

@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from litelvlm.models.glamm.language.llama import BeforeLayer, LayerMask, causal_mask, decode
-from litelvlm.models.glamm.outputs import Spliced
+from litelvlm.models.glamm.language.llama import LayerMask, causal_mask
 from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.selection import Selection
 
@@ -26,31 +25,6 @@ def distance_bias(cos: Float[Tensor, "s e"], sin: Float[Tensor, "s e"]) -> Float
     # The cosine of a difference of angles is the sum of two products.
     mean = (cos @ cos.T + sin @ sin.T) / cos.shape[1]
     return (2 - mean).log()
-
-
-def decode_selected(
-    llama: LlamaForCausalLM,
-    spliced: Spliced,
-    selections: Sequence[Selection | None],
-    dropping: BeforeLayer,
-) -> Float[Tensor, "b s2 d"]:
-    """Run the decoder with dropped tokens or with calibrated attention, as the selections need it.
-
-    Args:
-        llama: The language model.
-        spliced: Input embeddings of the batch.
-        selections: One per row.
-        dropping: Drops tokens by the plans among the selections.
-
-    Raises:
-        ValueError: As ``calibrated_masks``.
-    """
-    masks = calibrated_masks(llama, selections, spliced.image_start, spliced.position_ids)
-    planned = any(isinstance(selection, LayerPlan) for selection in selections)
-    drops = dropping if planned else None  # plans and masks never share a batch
-    return decode(
-        llama, spliced.embeds, spliced.position_ids, attention_mask=masks, before_layer=drops
-    )
 
 
 def calibrated_masks(

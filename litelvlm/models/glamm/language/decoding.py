@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.language.calibration import decode_selected
+from litelvlm.models.glamm.language.calibration import calibrated_masks
 from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.given import forward_given
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import TurnOutputs
@@ -40,13 +41,19 @@ def read_given_answers(
         spliced.image_start,
         spliced.lengths,
     )
-    hidden_states = decode_selected(model.llama, spliced, selections, dropping)
-    places = [[i + model.read_offset for i in row] for row in dropping.shifted(spliced.seg_index)]
-    rows = zip(places, conversations, dropping.outcomes(), strict=True)
-    return [
-        TurnOutputs(hidden_states[i, at], conversation.answers, selection)
-        for i, (at, conversation, selection) in enumerate(rows)
-    ]
+    planned = any(isinstance(selection, LayerPlan) for selection in selections)
+    given = forward_given(
+        model.llama,
+        spliced.embeds,
+        spliced.position_ids,
+        [[i + model.read_offset for i in row] for row in spliced.seg_index],
+        calibrated_masks(model.llama, selections, spliced.image_start, spliced.position_ids),
+        dropping if planned else None,  # plans and masks never share a batch
+        dropping.shifted,
+    )
+    answers = [conversation.answers for conversation in conversations]
+    rows = zip(given.seg_states, answers, dropping.outcomes(), strict=True)
+    return [TurnOutputs(*row) for row in rows]
 
 
 def generate_answers(

@@ -1,6 +1,7 @@
 """Where tokens lie in a conversation, counted from the first token after the image."""
 
 from litelvlm.models.base import Conversation
+from litelvlm.models.glamm.language.given import seg_places
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.layers.view import QueryToken
@@ -24,8 +25,7 @@ def query_places(
         question, role, _ = prompt.partition(" ASSISTANT:")
         places = [len(tokenizer.encode(question + role)) - 1]
     elif which == "seg":
-        # The state that predicts [SEG] is the one before it.
-        places = [i - 1 for i, token in enumerate(ids) if token == tokenizer.seg_id]
+        places = list(seg_places(ids, tokenizer.seg_id))
     else:
         places = list(range(first, len(ids)))
     return [place - first for place in places]

@@ -6,8 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from litelvlm.analysis.studies.chosen import RULE
-from litelvlm.analysis.studies.examples_file import FILE, Example, read_examples
+from litelvlm.analysis.studies.examples import FILE, RULE, Example, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
