@@ -13,28 +13,24 @@ from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.reproduction import write_reproduction
-from litelvlm.analysis.reproduce.absent import ABSENT, absent_text
-from litelvlm.analysis.reproduce.device import see_device
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
 from litelvlm.analysis.reproduce.place import Room, Workplace, pending, require_room, rooms
-from litelvlm.analysis.reproduce.plan import agree, agreed, plan_text
+from litelvlm.analysis.reproduce.plan import agree, agreed, cached_bytes, plan_text
 from litelvlm.analysis.reproduce.prepare import convert_all
 from litelvlm.analysis.reproduce.run import Reproduction, measure
 from litelvlm.analysis.reproduce.settings import Settings, own_path
-from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits
+from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits, video_text
 from litelvlm.analysis.reproduce.text import notes, table_text, title
-from litelvlm.analysis.reproduce.workloads import cached_bytes
 from litelvlm.analysis.runs.locks import Shard, hold
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.data.files import atomic_write
-from litelvlm.models.glamm.checkpoints.source import usual_number_type
 
 
 def run(verb: Reproduce) -> int:
     """Go through all steps; 1 if samples failed or the plan was refused."""
-    if verb.plan and verb.table in ABSENT:
-        sys.stdout.write(absent_text(verb.table))
+    if verb.plan and verb.table == "video":
+        sys.stdout.write(video_text())
         return 0
     settings = settings_of(verb)
     check_files(verb, settings)
@@ -45,9 +41,7 @@ def run(verb: Reproduce) -> int:
         listing = None
         if settings.assets:
             try:
-                listing = kept_listing(
-                    place.listing, settings.assets, settings.fetched_splits, None
-                )
+                listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
             except ConnectionError:
                 if verb.plan:  # what is known without the hub
                     sys.stdout.write(planned(verb, settings, place, None))
@@ -71,10 +65,9 @@ def settings_of(verb: Reproduce) -> Settings:
     target = get_target(verb.table)
     images, draws = target.quick if verb.quick else (None, target.draws)
     methods = target.methods if verb.methods is None else verb.methods
-    if target.kind.controls:
-        methods = tuple(dict.fromkeys((*methods, *target.kind.controls)))
+    methods = tuple(dict.fromkeys((*methods, *target.controls)))
     return Settings(
-        table=target.name,
+        table=verb.table,
         splits=parse_splits(verb.splits, target),
         methods=tuple(Method.parse(method).label for method in methods),
         tokens=target.tokens if verb.tokens is None else verb.tokens,
@@ -96,17 +89,17 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
         ValueError: If the table has no scores for a card, or times what a cache would skip.
         OSError: If the file or the folder cannot be written.
     """
-    kind = get_target(settings.table).kind
+    target = get_target(settings.table)
     if verb.cache is not None:
-        if kind.times_encoding:
+        if target.timed:
             raise ValueError(
                 f"--cache {verb.cache}: {verb.table} times how images are encoded, and a cache "
                 "would skip that; leave --cache out"
             )
         require_writable(verb.cache, folder=True)
     if verb.card is not None:
-        if not kind.has_scores:
-            scored = ", ".join(name for name, table in TARGETS.items() if table.kind.has_scores)
+        if not target.scored:
+            scored = ", ".join(name for name, table in TARGETS.items() if table.scored)
             raise ValueError(
                 f"--card works with the tables {scored}, not with {verb.table}; leave --card out"
             )
@@ -115,10 +108,7 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
 
 def planned(verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None) -> str:
     """The plan as text."""
-    found = disks(verb, settings, place, listing)
-    print_status("measuring the speed of the device")
-    device = see_device(verb.device, usual_number_type(settings.model))
-    return plan_text(settings, listing, found, device)
+    return plan_text(settings, listing, disks(verb, settings, place, listing))
 
 
 def disks(
@@ -180,7 +170,7 @@ def reproduce(
 
 def write_card(verb: Reproduce, path: Path, found: Reproduction, listing: Listing | None) -> Path:
     """Write the card of the runs."""
-    splits = [Split(measured.run, measured.n_whole, measured.note) for measured in found.splits]
+    splits = [Split(one.run, len(one.data), one.data.count_note) for one in found.splits]
     repositories = listing.repositories if listing is not None else ()
     sources = [(repository.name, repository.commit) for repository in repositories]
     card = make_card(verb.table, splits, verb.by, sources)
@@ -193,6 +183,6 @@ def as_data(settings: Settings, found: Reproduction) -> dict[str, object]:
         "title": title(settings, found),
         "notes": notes(settings, found),
         "settings": settings.model_dump(mode="json"),
-        "runs": {"/".join(measured.place): str(measured.run.folder) for measured in found.splits},
+        "runs": {split.name: str(split.run.folder) for split in found.splits},
         "lines": [json.loads(line.model_dump_json()) for line in found.lines],
     }
