@@ -13,8 +13,8 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
+from litelvlm.analysis.cli.actions.study import run_one
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.study import run_one
 from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.messages.events import nobody

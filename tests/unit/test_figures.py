@@ -142,7 +142,7 @@ def test_strata_draw_one_dot_per_group(saved_runs):
 
 def test_sink_grid_shows_the_lift_of_each_head(saved_runs):
     table = table_of(saved_runs, "sink", "grid").query("text_mode == 'template'")
-    ax = sink.draw_grid(table, new_axes())
+    ax = sink.draw_grid(table, 0.1, new_axes())
     wide = table.pivot(index="layer", columns="head", values="lift")
     np.testing.assert_allclose(ax.collections[0].get_array().reshape(wide.shape), wide)
     # 2 layers x 3 heads, all with the same lift and significant

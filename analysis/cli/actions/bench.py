@@ -5,11 +5,11 @@ import sys
 
 import pandas as pd
 
+from litelvlm.analysis.cli.actions.loading import data_of, studied_of
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.text import headline_text
 from litelvlm.analysis.cli.verbs.bench import Bench
-from litelvlm.analysis.cli.work.loading import data_of, studied_of
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
 from litelvlm.analysis.studies import BENCH, efficiency

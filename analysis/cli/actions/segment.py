@@ -4,9 +4,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from litelvlm.analysis.cli.actions.loading import model_of
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 from litelvlm.analysis.cli.verbs.segment import Segment
-from litelvlm.analysis.cli.work.loading import model_of
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.side_by_side import side_by_side
 from litelvlm.analysis.studies.overlay import (

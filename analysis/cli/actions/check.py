@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 import torch
 from packaging.requirements import Requirement
 
+from litelvlm.analysis.cli.actions.loading import data_of, model_of
 from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.verbs.check import Check
-from litelvlm.analysis.cli.work.loading import data_of, model_of
 from litelvlm.data.refer import ReferSample
 from litelvlm.models.families import family_for
 from litelvlm.models.glamm.build import FULL_SIZE

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from yaml import YAMLError, safe_load
 
+from litelvlm.analysis.cli.actions.loading import data_of, studied_of
 from litelvlm.analysis.cli.terminal.progress import Progress
 from litelvlm.analysis.cli.terminal.screen import print_json
 from litelvlm.analysis.cli.text import ending, ending_text, run_text
 from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.loading import data_of, studied_of
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.engine import Job, Mapper, in_process, prepare
 from litelvlm.analysis.runs.folder import read_record

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from litelvlm.analysis.cli.actions.loading import data_of, model_of
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.audit import Audit
-from litelvlm.analysis.cli.work.loading import data_of, model_of
 from litelvlm.analysis.pages.audit.entries import Audited, chosen
 from litelvlm.analysis.pages.audit.measure import BUNDLED, AuditResults, measure, read_measured
 from litelvlm.analysis.pages.audit.outside import outside_data, outside_text

@@ -5,10 +5,10 @@ import sys
 
 import pandas as pd
 
+from litelvlm.analysis.cli.actions.loading import data_of, model_of
+from litelvlm.analysis.cli.actions.questions import evaluate_task
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
-from litelvlm.analysis.cli.work.loading import data_of, model_of
-from litelvlm.analysis.cli.work.questions import evaluate_task
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
