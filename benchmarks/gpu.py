@@ -122,7 +122,7 @@ PARTS: Mapping[str, Part] = {
         "How much of the published saving is the order of work of the released code?",
         official_order.measure,
         _FULL | {"budget": 192, "rounds": 30},
-        _TINY | {"rounds": 2, "warm_up": 0},
+        _TINY | {"rounds": 1, "warm_up": 0},
     ),
     "selectors": Part(
         "What does choosing cost beside one CLIP forward, for one image and for 32?",

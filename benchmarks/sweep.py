@@ -21,7 +21,7 @@ from common import run, spread, within
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
@@ -87,7 +87,7 @@ def measure(
     path.
     """
     built = load_model(model, device=device, random_init=random_init)
-    data, budgets = load_refer("embedded", split="val"), resolve_budgets(None, built.n_tokens)
+    data, budgets = load_refer("embedded", split="val"), budget_counts(None, built.n_tokens)
     parsed = tuple(Method.parse(name) for name in methods)
     half, every = len(parsed) // 2, len(parsed)
     contexts = {

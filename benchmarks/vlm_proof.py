@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.door import PrunedVlm, prune
 from litelvlm.models.vlm.network import encode, family_of
-from litelvlm.models.vlm.positions import full_positions, without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall
+from litelvlm.models.vlm.shorten import full_positions, without_single_axis
 from litelvlm.pruning import Pruner, get_pruner
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 from tests.tiny_vlms.table import TINY

@@ -9,6 +9,7 @@ from litelvlm.figures import (
     ablations,
     efficiency,
     emergence,
+    examples,
     faithfulness,
     importance,
     mechanism,
@@ -21,8 +22,7 @@ from litelvlm.figures import (
     sink_causal,
     sweep,
 )
-from litelvlm.figures.groups import categories, positions, strata
-from litelvlm.figures.pictures import examples, motivation
+from litelvlm.figures.groups import categories, strata
 from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
@@ -36,13 +36,11 @@ FIGURES: dict[str, Drawing] = {
     **categories.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
-    **positions.DRAWINGS,
     **strata.DRAWINGS,
     **published.DRAWINGS,
     **ablations.DRAWINGS,
     **significance.DRAWINGS,
     **quantisation.DRAWINGS,
-    **motivation.DRAWINGS,
     **examples.DRAWINGS,
     **efficiency.DRAWINGS,
 }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.studies.examples_file import HOW_DRAWN
+from litelvlm.analysis.studies.examples import HOW_DRAWN
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Saved

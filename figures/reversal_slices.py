@@ -5,9 +5,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
-from litelvlm.analysis.studies.examples_file import FILE, read_examples
+from litelvlm.analysis.studies.examples import FILE, read_examples
 from litelvlm.figures import style
-from litelvlm.figures.pictures.examples import draw_examples, panel_grid
+from litelvlm.figures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 

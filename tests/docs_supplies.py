@@ -59,7 +59,7 @@ def write_supplies(root):
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
     (published / "model.safetensors").unlink()
     write_tiny("qwen2_5_vl", root / "qwen")
-    train_member(Member("C", "base", TRAINED, 0), root / "family", root / "family" / "scenes")
+    train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
     (root / "mine.yaml").write_text(
@@ -81,7 +81,7 @@ def write_supplies(root):
         "DATA": data,
         "data": data,
         "tiny/qwen": root / "qwen",
-        "FAMILY": root / "family",
+        "TRAININGS": root / "trainings",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",

@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,7 @@ KEYS = ["image_id", "sent_id", "seed", "method", "budget"]
 PIXELS = ["inter_px", "union_px", "pred_px", "target_px"]
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """One split of a card.
 
     Attributes:
@@ -81,6 +80,7 @@ def make_card(
 
 def _result(split: Split) -> Result:
     record, rows = split.run.record, split.run.rows
+    scores = split.run.table("scores").replace({math.nan: None}).to_dict("records")
     return Result(
         data=record.data,
         n_images=int(rows["image_id"].nunique()),
@@ -93,25 +93,18 @@ def _result(split: Split) -> Result:
         rows=rows_digest(rows),
         failed=record.counts.failed,
         scores=tuple(
-            _score({str(name): value for name, value in line.items()})
-            for line in split.run.table("scores").to_dict("records")
+            Score.model_validate({name: line[name] for name in Score.model_fields})
+            for line in scores
         ),
         left_out=tuple(
-            LeftOut(method=entry.method, budget=entry.budget, reason=_one_line(entry.reason))
+            LeftOut(
+                method=entry.method,
+                budget=entry.budget,
+                reason=" ".join(printable(entry.reason).split())[:300],
+            )
             for entry in record.excluded
         ),
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(printable(text).split())[:300]
-
-
-def _score(line: Mapping[str, object]) -> Score:
-    names = ("method", "budget", "metric", "value", "n")
-    ends = {name: line[name] for name in ("low", "high")}
-    finite = {name: end if math.isfinite(float(str(end))) else None for name, end in ends.items()}
-    return Score.model_validate({name: line[name] for name in names} | finite)
 
 
 def rows_digest(rows: pd.DataFrame) -> str:
@@ -126,6 +119,8 @@ def rows_digest(rows: pd.DataFrame) -> str:
     digest = hashlib.sha256()
     for name in columns:
         values = columns[name].to_numpy()
-        plain = values.astype(np.int64).tobytes() if name != "method" else None
-        digest.update(plain if plain is not None else "\0".join(map(str, values)).encode())
+        if name == "method":
+            digest.update("\0".join(map(str, values)).encode())
+        else:
+            digest.update(values.astype(np.int64).tobytes())
     return digest.hexdigest()

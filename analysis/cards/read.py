@@ -1,17 +1,19 @@
 """Read cards of strangers: bounded in size, every field checked, a changed one refused."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from litelvlm.analysis.cards.card import Card
+from litelvlm.analysis.runs.config import problems_of
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
 
 MAX_BYTES = 4_000_000
 MAX_CARDS = 1_000
-_SHOWN_PROBLEMS = 3
+MAX_TEXT = 500
+"""Characters of a message about one card."""
 
 
 def read_card(path: Path) -> Card:
@@ -29,23 +31,12 @@ def read_card(path: Path) -> Card:
     try:
         return Card.model_validate(read_json(path.read_bytes()))
     except ValidationError as error:
-        raise ValueError(f"{path} is not a valid card: {_problems(error)}") from error
+        raise ValueError(f"{path} is not a valid card: {problems_of(error)[:MAX_TEXT]}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a card: {shown(str(error))}") from error
 
 
-def _problems(error: ValidationError) -> str:
-    """The first fields that are refused."""
-    found = []
-    for entry in error.errors():
-        place = ".".join(map(str, entry["loc"])) or "card"
-        found.append(f"{place}: {entry['msg'].removeprefix('Value error, ')}")
-    more = f"; and {len(found) - _SHOWN_PROBLEMS} more" if len(found) > _SHOWN_PROBLEMS else ""
-    return "; ".join(found[:_SHOWN_PROBLEMS]) + more
-
-
-@dataclass(frozen=True)
-class Cards:
+class Cards(NamedTuple):
     """The cards of a folder.
 
     Attributes:

@@ -56,12 +56,12 @@ class Common:
     def run(self) -> int:
         """Do the work and return the exit code.
 
-        What a verb does lies in the module of its name in ``litelvlm.analysis.cli.work``, which is
-        imported here. So the verb itself, its options and its help are read in a moment.
+        What a verb does lies in the module of its name in ``litelvlm.analysis.cli.actions``. It is
+        imported here, so that the verb itself, its options and its help are read in a moment.
         """
         self.refuse_early()
-        work = import_module(f"litelvlm.analysis.cli.work.{self.verb()}")
-        code: int = work.run(self)
+        action = import_module(f"litelvlm.analysis.cli.actions.{self.verb()}")
+        code: int = action.run(self)
         return code
 
 

@@ -7,8 +7,7 @@ from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.stories import story_of
-from litelvlm.analysis.studies.stories.story import shown
+from litelvlm.analysis.studies.stories import shown, story_of
 
 
 def finding(summary: Summary) -> str:

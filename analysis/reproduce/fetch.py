@@ -11,8 +11,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from litelvlm.analysis.reproduce.listing import HubFile, Repository
-from litelvlm.analysis.reproduce.network import plain_network_errors
+from litelvlm.analysis.reproduce.listing import HubFile, Repository, plain_network_errors
 from litelvlm.version import __version__
 
 log = logging.getLogger(__name__)

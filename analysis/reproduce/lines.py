@@ -1,4 +1,4 @@
-"""Published beside measured: one line, its verdict, and what a line can still tell."""
+"""Published beside measured: one line, its verdict, and the budgets that correspond."""
 
 import math
 from typing import Literal
@@ -7,6 +7,7 @@ from scipy import stats
 
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Number
 from litelvlm.analysis.runs.outcome import Frozen
+from litelvlm.analysis.studies import published
 
 REACH = float(stats.norm.ppf(0.975))
 """Standard errors on either side of a number that make its 95 % interval."""
@@ -14,6 +15,7 @@ ALL = "all splits"
 """Place of a line over all splits."""
 DETECTABLE = REACH + float(stats.norm.ppf(0.8))
 """Standard errors in the smallest difference that is shown with a power of 0.8."""
+NOTHING = float("nan")
 Agreement = Literal[
     "agrees", "differs", "undetermined", "not comparable", "no published number", "not measured"
 ]
@@ -53,20 +55,20 @@ class Line(Frozen):
 
     place: str
     method: str
-    label: str
+    label: str = ""
     tokens: int
     budget: int
     quantity: str
     unit: str
-    published: Number
-    measured: Number
-    difference: Number
-    low: Number
-    high: Number
-    tells: Number
+    published: Number = NOTHING
+    measured: Number = NOTHING
+    difference: Number = NOTHING
+    low: Number = NOTHING
+    high: Number = NOTHING
+    tells: Number = NOTHING
     margin: float
-    n_images: int
-    n: int
+    n_images: int = 0
+    n: int = 0
     verdict: Agreement
 
 
@@ -95,3 +97,26 @@ def verdict_of(
     if -margin <= low and high <= margin:
         return "agrees"
     return "undetermined" if low <= 0 <= high else "differs"
+
+
+def budget_of(tokens: int, n_tokens: int) -> int:
+    """The budget of a model that keeps the share of a published one, of 576 tokens.
+
+    Args:
+        tokens: Published budget.
+        n_tokens: Visual tokens of the model.
+
+    Example:
+        >>> budget_of(192, 576), budget_of(64, 144)
+        (192, 16)
+    """
+    return max(1, n_tokens * tokens // published.N_TOKENS)
+
+
+def published_tokens(budget: int, n_tokens: int) -> int:
+    """The published budget that corresponds to a budget here, by its share of all tokens."""
+    known = sorted({tokens for _, tokens in published.ACCURACY} | {published.N_TOKENS})
+    for tokens in known:
+        if budget_of(tokens, n_tokens) == budget:
+            return tokens
+    return round(budget * published.N_TOKENS / n_tokens)

@@ -1,16 +1,16 @@
 """Which files the hub holds, how large they are and what their content must hash to."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from pydantic import Field, ValidationError, field_validator
 
 from litelvlm.analysis.reproduce.assets import Asset, Kind, wanted_files
-from litelvlm.analysis.reproduce.network import plain_network_errors
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.data.files import atomic_write, set_aside
 from litelvlm.data.safe.json_data import read_json
@@ -54,7 +54,7 @@ class Repository(Frozen):
         commit: Its commit.
         licence: As its page states it; empty if it states none.
         terms: As in ``Asset``.
-        files: Those that are needed.
+        files: Those that are needed; all of it where a listing is kept.
     """
 
     role: str
@@ -77,15 +77,9 @@ class Repository(Frozen):
 
 
 class Listing(Frozen):
-    """Everything a table needs from the hub, pinned to commits.
-
-    Attributes:
-        repositories: In order of their fetching.
-        splits: What of the data sets is needed, as "dataset/split".
-    """
+    """Everything a table needs from the hub, pinned to commits, in order of its fetching."""
 
     repositories: tuple[Repository, ...]
-    splits: tuple[str, ...]
 
     def of(self, role: str) -> Repository:
         """The repository of one role.
@@ -99,89 +93,75 @@ class Listing(Frozen):
         known = ", ".join(repository.role for repository in self.repositories)
         raise ValueError(f"the listing does not contain {role!r}; it contains {known}")
 
-    def part(self, assets: Iterable[Asset], splits: Sequence[tuple[str, str]]) -> "Listing":
-        """What some assets and splits need of it.
 
-        Raises:
-            ValueError: If an asset is not in it.
-        """
-        found = []
-        for asset in assets:
-            repository = self.of(asset.role)
-            paths = [file.path for file in repository.files]
-            needed = wanted_files(asset, paths, _splits_of(asset, splits))
-            files = tuple(file for file in repository.files if file.path in needed)
-            found.append(repository.model_copy(update={"files": files}))
-        return Listing(repositories=tuple(found), splits=_names(splits))
-
-
-def _splits_of(asset: Asset, splits: Sequence[tuple[str, str]]) -> list[str]:
-    return [split for dataset, split in splits if dataset == asset.role]
-
-
-def _names(splits: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    return tuple(f"{dataset}/{split}" for dataset, split in splits)
-
-
-def make_listing(
-    assets: Iterable[Asset],
+def kept_listing(
+    path: Path,
+    assets: Sequence[Asset],
     splits: Sequence[tuple[str, str]],
     endpoint: str | None = None,
-    known: Sequence[Repository] = (),
 ) -> Listing:
-    """Ask the hub for the files of some repositories.
+    """What a run needs of the kept listing; a repository that is not in it is asked for and kept.
+
+    Whole repositories are kept. So a run that goes on, also with more splits, takes the commits it
+    began with and needs no network for this.
 
     Args:
+        path: The file that keeps it.
         assets: The repositories.
         splits: Data set and split of everything that is needed.
         endpoint: Address of the hub; `HF_ENDPOINT` or the public one by default.
-        known: Repositories whose name and commit are settled already.
 
     Raises:
         ConnectionError: If the hub cannot be reached.
         FileNotFoundError: If a repository exists under none of its names, or lacks a split.
     """
+    known = Listing(repositories=())
+    try:
+        known = Listing.model_validate(read_json(path.read_bytes()))
+    except FileNotFoundError:
+        pass
+    except (ValidationError, ValueError, RecursionError):
+        set_aside(path)
+    listed = {repository.role for repository in known.repositories}
+    new = [_ask(asset, endpoint) for asset in assets if asset.role not in listed]
+    if new:
+        known = Listing(repositories=(*known.repositories, *new))
+    needed = tuple(_needed(known.of(asset.role), asset, splits) for asset in assets)
+    if new:
+        atomic_write(path, known.model_dump_json(indent=1) + "\n")
+    return Listing(repositories=needed)
+
+
+def _ask(asset: Asset, endpoint: str | None) -> Repository:
+    """All files of a repository at its newest commit, under the first of its names that exists."""
     api = HfApi(endpoint=endpoint, token=False)
-    pinned = {repository.role: repository for repository in known}
-    found = [
-        _repository(api, asset, _splits_of(asset, splits), pinned.get(asset.role))
-        for asset in assets
-    ]
-    return Listing(repositories=tuple(found), splits=_names(splits))
-
-
-def _repository(
-    api: HfApi, asset: Asset, splits: Collection[str], known: Repository | None
-) -> Repository:
-    for name in asset.names if known is None else (known.name,):
+    for name in asset.names:
         with plain_network_errors(name):
             try:
-                ask = api.model_info if asset.kind == "model" else api.dataset_info
-                info = ask(name, revision=known.commit if known else None)
+                info = (api.model_info if asset.kind == "model" else api.dataset_info)(name)
             except RepositoryNotFoundError:
                 continue
             except HfHubHTTPError as error:
                 raise ConnectionError(f"the hub refuses {name}: {error}") from error
-            commit = str(info.sha)
-            entries = [
-                entry
-                for entry in api.list_repo_tree(
-                    name, recursive=True, revision=commit, repo_type=asset.kind
-                )
-                if isinstance(entry, RepoFile)
-            ]
-        by_path = {entry.path: entry for entry in entries}
-        files = tuple(_file(by_path[path]) for path in wanted_files(asset, list(by_path), splits))
-        _require(name, asset, files, splits)
+            tree = api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type=asset.kind)
+            entries = [entry for entry in tree if isinstance(entry, RepoFile)]
         stated = info.card_data.get("license") if info.card_data else ""
         return Repository(
             role=asset.role,
             kind=asset.kind,
             name=name,
-            commit=commit,
+            commit=str(info.sha),
             licence=str(stated or ""),
             terms=asset.terms,
-            files=files,
+            files=tuple(
+                HubFile(
+                    path=entry.path,
+                    size=entry.size,
+                    sha256=entry.lfs.sha256 if entry.lfs is not None else "",
+                    blob=entry.blob_id,
+                )
+                for entry in entries
+            ),
         )
     raise FileNotFoundError(
         f"the hub has no {asset.kind} called {' or '.join(asset.names)}; "
@@ -189,68 +169,42 @@ def _repository(
     )
 
 
-def _file(entry: RepoFile) -> HubFile:
-    sha256 = entry.lfs.sha256 if entry.lfs is not None else ""
-    return HubFile(path=entry.path, size=entry.size, sha256=sha256, blob=entry.blob_id)
-
-
-def _require(name: str, asset: Asset, files: Sequence[HubFile], splits: Collection[str]) -> None:
-    if asset.kind == "model":
-        if not any(file.path == "config.json" for file in files):
-            raise FileNotFoundError(f"{name} has no config.json, so it is not a checkpoint")
-        return
-    missing = [s for s in splits if not any(wanted_files(asset, [f.path], [s]) for f in files)]
+def _needed(repository: Repository, asset: Asset, splits: Sequence[tuple[str, str]]) -> Repository:
+    """The repository with the files that some splits need."""
+    own = [split for dataset, split in splits if dataset == asset.role]
+    by_path = {file.path: file for file in repository.files}
+    paths = wanted_files(asset, list(by_path), own)
+    if asset.kind == "model" and "config.json" not in paths:
+        raise FileNotFoundError(f"{repository.name} has no config.json, so it is not a checkpoint")
+    missing = [split for split in own if not wanted_files(asset, paths, [split])]
     if missing:
         raise FileNotFoundError(
-            f"{name} has no Parquet file of {', '.join(missing)}; "
+            f"{repository.name} has no Parquet file of {', '.join(missing)}; "
             "leave these splits out with --splits, or give your own data with --data"
         )
+    return repository.model_copy(update={"files": tuple(by_path[path] for path in paths)})
 
 
-def kept_listing(
-    path: Path, assets: Sequence[Asset], splits: Sequence[tuple[str, str]], endpoint: str | None
-) -> Listing:
-    """The part of the kept listing that a run needs; what is not in it is asked for and kept.
+@contextmanager
+def plain_network_errors(what: str) -> Iterator[None]:
+    """Turn errors of the connection into ``ConnectionError``; others pass unchanged.
 
-    A run that goes on takes the commits it began with and needs no network for this. One that needs
-    more splits asks for them at these commits, so that nothing is mixed from two of them.
+    The client's HTTP library changes its name between releases, so its errors are known by their
+    module.
 
     Args:
-        path: The file that keeps it.
-        assets: As for ``make_listing``.
-        splits: As for ``make_listing``.
-        endpoint: As for ``make_listing``.
+        what: What was asked for, for the message.
 
     Raises:
-        ConnectionError: As ``make_listing``.
-        FileNotFoundError: As ``make_listing``.
+        ConnectionError: If the hub cannot be reached or breaks off for good.
     """
     try:
-        known = Listing.model_validate(read_json(path.read_bytes()))
-    except FileNotFoundError:
-        known = None
-    except (ValidationError, ValueError, RecursionError):
-        set_aside(path)
-        known = None
-    known = known or Listing(repositories=(), splits=())
-    roles = {asset.role for asset in assets}
-    listed = {repository.role for repository in known.repositories}
-    if not (roles <= listed and set(_names(splits)) <= set(known.splits)):
-        known = _extended(known, assets, splits, endpoint)
-        atomic_write(path, known.model_dump_json(indent=1) + "\n")
-    return known.part(assets, splits)
-
-
-def _extended(
-    known: Listing,
-    assets: Sequence[Asset],
-    splits: Sequence[tuple[str, str]],
-    endpoint: str | None,
-) -> Listing:
-    """A listing with more assets and splits, those of before at their commits."""
-    before = [(entry.split("/")[0], entry.split("/")[1]) for entry in known.splits]
-    every = list(dict.fromkeys([*before, *splits]))
-    made = make_listing(assets, every, endpoint, known.repositories).repositories
-    roles = {repository.role for repository in made}
-    others = (repository for repository in known.repositories if repository.role not in roles)
-    return Listing(repositories=(*made, *others), splits=_names(every))
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
+            raise
+        reason = str(error) or type(error).__name__
+        raise ConnectionError(
+            f"{what} cannot be fetched from {constants.ENDPOINT} ({reason}); what is "
+            "there is kept; run the same command again once there is a connection"
+        ) from error

@@ -3,8 +3,8 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from litelvlm.analysis.reproduce.fetch import bytes_missing
 from litelvlm.analysis.reproduce.listing import Listing, Repository
@@ -14,48 +14,32 @@ MARGIN = 200_000_000
 """Bytes that stay free for rows, figures and the report."""
 
 
-@dataclass(frozen=True)
 class Workplace:
     """The folders and files of one reproduction.
 
     Attributes:
         root: The folder that the user named.
+        listing: The commits and hashes that the reproduction is pinned to.
+        consent: What the user agreed to.
+        downloads: Files as the hub has them.
+        runs: Run folders.
+        report: Report and figures.
     """
 
-    root: Path
-
-    @property
-    def listing(self) -> Path:
-        """The commits and hashes that the reproduction is pinned to."""
-        return self.root / "hub.json"
-
-    @property
-    def consent(self) -> Path:
-        """What the user agreed to."""
-        return self.root / "agreed.txt"
-
-    @property
-    def downloads(self) -> Path:
-        """Files as the hub has them."""
-        return self.root / "hub"
-
-    @property
-    def runs(self) -> Path:
-        """Run folders."""
-        return self.root / "runs"
-
-    @property
-    def report(self) -> Path:
-        """Report and figures."""
-        return self.root / "report"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.listing = root / "hub.json"
+        self.consent = root / "agreed.txt"
+        self.downloads = root / "hub"
+        self.runs = root / "runs"
+        self.report = root / "report"
 
     def converted(self, repository: Repository) -> Path:
         """The safetensors form of a model, named by its repository."""
         return self.root / "models" / repository.name.split("/")[1]
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """Bytes that one disk must hold, and bytes that are free there."""
 
     folder: Path
@@ -104,7 +88,7 @@ def rooms(
     for folder, needed in needs.items():
         disk = nearest(folder).stat().st_dev
         known = disks.get(disk, Room(folder, 0, shutil.disk_usage(nearest(folder)).free))
-        disks[disk] = replace(known, needed=known.needed + needed)
+        disks[disk] = known._replace(needed=known.needed + needed)
     return tuple(disks.values())
 
 

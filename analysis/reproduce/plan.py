@@ -1,51 +1,89 @@
 """What a reproduction needs, said before anything is fetched, and the user's consent to it."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
-from litelvlm.analysis.reproduce.device import Device
+import torch
+
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Room, Workplace
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
-from litelvlm.analysis.reproduce.work import BASIS, WEIGHT_BYTES, WORKING_BYTES
-from litelvlm.analysis.reproduce.workloads import work_for
+from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.files import atomic_write
+from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES
 
 FEASIBLE_HOURS = 1000
 """More than this, about six weeks, and the plan says that the device will not do."""
+NEEDED_BYTES = 20e9
+"""Memory that the published model needs: 15.7 GB of weights in bfloat16, and passes."""
+STATE_BYTES = 31e6
+"""One encoded image of the published model as the cache keeps it, about."""
 
 
-def plan_text(
-    settings: Settings, listing: Listing | None, found: Sequence[Room], device: Device
-) -> str:
-    """What is fetched under which licence, what it needs, and how long it takes here.
+class Speed(NamedTuple):
+    """Seconds to encode an image and for a pass of the language model, and where they are from."""
+
+    image: float
+    passed: float
+    source: str
+
+
+SPEEDS: Mapping[tuple[str | None, str], Speed] = MappingProxyType(
+    {
+        (None, "cuda"): Speed(
+            0.18, 0.075, "the authors' times on a GPU that they do not name, at 192 tokens"
+        ),
+        (None, "cpu"): Speed(
+            11.7, 3.85, "two CPU cores at 192 tokens (benchmarks/results/full_size_cpu.json)"
+        ),
+        ("embedded", "cpu"): Speed(0.03, 0.03, "rehearsals on one CPU core"),
+    }
+)
+"""By model (None is the published one) and device."""
+
+
+def plan_text(settings: Settings, listing: Listing | None, found: Sequence[Room]) -> str:
+    """What is fetched under which licence, what it needs, and how long it takes.
 
     Args:
         settings: What is asked for.
         listing: What the hub has; None if nothing is fetched, or the hub was not reached.
         found: Room on each disk.
-        device: Where it would run.
+
+    Raises:
+        ValueError: If a GPU is wanted and there is none.
     """
-    lines = [f"Table {settings.table}: {get_target(settings.table).title}", ""]
-    if listing is None and settings.assets:
-        lines += _unlisted(settings)
-    else:
-        lines += ["Fetched from the hub:"]
-        lines += [
-            f"  {r.role:<10} {r.size / 1e9:7.3f} GB  {r.name} at {r.commit[:12]}\n"
-            f"{'':14}licence on its page: {r.licence or 'none stated'}; {r.terms}"
-            for r in (listing.repositories if listing else ())
-        ] or ["  nothing; the files are yours"]
     unknown = listing is None and bool(settings.assets)
-    lines += ["", "Disk:"]
-    lines += [
-        f"  {r.folder}: "
-        + f"{r.needed / 1e9:.1f} GB still needed, " * (not unknown)
-        + f"{r.free / 1e9:.1f} GB free"
-        for r in found
+    needed = "" if unknown else "{:.1f} GB still needed, "
+    disks = [(room.folder, needed.format(room.needed / 1e9), room.free / 1e9) for room in found]
+    lines = [
+        f"Table {settings.table}: {get_target(settings.table).title}",
+        "",
+        *(_unlisted(settings) if unknown else _listed(listing)),
+        "",
+        "Disk:",
+        *(f"  {folder}: {still}{free:.1f} GB free" for folder, still, free in disks),
+        "",
+        *_computing(settings),
+        "You may interrupt it at any time: run the same command again to continue.",
+        "",
     ]
-    return "\n".join([*lines, "", *_computing(settings, device), ""])
+    return "\n".join(lines)
+
+
+def _listed(listing: Listing | None) -> list[str]:
+    repositories = listing.repositories if listing else ()
+    lines = [
+        f"  {r.role:<10} {r.size / 1e9:7.3f} GB  {r.name} at {r.commit[:12]}\n"
+        f"{'':14}licence on its page: {r.licence or 'none stated'}; {r.terms}"
+        for r in repositories
+    ]
+    return ["Fetched from the hub:", *(lines or ["  nothing; the files are yours"])]
 
 
 def _unlisted(settings: Settings) -> list[str]:
@@ -62,34 +100,77 @@ def _unlisted(settings: Settings) -> list[str]:
     return [*lines, f"  about {room:.1f} GB of disk with what is converted and unpacked{more}"]
 
 
-def _computing(settings: Settings, device: Device) -> list[str]:
-    speed = f"{macs_in_words(device.macs_per_second)} multiply-adds per second in {device.dtype}"
-    lines = [f"Device: {device.name}, {device.memory / 1e9:.0f} GB, {speed}"]
-    needed = WEIGHT_BYTES + WORKING_BYTES
-    if settings.model is None and device.memory < needed:
-        lines.append(f"  too little memory: the published model needs about {needed / 1e9:.0f} GB")
-    work = work_for(settings)
-    hours = work.hours(device)
-    lines += [
-        f"Run: {get_target(settings.table).kind.sentence(settings, work)}",
-        f"  {'not feasible here: ' * (hours > FEASIBLE_HOURS)}"
-        f"about {hours_in_words(hours)} on this device for "
-        f"{settings.model or 'the published model'} ({macs_in_words(work.macs)} multiply-adds)",
-        f"  estimated from {BASIS}",
+def _computing(settings: Settings) -> list[str]:
+    """The device, what is run on it, and how long that takes."""
+    kind, name, memory = see_device(settings.device)
+    lines = [f"Device: {name}, {memory / 1e9:.0f} GB"]
+    if settings.model is None and memory < NEEDED_BYTES:
+        lines.append(
+            f"  too little memory: the published model needs about {NEEDED_BYTES / 1e9:.0f} GB"
+        )
+    target, images = get_target(settings.table), n_images(settings)
+    part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
+    where = ", ".join("/".join(place) for place in settings.splits)
+    asked = f"{images:,} image{'s' * (images > 1)}" + ("" if target.timed else f" ({part})")
+    lines.append(
+        f"Run: study {target.study} on {where}: {asked}, about {target.passes(settings):,} passes "
+        "of the language model on each"
+    )
+    speed = SPEEDS.get((settings.model, kind))
+    if speed is None:
+        return [*lines, f"  no time is known for {settings.model} on such a device"]
+    hours = hours_for(settings, speed)
+    return [
+        *lines,
+        f"  {'not feasible here: ' * (hours > FEASIBLE_HOURS)}about {hours_in_words(hours)} for "
+        f"{settings.model or 'the published model'}, at the speed of {speed.source}",
     ]
-    return [*lines, "You may interrupt it at any time: run the same command again to continue."]
 
 
-def macs_in_words(macs: float) -> str:
-    """Multiply-adds in peta, or in tera or giga where they are few.
+def see_device(wanted: str) -> tuple[str, str, int]:
+    """Kind, name and bytes of memory of the device that would be used.
 
-    Example:
-        >>> macs_in_words(2.34e16), macs_in_words(4.5e12), macs_in_words(3.2e10)
-        ('23.4 P', '4.5 T', '32.0 G')
+    Args:
+        wanted: "auto" takes a GPU when there is one; "cpu" or "cuda".
+
+    Raises:
+        ValueError: If a GPU is wanted and there is none.
     """
-    if macs >= 1e14:
-        return f"{macs / 1e15:.1f} P"
-    return f"{macs / 1e12:.1f} T" if macs >= 1e11 else f"{macs / 1e9:.1f} G"
+    gpu = torch.cuda.is_available()
+    if wanted == "cuda" and not gpu:
+        raise ValueError("device 'cuda' is not available here; use --device cpu")
+    if gpu and wanted != "cpu":
+        facts = torch.cuda.get_device_properties(0)
+        return "cuda", facts.name, facts.total_memory
+    threads = torch.get_num_threads()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return "cpu", f"{platform.machine()}, {threads} thread{'s' * (threads > 1)}", memory
+
+
+def hours_for(settings: Settings, speed: Speed) -> float:
+    """Hours of a reproduction; reading files, converting and the report are not counted."""
+    passes = get_target(settings.table).passes(settings)
+    return n_images(settings) * (speed.image + passes * speed.passed) / 3600
+
+
+def n_images(settings: Settings) -> int:
+    """Images of all splits that are asked."""
+    bundled, total = EMBEDDED.get(settings.data or ""), 0
+    for dataset, split in settings.splits:
+        author = next(iter(REF_FAMILIES[dataset].splits))
+        there = KNOWN_COUNTS[dataset, author, split].images or 0
+        if bundled and split in bundled.seeds:
+            there = len(bundled.seeds[split])
+        total += there if settings.images is None else min(there, settings.images)
+    return total if not get_target(settings.table).timed else len(settings.splits)
+
+
+def cached_bytes(settings: Settings) -> int:
+    """What the encoded images of a table take on a disk, at most; 0 for a model of the user's own.
+
+    Such a model has another size, which is not known before it is loaded.
+    """
+    return int(n_images(settings) * STATE_BYTES) if settings.model is None else 0
 
 
 def hours_in_words(hours: float) -> str:
@@ -97,7 +178,7 @@ def hours_in_words(hours: float) -> str:
 
     Example:
         >>> hours_in_words(0.04), hours_in_words(3.21), hours_in_words(1234.5)
-        ('3 minutes', '3.2 hours', '1,234 hours')
+        ('2 minutes', '3.2 hours', '1,234 hours')
     """
     if hours < 1:
         minutes = max(1, round(60 * hours))

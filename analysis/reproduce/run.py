@@ -2,53 +2,22 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.inputs.image_cache import with_image_cache
-from litelvlm.analysis.reproduce.budgets import budget_of
-from litelvlm.analysis.reproduce.kinds.kind import FinishedSplit, Kind, Overall
-from litelvlm.analysis.reproduce.lines import ALL, Line
+from litelvlm.analysis.reproduce.finished import FinishedSplit
+from litelvlm.analysis.reproduce.lines import ALL, Line, budget_of
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Workplace
 from litelvlm.analysis.reproduce.prepare import open_model, open_split, part_of
-from litelvlm.analysis.reproduce.settings import Place, Settings
+from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
 from litelvlm.analysis.runs.messages.events import nobody
-from litelvlm.analysis.runs.miniature import is_miniature
-from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies.table import run_study
-from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import TowerGroundingModel
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ReproducedRun:
-    """One split of a table, as it came out.
-
-    Attributes:
-        place: Data set and split of the published column.
-        run: The finished run.
-        n_whole: Images of the whole split here.
-        note: What differs from the published split; empty if nothing does.
-        lines: Published beside measured.
-        part: What the part of the split is made of; empty if the whole split was asked.
-    """
-
-    place: Place
-    run: SavedRun
-    n_whole: int
-    note: str
-    lines: tuple[Line, ...]
-    part: str = ""
-
-    @property
-    def miniature(self) -> bool:
-        """Whether the model is a miniature."""
-        return is_miniature(self.run.record)
 
 
 @dataclass(frozen=True)
@@ -56,24 +25,19 @@ class Reproduction:
     """A table as it came out.
 
     Attributes:
-        splits: Its splits.
-        overall: What it says over all of them.
+        splits: Its finished splits.
+        parts: Lines by the name of their split, and by "all splits" where there are such lines.
+        note: Why there are no lines over all splits; empty if nothing is missing.
     """
 
-    splits: tuple[ReproducedRun, ...] = ()
-    overall: Overall = field(default_factory=Overall)
+    splits: tuple[FinishedSplit, ...] = ()
+    parts: tuple[tuple[str, tuple[Line, ...]], ...] = ()
+    note: str = ""
 
     @property
     def lines(self) -> tuple[Line, ...]:
         """Every line, those of all splits last."""
-        own = (line for measured in self.splits for line in measured.lines)
-        return (*own, *self.overall.lines)
-
-    @property
-    def parts(self) -> tuple[tuple[str, tuple[Line, ...]], ...]:
-        """Name and lines of each split, and of all splits where there are such lines."""
-        own = (("/".join(measured.place), measured.lines) for measured in self.splits)
-        return (*own, *((ALL, self.overall.lines) for _ in self.overall.lines[:1]))
+        return tuple(line for _, lines in self.parts for line in lines)
 
 
 def measure(
@@ -99,38 +63,28 @@ def measure(
     splits = [open_split(settings, place, listing, *where) for where in settings.splits]
     model = open_model(settings, place, listing)
     model = model if cache is None else with_image_cache(model, cache)
-    kind, found, finished = get_target(settings.table).kind, [], []
+    target, finished = get_target(settings.table), []
+    common = {
+        "budgets": tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens),
+        "seed": settings.seed,
+    }
     for where, data in zip(settings.splits, splits, strict=True):
-        say(f"{kind.study} on {'/'.join(where)}: {data.n_expressions} expressions")
-        part = part_of(settings, data) if kind.takes_part else data
-        run = _run(kind, settings, model, part, place.runs)
+        say(f"{target.study} on {'/'.join(where)}: {data.n_expressions} expressions")
+        part = data if target.timed else part_of(settings, data)
+        run = run_study(
+            target.study,
+            model,
+            part,
+            place.runs,
+            pictures=False,
+            accept_versions=False,
+            watch=nobody,
+            cache=None,
+            **common,
+            **target.options(settings),
+        )
         chosen = part if isinstance(part, BalancedSubset) else None
-        finished.append(FinishedSplit(run, where, model.n_tokens, data, chosen))
-        lines = kind.lines(finished[-1])
-        made_of = f"{chosen.text}; {_largest(run)}" if chosen else ""
-        found.append(ReproducedRun(where, run, len(data), data.count_note, lines, made_of))
-    return Reproduction(tuple(found), kind.overall(finished))
-
-
-def _largest(run: SavedRun) -> str:
-    """How much one image can weigh in the cIoU of a part."""
-    pixels = run.rows.groupby("image_id")["union_px"].sum()
-    return f"the heaviest image holds {pixels.max() / pixels.sum():.0%} of the pixels counted"
-
-
-def _run(
-    kind: Kind, settings: Settings, model: TowerGroundingModel, data: Dataset, runs: Path
-) -> SavedRun:
-    budgets = tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens)
-    common: dict[str, object] = {"budgets": budgets, "seed": settings.seed}
-    return run_study(
-        kind.study,
-        model,
-        data,
-        runs,
-        pictures=False,
-        accept_versions=False,
-        watch=nobody,
-        cache=None,
-        **(common | dict(kind.options(settings))),
-    )
+        finished.append(FinishedSplit(where, run, model.n_tokens, data, chosen))
+    overall, note = target.overall(finished)
+    parts = [(split.name, target.lines(split)) for split in finished]
+    return Reproduction(tuple(finished), (*parts, *([(ALL, overall)] if overall else [])), note)

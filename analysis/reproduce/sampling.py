@@ -61,39 +61,20 @@ class SplitPixels(NamedTuple):
         return (self.inter - self.ciou * self.union) / float(self.union.sum(0).mean())
 
 
-def against_one_run(
-    inter: Float[Array, "images draws"],
-    union: Float[Array, "images draws"],
-    n_whole: int,
-    ordered: bool = False,
-) -> Spread:
-    """The cIoU of a part, and how far one official run over the whole split may lie from it.
+def average_against_one_run(splits: Sequence[SplitPixels]) -> Spread:
+    """The mean cIoU of splits, and how far one official run over all of them may lie from it.
 
     The variance between images counts with the finite-population correction, that within images
     (between draws) with the share of images; the official run adds one more draw over all images.
     With one draw nothing is known of the spread within images, and that between images, which
-    holds it, stands for it.
+    holds it, stands for it. The splits are independent samples, so their variances add up.
 
     Args:
-        inter: As in ``SplitPixels``.
-        union: Likewise.
-        n_whole: Likewise.
-        ordered: Likewise.
+        splits: One method on every split.
 
     Source: Cochran 1977, Sampling Techniques, third edition, equation 11.24 (two stages). Wolter
     2007, Introduction to Variance Estimation, second edition, section 8.2 (differences of
     neighbours).
-    """
-    return average_against_one_run([SplitPixels(inter, union, n_whole, ordered)])
-
-
-def average_against_one_run(splits: Sequence[SplitPixels]) -> Spread:
-    """The mean cIoU of several splits, each as in ``against_one_run``.
-
-    The splits are independent samples of images and of draws, so their variances add up.
-
-    Args:
-        splits: One method on every split.
     """
     value = float(np.mean([split.ciou for split in splits]))
     variance = sum(

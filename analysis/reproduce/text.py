@@ -25,30 +25,27 @@ def table_text(settings: Settings, found: Reproduction) -> str:
 def title(settings: Settings, found: Reproduction) -> str:
     """What the table is, and that it is of a miniature or of a part where it is."""
     more = []
-    if any(measured.miniature for measured in found.splits):
+    if any(split.miniature for split in found.splits):
         more.append("miniature: a rehearsal")
-    if any(measured.part for measured in found.splits):
+    if any(split.part for split in found.splits):
         more.append(f"a balanced part: at most {settings.images} images of a split")
     return get_target(settings.table).title + (f" ({'; '.join(more)})" if more else "")
 
 
 def notes(settings: Settings, found: Reproduction) -> list[str]:
     """What a reader of the table must know."""
-    said = [MINIATURE_NOTE] if any(measured.miniature for measured in found.splits) else []
-    said += [measured.note for measured in found.splits if measured.note]
-    said += [f"{'/'.join(m.place)}: {m.part}" for m in found.splits if m.part]
+    target, splits = get_target(settings.table), found.splits
+    said = [MINIATURE_NOTE] if any(split.miniature for split in splits) else []
+    said += [split.data.count_note for split in splits]
+    said += [f"{split.name}: {split.part_note}" for split in splits if split.part]
     said += [
-        f"{'/'.join(measured.place)}: {measured.run.record.counts.told(' expressions')}"
-        for measured in found.splits
-        if measured.run.record.counts.failed
+        f"{split.name}: {split.run.record.counts.told(' expressions')}"
+        for split in splits
+        if split.run.record.counts.failed
     ]
-    left_out = [
-        line for measured in found.splits for line in exclusion_lines(measured.run.record.excluded)
-    ]
+    left_out = [line for split in splits for line in exclusion_lines(split.run.record.excluded)]
     said += dict.fromkeys(left_out)
-    target = get_target(settings.table)
-    said += [found.overall.note] if found.overall.note else []
-    return [*said, target.caution, target.kind.interval]
+    return [note for note in (*said, found.note, target.caution, target.interval) if note]
 
 
 def frame(lines: Sequence[Line]) -> pd.DataFrame:
@@ -59,14 +56,16 @@ def frame(lines: Sequence[Line]) -> pd.DataFrame:
 def _texts(line: Line) -> dict[str, str]:
     digits = _digits(line)
     kept = str(line.budget) if line.budget == line.tokens else f"{line.budget} ({line.tokens})"
+    known = math.isfinite(line.low) and math.isfinite(line.high)
+    ends = f"[{line.low:+.{digits}f}, {line.high:+.{digits}f}]" if known else "-"
     return {
         "method": line.method + (f" ({line.label})" if line.label not in ("", line.method) else ""),
         "tokens": kept,
         "quantity": line.quantity,
-        f"published [{line.unit}]": _number(line.published, digits),
-        f"measured [{line.unit}]": _number(line.measured, digits),
-        "difference": _signed(line.difference, digits),
-        "95 % interval": _interval(line, digits),
+        f"published [{line.unit}]": _number(line.published, f".{digits}f"),
+        f"measured [{line.unit}]": _number(line.measured, f".{digits}f"),
+        "difference": _number(line.difference, f"+.{digits}f"),
+        "95 % interval": ends,
         "tells": "-" if math.isnan(line.tells) else f">= {line.tells:.{digits}f}",
         "images": str(line.n_images),
         "verdict": line.verdict,
@@ -77,18 +76,8 @@ def _digits(line: Line) -> int:
     return 2 if line.unit == "x" else 1
 
 
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}" if math.isfinite(value) else "-"
-
-
-def _interval(line: Line, digits: int) -> str:
-    if not (math.isfinite(line.low) and math.isfinite(line.high)):
-        return "-"
-    return f"[{line.low:+.{digits}f}, {line.high:+.{digits}f}]"
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "-"
 
 
 def summary(found: Reproduction) -> str:

@@ -65,7 +65,7 @@ def _problem(entry: ErrorDetails) -> str:
     return entry["msg"].removeprefix("Value error, ")
 
 
-def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> tuple[int, ...]:
+def budget_counts(budgets: tuple[int | float, ...] | None, n_tokens: int) -> tuple[int, ...]:
     """The budgets to use as token counts, largest first and each once.
 
     Args:
@@ -79,13 +79,13 @@ def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> t
             token.
 
     Example:
-        >>> resolve_budgets(None, 144), resolve_budgets((0.25, 8), 144)
+        >>> budget_counts(None, 144), budget_counts((0.25, 8), 144)
         ((48, 32, 16, 8), (36, 8))
     """
     return tuple(sorted(set(_token_counts(budgets, n_tokens)), reverse=True))
 
 
-def named_budgets(
+def counts_by_budget(
     budgets: tuple[int | float, ...] | None, n_tokens: int, fewest: int
 ) -> dict[int, int]:
     """Tokens to keep of one image, by the name of the budget, largest first.
@@ -95,15 +95,15 @@ def named_budgets(
     image; a share keeps more of a larger one. Of two budgets with one name the smaller is used.
 
     Args:
-        budgets: As for ``resolve_budgets``.
+        budgets: As for ``budget_counts``.
         n_tokens: Visual tokens of the image before pruning.
         fewest: Those of the image that has fewest.
 
     Raises:
-        ValueError: As ``resolve_budgets``.
+        ValueError: As ``budget_counts``.
 
     Example:
-        >>> named_budgets((0.25, 8), 144, 36), named_budgets(None, 144, 144)
+        >>> counts_by_budget((0.25, 8), 144, 36), counts_by_budget(None, 144, 144)
         ({9: 36, 8: 8}, {48: 48, 32: 32, 16: 16, 8: 8})
     """
     names, counts = _token_counts(budgets, fewest), _token_counts(budgets, n_tokens)
@@ -116,7 +116,7 @@ def _token_counts(budgets: tuple[int | float, ...] | None, n_tokens: int) -> lis
     return [check_budget(budget, n_tokens) for budget in chosen]
 
 
-def resolved_budgets(
+def budget_record(
     budgets: tuple[int | float, ...] | None, token_counts: Sequence[int]
 ) -> dict[str, object]:
     """What the record of a run holds of its budgets, as a field of the configuration.
@@ -125,17 +125,17 @@ def resolved_budgets(
     were asked for, since a share then keeps another number of each image.
 
     Args:
-        budgets: As for ``resolve_budgets``.
+        budgets: As for ``budget_counts``.
         token_counts: How many visual tokens images have: each number once, fewest first.
 
     Raises:
-        ValueError: As ``resolve_budgets``.
+        ValueError: As ``budget_counts``.
 
     Example:
-        >>> resolved_budgets((0.25,), (144,)), resolved_budgets((0.25,), (36, 144))
+        >>> budget_record((0.25,), (144,)), budget_record((0.25,), (36, 144))
         ({'budgets': [36]}, {})
     """
-    found = resolve_budgets(budgets, token_counts[0])
+    found = budget_counts(budgets, token_counts[0])
     return {"budgets": list(found)} if len(token_counts) == 1 else {}
 
 

@@ -12,7 +12,7 @@ from litelvlm.pruning.budgets import ModelSizes, check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.layers.base import LayerPlan, LayerPruner
-from litelvlm.pruning.layers.results import LayerTrace
+from litelvlm.pruning.layers.view import LayerTrace
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.methods.litelvlm import LiteLVLM
 from litelvlm.pruning.methods.reverse import Reverse

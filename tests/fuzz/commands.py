@@ -8,9 +8,9 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from litelvlm.analysis import cli
+from litelvlm.analysis.cli.actions.study import configure
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.studies import STUDIES
 
 OPTIONS = ("--model", "--data", "--split", "--limit", "--seed", "--device", "--out", "--methods",

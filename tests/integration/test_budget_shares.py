@@ -9,8 +9,8 @@ import yaml
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions.study import configure
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.studies import sweep
 
 

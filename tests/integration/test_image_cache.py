@@ -12,8 +12,8 @@ from safetensors.torch import save
 
 from litelvlm import load_model
 from litelvlm.analysis.api import evaluate, read_rows
+from litelvlm.analysis.cli.actions.loading import model_of, studied_of
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.inputs import image_cache as keyed
 from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
 from litelvlm.models import image_cache

@@ -7,7 +7,7 @@ import torch
 
 from litelvlm import get_pruner
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
-from litelvlm.pruning.layers.raters import text_raters
+from litelvlm.pruning.layers.state import text_raters
 from litelvlm.pruning.methods.sparsevlm import SparseVLM
 from tests.glamm_parts import conversation, decode
 

@@ -28,7 +28,7 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.reproduce.assets import CHECKPOINT as ASSET
 from litelvlm.analysis.reproduce.assets import DATA
 from litelvlm.analysis.reproduce.fetch import bytes_missing, fetch, partial_path
-from litelvlm.analysis.reproduce.listing import kept_listing, make_listing
+from litelvlm.analysis.reproduce.listing import kept_listing
 from litelvlm.analysis.runs.parts import read_rows
 from tests.warm import Command
 
@@ -174,7 +174,7 @@ def test_killed_three_times_on_the_way_it_gives_the_same_rows(hub, start, tmp_pa
 @pytest.mark.usefixtures("online")
 def test_large_files_come_from_the_storage_that_the_hub_names(hub, tmp_path):
     """The hub is asked where a large file is; the storage alone hands it out."""
-    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    repository = kept_listing(tmp_path / "hub.json", [ASSET], [], hub.url).of("checkpoint")
     large = {file.path: file for file in repository.files if file.path.endswith(".bin")}
     assert SHARD in large
     assert len(large) < len(repository.files)
@@ -194,7 +194,7 @@ def test_large_files_come_from_the_storage_that_the_hub_names(hub, tmp_path):
 
 @pytest.mark.usefixtures("online")
 def test_a_storage_that_refuses_is_told_as_the_hub_s_refusal(hub, tmp_path, monkeypatch):
-    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    repository = kept_listing(tmp_path / "hub.json", [ASSET], [], hub.url).of("checkpoint")
     addressed = huggingface_hub.get_hf_file_metadata
 
     def unsigned(*args, **options):
@@ -208,7 +208,7 @@ def test_a_storage_that_refuses_is_told_as_the_hub_s_refusal(hub, tmp_path, monk
 
 @pytest.mark.usefixtures("online")
 def test_a_download_that_is_cut_goes_on_in_the_same_process(hub, tmp_path):
-    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    repository = kept_listing(tmp_path / "hub.json", [ASSET], [], hub.url).of("checkpoint")
     size = (hub.root / CHECKPOINT / SHARD).stat().st_size
     hub.cut_at[SHARD] = size // 3
     folder = fetch(repository, tmp_path, hub.url)
@@ -225,7 +225,7 @@ def test_a_download_that_is_cut_goes_on_in_the_same_process(hub, tmp_path):
 @pytest.mark.usefixtures("online")
 @pytest.mark.parametrize("name", [SHARD, "config.json"])
 def test_a_wrong_hash_is_refused_and_the_file_does_not_stay(hub, tmp_path, name):
-    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    repository = kept_listing(tmp_path / "hub.json", [ASSET], [], hub.url).of("checkpoint")
     hub.spoiled.add(name)
     with pytest.raises(OSError, match=f"{name} of MBZUAI/GLaMM-RefSeg hashes to .*run the same"):
         fetch(repository, tmp_path, hub.url)
@@ -237,7 +237,7 @@ def test_a_wrong_hash_is_refused_and_the_file_does_not_stay(hub, tmp_path, name)
 
 @pytest.mark.usefixtures("online")
 def test_a_damaged_beginning_is_fetched_again_from_the_start(hub, tmp_path):
-    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    repository = kept_listing(tmp_path / "hub.json", [ASSET], [], hub.url).of("checkpoint")
     (file,) = (file for file in repository.files if file.path == SHARD)
     part = partial_path(tmp_path / repository.folder / SHARD, file)
     part.parent.mkdir(parents=True)
@@ -256,19 +256,19 @@ def test_both_organisations_of_the_mirrors_are_known(files, tmp_path):
     shutil.copytree(files / OLD_DATA, new / NEW_DATA)
     for root, owner in ((files, "lmms-lab"), (new, "lmms-lab-encoder")):
         with serving(root) as hub:
-            found = make_listing([DATA["refcoco"]], WHERE, hub.url).of("refcoco")
+            found = kept_listing(tmp_path / owner, [DATA["refcoco"]], WHERE, hub.url).of("refcoco")
         assert found.name == f"{owner}/RefCOCO"
         assert [file.path for file in found.files] == [TABLE]
     with (
         serving(new) as hub,
         pytest.raises(FileNotFoundError, match="no Parquet file of val; leave these splits out"),
     ):
-        make_listing([DATA["refcoco"]], [("refcoco", "val")], hub.url)
+        kept_listing(tmp_path / "a", [DATA["refcoco"]], [("refcoco", "val")], hub.url)
     with (
         serving(new) as hub,
         pytest.raises(FileNotFoundError, match="lmms-lab-encoder/RefCOCOg or lmms-lab/RefCOCOg"),
     ):
-        make_listing([DATA["refcocog"]], [("refcocog", "val")], hub.url)
+        kept_listing(tmp_path / "b", [DATA["refcocog"]], [("refcocog", "val")], hub.url)
 
 
 @pytest.mark.usefixtures("online")
@@ -301,7 +301,7 @@ def test_more_splits_are_taken_from_the_commits_that_a_run_began_with(files, tmp
         first = kept_listing(path, [ASSET, data], WHERE, hub.url)
         hub.moved = True
         both = kept_listing(path, [data], [*WHERE, ("refcoco", "val")], hub.url)
-        newer = make_listing([data], WHERE, hub.url)
+        newer = kept_listing(tmp_path / "newer.json", [data], WHERE, hub.url)
     assert newer.of("refcoco").commit != first.of("refcoco").commit
     assert both.of("refcoco").commit == first.of("refcoco").commit
     assert len(both.of("refcoco").files) == 2
@@ -321,7 +321,7 @@ def test_a_disk_too_small_is_refused_before_anything_is_fetched(hub, tmp_path, m
     assert "is too small: 0.2 GB are still needed and 0.1 GB are free" in said
     assert "licence on its page: apache-2.0" in said
     assert "licence on its page: none stated" in said
-    assert "on this device for the published model" in said
+    assert "hours for the published model" in said
     assert hub.asked == []
     assert main([*arguments, "--plan"]) == 1
     assert "0.1 GB free" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import transformers
 
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm import network
-from litelvlm.models.vlm.positions import full_positions
+from litelvlm.models.vlm.shorten import full_positions
 from litelvlm.pruning import Pruner, RawSelection, list_pruners
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 

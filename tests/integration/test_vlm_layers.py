@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, prune
-from litelvlm.models.vlm.positions import full_positions
+from litelvlm.models.vlm.shorten import full_positions
 from litelvlm.pruning.ranking import highest
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 

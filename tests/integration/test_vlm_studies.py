@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, load_model, load_refer, load_vlm
+from litelvlm.analysis.cli.actions.loading import model_of, studied_of
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.loading import model_of, studied_of
 from litelvlm.analysis.runs.engine import CODE, prepare
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.clip_scores import token_scores

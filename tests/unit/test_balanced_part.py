@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from planted import PATCH, PlantedData, PlantedSample
 from refer_tree import annotation
 
 from litelvlm.analysis.inputs.balanced import UNSTATED, BalancedSubset, middles, stratum
-from litelvlm.analysis.reproduce.kinds.accuracy_lines import accuracy_lines
+from litelvlm.analysis.reproduce.accuracy import accuracy_lines
+from litelvlm.analysis.reproduce.finished import FinishedSplit
 from litelvlm.analysis.reproduce.prepare import part_of
-from litelvlm.analysis.reproduce.sampling import against_one_run
+from litelvlm.analysis.reproduce.sampling import SplitPixels, average_against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.data.annotations import Annotation, RefDataError, read_instances
 from litelvlm.data.dataset import Expression
@@ -127,7 +129,10 @@ def test_the_interval_of_a_balanced_part_holds_the_official_run_and_is_narrower(
         official = inter[:, 0].sum() / union[:, 0].sum()
         start = int(rng.integers(whole // n))
         taken = (inter[start :: whole // n, 1:], union[start :: whole // n, 1:], whole)
-        aware, blind = against_one_run(*taken, ordered=True), against_one_run(*taken)
+        aware, blind = (
+            average_against_one_run([SplitPixels(*taken, ordered=ordered)])
+            for ordered in (True, False)
+        )
         assert aware.ciou == blind.ciou
         held.append(abs(aware.ciou - official) <= 1.96 * aware.error)
         widths.append(aware.error / blind.error)
@@ -152,9 +157,11 @@ def test_the_table_of_a_part_says_what_differences_it_can_still_tell(split):
         draws=2, images=40,
     )  # fmt: skip
     part = part_of(asked, split)
-    place, counts = ("refcoco", "testA"), rows(part)
-    (line,) = accuracy_lines(counts, place, 576, len(split), True, part.order)
-    (blind,) = accuracy_lines(counts, place, 576, len(split), True)
+    run = SimpleNamespace(rows=rows(part), record=SimpleNamespace(model={"family": "full"}))
+    place = ("refcoco", "testA")
+    line, blind = (
+        accuracy_lines(FinishedSplit(place, run, 576, split, chosen))[0] for chosen in (part, None)
+    )
     assert line.tells == pytest.approx(
         (1.96 + 0.84) / (2 * 1.96) * (line.high - line.low), rel=1e-2
     )

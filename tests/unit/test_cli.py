@@ -15,11 +15,11 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis import cli
 from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions import study as work_of_study
+from litelvlm.analysis.cli.actions.study import configure
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment_text import as_text
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work import study as work_of_study
-from litelvlm.analysis.cli.work.study import configure
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.studies import BY_NAME, STUDIES
 from litelvlm.analysis.studies.confirmatory import confirmatory

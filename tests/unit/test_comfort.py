@@ -11,10 +11,10 @@ import pytest
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions import check
+from litelvlm.analysis.cli.actions.check import installed, packages, spread_over
 from litelvlm.analysis.cli.terminal.screen import print_json, print_table
 from litelvlm.analysis.cli.verbs.completion import with_names
-from litelvlm.analysis.cli.work import check
-from litelvlm.analysis.cli.work.check import installed, packages, spread_over
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.pruning import list_pruners
 

@@ -12,8 +12,8 @@ import tyro
 import yaml
 
 from litelvlm.analysis.cli import VERBS, main
-from litelvlm.analysis.cli.work import evaluate as work_of_evaluate
-from litelvlm.analysis.cli.work import study as work_of_study
+from litelvlm.analysis.cli.actions import evaluate as work_of_evaluate
+from litelvlm.analysis.cli.actions import study as work_of_study
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.figures import FIGURES
 from litelvlm.names import check_name

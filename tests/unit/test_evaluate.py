@@ -8,7 +8,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.work import evaluate as work_of_evaluate
+from litelvlm.analysis.cli.actions import evaluate as work_of_evaluate
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
 
 ROWS = import_module("litelvlm.analysis.studies.sweep.prepare")

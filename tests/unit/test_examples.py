@@ -13,14 +13,13 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
+from litelvlm.analysis.cli.actions.study import run_one
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.study import run_one
 from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.messages.events import nobody
 from litelvlm.analysis.runs.workers.processes import Processes
-from litelvlm.analysis.studies.chosen import successes_and_failures
-from litelvlm.analysis.studies.examples_file import FILE, read_examples
+from litelvlm.analysis.studies.examples import FILE, read_examples, successes_and_failures
 from litelvlm.analysis.studies.overlay import (
     TINTS,
     contrasting_tints,
@@ -29,10 +28,10 @@ from litelvlm.analysis.studies.overlay import (
     kept_pixels,
 )
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions
+from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions, sweep_config
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.figures.pictures.examples import draw_examples, page_grid
+from litelvlm.figures.examples import draw_examples, page_grid
 from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.models.base import tower_view
 from litelvlm.pruning import Selection
@@ -45,7 +44,9 @@ def run(saved_runs, tmp_path_factory):
     folder = shutil.copytree(
         saved_runs["sweep"], tmp_path_factory.mktemp("runs") / saved_runs["sweep"].name
     )
-    save_examples(PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8), folder)
+    save_examples(
+        PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8), folder, sweep_config(folder)
+    )
     return folder
 
 
@@ -184,7 +185,7 @@ def test_panels_and_titles_are_those_of_the_saved_rows(run):
 def test_examples_are_computed_once(run):
     before = {path: path.stat().st_mtime_ns for path in run.glob("maps/*")}
     model = PlantedModel()
-    save_examples(model, planted_data(1), run)
+    save_examples(model, planted_data(1), run, sweep_config(run))
     assert model.encoded == 0
     assert {path: path.stat().st_mtime_ns for path in run.glob("maps/*")} == before
 
@@ -242,12 +243,8 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
     ],
 )
 def test_pictures_of_single_expressions_belong_to_the_single_protocol(
-    tmp_path, monkeypatch, protocol, drawn, said
+    tmp_path, protocol, drawn, said
 ):
-    # A planted tower has no words.
-    monkeypatch.setattr(
-        "litelvlm.analysis.studies.sweep.pictures.save_motivation", lambda *of: None
-    )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
     verb = StudyVerb(names=("sweep",), out=tmp_path)

@@ -8,11 +8,11 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_record
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions import study as work_of_study
+from litelvlm.analysis.cli.actions.loading import load_as, model_of, studied_of
 from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work import study as work_of_study
-from litelvlm.analysis.cli.work.loading import load_as, model_of, studied_of
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.models import families
 from litelvlm.models.family import ModelFamily

@@ -7,9 +7,9 @@ import pytest
 from planted import GRID, PATCH, PlantedData, PlantedModel, planted_data, sample_of
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.runs.config import named_budgets
+from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.examples_file import read_examples
+from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.sweep.examples import save_examples, sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.clip.geometry import crop_box
@@ -106,16 +106,16 @@ def test_a_method_that_one_image_cannot_meet_is_left_out_of_all():
 
 
 def test_names_of_budgets():
-    assert named_budgets((0.25, 8), 144, 36) == {9: 36, 8: 8}
-    assert named_budgets((8, 0.25), 36, 36) == {9: 9, 8: 8}
+    assert counts_by_budget((0.25, 8), 144, 36) == {9: 36, 8: 8}
+    assert counts_by_budget((8, 0.25), 36, 36) == {9: 9, 8: 8}
     # A count and a share of one name: the count stays.
-    assert named_budgets((9, 0.25), 144, 36) == {9: 9}
-    assert named_budgets(None, 576, 144) == {48: 192, 32: 128, 16: 64, 8: 32}
+    assert counts_by_budget((9, 0.25), 144, 36) == {9: 9}
+    assert counts_by_budget(None, 576, 144) == {48: 192, 32: 128, 16: 64, 8: 32}
 
 
 def test_pictures_are_drawn_on_the_grid_of_their_image(tmp_path):
     run = swept(tmp_path, budgets=(0.25,))
-    save_examples(TwoGrids(), two_sizes(), run)
+    save_examples(TwoGrids(), two_sizes(), run, sweep_config(run))
     _, examples = read_examples(run)
     kept = {example.panels[2].shape: example.titles[2].partition(",")[0] for example in examples}
     assert kept == {(168, 168, 3): "36 tokens", (84, 84, 3): "9 tokens"}

@@ -5,21 +5,17 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from test_reproduction import finished
 
-from litelvlm.analysis.reproduce.kinds.accuracy_lines import (
+from litelvlm.analysis.reproduce.accuracy import (
     accuracy_lines,
-    published_ciou,
-    unmeasured_lines,
-)
-from litelvlm.analysis.reproduce.kinds.overall_lines import (
-    MeasuredSplit,
     missing_splits,
     overall_lines,
+    published_ciou,
 )
 from litelvlm.analysis.reproduce.sampling import (
     ROUNDING,
     SplitPixels,
-    against_one_run,
     average_against_one_run,
     share_against_one_run,
 )
@@ -80,14 +76,13 @@ def test_the_intervals_hold_one_official_run_about_as_often_as_they_say():
     assert np.mean(widths) < 0.8
 
 
-def test_one_split_is_the_interval_that_it_always_was_and_splits_add_up():
+def test_the_variances_of_splits_add_up():
     rng = np.random.default_rng(0)
     splits = []
     for level in (0.4, 0.8):
         union = rng.integers(500, 5000, 40)[:, None] * np.ones((1, 2))
         splits.append(SplitPixels(drawn(rng, rng.normal(level, 0.1, 40), 2) * union, union, 100))
-    alone = [against_one_run(*split) for split in splits]
-    assert alone == [average_against_one_run([split]) for split in splits]
+    alone = [average_against_one_run([split]) for split in splits]
     both = average_against_one_run(splits)
     assert both.ciou == pytest.approx(np.mean([one.ciou for one in alone]))
     variances = [one.error**2 - ROUNDING**2 for one in alone]
@@ -114,11 +109,12 @@ def measured(place, n=30, comparable=True):
             for image in range(n)
             for seed in range(2)
         ]  # fmt: skip
-    return MeasuredSplit(place, pd.DataFrame(found), n, (), comparable)
+    family = "full" if comparable else "miniature"
+    return finished(pd.DataFrame(found), n, place=place, family=family)
 
 
 def test_both_columns_are_printed_with_what_was_not_measured():
-    lines = overall_lines([measured(place) for place in published.SPLITS], 576)
+    lines = overall_lines([measured(place) for place in published.SPLITS])
     by_name = {(line.quantity, line.method): line for line in lines}
     own = by_name["Avg.", "litelvlm"]
     assert (own.place, own.label, own.published) == ("all splits", "LiteLVLM", 68.1)
@@ -147,26 +143,24 @@ def test_both_columns_are_printed_with_what_was_not_measured():
 def test_a_missing_split_leaves_both_columns_out_and_is_named():
     places = published.SPLITS
     some = [measured(place) for place in places if place != ("refcoco+", "testB")]
-    assert overall_lines(some, 576) == ()
+    assert overall_lines(some) == ()
     assert missing_splits([split.place for split in some]) == ("refcoco+/testB",)
     assert missing_splits(places) == ()
 
 
 def test_one_split_that_is_not_the_published_one_makes_both_columns_not_comparable():
     splits = [measured(place, comparable=place[0] != "refcocog") for place in published.SPLITS]
-    lines = overall_lines(splits, 576)
+    lines = overall_lines(splits)
     assert {line.verdict for line in lines if line.label and line.n} == {"not comparable"}
     few = [measured(place, n=12 if place[1] == "test" else 30) for place in published.SPLITS]
-    assert {line.verdict for line in overall_lines(few, 576) if line.label and line.n} == {
+    assert {line.verdict for line in overall_lines(few) if line.label and line.n} == {
         "undetermined"
     }
 
 
 def test_rows_of_the_paper_without_a_method_here_stand_in_every_split():
-    place = ("refcoco", "val")
-    split = measured(place)
-    lines = accuracy_lines(split.rows, place, 576, 30, True)
-    more = [*unmeasured_lines(lines, "refcoco/val", "cIoU", 576, published_ciou(place))]
+    lines = accuracy_lines(measured(("refcoco", "val")))
+    more = [line for line in lines if not line.n]
     assert {(line.method, line.published) for line in more} == {
         ("LLaVA-PruMerge", 68.8), ("fastv", 69.5), ("visionzip", 71.1), ("vispruner", 72.4),
     }  # fmt: skip

@@ -2,37 +2,39 @@
 
 import io
 import math
-import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from litelvlm import load_model
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.reproduce import plan
+from litelvlm.analysis.reproduce.accuracy import accuracy_lines, published_ciou
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, DATA, wanted_files
-from litelvlm.analysis.reproduce.budgets import budget_of, published_tokens
-from litelvlm.analysis.reproduce.device import Device
-from litelvlm.analysis.reproduce.kinds.accuracy import accuracy_work
-from litelvlm.analysis.reproduce.kinds.accuracy_lines import accuracy_lines, published_ciou
-from litelvlm.analysis.reproduce.kinds.cost_lines import cost_lines
+from litelvlm.analysis.reproduce.costs import cost_lines
+from litelvlm.analysis.reproduce.finished import FinishedSplit
+from litelvlm.analysis.reproduce.lines import budget_of, published_tokens
 from litelvlm.analysis.reproduce.listing import HubFile, Listing, Repository
 from litelvlm.analysis.reproduce.place import Workplace, rooms
-from litelvlm.analysis.reproduce.plan import agree, agreed, hours_in_words, macs_in_words, plan_text
-from litelvlm.analysis.reproduce.sampling import against_one_run
+from litelvlm.analysis.reproduce.plan import SPEEDS, agree, agreed, cached_bytes, plan_text
+from litelvlm.analysis.reproduce.sampling import SplitPixels, average_against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.analysis.reproduce.sizes import sizes_for
 from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits
-from litelvlm.analysis.reproduce.work import BASIS, IMAGE_MACS, MASK_MACS, PUBLISHED
-from litelvlm.analysis.reproduce.workloads import cached_bytes, work_for
 from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.published_video import video
-from litelvlm.models.costs import llama_macs, transformer_macs
-from litelvlm.models.glamm.checkpoints.config import full_clip_config, sam_config
-from litelvlm.models.glamm.costs import mask_decoder_macs, model_macs, sam_encoder_macs
 
-A100 = Device("cuda", "A large GPU", 80 * 10**9, 150e12)
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A large GPU, with so much memory as the test says."""
+
+    def see(memory=80 * 10**9):
+        monkeypatch.setattr(plan, "see_device", lambda wanted: ("cuda", "A large GPU", memory))
+
+    see()
+    return see
 
 
 def settings(**changes):
@@ -41,6 +43,10 @@ def settings(**changes):
         "tokens": (192, 64), "draws": 2,
     }  # fmt: skip
     return Settings(**asked | changes)
+
+
+def against_one_run(inter, union, n_whole):
+    return average_against_one_run([SplitPixels(inter, union, n_whole)])
 
 
 def population(n, draws, seed, noise=0.15):
@@ -76,6 +82,23 @@ def test_more_images_and_draws_narrow_the_interval_and_one_image_has_none():
     assert against_one_run(inter, union, 30).error == pytest.approx(0.001 / math.sqrt(12))
 
 
+class Data(list):
+    """So many images of a data set."""
+
+    def __init__(self, n, name="refcoco", note=""):
+        super().__init__(range(n))
+        self.name, self.count_note = name, note
+
+
+def finished(rows=None, n_whole=750, *, place=("refcoco", "testA"), data=None, tables=None,
+             family="full", device="cpu"):  # fmt: skip
+    """A finished split of planted rows or tables."""
+    record = SimpleNamespace(study="sweep", model={"family": family, "device": device})
+    summary = SimpleNamespace(table=(tables or {}).get)
+    run = SimpleNamespace(rows=rows, record=record, summary=summary)
+    return FinishedSplit(place, run, 576, data or Data(n_whole, place[0]))
+
+
 def rows(n_images, score, method="litelvlm", budget=64, draws=2):
     found = []
     for image in range(n_images):
@@ -99,17 +122,31 @@ def rows(n_images, score, method="litelvlm", budget=64, draws=2):
     ],
 )
 def test_verdicts_of_accuracy(score, n_images, comparable, verdict):
-    (line,) = accuracy_lines(
-        rows(n_images, score), ("refcoco", "testA"), 576, max(750, n_images), comparable
-    )
+    family = "full" if comparable else "miniature"
+    line, *others = accuracy_lines(finished(rows(n_images, score), family=family))
+    assert {other.verdict for other in others} == {"not measured"}
     assert (line.published, line.label, line.tokens) == (74.5, "LiteLVLM", 64)
     assert line.verdict == verdict
     assert line.difference == pytest.approx(line.measured - 74.5)
     assert line.low < line.difference < line.high
 
 
+@pytest.mark.parametrize(
+    ("family", "name", "note"),
+    [
+        ("miniature", "refcoco", ""),
+        ("full", "refcoco+", ""),
+        ("full", "refcoco", "images are missing"),
+    ],
+)
+def test_accuracy_is_compared_only_on_the_published_model_and_split(family, name, note):
+    split = finished(rows(40, 74.5), data=Data(40, name, note), family=family)
+    assert accuracy_lines(split)[0].verdict == "not comparable"
+    assert accuracy_lines(finished(rows(40, 74.5), 40))[0].verdict != "not comparable"
+
+
 def test_a_method_without_a_published_number_gets_no_verdict():
-    (line,) = accuracy_lines(rows(100, 50.0, "random"), ("refcoco", "val"), 576, 100, True)
+    line, *_ = accuracy_lines(finished(rows(100, 50.0, "random"), 100))
     assert (line.verdict, line.label) == ("no published number", "")
     assert math.isnan(line.published)
     assert math.isfinite(line.measured)
@@ -143,112 +180,67 @@ def costs(ratio, rounds=20):
     return {"ratios": pd.DataFrame(times), "costs": pd.DataFrame(counts)}
 
 
-FULL = ("refcoco/testA", 576)
-
-
 def test_costs_are_compared_as_ratios_to_the_unpruned_model():
-    lines = {line.quantity: line for line in cost_lines(costs(2.2), *FULL, True, True)}
+    on_gpu = finished(tables=costs(2.2), device="cuda")
+    lines = {line.quantity: line for line in cost_lines(on_gpu)}
     assert {line.tokens for line in lines.values()} == {192}
     assert lines["multiply-adds (T)"].published == pytest.approx(4.66 / 2.11)
     assert lines["multiply-adds (T)"].verdict == "agrees"
     assert lines["prefill time (ms)"].verdict == "agrees"  # 166.25 / 74.88 = 2.22
     assert lines["CUDA time (ms)"].verdict == "differs"  # 340.89 / 265.83 = 1.28
     assert lines["stored activations (GB)"].published == pytest.approx(0.81 / 0.35)
-    on_cpu = {line.quantity: line.verdict for line in cost_lines(costs(2.2), *FULL, True, False)}
+    on_cpu = {one.quantity: one.verdict for one in cost_lines(finished(tables=costs(2.2)))}
     assert on_cpu["multiply-adds (T)"] == "agrees"
     assert on_cpu["prefill time (ms)"] == "not comparable"
-    small = cost_lines(costs(2.2), *FULL, False, True)
+    small = cost_lines(finished(tables=costs(2.2), device="cuda", family="miniature"))
     assert {line.verdict for line in small} == {"not comparable"}
 
 
-def test_the_arithmetic_of_the_plan_is_that_of_the_bench():
-    clip, sam = full_clip_config().vision_config, sam_config({})
-    patches = 3 * clip.patch_size**2 * clip.hidden_size * 576
-    tower = transformer_macs(577, 23, clip.hidden_size, clip.intermediate_size)
-    pictures = patches + tower + sam_encoder_macs(sam.vision_config, 64)
-    assert pytest.approx(IMAGE_MACS, rel=0.01) == pictures
-    mask = mask_decoder_macs(sam.mask_decoder_config, 64**2) + 4096 * (4096 + 256)
-    assert pytest.approx(MASK_MACS, rel=0.01) == mask
-    assert PUBLISHED.passes([576]) == llama_macs(700, 32, 4096, 11008)
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        # 750 images, each encoded once, with 2 x (1 + 2 x 2) passes.
+        ("refseg", {}, "750 images (whole splits), about 10 passes"),
+        ("refseg", {}, "  about 12 minutes for the published model, at the speed of the authors"),
+        ("refseg", {"images": 75}, "  about 1 minute for the published model"),
+        ("refseg", {"draws": 20_000}, "  not feasible here: about 1,563 hours for the published"),
+        (
+            "ablation",
+            {"draws": 5, "images": 40},
+            "40 images (at most 40 a split), about 480 passes",
+        ),
+        ("efficiency", {"methods": ("litelvlm",)}, "1 image, about 216 passes"),
+        ("refseg", {"model": "embedded"}, "  no time is known for embedded on such a device"),
+    ],
+)
+def test_a_plan_says_what_is_run_and_how_long_that_takes(name, changes, said):
+    assert said in plan_text(settings(table=name).model_copy(update=changes), None, ())
 
 
-def test_hours_follow_from_work_and_speed():
-    whole = accuracy_work([750], 2, (192, 64), 5)
-    assert (whole.images, whole.passes) == (750, 25)
-    part = accuracy_work([75], 2, (192, 64), 5)
-    assert part.macs == pytest.approx(whole.macs / 10)
-    assert whole.hours(A100) == pytest.approx(whole.macs / (150e12 * 0.3) / 3600)
-    assert 0.1 < whole.hours(A100) < 2
-
-
-@pytest.mark.parametrize("name", TARGETS)
-def test_every_table_says_how_long_it_takes_here_and_from_what_that_follows(name):
-    target = TARGETS[name]
-    asked = Settings(
-        table=name, splits=target.splits, methods=target.methods, tokens=target.tokens,
-        draws=target.draws,
-    )  # fmt: skip
-    whole = work_for(asked)
-    text = plan_text(asked, None, (), A100)
-    assert f"about {hours_in_words(whole.hours(A100))} on this device" in text
-    assert f"({macs_in_words(whole.macs)} multiply-adds)\n  estimated from {BASIS}" in text
-    slower = A100._replace(macs_per_second=A100.macs_per_second / 100)
-    assert hours_in_words(100 * whole.hours(A100)) in plan_text(asked, None, (), slower)
-    if name != "efficiency":  # one picture, whatever is asked
-        short = work_for(asked.model_copy(update={"images": 75}))
-        assert short.macs < 0.2 * whole.macs
-        assert short.images == 75 * len(target.splits)
-
-
-def test_a_miniature_is_planned_by_its_own_sizes():
-    model = load_model("embedded")
-    small = settings(model="embedded", data="embedded", splits=(("refcoco", "val"),))
-    found = sizes_for(small)
-    assert (found.n_tokens, found.layers) == (model.n_tokens, model.n_layers)
-    counted = model_macs(model, (model.n_tokens,) * found.layers, found.other_tokens, 1, 10)
-    assert found.image_macs == counted["clip_image"] + counted["sam_encoder"]
-    assert found.passes([model.n_tokens]) == counted["llm"]
-    assert found.mask_macs == pytest.approx(counted["mask_decoder"], rel=0.05)
-    work, full = work_for(small), work_for(settings(splits=(("refcoco", "val"),)))
-    assert (work.images, full.images) == (160, 1500)
-    assert work.passes == full.passes
-    assert work.macs < full.macs / 1e4
-    text = plan_text(small, None, (), A100)
-    assert "for embedded (" in text
-    assert "published model" not in text
-    assert "nothing; the files are yours" in text
-
-
-def test_the_rehearsal_is_planned_in_the_number_type_that_it_runs_in(tmp_path, capsys):
+def test_the_rehearsal_is_planned_by_its_own_images(tmp_path, capsys):
     command = ["reproduce", "refseg", "--model", "embedded", "--data", "embedded", "--device"]
-    command += ["cpu", "--splits", "refcoco/val", "--images", "4", "--draws", "1", "--plan"]
+    command += ["cpu", "--splits", "refcoco/val", "--draws", "1", "--plan"]
     assert main([*command, "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr()
-    assert "G multiply-adds per second in float32" in said.out
-    assert re.search(r"^  about \d+ minutes? on this device for embedded", said.out, re.MULTILINE)
-    assert "1 split, " in said.out
-    assert "measuring the speed of the device" in said.err
-
-
-def test_a_device_that_would_need_months_is_called_not_feasible():
-    asked = settings()
-    hours = work_for(asked).hours(A100)
-    slow = A100._replace(macs_per_second=A100.macs_per_second * hours / 1001)
-    text = plan_text(asked, None, (), slow)
-    assert "  not feasible here: about 1,001 hours on this device for the published" in text
-    assert "not feasible" not in plan_text(asked, None, (), slow._replace(macs_per_second=1e13))
+    said = capsys.readouterr().out
+    assert "160 images (whole splits), about 22 passes" in said
+    assert (
+        f"  about 2 minutes for embedded, at the speed of {SPEEDS['embedded', 'cpu'].source}"
+        in said
+    )
+    assert "nothing; the files are yours" in said
 
 
 def test_a_plan_without_the_hub_says_what_is_known(tmp_path, capsys, monkeypatch):
     def unreachable(*args):
         raise ConnectionError("the hub cannot be reached")
 
-    monkeypatch.setattr("litelvlm.analysis.reproduce.listing.make_listing", unreachable)
+    monkeypatch.setattr("litelvlm.analysis.reproduce.listing._ask", unreachable)
     command = ["reproduce", "refseg", "--plan", "--splits", "refcoco/val", "--device", "cpu"]
     assert main([*command, "--out", str(tmp_path)]) == 1
     said = capsys.readouterr()
     for part in ("which was not reached", "about 16.8 GB  MBZUAI/GLaMM-RefSeg", "about 1.4 GB",
-                 "about 39.8 GB of disk", "GB free", "Device: ", "on this device for the published",
+                 "about 39.8 GB of disk", "GB free", "Device: ", "hours for the published model",
                  "lmms-lab-encoder/RefCOCO or lmms-lab/RefCOCO"):  # fmt: skip
         assert part in said.out
     assert "still needed" not in said.out
@@ -276,7 +268,7 @@ def listing(licence="apache-2.0"):
         role="checkpoint", kind="model", name="MBZUAI/GLaMM-RefSeg", commit="1" * 40,
         licence=licence, terms="more", files=files,
     )  # fmt: skip
-    return Listing(repositories=(repository,), splits=())
+    return Listing(repositories=(repository,))
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "a\\..\\x", "a\0b", ""])
@@ -285,15 +277,15 @@ def test_a_hub_cannot_write_outside_its_folder(path):
         HubFile(path=path, size=1, blob="0" * 40)
 
 
-def test_the_plan_says_what_it_needs_and_is_agreed_to_once(tmp_path):
+def test_the_plan_says_what_it_needs_and_is_agreed_to_once(tmp_path, gpu):
     place, asked = Workplace(tmp_path), settings(images=100)
-    text = plan_text(asked, listing(), (), A100)
+    text = plan_text(asked, listing(), ())
     for part in ("1.000 GB  MBZUAI/GLaMM-RefSeg at 111111111111", "apache-2.0; more", "A large GPU",
-                 "100 images (at most 100 a split)", "minute on this device",
-                 "estimated from multiply-adds of the image towers"):  # fmt: skip
+                 "100 images (at most 100 a split)", "minutes for the published"):  # fmt: skip
         assert part in text
     assert "too little memory" not in text
-    small = plan_text(asked, listing(""), (), A100._replace(memory=8 * 10**9))
+    gpu(8 * 10**9)
+    small = plan_text(asked, listing(""), ())
     assert "too little memory: the published model needs about 20 GB" in small
     assert "licence on its page: none stated" in small
     assert not agreed(place, asked, listing())

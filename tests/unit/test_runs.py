@@ -16,7 +16,7 @@ import yaml
 from litelvlm.analysis.api import Estimate, read_record, read_rows, read_summary
 from litelvlm.analysis.runs import folder as runs
 from litelvlm.analysis.runs.claims import make_claim
-from litelvlm.analysis.runs.config import Budgets, StudyConfig, requested_shares, resolve_budgets
+from litelvlm.analysis.runs.config import Budgets, StudyConfig, budget_counts, requested_shares
 from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import RunLockedError, Shard
 from litelvlm.analysis.runs.origin import provenance
@@ -363,15 +363,15 @@ def test_bad_configurations_are_refused_with_the_field(fields):
 
 
 def test_budgets_default_to_the_published_shares():
-    assert resolve_budgets(None, 576) == (192, 128, 64, 32)
-    assert resolve_budgets(None, 144) == (48, 32, 16, 8)
-    assert resolve_budgets((8, 16, 8), 144) == (16, 8)
+    assert budget_counts(None, 576) == (192, 128, 64, 32)
+    assert budget_counts(None, 144) == (48, 32, 16, 8)
+    assert budget_counts((8, 16, 8), 144) == (16, 8)
     # A quarter of 144 is 36; of shares and counts that come to the same, one is left.
-    assert resolve_budgets((8, 0.25, 36), 144) == (36, 8)
+    assert budget_counts((8, 0.25, 36), 144) == (36, 8)
     with pytest.raises(
         ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"
     ):
-        resolve_budgets((145,), 144)
+        budget_counts((145,), 144)
 
 
 def test_shares_of_the_tokens_are_noted_with_the_counts_they_became():

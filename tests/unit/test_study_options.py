@@ -5,8 +5,8 @@ import re
 import pytest
 
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions.study import configure, mapper
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.cli.work.study import configure, mapper
 from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.runs.workers.ray import RayWorkers

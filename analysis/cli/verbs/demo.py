@@ -33,7 +33,7 @@ class Demo(ModelOptions):
         if self.port is not None and not 1 <= self.port <= 65535:
             raise ValueError(f"--port {self.port} does not exist; give one from 1 to 65535")
         from litelvlm import load_refer
-        from litelvlm.analysis.cli.work.loading import model_of
+        from litelvlm.analysis.cli.actions.loading import model_of
         from litelvlm.analysis.pages.demo_app import build_app, contained, launch
 
         model, data = model_of(self), load_refer("embedded", split="val")

@@ -42,7 +42,7 @@ class Explore(DataOptions, Printing):
 
     def run(self) -> int:
         """Write the page and print its path."""
-        from litelvlm.analysis.cli.work.loading import data_of, model_of
+        from litelvlm.analysis.cli.actions.loading import data_of, model_of
         from litelvlm.analysis.pages.explore.page import (
             ExplorerSource,
             LegendEntry,

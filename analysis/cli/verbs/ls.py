@@ -65,7 +65,7 @@ class Ls(Printing):
             raise ValueError(f"{self.study!r} is too much; only ls columns takes a study")
         chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
         if self.kind == "methods":
-            from litelvlm.analysis.cli.work.methods_table import method_rows
+            from litelvlm.analysis.cli.actions.methods_table import method_rows
 
             self.show(method_rows())
             return 0

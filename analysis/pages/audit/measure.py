@@ -249,14 +249,16 @@ def _differences(
                 facts: dict[str, object]
                 if budget in compared:
                     delta = compared[budget].delta
-                    sides = [paired.summands(score, (label, budget)) for label in (first, second)]
+                    counts, others = (
+                        paired.summands(score, (label, budget)) for label in (first, second)
+                    )
                     facts = {
                         "ciou": (ciou(first, budget), ciou(second, budget)),
                         "delta": delta.value,
                         "low": delta.low if delta.defined else None,
                         "high": delta.high if delta.defined else None,
                         "p": compared[budget].p_value,
-                        "same": bool(np.array_equal(*sides)),
+                        "same": bool(np.array_equal(counts, others)),
                         "unpruned": unpruned,
                     }
                 else:

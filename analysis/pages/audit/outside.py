@@ -69,19 +69,20 @@ def implied_layers(tokens: int, others: int, published: float) -> float:
 
 def operations() -> tuple[Operations, ...]:
     """The published operations beside ours."""
-    table = efficiency().set_index(["quantity", "method", "tokens"])["value"].astype(float)
-    macs, prefill = table["multiply-adds (T)"], table["prefill time (ms)"]
-    whole = ("unpruned", N_TOKENS)
+    stated = efficiency().itertuples(index=False, name=None)
+    values = {(str(q), str(m), int(t)): float(value) for q, m, t, value in stated}
+    macs, prefill = "multiply-adds (T)", "prefill time (ms)"
     return tuple(
         Operations(
             method,
             tokens,
             value,
             None if method == "FastV" else tuple(computed_macs(tokens, n) for n in OTHERS),
-            value / macs[whole],
-            prefill[method, tokens] / prefill[whole],
+            value / values[macs, "unpruned", N_TOKENS],
+            values[prefill, method, tokens] / values[prefill, "unpruned", N_TOKENS],
         )
-        for (method, tokens), value in macs.items()
+        for (quantity, method, tokens), value in values.items()
+        if quantity == macs
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.inputs.samples import view_of
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.efficiency.config import Config
@@ -48,7 +48,7 @@ def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
             f"{len(sample.expressions)}; name smaller numbers"
         )
     sizes = model.sizes(view_of(model, sample).n_tokens)
-    budgets = resolve_budgets(config.budgets, sizes.n_tokens)
+    budgets = budget_counts(config.budgets, sizes.n_tokens)
     calls, excluded = arms_of(model, sample, config, budgets)
     if config.methods and not any(arm.pruner for arm in calls):
         reasons = "; ".join(f"{left.method} at {left.budget}: {left.reason}" for left in excluded)

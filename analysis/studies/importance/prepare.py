@@ -4,7 +4,7 @@ from functools import partial
 
 from litelvlm.analysis.inputs.picked import pick, strata_middles
 from litelvlm.analysis.inputs.samples import fewest_tokens
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.signals.gradients import mean_token
 from litelvlm.analysis.studies.importance.config import Config
@@ -17,7 +17,7 @@ def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
     n_tokens = fewest_tokens(model, picked)
-    budgets = resolve_budgets(config.budgets, n_tokens)
+    budgets = budget_counts(config.budgets, n_tokens)
     context = ImportanceContext(
         model,
         picked,

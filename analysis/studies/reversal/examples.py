@@ -7,10 +7,15 @@ import torch
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.studies.chosen import at_percentiles, expression_of
-from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
+from litelvlm.analysis.studies.examples import (
+    FILE,
+    Example,
+    at_percentiles,
+    expression_of,
+    write_examples,
+)
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import embed_patches
@@ -46,7 +51,7 @@ def _save(
     primary = select(rows[rows["clip_model"] == ""], PRIMARY)
     if primary.empty:
         return
-    budgets = resolve_budgets(config.budgets, fewest_tokens(model, data))  # as the rows have them
+    budgets = budget_counts(config.budgets, fewest_tokens(model, data))  # as the rows have them
     examples = []
     for percentile, sent_id in at_percentiles(primary["ri"], PERCENTILES).items():
         sample, expression = expression_of(data, sent_id)

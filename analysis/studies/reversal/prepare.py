@@ -6,7 +6,7 @@ from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts, randomi
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.questions import free_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.controls import clip_rows
@@ -57,7 +57,7 @@ def prepare(model: StudiedModel, data: Dataset, config: Config) -> Work:
     The model's own towers rank first, then what its language model offers instead of CLIP's
     similarity, then other CLIP models on grids of their own.
     """
-    budgets = resolve_budgets(config.budgets, fewest_tokens(model, data))
+    budgets = budget_counts(config.budgets, fewest_tokens(model, data))
     asked = [SubstituteContext.of(lm, data, config, budgets) for lm in model.answering]
     return clip_work(
         model,

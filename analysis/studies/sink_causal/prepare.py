@@ -8,7 +8,7 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
 from litelvlm.analysis.inputs.samples import token_counts
-from litelvlm.analysis.runs.config import resolve_budgets, resolved_budgets
+from litelvlm.analysis.runs.config import budget_counts, budget_record
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.sink_causal.config import Config
@@ -38,14 +38,14 @@ def foreign_texts(
 def prepare(model: TowerGroundingModel, data: Dataset, config: Config) -> Work:
     """Read all foreign texts under every change; one part of the work for each image."""
     counts = token_counts(model, data)
-    (mask_budget,) = resolve_budgets((config.tokens_for_masks(counts[0]),), counts[0])
+    (mask_budget,) = budget_counts((config.tokens_for_masks(counts[0]),), counts[0])
     foreign, embeds, unread = foreign_texts(model, data, config)
     context = SinkCausalContext(model, data, config, counts[0], foreign, embeds)
     return Work(
         data,
         lambda index: partial(image_rows, context, index),
         # A share keeps another number of each image where these have different numbers of tokens.
-        resolved=resolved_budgets(config.budgets, counts)
+        resolved=budget_record(config.budgets, counts)
         | ({"mask_budget": mask_budget} if len(counts) == 1 else {}),
         notes=(f"foreign texts left out: {counted(unread)}",) if unread else (),
     )

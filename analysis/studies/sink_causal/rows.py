@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming, target_mask
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
-from litelvlm.analysis.runs.config import named_budgets
+from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.sink_causal.config import Config
@@ -95,7 +95,7 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     picture = open_image(sample.image())
     with torch.inference_mode():
         patches = tower.image(tower.pixel_values(picture)).patch_embeds[0].float().cpu()
-    budgets = named_budgets(context.config.budgets, len(patches), context.fewest)
+    budgets = counts_by_budget(context.config.budgets, len(patches), context.fewest)
     layout = context.model.view(sample.height, sample.width).layout
     ious = (
         mask_ious(context, sample, picture, patches, embeds)

@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.sweep.claims import interpret, make_claims
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.pictures import save_pictures
+from litelvlm.analysis.studies.sweep.examples import save_examples
 from litelvlm.analysis.studies.sweep.prepare import prepare
 from litelvlm.analysis.studies.sweep.rows import COLUMNS
 from litelvlm.analysis.studies.sweep.tables import make_tables
@@ -29,5 +29,5 @@ STUDY = Study(
     claims=make_claims,
     tables=make_tables,
     interpret=interpret,
-    pictures=save_pictures,
+    pictures=save_examples,
 )

@@ -1,8 +1,6 @@
-"""Pictures of a sweep: overlays of a few expressions, chosen by their scores and not by eye.
+"""Pictures of a sweep: successes of one method at the largest budget beside its failures.
 
-Successes of one method at the largest budget stand beside its failures, by the rule in
-``litelvlm.analysis.studies.chosen``. The overlays are kept by
-``litelvlm.analysis.studies.examples_file``.
+``litelvlm.analysis.studies.examples`` has the rule by which they are chosen, and their file.
 """
 
 from collections.abc import Mapping
@@ -16,14 +14,16 @@ from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_masks
-from litelvlm.analysis.runs.config import named_budgets
+from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.studies.chosen import (
+from litelvlm.analysis.studies.examples import (
+    FILE,
+    Example,
     ShownExpression,
     expression_of,
     successes_and_failures,
+    write_examples,
 )
-from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.arrays import Array
@@ -78,27 +78,28 @@ def largest_budget_ious(rows: pd.DataFrame, method: str) -> "pd.Series[float]":
 
 
 @torch.inference_mode()
-def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
+def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Config) -> None:
     """Compute and keep the overlays of a finished sweep; what is there already stays.
+
+    They show expressions in conversations of their own, so only rows of protocol "single" are about
+    them. Of a clip they show the first frame.
 
     Args:
         model: The model of the sweep.
         data: Its data.
         run: Its run folder.
-
-    Returns:
-        The file.
+        config: Its configuration.
     """
-    if (run / FILE).is_file():
-        return run / FILE
-    rows, config = read_rows(run), sweep_config(run)
+    if config.protocol != "single" or (run / FILE).is_file():
+        return
+    rows = read_rows(run)
     method, fewest = shown_method(config), fewest_tokens(model, data)
     examples = []
     for shown in shown_expressions(rows, method.label):
         ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = expression_of(data, shown.sent_id)
         posed = query_example(model, sample, expression, config)
-        kept = named_budgets(config.budgets, posed.state.view.n_tokens, fewest)
+        kept = counts_by_budget(config.budgets, posed.state.view.n_tokens, fewest)
         panels = _panels(model, posed, kept, method, fewest)
         titles = ["true mask"]
         for label, budget in list(panels)[1:]:
@@ -108,7 +109,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
         examples.append(
             Example(expression.sent, shown.percentile, tuple(titles), drawn, shown.words)
         )
-    return write_examples(run, method.label, examples)
+    write_examples(run, method.label, examples)
 
 
 def sweep_config(run: Path) -> Config:
@@ -122,12 +123,6 @@ def shown_method(config: Config) -> Method:
     """The paper's method, or the first one if it was not swept."""
     swept = [method for method in config.methods if method.name != UNPRUNED]
     return next((method for method in swept if method.label == PAPER), swept[0])
-
-
-def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression, str]]:
-    """Images and expressions of the examples in their order, and the case each stands for."""
-    chosen = shown_expressions(read_rows(run), shown_method(sweep_config(run)).label)
-    return [(*expression_of(data, shown.sent_id), shown.words) for shown in chosen]
 
 
 def _panels(

@@ -11,7 +11,7 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.inputs.official_draws import official_draw
 from litelvlm.analysis.inputs.samples import token_counts
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import named_budgets, resolved_budgets
+from litelvlm.analysis.runs.config import budget_record, counts_by_budget
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.arrays import Array
@@ -77,11 +77,11 @@ class SweepContext:
     @property
     def resolved(self) -> dict[str, object]:
         """What the record of the run holds of its budgets."""
-        return resolved_budgets(self.budgets, self.token_counts)
+        return budget_record(self.budgets, self.token_counts)
 
     def kept_tokens(self, n_tokens: int) -> dict[int, int]:
         """Tokens to keep of an image with so many tokens, by the name of the budget."""
-        return named_budgets(self.budgets, n_tokens, self.token_counts[0])
+        return counts_by_budget(self.budgets, n_tokens, self.token_counts[0])
 
     @cached_property
     def _divided(self) -> dict[int, tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.work import ItemResult, Work
@@ -25,7 +25,7 @@ def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
     if model.fixed_tokens is None:  # it varies with the picture, so budgets stay shares
         budgets: Sequence[int | float] = config.budgets or _SHARES
     else:
-        budgets = resolve_budgets(config.budgets, model.fixed_tokens)
+        budgets = budget_counts(config.budgets, model.fixed_tokens)
     every = conditions(config, budgets)
     excluded = {
         (one.method, one.budget): Exclusion(method=one.method, budget=one.budget, reason=reason)

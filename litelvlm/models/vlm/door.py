@@ -18,7 +18,6 @@ from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.layers.drops import LayerDrops
 from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
 from litelvlm.models.vlm.network import family_of, has_pixels
-from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import (
     PreparedCall,
     PruningSettings,
@@ -27,6 +26,7 @@ from litelvlm.models.vlm.preparing import (
     prepare,
 )
 from litelvlm.models.vlm.selecting import Frames
+from litelvlm.models.vlm.shorten import without_single_axis
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, get_pruner
 from litelvlm.pruning.positions import Positions

@@ -4,14 +4,74 @@ The table imports no model class, so that listing it is fast.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from math import isqrt
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Literal, TypedDict
 
-from litelvlm.models.vlm import layouts
-from litelvlm.models.vlm.layouts import FindLayout, Patches
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from litelvlm.layout import Layout
+
+Patches = Literal["one", "blocks", "groups", "unknown"]
+"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
+
+
+FindLayout = Callable[[PreTrainedConfig, Mapping[str, object], str, int, int], Layout]
+"""(configuration, arguments of the call, modality, index of the image, tokens) to its layout."""
+
+
+def line(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """One row: the family does not tell where its tokens lie."""
+    return Layout(1, 1, tokens)
+
+
+def square(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """A square where the number of tokens is one, else one row; a video's frames are squares."""
+    frames = 1
+    pixels = given.get("pixel_values_videos")
+    if modality == "video" and isinstance(pixels, Tensor) and pixels.ndim == 5:
+        frames = pixels.shape[1]
+    each = tokens // frames
+    if frames * each != tokens:
+        return Layout(1, 1, tokens)
+    side = isqrt(each)
+    return Layout(frames, side, side) if side * side == each else Layout(frames, 1, each)
+
+
+def patch_grid(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """The grid of patches that the call gives, divided by the squares that are merged."""
+    grid, sides = given.get(f"{modality}_grid_thw"), given.get(f"{modality}_merge_sizes")
+    if not isinstance(grid, Tensor):
+        return Layout(1, 1, tokens)
+    frames, height, width = (int(size) for size in grid[index])
+    if isinstance(sides, Tensor):
+        merge = int(sides[index])
+    else:
+        merge = int(config.vision_config.spatial_merge_size)
+    found = Layout(frames, height // merge, width // merge)
+    return found if found.n_tokens == tokens else Layout(1, 1, tokens)
+
+
+def image_size(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """The size of the image in pixels that the call gives, divided by that of a token."""
+    sizes = given.get("image_sizes")
+    if sizes is None:
+        return Layout(1, 1, tokens)
+    side = int(config.vision_config.patch_size) * int(config.spatial_merge_size)
+    height, width = (int(size) // side for size in sizes[index])  # type: ignore[index]
+    return Layout(1, height, width) if height * width == tokens else Layout(1, 1, tokens)
 
 
 @dataclass(frozen=True)
@@ -33,7 +93,7 @@ class VlmFamily:
 
     model_type: str
     special: tuple[str, ...] = ()
-    layout: FindLayout = layouts.square
+    layout: FindLayout = square
     videos: bool = False
     field: str = "pooler_output"
     video_placeholder: str = "video_token_id"
@@ -53,28 +113,26 @@ IMAGE_BOTH_WAYS = "image attends to itself in both directions"
 PROMPT_BOTH_WAYS = "prompt attends in both directions"
 BIDIRECTIONAL = frozenset({IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS})
 
-_GRID = layouts.patch_grid
+_GRID = patch_grid
 _ROWS = (
     VlmFamily("llava", patches="one"),
     VlmFamily("vipllava", patches="one"),
-    VlmFamily(
-        "llava_next", (NEWLINES, "tokens of all tiles in one row"), layouts.line, separators=True
-    ),
+    VlmFamily("llava_next", (NEWLINES, "tokens of all tiles in one row"), line, separators=True),
     VlmFamily(
         "llava_next_video",
         (NEWLINES, "tokens of all tiles in one row"),
-        layouts.square,
+        square,
         videos=True,
         separators=True,
     ),
     VlmFamily(
         "llava_onevision",
         (NEWLINES, "tokens of all tiles in one row"),
-        layouts.square,
+        square,
         videos=True,
         separators=True,
     ),
-    VlmFamily("video_llava", ("frames hold a CLS row",), layouts.line, videos=True),
+    VlmFamily("video_llava", ("frames hold a CLS row",), line, videos=True),
     VlmFamily("internvl", (TILES,), patches="blocks"),
     VlmFamily("qwen2_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),
     VlmFamily("qwen2_5_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),
@@ -84,13 +142,11 @@ _ROWS = (
     VlmFamily("glm46v", (MROPE, TYPES), _GRID, patches="groups"),
     VlmFamily("paddleocr_vl", (MROPE, TYPES), _GRID),
     VlmFamily("video_llama_3", (), _GRID, videos=True),
-    VlmFamily(
-        "idefics2", ("resampled tokens have no place in the image",), layouts.line, tiles=True
-    ),
+    VlmFamily("idefics2", ("resampled tokens have no place in the image",), line, tiles=True),
     VlmFamily("idefics3", (TILES,), tiles=True, patches="blocks"),
     VlmFamily("smolvlm", (TILES,), tiles=True, patches="blocks"),
-    VlmFamily("mistral3", ("row breaks are text",), layouts.image_size),
-    VlmFamily("lighton_ocr", (), layouts.image_size),
+    VlmFamily("mistral3", ("row breaks are text",), image_size),
+    VlmFamily("lighton_ocr", (), image_size),
     VlmFamily("gemma3", ("token_type_ids", IMAGE_BOTH_WAYS, WINDOWS), patches="blocks"),
     VlmFamily(
         "paligemma",
@@ -105,7 +161,7 @@ _ROWS = (
     VlmFamily("ovis2", ("indicator tokens are text",), patches="blocks"),
     VlmFamily("got_ocr2", (TILES,)),
     VlmFamily("llama4", (TILES, "pruned before the projector"), field="last_hidden_state"),
-    VlmFamily("lfm2_vl", ("convolution layers",), layouts.line),
+    VlmFamily("lfm2_vl", ("convolution layers",), line),
     VlmFamily("qwen3_5", (MROPE, TYPES, "linear attention layers"), _GRID),
 )
 VLM_FAMILIES: Mapping[str, VlmFamily] = MappingProxyType({f.model_type: f for f in _ROWS})

@@ -12,8 +12,7 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from litelvlm.models.vlm.families import VLM_FAMILIES, VlmFamily
-from litelvlm.models.vlm.layouts import Patches
+from litelvlm.models.vlm.families import VLM_FAMILIES, Patches, VlmFamily
 from litelvlm.models.vlm.tower.find import tower_watched
 from litelvlm.models.vlm.tower.signals import TowerSignals
 

@@ -14,8 +14,7 @@ from litelvlm.models.vlm.items import VisualItem
 from litelvlm.models.vlm.layers.find import plain_decoder
 from litelvlm.models.vlm.layers.prompt_attention import prompt_attention
 from litelvlm.models.vlm.network import Encoded
-from litelvlm.models.vlm.positions import without_single_axis
-from litelvlm.models.vlm.shorten import PER_TOKEN
+from litelvlm.models.vlm.shorten import PER_TOKEN, without_single_axis
 
 
 @dataclass(eq=False)

@@ -7,15 +7,15 @@ from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.view import LayerView, QueryToken
+from litelvlm.pruning.layers.view import DropResult, LayerView, QueryToken
 from litelvlm.pruning.positions import output_order
+from litelvlm.pruning.ranking import ascending, highest
 from litelvlm.pruning.selection import RawSelection, Selection
 
 
@@ -37,7 +37,7 @@ class LayerPruner(Pruner):
             where generation would start. "seg": the states that the masks are decoded from, mean
             over the turns. "mean_text": every token after the image, mean. "raters": those among
             them that the image attends to more than on average (see
-            ``litelvlm.pruning.layers.raters``), mean.
+            ``litelvlm.pruning.layers.state``), mean.
         reads: What some setting of the fields may read of a layer: names in ``LayerView``, which
             computes only those.
         look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
@@ -192,3 +192,20 @@ class LayerPlan(Selection):
     pruner: LayerPruner
     budget: int
     places: Int[Tensor, "r"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerScorePruner(LayerPruner):
+    """A method inside the language model that ranks the remaining visual tokens by one score."""
+
+    @abstractmethod
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
+        """Score of every remaining visual token; higher is kept. Arguments as of ``reduce``."""
+
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
+        """Leave ``count`` tokens in all, by score."""
+        return self.keep_by(self.score(scored, entering), entering, count)
+
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> DropResult:
+        """Leave ``count`` tokens in all, by any scores; those with the highest stay."""
+        return DropResult(ascending(highest(scores, count)))

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 
 from scipy.optimize import brentq
 
+from litelvlm.pruning.layers.base import LayerScorePruner
 from litelvlm.pruning.layers.depths import MATCHED
-from litelvlm.pruning.layers.scores import LayerScorePruner
-from litelvlm.pruning.layers.several_drops import SeveralDrops
+from litelvlm.pruning.layers.drops import SeveralDrops
 from litelvlm.pruning.layers.view import QueryToken
 
 # Tokens left by a drop per token left by the one before: released counts for an average of 192 are

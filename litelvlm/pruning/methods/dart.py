@@ -6,9 +6,8 @@ from typing import ClassVar
 import torch
 
 from litelvlm.pruning.features import row_dots, unit_rows
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.single_drop import SingleDrop
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.drops import SingleDrop
+from litelvlm.pruning.layers.view import DropResult, LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, lowest
 

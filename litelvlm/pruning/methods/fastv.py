@@ -6,8 +6,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.scores import LayerScorePruner
-from litelvlm.pruning.layers.single_drop import SingleDrop
+from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.layers.drops import SingleDrop
 from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 

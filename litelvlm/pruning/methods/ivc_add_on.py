@@ -12,8 +12,7 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.layers.base import LayerPruner
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.view import DropResult, LayerView
 from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV

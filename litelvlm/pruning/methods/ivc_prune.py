@@ -10,9 +10,8 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.layers.depths import MATCHED
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.single_drop import SingleDrop
-from litelvlm.pruning.layers.view import LayerView, QueryToken
+from litelvlm.pruning.layers.drops import SingleDrop
+from litelvlm.pruning.layers.view import DropResult, LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, stable_order
 from litelvlm.pruning.scoring import coordinate_ranking, first_of_each

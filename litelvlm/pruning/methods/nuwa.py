@@ -12,9 +12,8 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, row_norms, unit_rows
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.single_drop import SingleDrop
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.drops import SingleDrop
+from litelvlm.pruning.layers.view import DropResult, LayerView
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, rank_within

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from litelvlm.pruning.layers.scores import LayerScorePruner
-from litelvlm.pruning.layers.several_drops import SeveralDrops
+from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.layers.drops import SeveralDrops
 from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 

@@ -8,10 +8,8 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Pruner, ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.base import LayerPruner
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.scores import LayerScorePruner
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.base import LayerPruner, LayerScorePruner
+from litelvlm.pruning.layers.view import DropResult, LayerView
 from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV

@@ -19,8 +19,7 @@ from litelvlm.models.glamm.language.layer_view import LlamaView
 from litelvlm.models.glamm.prompting.places import query_places
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.pruning.layers.base import LayerPlan
-from litelvlm.pruning.layers.raters import text_raters
-from litelvlm.pruning.layers.state import DropState
+from litelvlm.pruning.layers.state import DropState, text_raters
 from litelvlm.pruning.positions import sequence_positions
 from litelvlm.pruning.selection import Selection
 

@@ -16,10 +16,10 @@ from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.door import PrunedVlm
 from litelvlm.models.vlm.layers.find import layer_drops
 from litelvlm.models.vlm.network import greedy_decoding
-from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall, PruningSettings, pruned_call
 from litelvlm.models.vlm.prompts import Prompter
 from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
+from litelvlm.models.vlm.shorten import without_single_axis
 from litelvlm.pruning import LayerPruner
 
 Encode = Callable[[Image.Image], EncodedPicture]

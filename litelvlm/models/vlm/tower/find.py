@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.attention import reading
-from litelvlm.models.vlm.layouts import Patches
+from litelvlm.models.vlm.families import Patches
 from litelvlm.models.vlm.tower.signals import TowerSignals
 
 TOWERS = ("vision_tower", "visual", "vision_model", "vision_encoder")

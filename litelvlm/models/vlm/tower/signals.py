@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.models.vlm.attention import AttentionStates
-from litelvlm.models.vlm.layouts import Patches
+from litelvlm.models.vlm.families import Patches
 
 QUERIES_AT_ONCE = 512
 

@@ -1,0 +1,163 @@
+"""`litelvlm check`: packages, device, model and data, one line each."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import torch
+from packaging.requirements import Requirement
+
+from litelvlm.analysis.cli.actions.loading import data_of, model_of
+from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.verbs.check import Check
+from litelvlm.data.refer import ReferSample
+from litelvlm.models.families import family_for
+from litelvlm.models.glamm.build import FULL_SIZE
+from litelvlm.models.glamm.checkpoints.inventory import inventory
+from litelvlm.models.glamm.entry import GLAMM
+
+USUAL_SIZE = (480, 640)
+"""Pixels of the image whose visual tokens are named."""
+SOME, NAMED = 32, 5
+"""Images that are read unless all are asked for, and failures that are named."""
+GIB = 2**30
+
+
+def run(verb: Check) -> int:
+    """Print one line per check; 1 if any failed."""
+    lines: list[tuple[str, bool, str]] = []
+
+    def report(name: str, found: bool, line: str) -> bool:
+        lines.append((name, found, " ".join(line.split())))
+        if not verb.json:
+            write(*lines[-1])
+        return found
+
+    report("packages", *outcome(packages))
+    report("device", *outcome(device))
+    if all([report(name, found, line) for name, found, line in model_parts(verb)]):
+        report("model", *outcome(partial(check_model, verb)))
+    report("data", *outcome(partial(check_data, verb)))
+    if verb.json:
+        print_json([{"check": name, "ok": found, "told": line} for name, found, line in lines])
+    return int(not all(found for _, found, _ in lines))
+
+
+def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
+    """Parts of the model: name, found, how to get it.
+
+    The name of a size alone has no files. The parts are those of GLaMM's published checkpoint;
+    models of other families are only loaded.
+    """
+    if verb.model == FULL_SIZE or family_for(verb.model) is not GLAMM:
+        return []
+    return [(part.name, part.found, part.text) for part in inventory(verb.model, verb.clip)]
+
+
+def check_model(verb: Check) -> str:
+    """Load the model and describe it."""
+    model = model_of(verb)
+    height, width = USUAL_SIZE
+    rows, columns = model.view(height, width).layout.grid
+    tokens = f"{rows} x {columns} visual tokens of an image of {height} x {width} pixels"
+    return f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
+
+
+def check_data(verb: Check) -> str:
+    """Read the references, and pictures with their masks.
+
+    Raises:
+        ValueError: If a picture or a mask cannot be read; each is named by its image id.
+    """
+    data = data_of(verb)
+    places = range(len(data)) if verb.every_image else spread_over(len(data), SOME)
+    broken = [told for told in (unreadable(data[place]) for place in places) if told]
+    read = f"{len(places)} of {len(data)} images read"
+    if broken:
+        more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+        raise ValueError(
+            f"{len(broken)} of {read} cannot be used: {'; '.join(broken[:NAMED])}{more}"
+        )
+    counts = f"{data.n_expressions} expressions, {len(data)} images"
+    note = f"; {data.count_note}" if data.count_note else ""
+    return f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}{note}"
+
+
+def packages() -> str:
+    """Python, and every package that is needed without an extra.
+
+    Raises:
+        RuntimeError: If one is missing, or is another version than the project works with.
+    """
+    wanted = [Requirement(text) for text in requires("litelvlm") or []]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    found = {one.name: installed(one.name) for one in wanted}
+    wrong = [
+        f"{one.name} {found[one.name] or 'is missing'} (needed: {one.specifier or 'any version'})"
+        for one in wanted
+        if not one.specifier.contains(found[one.name] or "0", prereleases=True)
+        or found[one.name] is None
+    ]
+    if wrong:
+        raise RuntimeError(
+            f"{'; '.join(wrong)}; run `make env`, or install these with pip as named here"
+        )
+    told = ", ".join(f"{name} {number}" for name, number in found.items())
+    return f"Python {platform.python_version()}, {told}"
+
+
+def installed(name: str) -> str | None:
+    """Version of a package; None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def device() -> str:
+    """What torch would compute on, and the memory there."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+    here = f"CPU, {torch.get_num_threads()} threads, {memory:.0f} GiB of memory"
+    if not torch.cuda.is_available():
+        return f"{here} (no GPU found, none needed for the miniature)"
+    most = torch.cuda.mem_get_info()[1] / GIB
+    return f"GPU {torch.cuda.get_device_name()}, {most:.0f} GiB; {here}"
+
+
+def spread_over(n: int, some: int) -> list[int]:
+    """Up to ``some`` places among ``n``, evenly spread, the first and the last among them.
+
+    Example:
+        >>> spread_over(10, 4), spread_over(3, 4)
+        ([0, 3, 6, 9], [0, 1, 2])
+    """
+    if n <= some:
+        return list(range(n))
+    return [round(i * (n - 1) / (some - 1)) for i in range(some)]
+
+
+def unreadable(sample: ReferSample) -> str:
+    """What is wrong with the picture or a mask of a sample; empty if nothing is."""
+    try:
+        sample.image()
+        sample.targets()
+    except (ValueError, OSError) as error:
+        return f"image {sample.image_id}: {' '.join(str(error).split())}"
+    return ""
+
+
+def write(name: str, found: bool, line: str) -> None:
+    """Print the line of one check."""
+    sys.stdout.write(f"{'ok  ' if found else 'FAIL'}  {name:<9}  {line}\n")
+    sys.stdout.flush()
+
+
+def outcome(check: Callable[[], str]) -> tuple[bool, str]:
+    """Run one check: whether it passed, and its line."""
+    try:
+        return True, check()
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        return False, " ".join(str(error).split())

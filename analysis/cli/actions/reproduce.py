@@ -1,0 +1,188 @@
+"""`litelvlm reproduce`: plan, ask, fetch, convert, run, and print the table."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from litelvlm.analysis.cards.make import Split, make_card
+from litelvlm.analysis.cli.options import require_writable
+from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
+from litelvlm.analysis.cli.terminal.screen import print_status
+from litelvlm.analysis.cli.verbs.report import write_report
+from litelvlm.analysis.cli.verbs.reproduce import Reproduce
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.pages.reproduction import write_reproduction
+from litelvlm.analysis.reproduce.fetch import fetch
+from litelvlm.analysis.reproduce.listing import Listing, kept_listing
+from litelvlm.analysis.reproduce.place import Room, Workplace, pending, require_room, rooms
+from litelvlm.analysis.reproduce.plan import agree, agreed, cached_bytes, plan_text
+from litelvlm.analysis.reproduce.prepare import convert_all
+from litelvlm.analysis.reproduce.run import Reproduction, measure
+from litelvlm.analysis.reproduce.settings import Settings, own_path
+from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits, video_text
+from litelvlm.analysis.reproduce.text import notes, table_text, title
+from litelvlm.analysis.runs.locks import Shard, hold
+from litelvlm.analysis.runs.origin.determinism import make_deterministic
+from litelvlm.data.files import atomic_write
+
+
+def run(verb: Reproduce) -> int:
+    """Go through all steps; 1 if samples failed or the plan was refused."""
+    if verb.plan and verb.table == "video":
+        sys.stdout.write(video_text())
+        return 0
+    settings = settings_of(verb)
+    check_files(verb, settings)
+    require_writable(verb.out, folder=True)
+    place = Workplace(verb.out)
+    place.root.mkdir(parents=True, exist_ok=True)
+    with hold(place.root, Shard()):
+        listing = None
+        if settings.assets:
+            try:
+                listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
+            except ConnectionError:
+                if verb.plan:  # what is known without the hub
+                    sys.stdout.write(planned(verb, settings, place, None))
+                    sys.stdout.flush()
+                raise
+        if verb.plan:
+            sys.stdout.write(planned(verb, settings, place, listing))
+            return int(not all(room.enough for room in disks(verb, settings, place, listing)))
+        if not consents(verb, settings, place, listing):
+            sys.stderr.write("nothing was fetched\n")
+            return 1
+        return reproduce(verb, settings, place, listing)
+
+
+def settings_of(verb: Reproduce) -> Settings:
+    """The settings that the options describe.
+
+    Raises:
+        ValueError: If a table, a split, a method or a number is refused.
+    """
+    target = get_target(verb.table)
+    images, draws = target.quick if verb.quick else (None, target.draws)
+    methods = target.methods if verb.methods is None else verb.methods
+    methods = tuple(dict.fromkeys((*methods, *target.controls)))
+    return Settings(
+        table=verb.table,
+        splits=parse_splits(verb.splits, target),
+        methods=tuple(Method.parse(method).label for method in methods),
+        tokens=target.tokens if verb.tokens is None else verb.tokens,
+        draws=draws if verb.draws is None else verb.draws,
+        images=images if verb.images is None else verb.images,
+        model=own_path(verb.model),
+        clip=own_path(verb.clip),
+        data=own_path(verb.data),
+        device=verb.device,
+        batch_size=verb.batch_size,
+        seed=verb.seed,
+    )
+
+
+def check_files(verb: Reproduce, settings: Settings) -> None:
+    """Refuse a card or a cache that could not be written, before any work.
+
+    Raises:
+        ValueError: If the table has no scores for a card, or times what a cache would skip.
+        OSError: If the file or the folder cannot be written.
+    """
+    target = get_target(settings.table)
+    if verb.cache is not None:
+        if target.timed:
+            raise ValueError(
+                f"--cache {verb.cache}: {verb.table} times how images are encoded, and a cache "
+                "would skip that; leave --cache out"
+            )
+        require_writable(verb.cache, folder=True)
+    if verb.card is not None:
+        if not target.scored:
+            scored = ", ".join(name for name, table in TARGETS.items() if table.scored)
+            raise ValueError(
+                f"--card works with the tables {scored}, not with {verb.table}; leave --card out"
+            )
+        require_writable(verb.card, folder=False)
+
+
+def planned(verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None) -> str:
+    """The plan as text."""
+    return plan_text(settings, listing, disks(verb, settings, place, listing))
+
+
+def disks(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
+) -> Sequence[Room]:
+    """The bytes that each disk must still hold."""
+    if verb.cache is None:
+        return rooms(place, listing)
+    return rooms(place, listing, verb.cache, cached_bytes(settings))
+
+
+def consents(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
+) -> bool:
+    """Print the plan and ask, unless the user agreed to the same plan before.
+
+    Raises:
+        OSError: If a disk is too small.
+        ValueError: If stdin is not a terminal, so that nobody can answer.
+    """
+    if agreed(place, settings, listing):
+        require_room(disks(verb, settings, place, listing))
+        return True
+    sys.stderr.write(planned(verb, settings, place, listing))
+    require_room(disks(verb, settings, place, listing))
+    if not verb.yes:
+        if not sys.stdin.isatty():
+            raise ValueError(
+                "stdin is not a terminal, so you cannot confirm the plan; read it and add --yes"
+            )
+        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return False
+    agree(place, settings, listing)
+    return True
+
+
+def reproduce(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
+) -> int:
+    """Fetch, convert, run, print, and write report and card."""
+    for repository in pending(place, listing):
+        fetch(repository, place.downloads, None, print_status)
+    if listing is not None:
+        convert_all(place, listing, print_status)
+    hide_loading_bar(large=False)
+    make_deterministic(verb.seed)
+    found = measure(settings, place, listing, print_status, verb.cache)
+    if verb.card is not None:
+        print_status(f"card: {write_card(verb, verb.card, found, listing)}")
+    verb.print_found(as_data(settings, found), table_text(settings, found))
+    sys.stdout.flush()
+    write_report([measured.run.folder for measured in found.splits], place.report)
+    page = write_reproduction(settings, found, place.report / "reproduction.html")
+    print_status(f"report: {page}")
+    return int(any(measured.run.record.state == "failed" for measured in found.splits))
+
+
+def write_card(verb: Reproduce, path: Path, found: Reproduction, listing: Listing | None) -> Path:
+    """Write the card of the runs."""
+    splits = [Split(one.run, len(one.data), one.data.count_note) for one in found.splits]
+    repositories = listing.repositories if listing is not None else ()
+    sources = [(repository.name, repository.commit) for repository in repositories]
+    card = make_card(verb.table, splits, verb.by, sources)
+    return atomic_write(path, card.model_dump_json(indent=1) + "\n")
+
+
+def as_data(settings: Settings, found: Reproduction) -> dict[str, object]:
+    """The table for programs."""
+    return {
+        "title": title(settings, found),
+        "notes": notes(settings, found),
+        "settings": settings.model_dump(mode="json"),
+        "runs": {split.name: str(split.run.folder) for split in found.splits},
+        "lines": [json.loads(line.model_dump_json()) for line in found.lines],
+    }

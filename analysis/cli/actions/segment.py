@@ -1,0 +1,128 @@
+"""`litelvlm segment`: masks, overlays and comparisons of one picture."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from litelvlm.analysis.cli.actions.loading import model_of
+from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
+from litelvlm.analysis.cli.verbs.segment import Segment
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.pages.side_by_side import side_by_side
+from litelvlm.analysis.studies.overlay import (
+    contrasting_tints,
+    draw_kept,
+    has_unseen_rim,
+    kept_indices,
+)
+from litelvlm.data.files import atomic_write
+from litelvlm.data.images import open_image
+from litelvlm.data.mask_files import png, write_masks
+from litelvlm.embedded.clip_sizes import has_miniature_sizes
+from litelvlm.metrics import intersection_union
+from litelvlm.models.base import Grounding, GroundingModel, ImageView
+from litelvlm.pruning import LayerTrace, Pruner
+from litelvlm.pruning.cues import TRUTH
+
+
+def run(verb: Segment) -> int:
+    """Write masks and overlays, print what was kept and how long it took."""
+    picture, pruner = open_image(verb.image), build_pruner(verb)
+    model = model_of(verb)
+    view = model.view(picture.height, picture.width)
+    result = segment(verb, model, picture, pruner)
+    whole = segment(verb, model, picture, None) if verb.compare else None
+    report: SegmentReport = {
+        "model": model.name,
+        "miniature": has_miniature_sizes(model.clip_tower),
+        "random_weights": model.digest == "random",
+        "pruner": verb.pruner,
+        "budget": verb.budget,
+        "protocol": verb.protocol,
+        "n_tokens": view.n_tokens,
+        "unseen_rim": has_unseen_rim(view, picture.height, picture.width),
+        "unknown_words": list(result.unknown_words),
+        "masks": write(verb, view, picture, result, whole),
+        "timings_ms": {stage: round(s * 1e3, 2) for stage, s in result.timings.items()},
+    }
+    verb.print_found(report, as_text(report))
+    return int(not all(result.found))
+
+
+def segment(
+    verb: Segment, model: GroundingModel, picture: Image.Image, pruner: Pruner | None
+) -> Grounding:
+    """Segment all expressions with one method; None keeps every token."""
+    return model.segment(
+        picture,
+        list(verb.text),
+        pruner,
+        None if pruner is None else verb.budget,
+        verb.protocol,
+        verb.answer,
+        question_index=verb.question_index,
+        answer_index=verb.answer_index,
+    )
+
+
+def write(
+    verb: Segment, view: ImageView, picture: Image.Image, result: Grounding, whole: Grounding | None
+) -> list[MaskReport]:
+    """Write the masks, their overlays and, beside an unpruned result, the comparisons."""
+    masks, found = result.mask.cpu().numpy(), list[MaskReport]()
+    tints = contrasting_tints(picture, masks)
+    # In one conversation all expressions share one selection.
+    times = 1 if len(result.selections) > 1 else len(masks)
+    selections = result.selections * times
+    for i, (text, name) in enumerate(zip(verb.text, write_masks(verb.out, masks), strict=True)):
+        mask, selection = masks[i], selections[i]
+        drawn = draw_kept(picture, mask, selection, view, tints[i])
+        overlay = atomic_write(beside(name, "overlay"), png(drawn))
+        shown: MaskReport = {
+            "text": text,
+            "mask": str(name),
+            "overlay": str(overlay),
+            "answer": result.answers[i],
+            "found": result.found[i],
+            "pixels": int(mask.sum()),
+            "kept": kept_indices(selection, view.n_tokens),
+            "n_kept": view.n_tokens if selection is None else len(selection),
+        }
+        if isinstance(selection, LayerTrace):
+            shown["layers"] = list(selection.counts)
+        if whole is not None:
+            other = whole.mask[i].cpu().numpy()
+            plain = draw_kept(picture, other, None, view, tints[i])
+            panels = {
+                f'"{text}"': picture,
+                f"all {view.n_tokens} tokens": Image.fromarray(plain),
+                f"{shown['n_kept']} tokens, {verb.pruner}": Image.fromarray(drawn),
+            }
+            page = atomic_write(beside(name, "compare"), png(side_by_side(panels)))
+            shown["compare"] = str(page)
+            shown["pixels_unpruned"] = int(other.sum())
+            shown["agreement"] = intersection_union(mask, other.astype("uint8")).iou
+        found.append(shown)
+    return found
+
+
+def build_pruner(verb: Segment) -> Pruner | None:
+    """The method as named, with the seed if it takes one; None keeps every token.
+
+    Raises:
+        ValueError: If the name, a preset or a field is unknown.
+    """
+    method = Method.parse(verb.pruner)
+    if method.name == "none":
+        return None
+    pruner = method.pruner(verb.seed if method.seeded else None)
+    if pruner.needs & TRUTH:
+        raise ValueError(
+            f"{verb.pruner!r} reads the true mask, which a picture alone does not have; use a study"
+        )
+    return pruner
+
+
+def beside(path: Path, what: str) -> Path:
+    """File of another picture of the same mask: `mask.png`, `mask_overlay.png`."""
+    return path.with_name(f"{path.stem}_{what}{path.suffix}")

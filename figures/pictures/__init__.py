@@ -1,1 +1,0 @@
-"""Figures that show pictures: masks, maps and kept tokens of a few expressions."""
