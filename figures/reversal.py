@@ -185,6 +185,7 @@ DRAWINGS = {
         "Reversal index per expression, with every control, and by category of the referent.",
         _index,
         ("ri",),
+        drawable=lambda run: not constructions(run.table("ri")).empty,
         opens=2,
     ),
     "reversal_recall": Drawing(
