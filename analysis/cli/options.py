@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.terminal import print_json
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.cli.actions.loading import data_of, studied_of
 from litelvlm.analysis.cli.options import require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.text import headline_text
 from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.runs.exclusions import exclusion_lines
