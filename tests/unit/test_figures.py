@@ -174,7 +174,7 @@ def test_strata_draw_one_dot_per_group(saved_runs):
 
 def test_sink_grid_shows_the_lift_of_each_head(saved_runs):
     table = table_of(saved_runs, "sink", "grid").query("text_mode == 'template'")
-    ax = sink.draw_grid(table, new_axes())
+    ax = sink.draw_grid(table, 0.1, new_axes())
     wide = table.pivot(index="layer", columns="head", values="lift")
     np.testing.assert_allclose(ax.collections[0].get_array().reshape(wide.shape), wide)
     # 2 layers x 3 heads, all with the same lift and significant
@@ -196,7 +196,7 @@ def test_many_heads_are_marked_without_numbers():
     heads = 2 * sink.FEW_HEADS
     table = pd.DataFrame({"layer": 0, "head": range(heads), "lift": 2.0, "low": 1.05, "high": 3.0})
     table.loc[0, "low"] = 1.2
-    ax = sink.draw_grid(table, new_axes())
+    ax = sink.draw_grid(table, 0.1, new_axes())
     assert [text.get_text() for text in ax.texts] == ["*"] + [""] * (heads - 1)
 
 
