@@ -45,6 +45,11 @@ class Common:
         """The verb's name, which is that of its file."""
         return cls.__module__.rpartition(".")[2]
 
+    def given(self, *names: str) -> dict[str, object]:
+        """Options by name, for a configuration; those that are left out are not in it."""
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
     def refuse_early(self) -> None:
         """Refuse what can be refused before anything large is imported.
 

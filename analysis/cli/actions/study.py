@@ -102,9 +102,8 @@ def configure(verb: StudyVerb, name: str) -> StudyConfig:
         ValueError: If an option was given that no chosen study has, a field does not exist, or
             a value is refused.
     """
-    names = ("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
-    given = {option: getattr(verb, option) for option in names} | {"clip": verb.other_clips}
-    given = {option: value for option, value in given.items() if value is not None}
+    given = verb.given("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
+    given |= {"clip": verb.other_clips} if verb.other_clips is not None else {}
     for option in given:
         able = [study for study in STUDIES if option in get_study(study).Config.model_fields]
         if not set(able) & set(verb.chosen()):
