@@ -13,7 +13,6 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES
-from litelvlm.training.trainings.design import CONFIRMATORY
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""
@@ -135,7 +134,7 @@ def largest_effect(claims: Claims) -> Claim | None:
 
 
 def _settled(claims: Claims) -> list[Claim]:
-    return [claims[effect.name] for effect in CONFIRMATORY if effect.name in claims]
+    return [claim for id, claim in claims.items() if id.startswith(("A.sink.", "B.reversal."))]
 
 
 def _emergence(claims: Claims) -> str:
