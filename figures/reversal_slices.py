@@ -1,12 +1,12 @@
 """More figures of the reversal study: by layer and model, by target size, in pictures."""
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.examples import FILE, read_examples
 from litelvlm.figures import style
+from litelvlm.figures.axes import heatmap
 from litelvlm.figures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
@@ -23,19 +23,8 @@ def draw_layers(table: pd.DataFrame, ax: Axes, own: str) -> Axes:
         index="layer", columns="clip_model", values="ri"
     )
     wide = wide.sort_index(ascending=False)
-    sns.heatmap(
-        wide,
-        annot=True,
-        fmt=".2f",
-        annot_kws={"size": 7},
-        cmap="vlag",
-        center=0,
-        vmin=-1,
-        vmax=1,
-        linewidths=0.5,
-        cbar_kws={"label": "reversal index"},
-        ax=ax,
-    )
+    texts = wide.map("{:.2f}".format)
+    heatmap(ax, wide, "reversal index", centre=0.0, ends=(-1, 1), texts=texts)
     ax.set(xlabel="", ylabel="layer, from the end (−2 is used)")
     ax.tick_params(axis="y", rotation=0)
     return ax

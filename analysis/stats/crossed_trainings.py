@@ -95,8 +95,7 @@ def crossed_trainings(
 
 
 def crossed_coefficients(
-    values: Sequence[Float[NDArray[np.float64], "_ _"]],
-    design: Float[NDArray[np.float64], "all k"],
+    values: Sequence[Float[NDArray[np.float64], "_ _"]], design: Float[NDArray[np.float64], "all k"]
 ) -> list[CrossedTrainings]:
     """Coefficients of a design of trainings, each with its error over trainings and categories.
 

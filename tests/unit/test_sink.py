@@ -145,11 +145,6 @@ def test_a_strong_sink_of_a_tiny_value_is_most_of_what_is_carried_and_still_no_o
     assert sink_kind(np.array(4.95), np.array(0.1))["sink_noop"] == 1
 
 
-def test_attention_below_twice_uniform_is_no_sink_of_either_kind():
-    found = sink_kind(np.array([1.9, 0.0]), np.array([0.1, 1.0]))
-    assert found["sink_noop"].tolist() == found["sink_broadcast"].tolist() == [0.0, 0.0]
-
-
 def test_uniform_attention_supports_nothing(tmp_path):
     folder = study(tmp_path, 0.0)
     assert verdicts(folder)["H4"] != "supported"
@@ -230,17 +225,6 @@ def test_what_is_carried_is_split_by_norm():
         0.125,
         0.5,
     ]
-
-
-def test_word_order_does_not_move_a_positional_sink(tmp_path):
-    rows = read_rows(study(tmp_path, 1.5))
-    rows = rows[rows["query"] == "eos"]
-    means = (
-        rows[(rows["head"] == MEAN_HEAD) & (rows.weights == "trained")]
-        .groupby("text_mode")
-        .a_sos.mean()
-    )
-    assert means["permuted"] == pytest.approx(means["template"], abs=1e-9)
 
 
 def test_texts_that_are_too_long_are_skipped_with_their_reason(tmp_path):

@@ -5,11 +5,9 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.studies.sink import tables as sink_tables
-from litelvlm.figures import FIGURES, mechanism, reversal_slices, sink, sink_causal
+from litelvlm.figures import mechanism, sink, sink_causal
 from litelvlm.figures.groups import categories
-from litelvlm.figures.saved import Saved
-from tests.figure_files import style, write_figures
+from tests.figure_files import style
 
 PROBES = pd.DataFrame(
     [
@@ -82,36 +80,6 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     assert shown["category"].iloc[-1] == "c29"
 
 
-def test_layers_are_drawn_by_model_with_the_last_on_top():
-    cells = [
-        ["", -1, 0.1],
-        ["", -2, 0.2],
-        ["other", -1, 0.3],
-        ["other", -2, 0.4],
-        ["other", -3, 0.5],
-    ]
-    ax = reversal_slices.draw_layers(
-        pd.DataFrame(cells, columns=["clip_model", "layer", "ri"]), new_axes(), "own"
-    )
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["-1", "-2", "-3"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["other", "own"]
-    drawn = np.ma.filled(ax.collections[0].get_array().reshape(3, 2), np.nan)
-    np.testing.assert_allclose(drawn, [[0.3, 0.1], [0.4, 0.2], [0.5, np.nan]])
-
-
-def test_area_draws_every_expression_and_the_fifths(saved_runs):
-    rows, table = (
-        read_rows(saved_runs["reversal"]),
-        read_summary(saved_runs["reversal"]).table("area"),
-    )
-    ax = reversal_slices.draw_area(rows, table, new_axes())
-    primary = reversal_slices.primary_rows(rows)
-    np.testing.assert_allclose(dots(ax), primary[["area_frac", "ri"]])
-    np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), table[["area_frac", "ri"]])
-    ends = np.array([segment[:, 1] for segment in ax.containers[0].lines[2][0].get_segments()])
-    np.testing.assert_allclose(ends, table[["low", "high"]])
-
-
 def test_positions_set_attention_beside_what_it_carries_and_uniform_attention(saved_runs):
     table = read_summary(saved_runs["sink"]).table("positions")
     lines = {
@@ -125,28 +93,6 @@ def test_positions_set_attention_beside_what_it_carries_and_uniform_attention(sa
     asked = rows[(rows["text_mode"] == "template") & (rows["weights"] == "trained")]
     lengths = asked.drop_duplicates("sent_id")["n_tokens"]
     np.testing.assert_allclose(lines[sink.UNIFORM].get_ydata(), (1 / lengths).mean())
-
-
-def test_positions_draw_every_layer_of_every_kind_of_position(saved_runs):
-    figure = FIGURES["sink_positions"].draw(Saved(saved_runs["sink"])).figure
-    table = read_summary(saved_runs["sink"]).table("positions")
-    assert [ax.get_title() for ax in figure.axes] == list(dict.fromkeys(table["role"]))
-    for kind in sink_tables.KINDS:
-        shares = table[(table["layer"] == 0) & (table["kind"] == kind)]["share"]
-        np.testing.assert_allclose(shares.sum(), 1)  # every token is of one kind of position
-
-
-def test_entropy_is_drawn_under_the_uniform_curve(saved_runs):
-    table = read_summary(saved_runs["sink"]).table("length")
-    lines = {
-        line.get_label(): line.get_xydata()
-        for line in sink.draw_entropy(table, new_axes()).get_lines()
-    }
-    bare = table[table["text_mode"] == "expression"]
-    np.testing.assert_allclose(lines["trained, bare expressions"], bare[["n_tokens", "entropy"]])
-    np.testing.assert_allclose(
-        lines["uniform attention"][:, 1], np.log(lines["uniform attention"][:, 0])
-    )
 
 
 def test_effects_go_from_all_layers_to_single_ones():
@@ -170,8 +116,3 @@ def test_effects_go_from_all_layers_to_single_ones():
         "[SOS] hidden, layer 2",
         "a random content token hidden, layer 10",
     ]
-
-
-def test_examples_of_the_reversal_are_drawn_from_the_run(saved_runs, tmp_path):
-    (picture,) = write_figures("reversal_examples", [saved_runs["reversal"]], tmp_path)
-    assert "percentiles 5, 25, 50, 75, 95 of the reversal index" in picture.caption
