@@ -21,7 +21,7 @@ from litelvlm.figures import (
     sink_causal,
     sweep,
 )
-from litelvlm.figures.groups import categories, strata
+from litelvlm.figures.groups import strata
 from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
@@ -31,7 +31,6 @@ FIGURES: dict[str, Drawing] = {
     **sink_causal.DRAWINGS,
     **emergence.DRAWINGS,
     **importance.DRAWINGS,
-    **categories.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
     **strata.DRAWINGS,
