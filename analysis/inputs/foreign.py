@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from litelvlm.analysis.inputs.labels import label_tokens, size_matched, skip_reason
 from litelvlm.analysis.inputs.samples import (
     same_words,
-    target_mask,
+    target_masks,
     token_coverage,
     unaskable,
     view_of,
@@ -92,8 +92,7 @@ def draw_foreign(
                 continue
             sample = data[index]
             expression = sample.expressions[int(order[turn])]
-            mask = target_mask(sample, expression)
-            covered = token_coverage(mask, model)
+            covered = token_coverage(target_masks(sample, expression), model)
             if unaskable(expression) is None and skip_reason(covered) is None:
                 foreign.append(
                     ForeignExpression(

@@ -1,16 +1,11 @@
 """The drawn numbers are the tables' numbers, and a figure drawn again is the same file."""
 
-import io
-import xml.etree.ElementTree as ET
-from types import SimpleNamespace
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
-from PIL import Image
 from planted import PlantedModel, planted_data
 from planted_importance import planted_importance
 
@@ -55,11 +50,6 @@ def test_every_method_has_a_look_of_its_own():
     )
 
 
-def test_a_method_with_options_keeps_its_colour_and_says_them():
-    assert style.colour("litelvlm(order=raster)") == style.colour("litelvlm")
-    assert style.label("litelvlm(order=raster)") == "LiteLVLM, in raster order"
-
-
 @pytest.mark.parametrize(
     ("method", "name"),
     [
@@ -81,28 +71,6 @@ def test_no_preset_of_any_method_is_a_stranger_in_a_legend():
         label = style.label(method.label)
         assert ":" not in label
         assert style.colour(method.label) == style.colour(method.name)
-
-
-def test_a_preset_is_drawn_in_the_colour_of_its_method_with_a_dashed_line():
-    table = pd.DataFrame(
-        {"method": ["litelvlm", "litelvlm:gap"], "budget": 8, "metric": "ciou", "value": [0.5, 0.6]}
-    )
-    lines = lines_by_label(sweep.draw_accuracy(table.assign(low=0.4, high=0.7), "ciou", new_axes()))
-    plain, gap = lines["LiteLVLM"], lines["LiteLVLM, gap"]
-    assert plain.get_color() == gap.get_color() == style.colour("litelvlm")
-    assert (plain.get_linestyle(), gap.get_linestyle()) == ("-", "--")
-
-
-@pytest.mark.parametrize(
-    ("marks", "text"),
-    [
-        ({"miniature": False}, "cIoU"),
-        ({"miniature": True}, "cIoU (miniature)"),
-        ({"miniature": True, "partial": True}, "cIoU (miniature, partial run)"),
-    ],
-)
-def test_titles_carry_their_marks(marks, text):
-    assert style.title("cIoU", **marks) == text
 
 
 def test_drawing_leaves_the_callers_settings_alone():
@@ -181,25 +149,6 @@ def test_sink_grid_shows_the_lift_of_each_head(saved_runs):
     assert [text.get_text() for text in ax.texts] == [f"{wide.iloc[0, 0]:.2f}*"] * 6
 
 
-def test_sink_grid_has_a_panel_for_texts_inside_and_outside_training(saved_runs):
-    figure = FIGURES["sink_grid"].draw(Saved(saved_runs["sink"])).figure
-    assert [ax.get_title() for ax in figure.axes[:3]] == [
-        "the method's sentences",
-        "bare expressions, as captions",
-        "words permuted",
-    ]
-    ends = {ax.collections[0].get_clim() for ax in figure.axes[:3]}
-    assert len(ends) == 1  # one colour bar is true for all of them
-
-
-def test_many_heads_are_marked_without_numbers():
-    heads = 2 * sink.FEW_HEADS
-    table = pd.DataFrame({"layer": 0, "head": range(heads), "lift": 2.0, "low": 1.05, "high": 3.0})
-    table.loc[0, "low"] = 1.2
-    ax = sink.draw_grid(table, 0.1, new_axes())
-    assert [text.get_text() for text in ax.texts] == ["*"] + [""] * (heads - 1)
-
-
 def test_sink_layers_leave_out_what_was_not_measured(saved_runs):
     table = table_of(saved_runs, "sink", "layers")
     lines = lines_by_label(sink.draw_layers(table, new_axes()))
@@ -264,38 +213,6 @@ def test_differences_to_random_tokens_have_a_panel_per_budget(saved_runs):
     )
 
 
-def test_kinds_show_each_method_at_its_largest_budget(saved_runs):
-    table = table_of(saved_runs, "sweep", "kinds")
-    drawn = FIGURES["accuracy_kinds"].draw(Saved(saved_runs["sweep"])).figure
-    kinds = sorted(table["kind"].unique())
-    assert [ax.get_title() for ax in drawn.axes] == kinds
-    names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
-    assert names[:2] == ["unpruned", "LiteLVLM"]
-    assert len(names) == table["method"].nunique()
-    line = table[
-        (table["metric"] == "ciou") & (table["method"] == "litelvlm") & (table["budget"] == 48)
-    ]
-    found = [dots(ax)[1, 0] for ax in drawn.axes]
-    np.testing.assert_allclose(found, line.set_index("kind").loc[kinds, "value"])
-
-
-def test_many_methods_are_spread_over_panels_that_share_their_references():
-    names = ["none", "random", *(f"m{i}" for i in range(17))]
-    # eight fit beside the two references, so 17 need three panels of 6, 6 and 5
-    assert [len(panel) for panel in sweep.panels(names)] == [8, 8, 7]
-    assert all(panel[:2] == ["none", "random"] for panel in sweep.panels(names))
-    assert [name for panel in sweep.panels(names) for name in panel[2:]] == names[2:]
-    table = pd.DataFrame(
-        {"method": names, "budget": 8, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6}
-    )
-    run = Saved.__new__(Saved)  # without a folder
-    run.record, run.title = SimpleNamespace(protocol="single"), str
-    run.table = lambda _: table.assign(n=9, n_images=9)
-    figure = FIGURES["accuracy_ciou"].draw(run).figure
-    assert [len(ax.get_lines()) for ax in figure.axes] == [8, 8, 7, 0]
-    assert not figure.axes[3].axison
-
-
 def test_forest_puts_the_first_line_on_top():
     table = pd.DataFrame({"value": [0.2, -0.1], "low": [0.1, -0.3], "high": [0.3, 0.1]})
     ax = new_axes()
@@ -334,11 +251,6 @@ def test_a_figure_drawn_again_is_the_same_file(saved_runs, report):
                 assert again == first[f"{name}.{kind}"].read_bytes(), name
 
 
-def test_captions_state_n(saved_runs, tmp_path):
-    (picture,) = write_figures("accuracy_ciou", [saved_runs["sweep"]], tmp_path)
-    assert "n = 16 expressions from 8 images" in picture.caption
-
-
 def test_what_cannot_be_drawn_is_refused(saved_runs, tmp_path):
     with pytest.raises(ValueError, match="did you mean 'retention'"):
         write_figures("retentoin", [saved_runs["sweep"]], tmp_path)
@@ -351,22 +263,6 @@ def test_what_cannot_be_drawn_is_refused(saved_runs, tmp_path):
     with pytest.raises(ValueError, match="unknown figure format 'gif'"):
         style.encode(style.new_figure()[0], "png", "gif")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_all_formats_show_the_same_picture(saved_runs):
-    places = []
-    for kinds in (("png",), ("png", "svg", "pdf")):
-        with style.styled():
-            figure = FIGURES["retention"].draw(Saved(saved_runs["sweep"])).figure
-            style.heading(figure, "wide " * 40)  # reaches beyond the figure
-            found = style.encode(figure, *kinds)
-        places.append(figure.axes[0].get_position().bounds)
-    pixels = Image.open(io.BytesIO(found["png"])).size
-    box = ET.fromstring(found["svg"].decode()).attrib["viewBox"].split()[2:]  # noqa: S314
-    assert [float(side) / 72 for side in box] == pytest.approx(
-        [side / style._SETTINGS["savefig.dpi"] for side in pixels], abs=0.02
-    )
-    assert places[0] == places[1]
 
 
 SMALL_SWEEPS = {

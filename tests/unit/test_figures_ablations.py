@@ -83,14 +83,6 @@ def test_budgets_draw_every_line_between_the_oracles():
     np.testing.assert_allclose(reach.y1, ciou["mask_oracle(share=1.0)", 48])
 
 
-def test_every_line_of_the_budget_figure_has_a_look_of_its_own():
-    line_styles = [
-        (line_style.colour, line_style.marker, line_style.linestyle)
-        for line_style in ablations.LINE_STYLES.values()
-    ]
-    assert len(set(line_styles)) == len(line_styles)
-
-
 def test_gain_draws_each_quarter_at_its_mean_index_for_both_readings():
     table = pd.DataFrame(
         [
@@ -119,58 +111,6 @@ def test_gain_draws_each_quarter_at_its_mean_index_for_both_readings():
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         np.testing.assert_allclose(ends, [[-0.7, 0.5]] * 4)
     assert ax.containers[1].lines[0].get_markerfacecolor() == "white"
-
-
-def protocol_lines():
-    methods = ["none", "value_norm", "litelvlm(order=raster)", "litelvlm"]
-    protocols = [
-        "official",
-        "single, the expressions drawn",
-        "official minus single",
-        "single, every expression",
-    ]
-    table = pd.DataFrame(
-        [
-            {
-                "protocol": protocol,
-                "method": method,
-                "budget": budget,
-                "ciou": budget / 200 + 0.1 * m + 0.01 * p,
-            }
-            for m, method in enumerate(methods)
-            for budget in ((144,) if method == "none" else (16, 48))
-            for p, protocol in enumerate(protocols)
-        ]
-    )
-    return table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
-
-
-def test_protocols_stand_in_pairs_with_the_official_dot_filled():
-    table = protocol_lines()
-    ax = ablations.draw_protocols(table[table.budget != 16], new_axes())
-    official, single = (c for c in ax.collections if isinstance(c, PathCollection))
-    # The method before its variant and before controls.
-    order = ["litelvlm", "litelvlm(order=raster)", "value_norm"]
-    ciou = table[table.budget == 48].set_index(["protocol", "method"]).ciou
-    bars = [c for c in ax.collections if isinstance(c, LineCollection)]
-    for dots, bar, protocol in zip((official, single), bars, ablations.PROTOCOLS, strict=True):
-        drawn = [ciou[protocol, method] for method in order]
-        np.testing.assert_allclose(dots.get_offsets()[:, 0], drawn)
-        ends = [[segment[0][0], segment[1][0]] for segment in bar.get_segments()]
-        np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
-    assert "#ffffff" not in {to_hex(colour) for colour in official.get_facecolors()}
-    assert {to_hex(colour) for colour in single.get_facecolors()} == {"#ffffff"}
-    names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == ["LiteLVLM", "LiteLVLM, in raster order", "largest value norms"]
-    (unpruned,) = ax.get_lines()
-    assert unpruned.get_xdata()[0] == table[table.method == "none"].ciou.iloc[0]
-
-
-def test_gain_and_protocols_have_a_panel_for_each_budget(saved_runs):
-    run = Saved(saved_runs["ablations"])
-    for name in ("ablation_gain", "ablation_protocols"):
-        figure = FIGURES[name].draw(run).figure
-        assert [ax.get_title() for ax in figure.axes] == ["48 tokens", "8 tokens"]
 
 
 def test_no_label_of_the_ablations_is_an_option_string():
@@ -232,35 +172,6 @@ def test_retention_is_filled_where_the_bound_clears_ninety_percent():
     assert ax.get_lines()[0].get_xdata()[0] == 0.9
 
 
-def test_all_of_them_are_in_the_table_of_figures():
-    named = {name for name, drawing in FIGURES.items() if drawing.study == "ablations"}
-    assert named == {
-        "ablation_budgets",
-        "ablation_gain",
-        "ablation_protocols",
-        "ablation_deltas",
-        "ablation_retention",
-    }
-
-
-def test_the_figures_of_requests_name_every_request():
-    assert set(significance.REQUESTS) == {"paper", *METHODS_BY_REQUEST}
-
-
-def test_deltas_and_retention_have_a_panel_for_each_request_in_words(saved_runs):
-    run = Saved(saved_runs["ablations"])
-    panels = {
-        name: [ax.get_title() for ax in FIGURES[name].draw(run).figure.axes]
-        for name in ("ablation_deltas", "ablation_retention")
-    }
-    assert panels["ablation_deltas"] == ["Worst first", "Controls"]
-    assert panels["ablation_retention"] == ["As released", "Worst first", "Controls"]
-    table = significance.largest(run.table("retention"))
-    figure = FIGURES["ablation_retention"].draw(run).figure
-    shown = [label.get_text() for ax in figure.axes for label in ax.get_yticklabels()]
-    assert sorted(shown) == sorted(style.label(method) for method in table["method"])
-
-
 STRATA = pd.DataFrame(
     [
         {"stratum": stratum, "group": group, "delta": delta, "n_images": n_images}
@@ -302,11 +213,6 @@ def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
     # A group with enough images at one budget only is left out at both, so that panels align.
     other = STRATA.assign(budget=16, n_images=STRATA["n_images"] - 8)
     assert "over 5 words" not in set(strata.enough_images(pd.concat([STRATA, other]))["group"])
-
-
-def test_strata_stand_in_the_order_of_kinds_sizes_and_words():
-    order = ["attribute", "relation", "small", "medium", "over 5 words"]
-    assert strata.in_order(STRATA)["group"].tolist() == order
 
 
 def earlier_run(saved_runs, folder, table, columns):

@@ -11,7 +11,8 @@ from planted_importance import claims_by_id, first, planted_importance, smooth
 from scipy import stats
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.inputs.picked import foreign_text, pick, strata_middles
+from litelvlm.analysis.inputs.picked import foreign_text, pick
+from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.signals.clip_scores import REVERSED, visual_sinks
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.stats.agreement import top_k_iou
@@ -265,7 +266,7 @@ def test_picks_take_one_expression_of_each_image_over_all_sizes():
     assert all(area > 0 for area in areas)
     other = foreign_text(picks, 0)
     assert other in {sample.expressions[0].sent for sample in picks}
-    assert strata_middles(5, 5) == [0, 1, 2, 3, 4]
+    assert middles(5, 5) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="second image"):
         foreign_text(pick(data, model, 1, 0), 0)
 
