@@ -16,24 +16,21 @@ from litelvlm.figures import (
     published,
     quantisation,
     reversal,
-    reversal_slices,
     significance,
     sink,
     sink_causal,
     sweep,
 )
-from litelvlm.figures.groups import categories, strata
+from litelvlm.figures.groups import strata
 from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
     **reversal.DRAWINGS,
-    **reversal_slices.DRAWINGS,
     **mechanism.DRAWINGS,
     **sink.DRAWINGS,
     **sink_causal.DRAWINGS,
     **emergence.DRAWINGS,
     **importance.DRAWINGS,
-    **categories.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
     **strata.DRAWINGS,

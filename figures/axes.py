@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
@@ -49,6 +50,45 @@ def band(
         label=label,
     )
     ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+
+
+def heatmap(
+    ax: Axes,
+    wide: pd.DataFrame,
+    bar: str,
+    *,
+    centre: float,
+    ends: tuple[float, float] | None = None,
+    texts: pd.DataFrame | None = None,
+    square: bool = False,
+) -> None:
+    """Coloured cells, blue below the centre and red above it.
+
+    Args:
+        ax: Where to draw.
+        wide: Values of the cells.
+        bar: Words beside the colour bar; empty for no bar.
+        centre: Value of white.
+        ends: Values of the deepest colours; those of the table if left out.
+        texts: What stands in the cells.
+        square: Whether cells are squares.
+    """
+    low, high = ends or (None, None)
+    sns.heatmap(
+        wide,
+        annot=texts,
+        fmt="",
+        annot_kws={"size": 7},
+        cmap="vlag",
+        center=centre,
+        vmin=low,
+        vmax=high,
+        linewidths=0.5 if texts is not None else 0,
+        square=square,
+        cbar=bool(bar),
+        cbar_kws={"label": bar} if bar else None,
+        ax=ax,
+    )
 
 
 def lines_of(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.signals.importance import main_target
 from litelvlm.figures.axes import band
-from litelvlm.figures.labels.importance import SCORES, SIGNALS, TARGETS
+from litelvlm.figures.labels.importance import SCORES, SIGNALS
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 RANKINGS = {
@@ -28,14 +29,14 @@ WORDS = {
 def draw_curve(table: pd.DataFrame, curve: str, ax: Axes) -> Axes:
     """Mean target as tokens are added or removed in the order of each ranking.
 
-    The target is the first of ``TARGETS`` that is there.
+    The target is what the model's kind of answer is measured by.
 
     Args:
         table: The summary's table "curves": ranking, target, curve, k, value, low, high.
         curve: "insertion" or "deletion".
         ax: Where to draw; one line with a band per ranking.
     """
-    target = next(name for name in TARGETS if name in set(table["target"]))
+    target = main_target(table["target"])
     chosen = table[(table["curve"] == curve) & (table["target"] == target)]
     for ranking, (label, method) in RANKINGS.items():
         line = chosen[chosen["ranking"] == ranking]

@@ -1,19 +1,17 @@
 """Figures of the importance study: do CLIP's scores agree with importance in the language model?"""
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import band, budget_axis
+from litelvlm.figures.axes import band, budget_axis, heatmap
 from litelvlm.figures.labels.importance import (
     KEY,
     OVERLAPS,
     SCORES,
-    SIGNAL_OF_REMOVAL,
     SIGNALS,
     main_target,
 )
@@ -28,24 +26,12 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; rows are layers from input to output, columns heads. A star marks q <
             0.05.
     """
-    wide = table.pivot(index="layer", columns="head", values="value")
-    few = wide.size <= 64
-    texts: pd.DataFrame | bool = False
-    if few:
+    wide, texts = table.pivot(index="layer", columns="head", values="value"), None
+    if wide.size <= 64:
         marks = table.assign(star=table["q"].lt(0.05) if "q" in table else False)
         stars = marks.pivot(index="layer", columns="head", values="star").astype(bool)
         texts = wide.map("{:.2f}".format) + stars.map(lambda below: "*" if below else "")
-    sns.heatmap(
-        wide,
-        annot=texts,
-        fmt="",
-        annot_kws={"size": 7},
-        cmap="vlag",
-        center=0.0,
-        linewidths=0.5 if few else 0,
-        cbar_kws={"label": "mean Spearman correlation"},
-        ax=ax,
-    )
+    heatmap(ax, wide, "mean Spearman correlation", centre=0.0, texts=texts)
     ax.set(xlabel="head", ylabel="layer")
     return ax
 
@@ -114,16 +100,13 @@ def draw_joint(table: pd.DataFrame, ax: Axes, bar: bool = False) -> Axes:
     wide = ratio.pivot(index="signal_bin", columns="score_bin", values="ratio").sort_index(
         ascending=False
     )
-    sns.heatmap(
+    heatmap(
+        ax,
         wide,
-        cmap="vlag",
-        center=1.0,
-        vmin=0.5,
-        vmax=1.5,
+        "tokens over independence" if bar else "",
+        centre=1.0,
+        ends=(0.5, 1.5),
         square=True,
-        cbar=bar,
-        cbar_kws={"label": "tokens over independence", "shrink": 0.7, "extend": "both"},
-        ax=ax,
     )
     n = len(wide)
     edges, shares = np.arange(n + 1), [f"{100 * place / n:.0f}" for place in range(n + 1)]
@@ -211,29 +194,18 @@ def _grid(run: Saved) -> RenderedFigure:
     )
 
 
-def _scores(partial_set: str) -> Callable[[Saved], RenderedFigure]:
-    def draw(run: Saved) -> RenderedFigure:
-        table = run.table("agreement")
-        figure, ax = style.new_figure(6.4, 5.4)
-        draw_scores(table, ax, partial_set).set_title(
-            run.title("Do CLIP's scores agree with importance?")
-        )
-        shown = main_target(table)
-        named = shown[KEY].apply(tuple, axis=1).isin(list(SIGNALS))
-        shown = shown[(shown["metric"] == "spearman") & named]
-        ticks = (
-            "; ticks: the highest correlation that the reliabilities allow"
-            if partial_set == "none"
-            else ""
-        )
-        return RenderedFigure(
-            figure,
-            sample_note(
-                shown, f"95 % intervals from resampling images; dotted: the true mask{ticks}"
-            ),
-        )
-
-    return draw
+def _scores(run: Saved, partial_set: str) -> RenderedFigure:
+    table = run.table("agreement")
+    figure, ax = style.new_figure(6.4, 5.4)
+    draw_scores(table, ax, partial_set).set_title(
+        run.title("Do CLIP's scores agree with importance?")
+    )
+    shown = main_target(table)
+    named = shown[KEY].apply(tuple, axis=1).isin(list(SIGNALS))
+    what = "95 % intervals from resampling images; dotted: the true mask"
+    if partial_set == "none":
+        what += "; ticks: the highest correlation that the reliabilities allow"
+    return RenderedFigure(figure, sample_note(shown[(shown["metric"] == "spearman") & named], what))
 
 
 def _joint(run: Saved) -> RenderedFigure:
@@ -258,7 +230,10 @@ def _joint(run: Saved) -> RenderedFigure:
 
 def _overlap(run: Saved) -> RenderedFigure:
     table = run.table("overlap").query("metric == 'top_k_iou'")
-    parts = {"H6.attention": "attention, middle layers", "H6.removal": SIGNAL_OF_REMOVAL}
+    parts = {
+        "H6.attention": "attention, middle layers",
+        "H6.removal": "loss when a block is dropped",
+    }
     figure, axes = style.new_panels(2, 9.0, 3.4)
     for ax, (part, label) in zip(axes, parts.items(), strict=True):
         draw_overlap(table[table["part"] == part], ax).set_title(label, fontsize=9)
@@ -287,13 +262,13 @@ DRAWINGS = {
     "importance_scores": Drawing(
         "importance",
         "Rank correlation of every score with importance, and its ceiling.",
-        _scores("none"),
+        partial(_scores, partial_set="none"),
         ("agreement",),
     ),
     "importance_partial": Drawing(
         "importance",
         "Rank correlation of every score with importance, position and state norm held fixed.",
-        _scores("position"),
+        partial(_scores, partial_set="position"),
         ("agreement",),
     ),
     "importance_joint": Drawing(

@@ -1,10 +1,10 @@
 """Figure of the mechanism study: what is left of the reversal under each probe?"""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
+from litelvlm.figures.axes import forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 COLOURS = {
@@ -28,18 +28,12 @@ def draw_probes(table: pd.DataFrame, ax: Axes) -> Axes:
             ri_base, verdict.
         ax: Where to draw, the first probe on top; a dotted line marks the index as released.
     """
-    value, low, high = (
-        table[name].to_numpy(dtype=np.float64) for name in ("ri", "ri_low", "ri_high")
-    )
+    drawn = table[["ri"]].assign(low=table["ri_low"], high=table["ri_high"])
     colours = [COLOURS[verdict] for verdict in table["verdict"]]
-    places = np.arange(len(table))
-    ax.hlines(places, low, high, colors=colours, linewidth=1.4)
-    ax.scatter(value, places, c=colours, s=20, zorder=3)
-    ax.set_yticks(places, table["name"])
+    forest(ax, drawn, "ri", list(table["name"]), colours, null=0.0)
     ax.set_ylim(len(table) - 0.5, -0.5)
     for verdict in dict.fromkeys(table["verdict"]):
         ax.scatter([], [], c=COLOURS[verdict], s=20, label=verdict)
-    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     released = table.loc[table["probe"] == "released", "ri"]
     for value in released:
         ax.axvline(value, color=style.INK, linewidth=0.8, linestyle=":", zorder=0)

@@ -1,12 +1,11 @@
 """Figures of the sink study: how much does [EOS] attend to [SOS], which stands for no word?"""
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import band
+from litelvlm.figures.axes import band, heatmap
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 LINES = {
@@ -24,47 +23,35 @@ WORDINGS = {
 """Wordings of the grid, from texts like those of training to texts unlike them."""
 FEW_HEADS = 6
 """Most heads whose numbers can be read in the cells of the grid."""
-MARGIN = 0.1
-"""Differences of the lift below it count as none, as in the study."""
 KINDS = {"attention": "high_similarity", "carried by norm": "litelvlm"}
 """Kinds of share, with the method whose colour and marker each has."""
 UNIFORM = "uniform"
 """The kind of share that uniform attention has."""
 
 
-def draw_grid(table: pd.DataFrame, ax: Axes, ends: tuple[float, float] | None = None) -> Axes:
+def draw_grid(
+    table: pd.DataFrame, margin: float, ax: Axes, ends: tuple[float, float] | None = None
+) -> Axes:
     """Lift of attention from [EOS] to [SOS] over uniform attention, per layer and head.
 
     Args:
         table: Lines of one wording of the summary's table "grid": layer, head, lift, low, high.
+        margin: Differences of the lift below it count as none.
         ax: Where to draw; rows are layers from input to output, columns heads. A star marks a head
-            whose whole interval lies further than ``MARGIN`` from uniform attention: an effect that
+            whose whole interval lies further than the margin from uniform attention: an effect that
             is large enough to count, and not only one that is sure. Numbers stand in the cells
             where they fit.
         ends: Lowest and highest lift of the colours; those of the table if left out. No colour bar
             is drawn if they are given.
     """
     wide = table.pivot(index="layer", columns="head", values="lift")
-    beyond = (table["low"] > 1 + MARGIN) | (table["high"] < 1 - MARGIN)
+    beyond = (table["low"] > 1 + margin) | (table["high"] < 1 - margin)
     stars = table.assign(beyond=beyond).pivot(index="layer", columns="head", values="beyond")
     texts = stars.map(lambda far: "*" if far else "")
     if wide.shape[1] <= FEW_HEADS:
         texts = wide.map("{:.2f}".format) + texts
-    low, high = ends or (float(table["lift"].min()), float(table["lift"].max()))
-    sns.heatmap(
-        wide,
-        annot=texts,
-        fmt="",
-        annot_kws={"size": 7},
-        cmap="vlag",
-        center=1.0,
-        vmin=low,
-        vmax=high,
-        linewidths=0.5,
-        cbar=ends is None,
-        cbar_kws={"label": "lift (1: uniform attention)"} if ends is None else None,
-        ax=ax,
-    )
+    bar = "" if ends else "lift (1: uniform attention)"
+    heatmap(ax, wide, bar, centre=1.0, ends=ends, texts=texts)
     ax.set(xlabel="head", ylabel="layer")
     return ax
 
@@ -144,11 +131,13 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def _grid(run: Saved) -> RenderedFigure:
     table = run.table("grid")
+    (least,) = (claim.null for claim in run.summary.claims if claim.id == "H4")
+    margin = round(least - 1, 12)  # of the run, which H4 must exceed
     wordings = [mode for mode in WORDINGS if (table["text_mode"] == mode).any()]
     figure, axes = style.side_panels(len(wordings), 1.7 + 0.22 * table["layer"].nunique())
     ends = float(table["lift"].min()), float(table["lift"].max())
     for ax, mode in zip(axes, wordings, strict=True):
-        draw_grid(table[table["text_mode"] == mode], ax, ends)
+        draw_grid(table[table["text_mode"] == mode], margin, ax, ends)
         ax.set_title(WORDINGS[mode], fontsize=8.5)
     for ax in axes[1:]:
         ax.set_ylabel("")
@@ -159,7 +148,7 @@ def _grid(run: Saved) -> RenderedFigure:
         figure,
         sample_note(
             table,
-            f"stars: the 95 % interval lies further than {MARGIN:g} from uniform attention; "
+            f"stars: the 95 % interval lies further than {margin:g} from uniform attention; "
             "no caption has its words permuted, so these texts lie outside the training "
             "distribution; exploratory",
         ),

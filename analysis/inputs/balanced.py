@@ -1,9 +1,9 @@
 """A part of a split in which every kind of referent has its share: what a short run asks."""
 
-import hashlib
 from collections import Counter
 
 from litelvlm.analysis.inputs.samples import target_mask
+from litelvlm.analysis.inputs.subset import DataPart, middles
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.refs import NO_TARGET
@@ -13,7 +13,7 @@ UNSTATED = -1
 _LISTED = 5  # categories that the description counts one by one
 
 
-class BalancedSubset:
+class BalancedSubset(DataPart):
     """Some images of a split, each once and with all its expressions.
 
     The images are ordered by the category of their referents, and within a category by the share of
@@ -35,26 +35,12 @@ class BalancedSubset:
     """
 
     def __init__(self, data: Dataset, images: int) -> None:
-        self.data = data
-        self.name, self.split, self.split_by = data.name, data.split, data.split_by
-        self.categories = data.categories
         strata = [stratum(data[index]) for index in range(len(data))]
         ordered = sorted(range(len(data)), key=lambda index: (*strata[index], index))
         taken = [ordered[place] for place in middles(len(data), images)]
         self.order = tuple(int(data[index].image_id) for index in taken)
         self.held = Counter(dict(Counter(strata[index][0] for index in taken).most_common()))
-        self.indices = sorted(taken)
-        # Other parts make other runs.
-        part = f"{data.digest} balanced {self.indices}"
-        self.digest = hashlib.sha256(part.encode()).hexdigest()
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.indices)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """One image with its expressions."""
-        return self.data[self.indices[index]]
+        super().__init__(data, sorted(taken), f"balanced {sorted(taken)}")
 
     @property
     def text(self) -> str:
@@ -71,20 +57,6 @@ class BalancedSubset:
     def _named(self, category: int) -> str:
         unnamed = "not stated" if category == UNSTATED else f"category {category}"
         return self.categories.get(category, unnamed)
-
-
-def middles(n: int, wanted: int) -> list[int]:
-    """Places in the middle of ``wanted`` equal lengths of a list; all places if there are no more.
-
-    Any m neighbours among the n places hold m wanted / n of them, rounded up or down.
-
-    Example:
-        >>> middles(10, 4)
-        [1, 3, 6, 8]
-    """
-    if wanted >= n:
-        return list(range(n))
-    return [(2 * place + 1) * n // (2 * wanted) for place in range(wanted)]
 
 
 def stratum(sample: Sample) -> tuple[int, float]:

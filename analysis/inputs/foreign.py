@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from litelvlm.analysis.inputs.labels import label_tokens, size_matched, skip_reason
 from litelvlm.analysis.inputs.samples import (
     same_words,
-    target_mask,
+    target_masks,
     token_coverage,
     unaskable,
     view_of,
@@ -92,8 +92,7 @@ def draw_foreign(
                 continue
             sample = data[index]
             expression = sample.expressions[int(order[turn])]
-            mask = target_mask(sample, expression)
-            covered = token_coverage(mask, model)
+            covered = token_coverage(target_masks(sample, expression), model)
             if unaskable(expression) is None and skip_reason(covered) is None:
                 foreign.append(
                     ForeignExpression(
@@ -107,6 +106,19 @@ def draw_foreign(
                     )
                 )
     return foreign
+
+
+def foreign_texts_of(
+    foreign: Sequence[ForeignExpression],
+    sample: Sample,
+    expression: Expression,
+    n: int,
+    seed: int,
+    same_category: bool = False,
+) -> Int[Array, "m"]:
+    """``choose_foreign_texts`` with the random numbers of a run's seed, alike in all studies."""
+    rng = np.random.default_rng([seed, int(expression.sent_id), 4 if same_category else 1])
+    return choose_foreign_texts(foreign, sample, expression, n, same_category, rng)
 
 
 def choose_foreign_texts(
@@ -133,18 +145,16 @@ def choose_foreign_texts(
     Returns:
         Indices into ``foreign``.
     """
-    categories = frozenset(expression.category_id)
-    shares = np.array(
-        [bool(candidate.categories & categories) for candidate in foreign], dtype=bool
+    categories, length = frozenset(expression.category_id), len(expression.sent.split())
+    allowed = _elsewhere(foreign, sample) & np.array(
+        [
+            bool(candidate.categories & categories) == same_category
+            and not same_words(candidate.sent, expression.sent)
+            for candidate in foreign
+        ],
+        dtype=bool,
     )
-    others = np.array(
-        [not same_words(candidate.sent, expression.sent) for candidate in foreign], dtype=bool
-    )
-    allowed = _elsewhere(foreign, sample) & (shares == same_category) & others
-    lengths = np.array(
-        [abs(candidate.n_words - len(expression.sent.split())) for candidate in foreign],
-        dtype=np.int64,
-    )
+    lengths = np.array([abs(other.n_words - length) for other in foreign], dtype=np.int64)
     order = np.lexsort([rng.random(len(foreign)), lengths])
     chosen: Array = order[allowed[order]][:n]
     return chosen

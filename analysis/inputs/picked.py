@@ -14,13 +14,14 @@ from litelvlm.analysis.inputs.samples import (
     unaskable,
     untargeted,
 )
+from litelvlm.analysis.inputs.subset import DataPart, middles
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.models.base import StudiedModel
 
 
-class PickedExpressions:
+class PickedExpressions(DataPart):
     """A data set of one expression per image, as engine and studies see any data set.
 
     Its name, split and digest are those of the whole: which expressions are picked follows from
@@ -38,10 +39,8 @@ class PickedExpressions:
         picked: Sequence[tuple[int, int]],
         passed_over: Mapping[str, int] | None = None,
     ) -> None:
-        self.data, self.picked, self.passed_over = data, tuple(picked), dict(passed_over or {})
-        self.name, self.split, self.split_by = data.name, data.split, data.split_by
-        self.digest = data.digest
-        self.categories = data.categories
+        super().__init__(data, [image for image, _ in picked])
+        self.picked, self.passed_over = tuple(picked), dict(passed_over or {})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -50,15 +49,10 @@ class PickedExpressions:
             (f"expressions passed over: {counted(self.passed_over)}",) if self.passed_over else ()
         )
 
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.picked)
-
     def __getitem__(self, index: int, /) -> Sample:
         """One image with its one expression."""
-        image, number = self.picked[index]
-        sample = self.data[image]
-        return sample.with_expressions((sample.expressions[number],))
+        sample = super().__getitem__(index)
+        return sample.with_expressions((sample.expressions[self.picked[index][1]],))
 
 
 def pick(data: Dataset, model: StudiedModel, images: int | None, seed: int) -> PickedExpressions:
@@ -95,8 +89,7 @@ def pick(data: Dataset, model: StudiedModel, images: int | None, seed: int) -> P
         )
     found.sort()
     chosen = [
-        found[place]
-        for place in strata_middles(len(found), len(found) if images is None else images)
+        found[place] for place in middles(len(found), len(found) if images is None else images)
     ]
     return PickedExpressions(
         data, sorted((image, number) for _, image, number in chosen), passed_over
@@ -114,16 +107,6 @@ def primary(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     visible = rows["visible_frac"] >= MIN_VISIBLE
     hidden = rows.loc[~visible, "sent_id"].nunique()
     return rows[visible], {HIDDEN: hidden} if hidden else {}
-
-
-def strata_middles(n: int, m: int) -> list[int]:
-    """The middle place of each of ``m`` equal stretches of ``n`` places; every place if ``m >= n``.
-
-    Example:
-        >>> strata_middles(10, 3), strata_middles(2, 3)
-        ([1, 5, 8], [0, 1])
-    """
-    return list(range(n)) if m >= n else [(2 * step + 1) * n // (2 * m) for step in range(m)]
 
 
 def foreign_text(data: Dataset, index: int) -> str:

@@ -26,6 +26,12 @@ def target_mask(sample: Sample, expression: Expression) -> Array:
     return mask
 
 
+def target_masks(sample: Sample, expression: Expression) -> Array:
+    """Target masks [frames, height, width] of a clip: 1 where any polygon covers, 0 elsewhere."""
+    masks: Array = (sample.masks(expression) > 0).astype(np.uint8)
+    return masks
+
+
 def view_of(model: StudiedModel, sample: Sample) -> ImageView:
     """Where the visual tokens of a sample lie; runs no model."""
     return model.clip_view(sample.height, sample.width, sample.frames)

@@ -45,7 +45,7 @@ def write_leaderboard(found: Cards, path: Path) -> Path:
             disagreements=[told(*pair) for pair in apart],
             unequal=[f"{one} and {two}, {data}" for one, two, data in unequal_rows(found.cards)],
             groups=[_table(found.cards, group, entries, numbers, apart) for group in groups],
-            cards=[_card(numbers[name], name, card) for name, card in found.cards.items()],
+            cards=[(numbers[name], name, card) for name, card in found.cards.items()],
         )
     )
     return atomic_write(path, page)
@@ -93,23 +93,6 @@ def told(first: Entry, second: Entry) -> str:
     both = " and ".join(f"{entry.card}: {entry_text(entry)}" for entry in (first, second))
     group, method, budget, metric = first.cell
     return f"{group.title}: {method} at {budget} tokens, {metric}; {both}"
-
-
-def _card(place: int, name: str, card: Card) -> dict[str, object]:
-    dirty = " with uncommitted changes" if card.dirty else ""
-    gpu = card.machine.get("gpu", "None")
-    splits = [f"{one.data.get('name', '?')} {one.data.get('split', '?')}" for one in card.results]
-    return {
-        "place": place,
-        "name": name,
-        "by": card.by or "not named",
-        "made": card.made,
-        "commit": (card.commit or "unknown")[:12] + dirty,
-        "machine": card.machine.get("cpu", "?") if gpu == "None" else gpu,
-        "model": f"{card.model.get('name', '?')}, {card.model.get('dtype', '?')}",
-        "splits": ", ".join(splits),
-        "digest": card.digest[:12],
-    }
 
 
 def board_json(found: Cards) -> dict[str, object]:

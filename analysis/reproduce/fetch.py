@@ -61,7 +61,7 @@ def is_there(target: Path, file: HubFile) -> bool:
 
 def partial_path(target: Path, file: HubFile) -> Path:
     """Path of the part of a file that was fetched so far."""
-    return target.with_name(f".{target.name}.{(file.sha256 or file.blob)[:12]}.part")
+    return target.with_name(f".{target.name}.{file.hash[:12]}.part")
 
 
 def bytes_missing(repository: Repository, root: Path) -> int:
@@ -82,49 +82,41 @@ def _fetch(
     endpoint: str | None,
     say: Callable[[str], object],
 ) -> None:
-    part = partial_path(target, file)
+    part, named = partial_path(target, file), f"{repository.name}: {file.path}"
     if _from_cache(repository, file, part):
-        say(f"{repository.name}: {file.path} taken from the hub's cache on this machine")
+        say(f"{named} taken from the hub's cache on this machine")
     else:
         begun = part.stat().st_size if part.is_file() else 0
         where = f", going on at {begun / 1e6:,.1f} MB" if begun else ""
-        say(f"{repository.name}: {file.path}, {file.size / 1e6:,.1f} MB{where}")
+        say(f"{named}, {file.size / 1e6:,.1f} MB{where}")
         _download(repository, file, part, endpoint)
-        if begun and content_hash(part, file) != _expected(file):
-            say(f"{repository.name}: {file.path} does not fit what was there; fetching all of it")
+        if begun and content_hash(part, file) != file.hash:
+            say(f"{named} does not fit what was there; fetching all of it")
             part.unlink()
             _download(repository, file, part, endpoint)
     found = content_hash(part, file)
-    if found != _expected(file):
+    if found != file.hash:
         part.unlink()
         raise OSError(
             f"{file.path} of {repository.name} hashes to {found[:12]}, the hub lists "
-            f"{_expected(file)[:12]}; it was removed, so run the same command again, and if this "
+            f"{file.hash[:12]}; it was removed, so run the same command again, and if this "
             "repeats, the copy on the hub or a proxy on the way is damaged"
         )
     os.replace(part, target)
 
 
 def _download(repository: Repository, file: HubFile, part: Path, endpoint: str | None) -> None:
-    url = hf_hub_url(
-        repository.name,
-        file.path,
-        repo_type=repository.kind,
-        revision=repository.commit,
-        endpoint=endpoint,
-    )
+    kind, commit = repository.kind, repository.commit
+    url = hf_hub_url(repository.name, file.path, repo_type=kind, revision=commit, endpoint=endpoint)
     with plain_network_errors(f"{file.path} of {repository.name}"), part.open("ab") as stream:
         if stream.tell() > file.size:
             stream.truncate(0)
-        if stream.tell() < file.size:
+        begun = stream.tell()
+        if begun < file.size:
             try:
                 place = get_hf_file_metadata(url, token=False, endpoint=endpoint).location
                 http_get(
-                    place,
-                    stream,
-                    resume_size=stream.tell(),
-                    headers=_HEADERS,
-                    expected_size=file.size,
+                    place, stream, resume_size=begun, headers=_HEADERS, expected_size=file.size
                 )
             except HfHubHTTPError as error:
                 raise ConnectionError(
@@ -142,7 +134,7 @@ def _from_cache(repository: Repository, file: HubFile, part: Path) -> bool:
     if not isinstance(kept, str):
         return False
     source = Path(kept).resolve()
-    if source.stat().st_size != file.size or content_hash(source, file) != _expected(file):
+    if source.stat().st_size != file.size or content_hash(source, file) != file.hash:
         return False
     part.unlink(missing_ok=True)
     try:
@@ -150,10 +142,6 @@ def _from_cache(repository: Repository, file: HubFile, part: Path) -> bool:
     except OSError:
         shutil.copyfile(source, part)
     return True
-
-
-def _expected(file: HubFile) -> str:
-    return file.sha256 or file.blob
 
 
 def content_hash(path: Path, file: HubFile) -> str:

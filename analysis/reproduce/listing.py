@@ -35,6 +35,11 @@ class HubFile(Frozen):
     sha256: Hex64 | Annotated[str, Field(max_length=0)] = ""
     blob: Hex40
 
+    @property
+    def hash(self) -> str:
+        """What the content must hash to."""
+        return self.sha256 or self.blob
+
     @field_validator("path")
     @classmethod
     def _inside(cls, path: str) -> str:

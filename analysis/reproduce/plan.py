@@ -59,20 +59,14 @@ def plan_text(settings: Settings, listing: Listing | None, found: Sequence[Room]
         ValueError: If a GPU is wanted and there is none.
     """
     unknown = listing is None and bool(settings.assets)
-    needed = "" if unknown else "{:.1f} GB still needed, "
-    disks = [(room.folder, needed.format(room.needed / 1e9), room.free / 1e9) for room in found]
-    lines = [
-        f"Table {settings.table}: {get_target(settings.table).title}",
-        "",
-        *(_unlisted(settings) if unknown else _listed(listing)),
-        "",
-        "Disk:",
-        *(f"  {folder}: {still}{free:.1f} GB free" for folder, still, free in disks),
-        "",
-        *_computing(settings),
-        "You may interrupt it at any time: run the same command again to continue.",
-        "",
-    ]
+    lines = [f"Table {settings.table}: {get_target(settings.table).title}", ""]
+    lines += _unlisted(settings) if unknown else _listed(listing)
+    lines += ["", "Disk:"]
+    for room in found:
+        needed = "" if unknown else f"{room.needed / 1e9:.1f} GB still needed, "
+        lines.append(f"  {room.folder}: {needed}{room.free / 1e9:.1f} GB free")
+    lines += ["", *_computing(settings)]
+    lines += ["You may interrupt it at any time: run the same command again to continue.", ""]
     return "\n".join(lines)
 
 
@@ -88,15 +82,13 @@ def _listed(listing: Listing | None) -> list[str]:
 
 def _unlisted(settings: Settings) -> list[str]:
     """What would be fetched, as far as it is known without the hub."""
-    sizes = {asset: asset.about for asset in settings.assets}
     lines = ["To fetch from the hub, which was not reached (sizes as last seen):"]
-    lines += [
-        f"  {asset.role:<10} {'unknown size' if about is None else f'about {about:.1f} GB'}  "
-        f"{' or '.join(asset.names)}\n{'':14}{asset.terms}"
-        for asset, about in sizes.items()
-    ]
-    room = 2 * sum(about or 0 for about in sizes.values())
-    more = ", and what is unknown" if None in sizes.values() else ""
+    for asset in settings.assets:
+        size = "unknown size" if asset.about is None else f"about {asset.about:.1f} GB"
+        lines.append(f"  {asset.role:<10} {size}  {' or '.join(asset.names)}\n{'':14}{asset.terms}")
+    sizes = [asset.about for asset in settings.assets]
+    more = ", and what is unknown" if None in sizes else ""
+    room = 2 * sum(about or 0 for about in sizes)
     return [*lines, f"  about {room:.1f} GB of disk with what is converted and unpacked{more}"]
 
 

@@ -38,19 +38,6 @@ def convert_all(
             convert(place.downloads / repository.folder, target)
 
 
-def model_places(
-    settings: Settings, place: Workplace, listing: Listing | None
-) -> tuple[str, str | None]:
-    """Where the model is and where its CLIP is, as ``load_model`` takes them."""
-    if settings.model is not None:
-        return settings.model, settings.clip
-    if listing is None:
-        raise ValueError("a model without a folder of its own needs a listing of the hub")
-    both = (place.converted(listing.of(role)) for role in ("checkpoint", "clip"))
-    model, clip = (str(path.resolve()) for path in both)
-    return model, clip
-
-
 def open_model(settings: Settings, place: Workplace, listing: Listing | None) -> Glamm:
     """Check every part of the model and load it.
 
@@ -61,7 +48,12 @@ def open_model(settings: Settings, place: Workplace, listing: Listing | None) ->
         FileNotFoundError: Naming each part that is missing.
         ValueError: If the checkpoint does not fit.
     """
-    model, clip = model_places(settings, place, listing)
+    model, clip = settings.model, settings.clip
+    if model is None:
+        if listing is None:
+            raise ValueError("a model without a folder of its own needs a listing of the hub")
+        both = (place.converted(listing.of(role)) for role in ("checkpoint", "clip"))
+        model, clip = (str(path.resolve()) for path in both)
     lacking = [part for part in inventory(model, clip) if not part.found]
     if lacking:
         raise FileNotFoundError(

@@ -7,11 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.analysis.signals.gradients import (
-    inner_layers,
-    input_signals,
-    layer_signals,
-)
+from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import (
     QueryToken,

@@ -67,11 +67,7 @@ def shapley_sampling(
 
 
 def ridge_on_masks(
-    game: Game,
-    n_players: int,
-    kept: int,
-    samples: int,
-    rng: np.random.Generator,
+    game: Game, n_players: int, kept: int, samples: int, rng: np.random.Generator
 ) -> Float[Array, "g t"]:
     """Linear effect of keeping each token when ``kept`` random ones are left, by ridge regression.
 

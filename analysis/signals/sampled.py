@@ -8,10 +8,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
-from litelvlm.analysis.signals.gradients import (
-    blurred_tokens,
-    integrated_gradients,
-)
+from litelvlm.analysis.signals.gradients import blurred_tokens, integrated_gradients
 from litelvlm.analysis.signals.importance import Signal, as_array, block_signals, blocks_of
 from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
 from litelvlm.analysis.stats.agreement import reliability

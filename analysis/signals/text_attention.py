@@ -216,9 +216,7 @@ def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int
 
 
 def attention_measures(
-    rows: Float[Array, "layers heads t"],
-    content: Int[Array, "c"],
-    marks: Int[Array, "m"],
+    rows: Float[Array, "layers heads t"], content: Int[Array, "c"], marks: Int[Array, "m"]
 ) -> dict[str, Float[Array, "layers heads"]]:
     """Measures of the attention of one position; 0 is [SOS], the last one the position itself.
 
@@ -255,9 +253,7 @@ def attention_measures(
 
 
 def everywhere_measures(
-    maps: Float[Array, "layers heads t t"],
-    content: Int[Array, "c"],
-    marks: Int[Array, "m"],
+    maps: Float[Array, "layers heads t t"], content: Int[Array, "c"], marks: Int[Array, "m"]
 ) -> dict[str, Float[Array, "layers heads"]]:
     """The same measures, mean over all positions but the first, which sees itself alone."""
     rows = [
@@ -266,9 +262,7 @@ def everywhere_measures(
     return {name: np.mean([row[name] for row in rows], axis=0) for name in SHARES}
 
 
-def column_mass(
-    maps: Float[Array, "layers heads t t"],
-) -> dict[str, Float[Array, "layers heads"]]:
+def column_mass(maps: Float[Array, "layers heads t t"]) -> dict[str, Float[Array, "layers heads"]]:
     """Mean attention that [SOS] gets from all positions, alpha_1; uniform attention makes it large.
 
     Returns:

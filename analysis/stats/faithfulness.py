@@ -112,10 +112,7 @@ def moved_round(
 
 
 def rank_infidelity(
-    order: Int[Array, "n"],
-    removed: Bool[Array, "m n"],
-    values: Float[Array, "m"],
-    whole: float,
+    order: Int[Array, "n"], removed: Bool[Array, "m n"], values: Float[Array, "m"], whole: float
 ) -> float:
     """Normalised infidelity (captum) of a ranking to the effects of random removals; 0 is best.
 

@@ -5,12 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.stats.bootstrap import (
-    Bootstrap,
-    Estimate,
-    bootstrap_means,
-    mean_estimate,
-)
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means, mean_estimate
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.arrays import Array
 

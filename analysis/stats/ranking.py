@@ -15,9 +15,7 @@ from litelvlm.arrays import Array
 
 
 def auroc(
-    scores: Real[Array, "n"],
-    inside: Shaped[Array, "*masks n"],
-    outside: Shaped[Array, "*masks n"],
+    scores: Real[Array, "n"], inside: Shaped[Array, "*masks n"], outside: Shaped[Array, "*masks n"]
 ) -> Float[Array, "*masks"]:
     """Probability that a token in the mask scores above one outside it; ties count one half.
 
@@ -153,10 +151,7 @@ def score_contrast(
 
 
 def at_budgets(
-    scores: Real[Array, "n"],
-    inside: Bool[Array, "n"],
-    outside: Bool[Array, "n"],
-    ks: Sequence[int],
+    scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"], ks: Sequence[int]
 ) -> list[dict[str, float]]:
     """Precision and recall of the k lowest and k highest eligible tokens; lower index wins ties.
 

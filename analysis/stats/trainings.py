@@ -136,9 +136,7 @@ def within_groups(
 
 
 def _least_squares(
-    values: Float[NDArray[np.float64], " n"],
-    design: Float[NDArray[np.float64], "n k"],
-    wanted: int,
+    values: Float[NDArray[np.float64], " n"], design: Float[NDArray[np.float64], "n k"], wanted: int
 ) -> list[Estimate]:
     """The first coefficients with their t intervals."""
     inverse = np.linalg.pinv(design)

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from litelvlm.analysis.signals import importance
+
 KEY = ["signal", "removal"]
 SIGNALS = {
     ("attention_middle", ""): ("attention, middle layers", "litelvlm"),
@@ -10,9 +12,6 @@ SIGNALS = {
     ("input_x_gradient", ""): ("input x gradient", "inverse_mask_oracle"),
 }
 """(signal, removal) to its name and the method whose colour and marker it has."""
-SIGNAL_OF_REMOVAL = "loss when a block is dropped"
-TARGETS = ("soft_dice", "answer_log_prob")
-"""What an answer is measured by: a mask, or the words of a model that answers in words."""
 SCORES = {
     "low_similarity": "reversed similarity",
     "low_input_similarity": "reversed input similarity",
@@ -41,5 +40,4 @@ OVERLAPS = {
 
 def main_target(table: pd.DataFrame) -> pd.DataFrame:
     """Lines of what the model's kind of answer is measured by; attention has no target."""
-    found = [name for name in TARGETS if name in set(table["target"])]
-    return table[table["target"].isin(["", *found[:1]])]
+    return table[table["target"].isin(["", importance.main_target(table["target"])])]

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.vlm_proof import masked_difference, prove
 from litelvlm import get_pruner
-from litelvlm.models.vlm.families import VLM_FAMILIES
+from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 from tests.tiny_vlms.table import TINY
 
@@ -61,3 +61,7 @@ def test_a_window_shorter_than_the_prompt_sees_further_back():
         assert masked_difference(model, replace(pruner, positions="original"), inputs) <= 1e-6
         model.config.get_text_config().sliding_window = 10
         assert masked_difference(model, replace(pruner, positions="original"), inputs) > 1e-2
+
+
+def test_every_family_is_measured():
+    assert set(measured_differences()) == set(VLM_FAMILIES)

@@ -10,7 +10,8 @@ import pytest
 from planted import PATCH, PlantedData, PlantedSample
 from refer_tree import annotation
 
-from litelvlm.analysis.inputs.balanced import UNSTATED, BalancedSubset, middles, stratum
+from litelvlm.analysis.inputs.balanced import UNSTATED, BalancedSubset, stratum
+from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.reproduce.accuracy import accuracy_lines
 from litelvlm.analysis.reproduce.finished import FinishedSplit
 from litelvlm.analysis.reproduce.prepare import part_of

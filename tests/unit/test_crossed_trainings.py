@@ -46,18 +46,6 @@ def test_it_covers_the_true_mean(trainings, categories, spreads):
     assert 0.92 <= np.mean(covered) <= (0.975 if spreads[1] > 0.2 else 0.998)
 
 
-def test_over_trainings_alone_it_would_miss_other_categories():
-    rng = np.random.default_rng(1)
-    wide, narrow = 0, 0
-    for _ in range(300):
-        values = drawn(rng, 5, 10, 0.05, 0.3, 0.2)
-        both = crossed_trainings(values).estimate()
-        half = stats.t.ppf(0.975, 4) * stats.sem(values.mean(axis=1))
-        wide += both.low < 0 < both.high
-        narrow += abs(values.mean()) < half
-    assert narrow / 300 < 0.85 < 0.92 < wide / 300
-
-
 def test_tables_that_say_nothing_are_refused():
     with pytest.raises(ValueError, match="two trainings and two categories are needed, got 1 x 3"):
         crossed_trainings(np.zeros((1, 3)))

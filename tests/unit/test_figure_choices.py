@@ -1,7 +1,5 @@
 """Which rows a figure shows, in which order, and how methods look in all of them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import planted_importance
@@ -11,12 +9,8 @@ from matplotlib.colors import to_hex
 
 from litelvlm import list_pruners
 from litelvlm.analysis.signals.clip_scores import SUBSTITUTES
-from litelvlm.analysis.studies import importance as importance_study
-from litelvlm.analysis.studies import mechanism as mechanism_study
-from litelvlm.analysis.studies import sink_causal as sink_causal_study
 from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST, TOGETHER
 from litelvlm.figures import (
-    FIGURES,
     ablations,
     axes,
     emergence,
@@ -25,7 +19,6 @@ from litelvlm.figures import (
     mechanism,
     reversal,
     significance,
-    sink,
     sink_causal,
     style,
     sweep,
@@ -93,24 +86,9 @@ def test_a_variant_keeps_the_colour_and_place_of_its_method_and_has_another_line
     assert (style.line(plain), style.line(method)) == ("-", "--")
 
 
-@pytest.mark.parametrize(
-    ("marks", "text"),
-    [
-        ({"miniature": False}, "cIoU"),
-        ({"miniature": True}, "cIoU (miniature)"),
-        ({"miniature": True, "partial": True}, "cIoU (miniature, partial run)"),
-    ],
-)
-def test_titles_carry_their_marks(marks, text):
-    assert style.title("cIoU", **marks) == text
-
-
-def test_names_cover_all_scores_requests_claims_and_probes():
+def test_names_cover_all_scores_and_requests():
     assert set(importance.SCORES) == {*planted_importance.SCORES, *SUBSTITUTES}
     assert set(significance.REQUESTS) == {"paper", *METHODS_BY_REQUEST}
-    assert list(categories.IMPORTANCE) == list(importance_study.claims.PARTS)
-    assert list(categories.SINK) == list(sink_causal_study.claims.PARTS)
-    assert set(categories.PROBES) < set(mechanism_study.probes.PROBES)
 
 
 def test_each_line_of_a_sweep_is_that_of_its_method(saved_runs):
@@ -125,20 +103,6 @@ def test_each_line_of_a_sweep_is_that_of_its_method(saved_runs):
     assert set(lines["unpruned"].get_ydata()) == {unpruned}
 
 
-def test_many_methods_are_spread_over_panels_that_share_their_references():
-    names = ["none", "random", *(f"m{i}" for i in range(17))]
-    # eight fit beside the two references, so 17 need three panels of 6, 6 and 5
-    assert [len(panel) for panel in sweep.panels(names)] == [8, 8, 7]
-    assert all(panel[:2] == ["none", "random"] for panel in sweep.panels(names))
-    assert [name for panel in sweep.panels(names) for name in panel[2:]] == names[2:]
-    table = pd.DataFrame({"method": names, "budget": 8, "metric": "ciou", "value": 0.5})
-    run = Saved.__new__(Saved)  # without a folder
-    run.record, run.title = SimpleNamespace(protocol="single"), str
-    run.table = lambda _: table.assign(low=0.4, high=0.6, n=9, n_images=9)
-    figure = FIGURES["accuracy_ciou"].draw(run).figure
-    assert [len(ax.get_lines()) for ax in figure.axes] == [8, 8, 7, 0]
-
-
 def test_reversal_constructions_ignore_other_layers_and_labels():
     tags = {"control": "none", "text_mode": "template", "probe": "released", "layer": -2}
     tags |= {"labels": "primary", "ri": 0.5, "clip_model": ""}
@@ -150,17 +114,6 @@ def test_reversal_constructions_ignore_other_layers_and_labels():
     )
     shown = reversal.constructions(pd.DataFrame([tags, *(tags | other for other in others)]))
     assert shown[["shown", "ri"]].values.tolist() == [["true text, true mask", 0.5]]
-
-
-def test_many_heads_are_marked_without_numbers():
-    heads = 2 * sink.FEW_HEADS
-    table = pd.DataFrame({"layer": 0, "head": range(heads), "lift": 2.0, "low": 1.05, "high": 3.0})
-    table.loc[0, "low"] = 1.2
-    texts = [text.get_text() for text in sink.draw_grid(table, new_axes()).texts]
-    assert texts == ["*"] + [""] * (heads - 1)
-    cells = [[layer, head, 0.1, 0.5] for layer in range(9) for head in range(9)]
-    table = pd.DataFrame(cells, columns=["layer", "head", "value", "q"])
-    assert not importance.draw_grid(table, new_axes()).texts
 
 
 def test_a_forest_has_its_first_line_on_top():
@@ -331,37 +284,6 @@ def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled():
     assert dots.get_offsets()[:, 0].tolist() == [0.8, 0.1, -0.3]
     white = [tuple(face) == (1, 1, 1, 1) for face in dots.get_facecolors()]
     assert white == [False, True, False]
-
-
-COURSES = pd.DataFrame(
-    {
-        # Three trainings of two conditions, one of them listed by another stage too.
-        "training": ["x"] * 3 + ["y"] * 3 + ["z"] * 3 + ["x again"] * 3,
-        "stage": ["B"] * 9 + ["C"] * 3,
-        "cell": ["base"] * 3 + ["mean"] * 6 + ["base"] * 3,
-        "pooling": ["cls"] * 3 + ["mean"] * 6 + ["cls"] * 3,
-        "repeated": [False] * 9 + [True] * 3,
-        "step": [0, 5, 10, 0, 50, 100, 0, 49, 100, 0, 5, 10],
-        # A share can be rounded to whole steps.
-        "share": [0.0, 0.5, 1.0, 0.0, 0.5, 1.0, 0.0, 0.49, 1.0, 0.0, 0.5, 1.0],
-        "reversal": [0.0, 0.2, 0.6, 0.0, -0.2, -0.4, 0.0, 0.1, 0.1, 0.0, 0.2, 0.6],
-    }
-).assign(helper=0.0, sos_loss=0.0, sink=0.0)
-
-
-def test_courses_have_a_mean_for_each_kind_of_condition_and_signs_a_row_for_each_training():
-    ax = emergence.draw_trajectories(COURSES, "reversal", new_axes())
-    drawn = [[round(y, 6) for y in line.get_ydata()] for line in ax.lines]
-    assert drawn.count([0.0, 0.2, 0.6]) == 2  # one training, and the mean of its kind
-    assert [0.0, -0.2, -0.4] in drawn
-    assert [0.0, -0.05, -0.15] in drawn
-    assert ax.get_legend_handles_labels()[1] == ["class token, no helper (1)", "mean pooling (2)"]
-    heat = emergence.draw_signs(COURSES, new_axes())
-    (image,) = heat.images
-    cells = np.round(image.get_array(), 6).tolist()
-    assert cells == [[0.0, 0.2, 0.6], [0.0, 0.1, 0.1], [0.0, -0.2, -0.4]]
-    assert image.get_clim() == (-0.6, 0.6)  # both signs alike
-    assert words(heat) == ["base", "mean"]
 
 
 def test_links_and_gains_are_drawn_of_trainings_that_count():

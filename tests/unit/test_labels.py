@@ -125,18 +125,6 @@ def test_size_matching_takes_at_least_as_many_as_are_drawn_and_at_most_all():
     assert matched(8, sizes[:0], np.zeros(0, bool), 3) == []
 
 
-def test_distinct_matches_grow_with_the_number_of_masks_matched():
-    # 256 candidates: 20 serve one mask, and the 64 nearest serve many of the same size.
-    sizes, allowed = np.random.default_rng(1).integers(1, 30, 256), np.ones(256, bool)
-    used = [
-        {i for seed in range(n) for i in matched(9, sizes, allowed, 20, seed)}
-        for n in (1, 2, 4, 40)
-    ]
-    assert len(used[0]) == 20
-    assert len(used[0]) < len(used[1]) < len(used[2]) < len(used[3])
-    assert 60 < len(used[3]) <= 80
-
-
 @pytest.mark.parametrize(("resize", "visible"), [("shortest", 0.5), ("pad", 1.0), ("squash", 1.0)])
 def test_what_is_visible_follows_the_crop_of_the_tower(resize, visible):
     # A picture of 12 x 16 patches: the centre square leaves out two columns at either side, here

@@ -20,8 +20,6 @@ from litelvlm.analysis.inputs.foreign import (
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.pages.report.claims import claim_row
-from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import (
@@ -228,30 +226,6 @@ def test_tables_are_tidy_and_hold_intervals(instance):
     assert strata[strata.stratum == "kind"].n.sum() == 72
 
 
-def test_the_same_call_computes_nothing_again(instance, monkeypatch):
-    monkeypatch.setattr(
-        PlantedTower, "image", lambda self, pixels: pytest.fail("an image was encoded")
-    )
-    before = (instance / "summary.json").read_text()
-    assert study(instance.parent, "instance") == instance
-    assert (instance / "summary.json").read_text() == before
-
-
-def test_shards_together_equal_the_whole(instance, tmp_path):
-    for index in (2, 1):
-        folder = complete_run(
-            reversal.STUDY,
-            PlantedModel("instance"),
-            related_data(),
-            FAST,
-            tmp_path,
-            Shard(index, 2),
-        )
-    assert folder.name == instance.name
-    pd.testing.assert_frame_equal(read_rows(folder), read_rows(instance))
-    assert (folder / "summary.json").read_text() == (instance / "summary.json").read_text()
-
-
 def named(names, studied):
     """Stands for loading towers: whatever name is asked for prefers background."""
     return tuple(
@@ -290,40 +264,6 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     assert set(summary.table("layers").clip_model) == {"", "other"}
     assert set(summary.table("layers").layer) == {-2, -1}
     assert summary.table("strata").n.max() == 72
-
-
-def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module(CLIPS), "load_clips", named)
-    changes = {
-        "random_seeds": 0,
-        "clip": ("other",),
-        "seed": 1,
-        "limit": 2,
-        "chunk_size": 6,
-        "budgets": (8,),
-        "question_index": 1,
-        "shifts": 41,
-        "blobs": 6,
-        "donors": 2,
-        "pool": 25,
-        "margin": 0.1,
-    }
-    assert set(changes) == set(reversal.Config.model_fields)
-    small = FAST.model_copy(update={"limit": 1})
-    data = planted_data(3)
-    names = {study(tmp_path, "instance", data, small).name}
-    for name, value in changes.items():
-        names.add(study(tmp_path, "instance", data, small.model_copy(update={name: value})).name)
-    assert len(names) == 1 + len(changes)
-
-
-def test_a_limited_run_is_partial_and_draws_the_same_rows(instance, tmp_path):
-    folder = study(tmp_path, "instance", config=FAST.model_copy(update={"limit": 3}))
-    assert read_record(folder).state == "partial"
-    assert read_summary(folder).partial
-    whole = read_rows(instance)
-    part = read_rows(folder)
-    pd.testing.assert_frame_equal(part, whole[whole.image_id <= 3].reset_index(drop=True))
 
 
 # --- bad data -------------------------------------------------------------------------------------
@@ -402,12 +342,6 @@ def test_nothing_to_study_gives_no_claims(tmp_path):
     assert read_record(folder).counts.skipped == {FILLS_IMAGE: 1}
 
 
-def test_measures_refuse_nan():
-    covered = np.r_[np.ones(3), np.zeros(6)]
-    with pytest.raises(ValueError, match="sample 4"):
-        measures(np.where(np.arange(9) == 4, np.nan, 1.0), covered, (2,))
-
-
 def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     rows = read_rows(instance)
     # Image 1 mostly out of sight (3 expressions); of the 69 others one lacks a foreign text.
@@ -475,7 +409,3 @@ def test_donors_come_from_other_images_and_fit():
     assert len(choose_foreign_masks(donors[:5], sample, 9, 144, rng)) == sum(
         d.image_id != 1 for d in donors[:5]
     )
-
-
-def test_item_results_default_to_nothing_skipped():
-    assert ItemResult([]).skipped == ()

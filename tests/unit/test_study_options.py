@@ -58,8 +58,8 @@ def test_any_field_of_a_chosen_study_can_be_set():
         ("importance.images=20", "does not run; add importance, or leave it out"),
         (
             "sink.marginn=1",
-            "unknown field of sink 'marginn'; did you mean 'margin'? "
-            "Allowed: chunk_size, limit, margin",
+            "unknown field of sink 'marginn'; did you mean 'margin' or "
+            "'share_margin'? Allowed: chunk_size, limit, margin",
         ),
         ("sink.margin=[", "the value cannot be read"),
         ("sink.margin=2020-13-45", "--set sink.margin=2020-13-45: the value cannot be read"),

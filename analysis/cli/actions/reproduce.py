@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.cards.make import Split, make_card
+from litelvlm.analysis.cli.actions.loading import hide_loading_bar
+from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.cli.options import require_writable
-from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
-from litelvlm.analysis.cli.terminal.screen import print_status
-from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.reproduction import write_reproduction
@@ -39,20 +38,26 @@ def run(verb: Reproduce) -> int:
     place.root.mkdir(parents=True, exist_ok=True)
     with hold(place.root, Shard()):
         listing = None
-        if settings.assets:
-            try:
+        try:
+            if settings.assets:
                 listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
-            except ConnectionError:
-                if verb.plan:  # what is known without the hub
-                    sys.stdout.write(planned(verb, settings, place, None))
-                    sys.stdout.flush()
-                raise
+        except ConnectionError:
+            if verb.plan:  # what is known without the hub
+                sys.stdout.write(plan_text(settings, None, disks(verb, settings, place, None)))
+                sys.stdout.flush()
+            raise
+        found = disks(verb, settings, place, listing)
         if verb.plan:
-            sys.stdout.write(planned(verb, settings, place, listing))
-            return int(not all(room.enough for room in disks(verb, settings, place, listing)))
-        if not consents(verb, settings, place, listing):
-            sys.stderr.write("nothing was fetched\n")
-            return 1
+            sys.stdout.write(plan_text(settings, listing, found))
+            return int(not all(room.enough for room in found))
+        if not agreed(place, settings, listing):
+            sys.stderr.write(plan_text(settings, listing, found))
+            require_room(found)
+            if not (verb.yes or confirmed()):
+                sys.stderr.write("nothing was fetched\n")
+                return 1
+            agree(place, settings, listing)
+        require_room(found)
         return reproduce(verb, settings, place, listing)
 
 
@@ -106,45 +111,26 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
         require_writable(verb.card, folder=False)
 
 
-def planned(verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None) -> str:
-    """The plan as text."""
-    return plan_text(settings, listing, disks(verb, settings, place, listing))
-
-
 def disks(
     verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
 ) -> Sequence[Room]:
     """The bytes that each disk must still hold."""
-    if verb.cache is None:
-        return rooms(place, listing)
     return rooms(place, listing, verb.cache, cached_bytes(settings))
 
 
-def consents(
-    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
-) -> bool:
-    """Print the plan and ask, unless the user agreed to the same plan before.
+def confirmed() -> bool:
+    """Ask on the terminal whether to go on.
 
     Raises:
-        OSError: If a disk is too small.
         ValueError: If stdin is not a terminal, so that nobody can answer.
     """
-    if agreed(place, settings, listing):
-        require_room(disks(verb, settings, place, listing))
-        return True
-    sys.stderr.write(planned(verb, settings, place, listing))
-    require_room(disks(verb, settings, place, listing))
-    if not verb.yes:
-        if not sys.stdin.isatty():
-            raise ValueError(
-                "stdin is not a terminal, so you cannot confirm the plan; read it and add --yes"
-            )
-        sys.stderr.write("Go on? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return False
-    agree(place, settings, listing)
-    return True
+    if not sys.stdin.isatty():
+        raise ValueError(
+            "stdin is not a terminal, so you cannot confirm the plan; read it and add --yes"
+        )
+    sys.stderr.write("Go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def reproduce(
@@ -186,3 +172,9 @@ def as_data(settings: Settings, found: Reproduction) -> dict[str, object]:
         "runs": {split.name: str(split.run.folder) for split in found.splits},
         "lines": [json.loads(line.model_dump_json()) for line in found.lines],
     }
+
+
+def print_status(line: str) -> None:
+    """Print on stderr what is done now."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

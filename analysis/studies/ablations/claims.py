@@ -35,8 +35,8 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         return []
     alone = rows[rows["part"] == METHODS_PART]
     paired, score = pair_scores(alone), SCORES[config.score]
-    budget = budgets_of(paired.cells, PAPER)[0]
-    compared = compare(PAIRS, paired, score, (budget,), config.margin)
+    largest = budgets_of(paired.cells, PAPER)[:1]  # none where the method cannot run
+    compared = compare(PAIRS, paired, score, largest, config.margin)
     claims = [pair_claim(one, config.margin) for one in compared]
     official = official_scores(rows)
     if official is not None:

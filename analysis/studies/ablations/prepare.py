@@ -20,12 +20,17 @@ from litelvlm.analysis.studies.ablations.rows import (
     IndexContext,
     ablation_rows,
 )
-from litelvlm.analysis.studies.sweep import config as sweep_config
+from litelvlm.analysis.studies.sweep.config import sweep_of
 from litelvlm.analysis.studies.sweep.passes import Loaded, SweepContext
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import OF_CLIP
+
+
+def parsed(labels: Sequence[str]) -> tuple[Method, ...]:
+    """The methods that labels name."""
+    return tuple(map(Method.parse, labels))
 
 
 def make_context(
@@ -37,14 +42,7 @@ def make_context(
     """Context of the chosen expressions in the single protocol."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
-    single = sweep_config.Config(
-        methods=tuple(Method.parse(label) for label in methods),
-        budgets=config.budgets,
-        seeds=config.random_seeds,
-        question_index=config.question_index,
-        answer_index=config.answer_index,
-        batch_size=config.batch_size,
-    )
+    single = sweep_of(config, parsed(methods), config.random_seeds)
     foreign = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
     if len({candidate.image_id for candidate in foreign}) < 2:
         altered = tuple(label for label in altered if label != SHUFFLED)
@@ -72,21 +70,10 @@ def protocol_contexts(
     The official one runs the rivals too, where they are asked for. The single one measures the
     reversal index of every expression.
     """
-    methods = tuple(Method.parse(label) for label in TOGETHER)
     rivals = RIVALS if "rivals" in config.requests else ()
-    official = sweep_config.Config(
-        methods=(*methods, *(Method.parse(label) for label in rivals)),
-        seeds=config.official_seeds,
-        batch_size=config.batch_size,
-        protocol="official",
-    )
-    single = sweep_config.Config(
-        methods=methods,
-        seeds=config.official_seeds,
-        question_index=config.question_index,
-        answer_index=config.answer_index,
-        batch_size=config.batch_size,
-    )
+    drawn = {"protocol": "official", "question_index": 0, "answer_index": 0}
+    official = sweep_of(config, parsed((*TOGETHER, *rivals)), config.official_seeds, **drawn)
+    single = sweep_of(config, parsed(TOGETHER), config.official_seeds)
     return SweepContext(model, whole, official, config.budgets), IndexContext(
         model, whole, single, config.budgets
     )

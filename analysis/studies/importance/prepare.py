@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from litelvlm.analysis.inputs.picked import pick, strata_middles
+from litelvlm.analysis.inputs.picked import pick
 from litelvlm.analysis.inputs.samples import fewest_tokens
+from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.signals.gradients import mean_token
@@ -25,8 +26,8 @@ def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
         min(config.depth or max(1, n_tokens // 9), n_tokens),
         budgets,
         mean_token(model, data, config.mean_images),
-        frozenset(strata_middles(len(picked), config.checked)),
-        frozenset(strata_middles(len(picked), config.sampled)),
+        frozenset(middles(len(picked), config.checked)),
+        frozenset(middles(len(picked), config.sampled)),
     )
     single = "the control of foreign expressions is left out: it takes a second image"
     return Work(

@@ -118,10 +118,7 @@ def image_rows(context: ImportanceContext, index: int) -> ItemResult:
 
 
 def scores_of(
-    query: TokenQuery,
-    covered: Float[Array, "n"],
-    targets: TokenTargets,
-    seed: Sequence[int],
+    query: TokenQuery, covered: Float[Array, "n"], targets: TokenTargets, seed: Sequence[int]
 ) -> tuple[Scores, Tokens]:
     """Scores of the tokens before the language model, and what else is known of them."""
     scores = token_scores(query, covered, np.random.default_rng(seed))

@@ -68,11 +68,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
 
 
 def part_rows(
-    rows: pd.DataFrame,
-    id: str,
-    metric: str | None,
-    score: str | None,
-    partial_set: str = "none",
+    rows: pd.DataFrame, id: str, metric: str | None, score: str | None, partial_set: str = "none"
 ) -> pd.DataFrame:
     """Rows of one measure of one score with the signal of one of ``PARTS``; None takes all."""
     wanted = {"control": "none", "score": score, "metric": metric}

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from litelvlm.analysis.inputs.foreign import choose_foreign_texts
+from litelvlm.analysis.inputs.foreign import foreign_texts_of
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming
@@ -39,9 +39,8 @@ def clip_rows(context: MechanismContext, index: int) -> ItemResult:
                 context, open_image(sample.image()), [e.sent for e in sample.expressions]
             )
         for number, expression, keys, covered in targets:
-            rng = np.random.default_rng([context.config.seed, int(expression.sent_id), 1])
-            chosen = choose_foreign_texts(
-                context.foreign, sample, expression, context.config.donors, False, rng
+            chosen = foreign_texts_of(
+                context.foreign, sample, expression, context.config.donors, context.config.seed
             )
             with naming(sample, expression):
                 for probe, ranking in rankings.items():

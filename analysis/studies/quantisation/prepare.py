@@ -1,6 +1,7 @@
 """What the quantisation study does before its first row: a model of each precision."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 
@@ -9,7 +10,7 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.memory import component_bytes
 from litelvlm.analysis.studies.quantisation.rows import PrecisionContext, precision_rows
-from litelvlm.analysis.studies.sweep import config as sweep_config
+from litelvlm.analysis.studies.sweep.config import sweep_of
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
@@ -44,13 +45,7 @@ def prepare(model: Glamm, data: Dataset, config: Config) -> Work:
     sizes = {name: component_bytes(one) for name, one in models.items()}
     work = work_of(models, sizes, data, config)
     # Other kernels round differently, so the package that quantises is part of the key.
-    return Work(
-        work.data,
-        work.begin,
-        resolved={**(work.resolved or {}), BACKEND: metadata.version(BACKEND)},
-        methods=work.methods,
-        excluded=work.excluded,
-    )
+    return replace(work, resolved={**(work.resolved or {}), BACKEND: metadata.version(BACKEND)})
 
 
 def work_of(
@@ -68,14 +63,7 @@ def work_of(
         config: Of the study.
     """
     chosen = EvenSubset(data, config.images, config.expressions)
-    swept = sweep_config.Config(
-        methods=config.methods,
-        budgets=config.budgets,
-        seeds=config.seeds,
-        question_index=config.question_index,
-        answer_index=config.answer_index,
-        batch_size=config.batch_size,
-    )
+    swept = sweep_of(config, config.methods, config.seeds)
     contexts = {
         name: PrecisionContext(one, chosen, swept, config.budgets, sizes[name])
         for name, one in models.items()

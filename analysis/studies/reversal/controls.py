@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
-from litelvlm.analysis.inputs.foreign import choose_foreign_masks, choose_foreign_texts
+from litelvlm.analysis.inputs.foreign import choose_foreign_masks, foreign_texts_of
 from litelvlm.analysis.inputs.labelled import LabelledExpression, image_targets
 from litelvlm.analysis.inputs.labels import (
     label_tokens,
@@ -128,9 +128,9 @@ def foreign_texts(
     context: Shared, sample: Sample, expression: Expression, same_category: bool
 ) -> Int[Array, "m"]:
     """Numbers of the foreign texts that stand in for an expression's own."""
-    rng = _generator(context, expression, 4 if same_category else 1)
-    return choose_foreign_texts(
-        context.foreign, sample, expression, context.config.donors, same_category, rng
+    config = context.config
+    return foreign_texts_of(
+        context.foreign, sample, expression, config.donors, config.seed, same_category
     )
 
 
@@ -234,10 +234,7 @@ def random_scores(
 
 
 def random_weights(
-    random: Sequence[Scored],
-    number: int,
-    foreign: Int[Array, "f"],
-    covered: Float[Array, "n"],
+    random: Sequence[Scored], number: int, foreign: Int[Array, "f"], covered: Float[Array, "n"]
 ) -> list[Row]:
     """N8: true and foreign texts under random weights, mean over towers; the two must be equal."""
     if not random or not len(foreign):

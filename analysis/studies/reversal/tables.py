@@ -33,15 +33,7 @@ CATEGORY_CLAIMS = {
     "referent": "H3",
 }
 """The claim that rests on each difference."""
-STRATA = (
-    "kind",
-    "area_quintile",
-    "category",
-    "n_words",
-    "visible",
-    "n_same_category",
-    "split",
-)
+STRATA = ("kind", "area_quintile", "category", "n_words", "visible", "n_same_category", "split")
 _SIDES = {"lowest": "rec_low", "highest": "rec_high", "random": "chance_rec"}
 _MEASURES = (
     "auroc",
@@ -57,10 +49,7 @@ _MEASURES = (
 
 
 def select(
-    rows: pd.DataFrame,
-    key: Construction,
-    control: str = "none",
-    min_visible: float = MIN_VISIBLE,
+    rows: pd.DataFrame, key: Construction, control: str = "none", min_visible: float = MIN_VISIBLE
 ) -> pd.DataFrame:
     """Rows of one construction with primary labels, by expression.
 

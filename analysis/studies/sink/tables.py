@@ -5,12 +5,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.signals.text_attention import (
-    MEAN_HEAD,
-    MEASURES,
-    SHARES,
-    uniform_alpha,
-)
+from litelvlm.analysis.signals.text_attention import MEAN_HEAD, MEASURES, SHARES, uniform_alpha
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.lines import adjusted, lines_of, mean_lines
 from litelvlm.analysis.stats.significance import benjamini_hochberg

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
+from litelvlm.analysis.inputs.foreign import ForeignExpression, foreign_texts_of
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming, target_mask
@@ -110,13 +110,8 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
     rows: list[Row] = []
     for number, expression, keys, covered in targets:
         inside, outside, _ = label_tokens(covered)
-        chosen = choose_foreign_texts(
-            context.foreign,
-            sample,
-            expression,
-            context.config.donors,
-            False,
-            np.random.default_rng([context.config.seed, int(expression.sent_id), 1]),
+        chosen = foreign_texts_of(
+            context.foreign, sample, expression, context.config.donors, context.config.seed
         )
         plain = scores[PLAIN][number]
         base = _index(plain[None], inside, outside)

@@ -65,3 +65,11 @@ class Config(AnswerConfig):
                 "protocol 'official' draws its templates; leave out question_index and answer_index"
             )
         return self
+
+
+def sweep_of(config: AnswerConfig, methods: Methods, seeds: int, **more: object) -> Config:
+    """A sweep of methods that asks as another study does, for studies that add to its rows."""
+    asked = {
+        name: getattr(config, name) for name in ("question_index", "answer_index", "batch_size")
+    }
+    return Config.model_validate(asked | {"methods": methods, "seeds": seeds} | more)

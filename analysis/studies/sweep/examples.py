@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 import yaml
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
-from litelvlm.analysis.inputs.samples import fewest_tokens
+from litelvlm.analysis.inputs.samples import fewest_tokens, target_masks
 from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples import (
@@ -55,7 +54,7 @@ def query_example(
     model: GroundingModel, sample: Sample, expression: Expression, config: Config
 ) -> ExampleQuery:
     """Encode a clip and ask for one of its expressions; its first frame is shown."""
-    masks = (sample.masks(expression) > 0).astype(np.uint8)
+    masks = target_masks(sample, expression)
     state = model.encode_clip(sample.clip)
     asked = model.conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(state.view.coverage(masks)).float()

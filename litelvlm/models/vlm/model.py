@@ -10,17 +10,18 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_utils import BaseImageProcessor
+from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import IdentifiedModel, ImageView, TowerModel, VisualLM
 from litelvlm.models.timed import TimedModel
 from litelvlm.models.vlm.cues import ClipText
-from litelvlm.models.vlm.door import own_methods, prune
+from litelvlm.models.vlm.door import prune
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import Prompter, question
-from litelvlm.models.vlm.queries.encoded import EncodedPicture
+from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
 from litelvlm.models.vlm.queries.pictures import PictureReader
 from litelvlm.models.vlm.queries.query import VlmQuery
 from litelvlm.models.vlm.queries.timed import VlmCall
@@ -152,9 +153,8 @@ class Vlm(IdentifiedModel):
         inputs = self.inputs(image, prompt)
         options: dict[str, object] = {"max_new_tokens": max_new_tokens}
         if pruner is None or budget is None:
-            _, generate = own_methods(self.network)
             with greedy_decoding(self.network):
-                ids = generate(**inputs, **options)
+                ids: Tensor | ModelOutput = own_generate(self.network)(**inputs, **options)
             count = float((inputs["input_ids"] == self.prompter.image_token_id).sum())
         else:
             towers = self.clip_tower if pruner.needs & _CLIP_CUES else None
@@ -274,7 +274,9 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
             tower = self.clip_tower
             text = None if tower is None else sentence
             settings = prune(self.network, pruner, budget, clip=tower, text=text).settings
-        return VlmCall.of(self.encode, self.prompter, open_image(image), sentence, settings)
+        call = VlmCall(self.encode, self.prompter, open_image(image), sentence, settings)
+        _ = call.prepared  # what a method cannot choose is refused now
+        return call
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

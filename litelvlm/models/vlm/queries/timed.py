@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 
 import torch
@@ -17,7 +18,7 @@ from litelvlm.models.vlm.door import PrunedVlm
 from litelvlm.models.vlm.layers.find import layer_drops
 from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.preparing import PreparedCall, PruningSettings, pruned_call
-from litelvlm.models.vlm.prompts import Prompter
+from litelvlm.models.vlm.prompts import Prompt, Prompter
 from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
 from litelvlm.models.vlm.shorten import without_single_axis
 from litelvlm.pruning import LayerPruner
@@ -51,8 +52,6 @@ class VlmCall(TimedCall):
         picture: The image.
         sentence: The question.
         settings: Method and budget as ``prune`` takes them; None for the unpruned model.
-        encoded: The encoded picture.
-        prepared: The shortened prompt; None for the unpruned model.
     """
 
     encode: Encode
@@ -60,27 +59,26 @@ class VlmCall(TimedCall):
     picture: Image.Image
     sentence: str
     settings: PruningSettings | None
-    encoded: EncodedPicture
-    prepared: PreparedCall | None
 
-    @classmethod
+    @cached_property
+    def encoded(self) -> EncodedPicture:
+        """The encoded picture."""
+        return self.encode(self.picture)
+
+    @cached_property
     @torch.no_grad()
-    def of(
-        cls,
-        encode: Encode,
-        prompter: Prompter,
-        picture: Image.Image,
-        sentence: str,
-        settings: PruningSettings | None,
-    ) -> "VlmCall":
-        """Encode the picture, choose and shorten.
+    def prepared(self) -> PreparedCall | None:
+        """The shortened prompt; None for the unpruned model.
 
         Raises:
             ValueError: If the method cannot choose.
         """
-        encoded = encode(picture)
-        prepared = choose(encoded, prompter, sentence, settings)
-        return cls(encode, prompter, picture, sentence, settings, encoded, prepared)
+        return self._choose(self.encoded)
+
+    @property
+    def prompt(self) -> Prompt:
+        """The question with all visual tokens."""
+        return self.prompter.prompt(self.sentence, self.encoded.view.n_tokens)
 
     @property
     def layer_counts(self) -> tuple[int, ...]:
@@ -96,8 +94,7 @@ class VlmCall(TimedCall):
     @property
     def n_other(self) -> int:
         """Tokens of the text."""
-        prompt = self.prompter.prompt(self.sentence, self.encoded.view.n_tokens)
-        return len(prompt.ids) - prompt.n_tokens
+        return len(self.prompt.ids) - self.prompt.n_tokens
 
     @property
     def cache_width(self) -> int:
@@ -120,11 +117,7 @@ class VlmCall(TimedCall):
     def decode(self, stop: Callable[[int], bool], n_tokens: int) -> None:
         """Generate an answer of fixed length greedily, the image encoded again."""
         network = self.encoded.network
-        ids = (
-            self.prompter.prompt(self.sentence, self.encoded.view.n_tokens)
-            .ids[None]
-            .to(network.device)
-        )
+        ids = self.prompt.ids[None].to(network.device)
         given = {**self.encoded.arguments(ids), **self.encoded.tensors}
         length = {"min_new_tokens": n_tokens + 1, "max_new_tokens": n_tokens + 1}
         watching = StoppingCriteriaList([Watching(stop)])
@@ -142,11 +135,16 @@ class VlmCall(TimedCall):
         with stage(seconds, "image_tower"):
             encoded = self.encode(self.picture)
         with stage(seconds, "selection"):
-            prepared = choose(encoded, self.prompter, self.sentence, self.settings)
+            prepared = self._choose(encoded)
         with stage(seconds, LANGUAGE_MODEL):
             states = self._run(encoded, prepared)
             self.encoded.network.get_output_embeddings()(states[:, -1:])
         return seconds
+
+    def _choose(self, encoded: EncodedPicture) -> PreparedCall | None:
+        if self.settings is None:
+            return None
+        return pruned_call(self.settings, encoded.sources(self.prompt, self.settings.clip), {})
 
     def macs(self) -> Mapping[str, int]:
         """Of the language model; what the image tower needs is counted only."""
@@ -162,9 +160,7 @@ class VlmCall(TimedCall):
         """Image tower with projector, and choice."""
         found: dict[str, Callable[[], object]] = {"image_tower": lambda: self.encode(self.picture)}
         if self.settings is not None:
-            found["selection"] = lambda: choose(
-                self.encoded, self.prompter, self.sentence, self.settings
-            )
+            found["selection"] = lambda: self._choose(self.encoded)
         return found
 
     @torch.no_grad()
@@ -175,7 +171,7 @@ class VlmCall(TimedCall):
         # Without the language head, which published costs leave out too.
         body = network.get_submodule("model")
         if settings is None or prepared is None:
-            ids = self.prompter.prompt(self.sentence, encoded.view.n_tokens).ids.to(network.device)
+            ids = self.prompt.ids.to(network.device)
             positions = without_single_axis(encoded.positions(ids)[:, None])
             images = {"image": encoded.encoded.output}
             given = encoded.arguments(ids[None])
@@ -192,16 +188,6 @@ class VlmCall(TimedCall):
             out = body(**prepared.arguments, position_ids=positions, use_cache=False)
         shortened: Tensor = out.last_hidden_state
         return shortened
-
-
-def choose(
-    encoded: EncodedPicture, prompter: Prompter, sentence: str, settings: PruningSettings | None
-) -> PreparedCall | None:
-    """The shortened prompt of a question; None for the unpruned model."""
-    if settings is None:
-        return None
-    sources = encoded.sources(prompter.prompt(sentence, encoded.view.n_tokens), settings.clip)
-    return pruned_call(settings, sources, {})
 
 
 @contextmanager
