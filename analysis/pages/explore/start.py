@@ -21,13 +21,11 @@ class Start:
         sample: Place of the expression among those of the page.
         budget: Tokens kept.
         methods: The two methods beside each other.
-        run: Index of the run.
     """
 
     sample: int
     budget: int
     methods: tuple[str, str]
-    run: int = 0
 
     @property
     def plain(self) -> dict[str, object]:
@@ -60,7 +58,7 @@ def start(rows: pd.DataFrame, ids: Sequence[int], labels: Sequence[str]) -> Star
         ...          (7, "none", 144, 0.9), (7, "a", 8, 0.7), (7, "b", 8, 0.1)]
         >>> rows = pd.DataFrame(lines, columns=["sent_id", "method", "budget", "iou"])
         >>> start(rows.assign(seed=0), [5, 7], ["a", "b"])
-        Start(sample=1, budget=8, methods=('a', 'b'), run=0)
+        Start(sample=1, budget=8, methods=('a', 'b'))
     """
     first, second = two_methods(labels)
     shown = rows[(rows["seed"] == 0) & rows["sent_id"].isin(ids)]
