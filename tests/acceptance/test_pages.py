@@ -299,15 +299,6 @@ def test_the_address_leads_back_to_a_view(browser, explorer):
     assert_quiet_and_offline(browser)
 
 
-def test_the_pictures_can_be_saved(browser, explorer):
-    browser.open(explorer)
-    shape = browser.js("(p => [p.width, p.height, p.toDataURL().length])(posterOf())")
-    assert shape[0] > browser.js("2 * panes[0].canvas.width")
-    assert shape[1] > browser.js("panes[0].canvas.height")
-    assert shape[2] > 10_000
-    assert_quiet_and_offline(browser)
-
-
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_explorer_fits_a_phone(browser, explorer, dark):
     browser.open(explorer, dark=dark, **PHONE)

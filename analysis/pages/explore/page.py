@@ -15,9 +15,8 @@ from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.inputs.samples import view_of
-from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view
+from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
-from litelvlm.analysis.pages.explore.start import start
 from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
