@@ -19,6 +19,42 @@ FIRST = 3
 """Claims of a study that stand open at least, the hypotheses first."""
 
 
+WIDTH = 300
+"""Width of a plot in its own units."""
+_MARGIN = 14
+_ROOM = 0.12
+"""Share of the values' range that stays free on either side."""
+_LONGEST = 28
+"""Characters that find room under a plot."""
+
+
+@dataclass(frozen=True)
+class IntervalPlot:
+    """An estimate, its intervals and the value they are compared with, from left to right.
+
+    Attributes:
+        estimate: Place of the estimate, from 0 to ``WIDTH``.
+        low: Place of the lower end of the interval over images.
+        high: Of its upper end.
+        wide_low: Of the lower end of the interval over images and categories; ``low`` without one.
+        wide_high: Of its upper end.
+        null: Of the value that they are compared with.
+        null_text: That value, and what it stands for where that is short.
+        anchor: How the text at ``null`` is aligned: "start", "middle" or "end".
+        label: The same in words, for those who do not see it.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    wide_low: float
+    wide_high: float
+    null: float
+    null_text: str
+    anchor: str
+    label: str
+
+
 class FamilyView(TypedDict):
     """The confirmatory hypotheses of one model on one split.
 
@@ -175,42 +211,6 @@ def family_line(line: "pd.Series[float]", reasons: Mapping[str, str]) -> dict[st
         "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
         "n": f"{line['n']} from {line['n_images']} images" if tested else "",
     }
-
-
-WIDTH = 300
-"""Width of a plot in its own units."""
-_MARGIN = 14
-_ROOM = 0.12
-"""Share of the values' range that stays free on either side."""
-_LONGEST = 28
-"""Characters that find room under a plot."""
-
-
-@dataclass(frozen=True)
-class IntervalPlot:
-    """An estimate, its intervals and the value they are compared with, from left to right.
-
-    Attributes:
-        estimate: Place of the estimate, from 0 to ``WIDTH``.
-        low: Place of the lower end of the interval over images.
-        high: Of its upper end.
-        wide_low: Of the lower end of the interval over images and categories; ``low`` without one.
-        wide_high: Of its upper end.
-        null: Of the value that they are compared with.
-        null_text: That value, and what it stands for where that is short.
-        anchor: How the text at ``null`` is aligned: "start", "middle" or "end".
-        label: The same in words, for those who do not see it.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    wide_low: float
-    wide_high: float
-    null: float
-    null_text: str
-    anchor: str
-    label: str
 
 
 def interval_plot(claim: Claim, together: Sequence[Claim] = ()) -> IntervalPlot | None:
