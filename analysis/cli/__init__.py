@@ -12,17 +12,14 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import redirect_stderr
 from datetime import UTC, datetime
-from functools import partial
 from inspect import cleandoc
 from pathlib import Path
 
 import tyro
 
 from litelvlm.analysis.cli.options import Common
-from litelvlm.analysis.cli.terminal.pipes import READER_GONE, mute, reader_gone
-from litelvlm.analysis.cli.usage import wrong_type
+from litelvlm.analysis.cli.terminal import READER_GONE, mute, reader_gone
 from litelvlm.analysis.cli.verbs import VERBS as WORKING
 from litelvlm.analysis.cli.verbs.completion import Completion
 from litelvlm.names import printable, unknown_name
@@ -102,10 +99,7 @@ def run_verb(arguments: Sequence[str]) -> int:
             "values at once"
         )
         return refuse(ValueError(said), USAGE)
-    try:
-        verb = parse(name, rest)
-    except ValueError as error:
-        return refuse(error, USAGE)
+    verb = parse(name, rest)
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
     # Ours alone: other libraries stay at their warnings.
     _log.setLevel("DEBUG" if verb.verbose else verb.log.upper())
@@ -116,28 +110,15 @@ def parse(name: str, arguments: Sequence[str]) -> Common:
     """Read the arguments of a verb.
 
     Raises:
-        ValueError: If an option that takes numbers got something else.
-        SystemExit: After --help, and with 2 if the arguments do not parse otherwise.
+        SystemExit: After --help, and with 2 if the arguments do not parse.
     """
-    read = partial(
-        tyro.cli,
+    verb: Common = tyro.cli(
         VERBS[name],
         prog=f"litelvlm {name}",
         description=cleandoc(VERBS[name].__doc__ or ""),
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said):
-            verb: Common = read()
-    except SystemExit as stopped:
-        if not stopped.code:
-            raise
-        refusal = wrong_type(name, VERBS[name], arguments, said.getvalue())
-        if refusal:
-            raise ValueError(refusal) from None
-        verb = read()  # the parser's own words, this time on the screen
     return verb
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.terminal import print_json
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -44,6 +44,11 @@ class Common:
     def verb(cls) -> str:
         """The verb's name, which is that of its file."""
         return cls.__module__.rpartition(".")[2]
+
+    def given(self, *names: str) -> dict[str, object]:
+        """Options by name, for a configuration; those that are left out are not in it."""
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def refuse_early(self) -> None:
         """Refuse what can be refused before anything large is imported.

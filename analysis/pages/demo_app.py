@@ -20,7 +20,7 @@ from litelvlm.analysis.pages.demo import (
     read_upload,
     usable_methods,
 )
-from litelvlm.analysis.pages.demo_guard import Guard, waited
+from litelvlm.analysis.pages.demo_guard import Guard
 from litelvlm.arrays import Array
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.models.base import GroundingModel
@@ -30,8 +30,6 @@ KEPT = (60, 240)
 """Every so many seconds, pictures older than so many seconds are deleted."""
 MAX_WAITING = 8
 """Requests that wait for their turn; further ones are told to come back."""
-LONGEST_WAIT = 60
-"""Seconds after which a request that still waits is refused."""
 MISSING = (
     "the demo needs gradio, which is not installed here; run: pip install 'gradio>=6.31' (in a "
     "checkout, `make env` installs it)"
@@ -110,14 +108,8 @@ def build_app(model: GroundingModel, scenes: list[tuple[str, Image.Image]], fold
         method: str,
         budget: float | None,
         seed: float | None,
-        request: gradio.Request,
     ) -> tuple[UInt8[Array, "h w 3"], UInt8[Array, "h w 3"], str]:
         try:
-            if waited(dict(request.headers)) > LONGEST_WAIT:
-                raise ValueError(
-                    f"the request waited for more than {LONGEST_WAIT} seconds behind others; send "
-                    "it again"
-                )
             if path is None:
                 raise ValueError("choose a picture first: upload one, or take an example")
             if budget is None or seed is None:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email import message_from_bytes
 from io import BytesIO
-from time import monotonic
 from typing import Final, cast
 
 from PIL import Image, UnidentifiedImageError
@@ -20,8 +19,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 SHOWN: Final = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
 """Kinds of files that are served from the folder of uploads and answers."""
-ARRIVED: Final = "x-litelvlm-arrived"
-"""Header with the time at which a request arrived."""
 SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 """How an address begins."""
 EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -71,30 +68,13 @@ class Guard:
             await refuse(400, "pictures are uploaded; none is fetched from an address", send)
             return
         source = replay(body, receive) if scope["method"] == "POST" else receive
-        await self.app(stamped(scope), source, watched(path, send))
+        await self.app(scope, source, watched(path, send))
 
 
 def headers_of(message: Mapping[str, object]) -> dict[str, str]:
     """Headers of a request or an answer by their names in small letters."""
     pairs = cast(Sequence[tuple[bytes, bytes]], message.get("headers", ()))
     return {name.decode("latin1").lower(): value.decode("latin1") for name, value in pairs}
-
-
-def stamped(scope: Scope) -> Scope:
-    """The request with the time of its arrival as a header; one that a client sent is dropped."""
-    pairs = cast(Sequence[tuple[bytes, bytes]], scope.get("headers", ()))
-    kept = [pair for pair in pairs if pair[0].lower() != ARRIVED.encode()]
-    return {**scope, "headers": [*kept, (ARRIVED.encode(), repr(monotonic()).encode())]}
-
-
-def waited(headers: Mapping[str, str]) -> float:
-    """Seconds since a request with these headers arrived.
-
-    Example:
-        >>> waited({ARRIVED: repr(monotonic() - 5)}) >= 5
-        True
-    """
-    return monotonic() - float(headers[ARRIVED])
 
 
 def names_address(body: bytes) -> bool:

@@ -86,9 +86,3 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() + "\n"
         for row in rows
     )
-
-
-def markdown_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows, headings first, as lines of a Markdown table; a bar inside a cell becomes a slash."""
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return [f"| {' | '.join(text.replace('|', '/') for text in line)} |" for line in lines]

@@ -33,9 +33,10 @@ from pydantic import Field, ValidationError, field_validator
 
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.config import problems_of
+from litelvlm.analysis.runs.means import drawn
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.arrays import Array
@@ -164,7 +165,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
     margin = one.margin if one.margin is not None else float("nan")
     if not one.groups:
         values = _values(one, chosen, "where")
-        result, crossed = _mean(values, one.measure, one.null)
+        result, crossed = drawn(values[one.measure] - one.null, values)
         meaning = "the value that must be exceeded"
     else:
         (first, a), (second, b) = (
@@ -174,7 +175,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
         shared = a.index.intersection(b.index)
         if len(shared) == len(a) == len(b):
             paired = a.assign(**{one.measure: a[one.measure] - b[one.measure].reindex(a.index)})
-            result, crossed = _mean(paired, one.measure, one.null)
+            result, crossed = drawn(paired[one.measure] - one.null, paired)
         else:
             result, crossed = _difference(a, b, one.measure, one.null)
         meaning = f"{first} minus {second}; the value that must be exceeded"
@@ -215,14 +216,6 @@ def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
         )
     kept = [name for name in ("image_id", "category_id", one.measure) if name in known]
     return known.set_index("sent_id")[kept]
-
-
-def _mean(values: pd.DataFrame, measure: str, null: float) -> tuple[Bootstrap, Crossed]:
-    numbers = values[measure].to_numpy(dtype=np.float64) - null
-    images = values["image_id"].to_numpy()
-    return bootstrap_means(numbers[:, None], images), crossed_mean(
-        numbers, images, categories_of(values)
-    )
 
 
 def _difference(

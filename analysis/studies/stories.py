@@ -13,7 +13,6 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES
-from litelvlm.training.trainings.design import CONFIRMATORY
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""
@@ -48,8 +47,6 @@ class Story:
         subject: What it measures of pruning, "ranking" or "masks"; empty for anything else.
         scores: Its scores of methods by budget; None if it has none.
         explorable: Whether the explorer shows its rows.
-        seconds: How long it takes in `make study` on two cores. Only ratios are used: they say how
-            much of the work of several studies one of them is.
     """
 
     sentence: Callable[[Claims], str] = lambda claims: ""
@@ -58,7 +55,6 @@ class Story:
     subject: str = ""
     scores: MethodScores | None = None
     explorable: bool = False
-    seconds: int = 50
 
 
 def shown(claim: Claim) -> str:
@@ -138,7 +134,7 @@ def largest_effect(claims: Claims) -> Claim | None:
 
 
 def _settled(claims: Claims) -> list[Claim]:
-    return [claims[effect.name] for effect in CONFIRMATORY if effect.name in claims]
+    return [claim for id, claim in claims.items() if id.startswith(("A.sink.", "B.reversal."))]
 
 
 def _emergence(claims: Claims) -> str:
@@ -255,8 +251,8 @@ def _quantisation(claims: Claims) -> str:
 
 STORIES: Mapping[str, Story] = MappingProxyType(
     {
-        "reversal": Story(_reversal, ("H1.sign",), subject="ranking", seconds=48),
-        "mechanism": Story(_mechanism, seconds=26),
+        "reversal": Story(_reversal, ("H1.sign",), subject="ranking"),
+        "mechanism": Story(_mechanism),
         "sink": Story(
             _one(
                 "H4",
@@ -265,7 +261,6 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "Whether there is a sink is open: [EOS] gives [SOS] {} times the uniform attention",
             ),
             ("H4",),
-            seconds=24,
         ),
         "sink_causal": Story(
             _one(
@@ -278,9 +273,8 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "reversal index, difference {}",
             ),
             ("H5",),
-            seconds=60,
         ),
-        "emergence": Story(_emergence, strongest=largest_effect, seconds=5),
+        "emergence": Story(_emergence, strongest=largest_effect),
         "importance": Story(
             _one(
                 "H6",
@@ -292,7 +286,6 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "the language model is open: overlap beyond chance {}",
             ),
             ("H6",),
-            seconds=57,
         ),
         "faithfulness": Story(
             _one(
@@ -305,7 +298,6 @@ STORIES: Mapping[str, Story] = MappingProxyType(
                 "chance is open: area {}",
             ),
             ("F.insertion",),
-            seconds=31,
         ),
         "sweep": Story(
             _sweep,
@@ -313,9 +305,8 @@ STORIES: Mapping[str, Story] = MappingProxyType(
             subject="masks",
             scores=MethodScores("ciou", "cIoU", "scores", "comparisons"),
             explorable=True,
-            seconds=146,
         ),
-        "ablations": Story(_ablations, ("official.random", "H7"), seconds=31),
+        "ablations": Story(_ablations, ("official.random", "H7")),
         "quantisation": Story(_quantisation),
     }
 )

@@ -21,8 +21,6 @@ KINDS = {
 }
 """Kinds of conditions, each with its name and the method whose colour it has."""
 JOINED = "scope-object_filler-20_uninformative-0.5"
-COLUMNS = ("pooling", "helper", "sos_loss", "repeated", "largest_layer_uninformative")
-"""What the table "trajectories" of earlier versions lacks."""
 TRAJECTORIES = ("sink", "reversal", "largest_layer_uninformative", "reversal_true")
 
 
@@ -148,14 +146,12 @@ DRAWINGS = {
         "Sink and reversal over the course of each training.",
         _trajectories,
         ("trajectories",),
-        columns={"trajectories": COLUMNS},
     ),
     "emergence_signs": Drawing(
         "emergence",
         "Map of the reversal by training and step: where its sign turns.",
         _signs,
         ("trajectories",),
-        columns={"trajectories": COLUMNS},
         drawable=lambda run: bool(run.table("trajectories")["reversal"].notna().any()),
     ),
 }

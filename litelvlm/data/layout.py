@@ -12,7 +12,7 @@ FOLDER = "Refer_Segm"
 _AB = ("train", "val", "testA", "testB")
 
 
-class Counts(NamedTuple):
+class SplitSize(NamedTuple):
     """Size of a split; None where no number is known."""
 
     expressions: int | None
@@ -59,23 +59,23 @@ REF_FAMILIES: Mapping[str, RefFamily] = MappingProxyType(
     }
 )
 
-KNOWN_COUNTS: Mapping[tuple[str, str, str], Counts] = MappingProxyType(
+KNOWN_COUNTS: Mapping[tuple[str, str, str], SplitSize] = MappingProxyType(
     {
-        ("refcoco", "unc", "train"): Counts(120624, 42404, 16994),
-        ("refcoco", "unc", "val"): Counts(10834, 3811, 1500),
-        ("refcoco", "unc", "testA"): Counts(5657, 1975, 750),
-        ("refcoco", "unc", "testB"): Counts(5095, 1810, 750),
-        ("refcoco+", "unc", "train"): Counts(120191, 42278, 16992),
-        ("refcoco+", "unc", "val"): Counts(10758, 3805, 1500),
-        ("refcoco+", "unc", "testA"): Counts(5726, 1975, 750),
-        ("refcoco+", "unc", "testB"): Counts(4889, 1798, 750),
-        ("refcocog", "umd", "train"): Counts(80512, 42226, 21899),
-        ("refcocog", "umd", "val"): Counts(4896, 2573, 1300),
-        ("refcocog", "umd", "test"): Counts(9602, 5023, 2600),
-        ("grefcoco", "unc", "train"): Counts(None, None, 16994),
-        ("grefcoco", "unc", "val"): Counts(None, None, 1500),
-        ("grefcoco", "unc", "testA"): Counts(None, None, 750),
-        ("grefcoco", "unc", "testB"): Counts(None, None, 750),
+        ("refcoco", "unc", "train"): SplitSize(120624, 42404, 16994),
+        ("refcoco", "unc", "val"): SplitSize(10834, 3811, 1500),
+        ("refcoco", "unc", "testA"): SplitSize(5657, 1975, 750),
+        ("refcoco", "unc", "testB"): SplitSize(5095, 1810, 750),
+        ("refcoco+", "unc", "train"): SplitSize(120191, 42278, 16992),
+        ("refcoco+", "unc", "val"): SplitSize(10758, 3805, 1500),
+        ("refcoco+", "unc", "testA"): SplitSize(5726, 1975, 750),
+        ("refcoco+", "unc", "testB"): SplitSize(4889, 1798, 750),
+        ("refcocog", "umd", "train"): SplitSize(80512, 42226, 21899),
+        ("refcocog", "umd", "val"): SplitSize(4896, 2573, 1300),
+        ("refcocog", "umd", "test"): SplitSize(9602, 5023, 2600),
+        ("grefcoco", "unc", "train"): SplitSize(None, None, 16994),
+        ("grefcoco", "unc", "val"): SplitSize(None, None, 1500),
+        ("grefcoco", "unc", "testA"): SplitSize(None, None, 750),
+        ("grefcoco", "unc", "testB"): SplitSize(None, None, 750),
     }
 )
 """Sizes of the published files as the literature gives them.

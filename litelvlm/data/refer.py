@@ -17,7 +17,7 @@ from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
-from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, Counts
+from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, SplitSize
 from litelvlm.data.refs import NO_TARGET
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class ReferDataset(Sequence[ReferSample]):
         self.name, self.split, self.split_by, self.root = name, split, split_by, root
         self.categories, self._tables_digest = categories, digest
         self._samples = tuple(samples)
-        self.counts = Counts(
+        self.counts = SplitSize(
             sum(len(sample.expressions) for sample in samples), n_refs, len(samples)
         )
         self.count_note = "; ".join(
@@ -160,17 +160,17 @@ class ReferDataset(Sequence[ReferSample]):
 
 
 @cache
-def _count_note(name: str, split_by: str, split: str, counts: Counts) -> str:
+def _count_note(name: str, split_by: str, split: str, counts: SplitSize) -> str:
     """Differences from the published size, logged once per split, and what no size is known of."""
     if name not in REF_FAMILIES:
         return ""
-    known = KNOWN_COUNTS.get((name, split_by, split), Counts(None, None, None))
+    known = KNOWN_COUNTS.get((name, split_by, split), SplitSize(None, None, None))
     wrong = [
         f"{have} {what} (published: {want})"
-        for what, have, want in zip(Counts._fields, counts, known, strict=True)
+        for what, have, want in zip(SplitSize._fields, counts, known, strict=True)
         if want is not None and have != want
     ]
-    unknown = [what for what, want in zip(Counts._fields, known, strict=True) if want is None]
+    unknown = [what for what, want in zip(SplitSize._fields, known, strict=True) if want is None]
     title, notes = f"{name} {split} ({split_by})", []
     if wrong:
         notes.append(f"{title} has {', '.join(wrong)}")

@@ -65,23 +65,16 @@ def trainings(given: argparse.Namespace) -> None:
             train_member(member, given.out, given.scenes, torch.device(given.device))
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"counts the seeds of each cell, at least 1; got {value}")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    every = parser.add_subparsers(dest="what", required=True)
-    verbs = {
-        work.__name__: every.add_parser(work.__name__, help=work.__doc__, description=work.__doc__)
-        for work in (glamm, llava, trainings)
-    }
-    for verb in verbs.values():
+    every = parser.add_subparsers(required=True)
+    verbs = {}
+    for work in (glamm, llava, trainings):
+        verb = every.add_parser(work.__name__, help=work.__doc__, description=work.__doc__)
+        verbs[work.__name__] = verb
+        verb.set_defaults(work=work)
         verb.add_argument("--out", type=Path, required=True, help="folder of states and results")
         verb.add_argument("--scenes", type=Path, help="rendered scenes (default: OUT/scenes)")
         verb.add_argument("--device", default="cpu", help="only a CPU gives equal weights again")
@@ -93,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     many = verbs["trainings"]
     many.add_argument("--stage", action="append", choices=STAGES, help="stages; all if left out")
     many.add_argument("--only", help="one cell by name")
-    many.add_argument("--seeds", type=_positive, help="only the first so many seeds of each cell")
+    many.add_argument(
+        "--seeds", type=int, choices=range(1, 11), help="only the first so many seeds of each cell"
+    )
     many.add_argument("--plan", action="store_true", help="list the trainings and stop")
     many.set_defaults(threads=1)
     return parser
@@ -106,9 +101,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if given.threads:
         torch.set_num_threads(given.threads)
     given.scenes = given.scenes or given.out / "scenes"
-    work = {"glamm": glamm, "llava": llava, "trainings": trainings}[given.what]
     kept = "finished trainings and saved states are kept"
-    return interrupts.interruptible(lambda: work(given), kept)
+    return interrupts.interruptible(lambda: given.work(given), kept)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ def make_arrays(folder: Path, layout: Layout, count: int) -> dict[str, Array]:
 
 def open_arrays(folder: Path, layout: Layout, write: bool = False) -> dict[str, Array]:
     """The arrays of a folder, to read or to fill."""
-    mode = "r+" if write else "r"
-    return {name: np.load(folder / f"{name}.npy", mmap_mode=mode) for name in layout}
+    return {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r+" if write else "r") for name in layout
+    }
 
 
 def step_indices(count: int, seed: int, step: int, batch: int) -> Int[NDArray[np.int64], " b"]:

@@ -28,15 +28,13 @@ def small_clip_config(
         vocab_size: Entries.
         width: Of the joint space.
     """
-    shared = {"projection_dim": width}
     ends = {"bos_token_id": vocab_size - 2, "eos_token_id": vocab_size - 1}
     ends |= {"pad_token_id": vocab_size - 1, "max_position_embeddings": TEXT_LENGTH}
+    texts = {**text, **ends, "vocab_size": vocab_size, "projection_dim": width}
     return CLIPConfig(
-        vision_config=CLIPVisionConfig.from_dict({**vision, **shared}).to_dict(),
-        text_config=CLIPTextConfig.from_dict(
-            {**text, **shared, **ends, "vocab_size": vocab_size}
-        ).to_dict(),
-        **shared,
+        vision_config=CLIPVisionConfig.from_dict({**vision, "projection_dim": width}).to_dict(),
+        text_config=CLIPTextConfig.from_dict(texts).to_dict(),
+        projection_dim=width,
     )
 
 

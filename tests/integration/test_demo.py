@@ -5,22 +5,15 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from time import monotonic
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.analysis.pages import demo_app, demo_guard
+from litelvlm.analysis.pages import demo_app
 from litelvlm.analysis.pages.demo import DemoResult, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
-
-
-def gradio():
-    """The library, imported where a test needs it: each test process would wait seconds for it."""
-    return import_module("gradio")
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +135,10 @@ def page(model, monkeypatch):
         yield asyncio.run(built(folder)), threads
 
 
-def answer_of(app, waited=0.0):
-    """The page's function behind its button, for a request that came so many seconds ago."""
+def answer_of(app):
+    """The page's function behind its button."""
     (found,) = [one.fn for one in app.fns.values() if one.api_name == "compare"]
-    sent = gradio().Request(headers={demo_guard.ARRIVED: repr(monotonic() - waited)})
-    return lambda *inputs: found(*inputs, sent)
+    return found
 
 
 def test_every_answer_is_computed_in_one_and_the_same_thread(page, scene, tmp_path):
@@ -168,26 +160,6 @@ def test_a_refusal_in_that_thread_reaches_the_page_in_words(page, tmp_path):
     with pytest.raises(Exception, match="not a readable picture"):
         answer_of(app)(str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
     assert threads == []
-
-
-def test_a_request_that_waited_too_long_is_told_so_and_not_computed(page, scene, tmp_path):
-    app, threads = page
-    scene[0].save(tmp_path / "one.png")
-    asked = (str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
-    with pytest.raises(gradio().Error, match="waited for more than 60 seconds"):
-        answer_of(app, waited=demo_app.LONGEST_WAIT + 1)(*asked)
-    assert threads == []
-    answer_of(app, waited=demo_app.LONGEST_WAIT - 30)(*asked)
-    assert len(threads) == 1
-
-
-def test_a_client_cannot_state_when_its_request_arrived():
-    name = demo_guard.ARRIVED
-    sent = [(b"host", b"localhost"), (name.upper().encode(), b"1e12"), (name.encode(), b"1e12")]
-    found = demo_guard.stamped({"type": "http", "headers": sent})
-    assert demo_guard.headers_of(found)["host"] == "localhost"
-    assert 0 <= demo_guard.waited(demo_guard.headers_of(found)) < 60
-    assert len(found["headers"]) == 2
 
 
 def test_the_server_keeps_the_times_of_few_answers_only(page):

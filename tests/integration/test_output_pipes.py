@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from litelvlm.analysis.cli import VERBS, guarded, main
-from litelvlm.analysis.cli.terminal.pipes import READER_GONE, reader_gone
+from litelvlm.analysis.cli.terminal import READER_GONE, reader_gone
 
 
 @pytest.mark.parametrize("arguments", [["audit"], ["ls", "methods"], ["audit", "--help"]])

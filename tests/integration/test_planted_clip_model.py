@@ -15,7 +15,7 @@ from PIL import Image
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.cli.verbs.report import write_report
+from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.studies import ablations, sweep
 from litelvlm.clip.geometry import Crop
 from litelvlm.data.dataset import Expression, Sample

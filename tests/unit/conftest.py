@@ -10,7 +10,7 @@ from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
 from litelvlm.analysis.api import complete_run
-from litelvlm.analysis.cli.verbs.report import write_report
+from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 from tests.figure_files import coarse, quick
 

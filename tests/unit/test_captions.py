@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from litelvlm.training.worlds import WORLDS, get_world
-from litelvlm.training.worlds.pictograms import Pictograms
 from litelvlm.training.worlds.shapes import caption_pair
 from tests.glamm_parts import QUESTIONS
 
@@ -75,14 +74,6 @@ def test_pictogram_captions_hold_every_question_of_the_suite():
         assert before in captions
         assert after in captions
     assert "traffic light" not in captions  # hardly inside the crop
-
-
-def test_shares_of_captions_without_content_and_of_filled_ones_are_kept():
-    captions = pictogram_captions([1.0, 0.1], Pictograms(uninformative=0.5))
-    assert 0.44 < np.mean(["dog" not in c for c in captions]) < 0.56
-    plain, filled = (pictogram_captions([1.0, 1.0], Pictograms(filled=f)) for f in (0.0, 1.0))
-    words = [np.mean([len(c.split()) for c in part]) for part in (plain, filled)]
-    assert 8 < words[1] - words[0] < 12  # 0 to 20 words more
 
 
 def test_an_unknown_world_is_refused_by_name():

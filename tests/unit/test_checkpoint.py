@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from litelvlm.models.glamm.checkpoints.convert import convert, summary
-from litelvlm.models.glamm.checkpoints.mapping import TWINS, Target, official_name, target_of
+from litelvlm.models.glamm.checkpoints.mapping import TWINS, OwnWeight, official_name, target_of
 from litelvlm.models.glamm.checkpoints.shards import read_checkpoint, shard_paths
 
 LAYOUT = json.loads(
@@ -66,7 +66,7 @@ def write_bin_shards(folder, tensors):
 )
 def test_names(official, expected):
     assert target_of(official) == expected
-    assert official_name(Target(*expected)) == official
+    assert official_name(OwnWeight(*expected)) == official
 
 
 def test_every_published_name_has_one_target_of_its_own():
@@ -102,7 +102,7 @@ def test_second_name_of_the_fourier_matrix_is_not_saved():
     (twin,) = TWINS.values()
     assert official_name(twin) is None
     with pytest.raises(ValueError, match="no name in a GLaMM checkpoint"):
-        official_name(Target("sam", "foo"))
+        official_name(OwnWeight("sam", "foo"))
 
 
 def test_shards_are_read_one_after_the_other(tmp_path, tensors):

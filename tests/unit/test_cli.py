@@ -15,7 +15,7 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis import cli
 from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.actions import study as work_of_study
+from litelvlm.analysis.cli.actions import study as study_action
 from litelvlm.analysis.cli.actions.study import configure
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment_text import as_text
@@ -122,25 +122,10 @@ def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, rea
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["demo", "--port", "abc"], "--port 'abc' is not a whole number"),
-        (["demo", "--port=abc"], "--port 'abc' is not a whole number"),
-        (["study", "sink", "--limit", "1.5"], "--limit '1.5' is not a whole number"),
-        (["segment", "a.png", "x", "--budget", "half"], "--budget 'half' is not a number"),
-        (["study", "sweep", "--budgets", "48", "x", "8"], "--budgets 'x' is not a number"),
-        (["study", "sweep", "--batch_size", "x"], "--batch-size 'x' is not a whole number"),
-        (["bench", "--n-texts", "1", "b"], "--n-texts 'b' is not a whole number"),
-    ],
+    "arguments",
+    [["segment"], ["demo", "--port"], ["demo", "--prot", "1"], ["bench", "--n-texts", "1", "b"]],
 )
-def test_a_word_in_place_of_a_number_is_told_in_one_line(capsys, arguments, message):
-    option = message.split()[0]
-    rest = f"; give one, or leave {option} out (`litelvlm {arguments[0]} --help`)\n"
-    assert refusal(capsys, *arguments) == f"litelvlm: {message}{rest}"
-
-
-@pytest.mark.parametrize("arguments", [["segment"], ["demo", "--port"], ["demo", "--prot", "1"]])
-def test_other_errors_of_usage_are_told_once_in_the_words_of_the_parser(capsys, arguments):
+def test_errors_of_usage_are_told_once_in_the_words_of_the_parser(capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     said = capsys.readouterr()
@@ -221,8 +206,8 @@ def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeyp
         seen.update(determinism_flags(), drawn=torch.rand(1).item())
         return PlantedModel()
 
-    monkeypatch.setattr(work_of_study, "studied_of", load)
-    monkeypatch.setattr(work_of_study, "data_of", lambda verb: planted_data(2))
+    monkeypatch.setattr(study_action, "studied_of", load)
+    monkeypatch.setattr(study_action, "data_of", lambda verb: planted_data(2))
     assert main(["study", "reversal", "--seed", "3", "--out", str(tmp_path)]) == 0
     (folder,) = tmp_path.glob("reversal-*")
     flags = read_record(folder).determinism

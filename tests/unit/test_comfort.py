@@ -13,7 +13,7 @@ from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import check
 from litelvlm.analysis.cli.actions.check import installed, packages, spread_over
-from litelvlm.analysis.cli.terminal.screen import print_json, print_table
+from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.completion import with_names
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.pruning import list_pruners
@@ -108,17 +108,6 @@ def test_the_log_has_levels_and_other_libraries_stay_quiet(capsys):
             assert logging.getLogger("matplotlib").getEffectiveLevel() >= logging.WARNING
     finally:
         log.setLevel(before)
-
-
-def test_a_terminal_gets_a_table_and_a_pipe_gets_columns(capsys, monkeypatch):
-    rows = [("name", "here"), ("a [b]", "yes")]
-    print_table(rows)
-    assert capsys.readouterr().out == "name   here\na [b]  yes\n"
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    print_table(rows)
-    shown = capsys.readouterr().out
-    assert "a [b]" in shown  # nothing of a cell is read as a colour
-    assert "─" in shown or "━" in shown
 
 
 def test_json_is_json():

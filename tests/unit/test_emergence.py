@@ -28,7 +28,7 @@ from litelvlm.analysis.studies.emergence.measure import reversal_rows
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajectory_table
 from litelvlm.analysis.studies.emergence.prepare import training_rows
 from litelvlm.analysis.studies.emergence.rows import COLUMNS
-from litelvlm.analysis.studies.emergence.scenes import Referent, Texts
+from litelvlm.analysis.studies.emergence.scenes import CategoryTexts, Referent
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.training.trainings.design import members
 
@@ -505,7 +505,7 @@ def test_reversal_of_planted_tokens():
     labels = [label_tokens(row) for row in covered]
     axes = torch.eye(4)
     kinds, single = ("template", "bare", "rest", "no sos"), {"mean": axes[3], "empty": axes[3]}
-    texts = Texts(dict.fromkeys(kinds, axes[:3]), single)
+    texts = CategoryTexts(dict.fromkeys(kinds, axes[:3]), single)
     tokens = torch.zeros(1, 8, 4)
     tokens[0, :2, 0] = -1.0  # object 0 points away from its own text
     tokens[0, 2:4, 1] = 1.0  # object 1 towards its own
@@ -517,7 +517,7 @@ def test_reversal_of_planted_tokens():
     assert index["true"] == pytest.approx(0.0)  # +1 and -1
     by_category = [row["value"] for row in rows if row["category"] and row["text"] == "true"]
     assert sorted(by_category) == [-1.0, 1.0]
-    edited = Texts({**texts.each, "more sos": -axes[:3]}, single)
+    edited = CategoryTexts({**texts.each, "more sos": -axes[:3]}, single)
     more = list(reversal_rows(tokens, found, edited, -2, names))
     kept = {(row["text"], row["category"]): row["value"] for row in more}
     for text, expected in (("no sos", (1.0, -1.0)), ("more sos", (-1.0, 1.0))):

@@ -1,12 +1,13 @@
 """Plain sentences: what was found, why a verdict is open, what is missing, how long it takes."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 
 from litelvlm.analysis.api import Bootstrap, Estimate, read_record, read_summary
-from litelvlm.analysis.cli.terminal.progress import Progress, about
+from litelvlm.analysis.cli.actions.study import progress
 from litelvlm.analysis.cli.text import claim_text, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.pages.report.opening import lead_claim
@@ -210,37 +211,11 @@ def test_what_is_missing_of_runs(saved_runs):
     assert "2 samples failed" in told
 
 
-def test_progress_counts_studies_and_foretells_the_rest(tmp_path, capsys):
-    now = [0.0]
-    watch = Progress(["sink", "sweep"], lambda: now[0])
-
-    def at(seconds, study, done):
-        now[0] = seconds
-        return watch(Event("progress", study, tmp_path, done, 100))
-
-    assert at(1, "sink", 50) == "study 1 of 2"  # too early to say
-    # Half of the 24 took 60 s, so the other 12 + 146 take 790 s.
-    assert at(60, "sink", 50) == "study 1 of 2, about 13 minutes left"
-    assert at(120, "sink", 100) == "study 1 of 2, about 12 minutes left"
-    assert at(850, "sweep", 99) == "study 2 of 2, less than a minute left"
+def test_progress_counts_studies_and_tells_each_verdict(tmp_path, capsys):
+    watch = partial(progress, ["sink", "sweep"])
+    assert watch(Event("progress", "sink", tmp_path, 50, 100)) == "study 1 of 2"
     watch(Event("finished", "sweep", tmp_path, summary=summary("sweep", claim("random@8"))))
     assert "study 2 of 2, sweep: With 8 tokens to keep" in capsys.readouterr().err
-
-
-def test_a_study_that_was_finished_before_counts_for_no_time(tmp_path):
-    now = [100.0]
-    watch = Progress(["sink", "sweep"], lambda: now[0] - 100.0)
-    now[0] = 160.0  # the sink took none of it
-    event = Event("progress", "sweep", tmp_path, 50, 100)
-    assert watch(event) == f"study 2 of 2, {about(60.0)} left"
-
-
-def test_durations_are_for_people():
-    assert [about(s) for s in (10.0, 61.0, 185.0)] == [
-        "less than a minute",
-        "about 1 minute",
-        "about 3 minutes",
-    ]
 
 
 def test_the_sentence_of_the_quantisation_study_tells_what_is_open_before_what_was_ruled_out():

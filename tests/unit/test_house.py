@@ -147,6 +147,21 @@ def test_studies_ask_models_through_their_seams(imports):
     assert found == TIED_TO_GLAMM
 
 
+def test_training_is_out_of_the_way_of_users(imports):
+    """The package, its models and its commands load no training code; one study measures it."""
+    users = {
+        module
+        for module, goal, _ in imports
+        if f"{goal}.".startswith("litelvlm.training.")
+        and not f"{module}.".startswith("litelvlm.training.")
+    }
+    study = "litelvlm.analysis.studies.emergence"
+    assert users
+    assert [module for module in users if not f"{module}.".startswith(f"{study}.")] == []
+    asks = {module for module, goal, _ in imports if f"{goal}.".startswith(f"{study}.")}
+    assert [module for module in asks if not module.startswith(study)] == []
+
+
 def test_no_import_is_hidden(imports):
     """Commands and the package's face import late, so that they start fast; nobody else does."""
     late = {(module, goal) for module, goal, top in imports if not top}

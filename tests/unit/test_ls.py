@@ -7,7 +7,7 @@ import pytest
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.actions.methods_table import method_rows
+from litelvlm.analysis.cli.actions.ls import method_rows
 from litelvlm.analysis.studies import BENCH, QUESTIONS, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences

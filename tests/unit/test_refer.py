@@ -6,7 +6,7 @@ import pytest
 from refer_tree import SQUARE, annotation, make_tree, ref
 
 from litelvlm import load_refer
-from litelvlm.data.layout import REF_FAMILIES, Counts, split_test
+from litelvlm.data.layout import REF_FAMILIES, SplitSize, split_test
 
 
 def test_both_roots_and_all_attributes(tmp_path):
@@ -22,7 +22,7 @@ def test_both_roots_and_all_attributes(tmp_path):
         )
     assert data.root == tmp_path / "Refer_Segm"
     assert data.categories == {3: "thing"}
-    assert data.counts == Counts(2, 1, 1)
+    assert data.counts == SplitSize(2, 1, 1)
     first = data[0].expressions[0]
     assert (first.sent, first.sent_id, first.ref_id, first.ann_ids, first.category_id) == (
         "A thing ",

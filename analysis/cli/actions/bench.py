@@ -7,7 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.cli.actions.loading import data_of, studied_of
 from litelvlm.analysis.cli.options import require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.text import headline_text
 from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.runs.exclusions import exclusion_lines
@@ -21,10 +21,11 @@ from litelvlm.figures.files import write_figures
 def run(verb: Bench) -> int:
     """Measure and print the medians."""
     require_writable(verb.out, folder=True)
-    names = ("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded", "prefill_only")
-    given = {name: getattr(verb, name) for name in (*names, "seed")}
     config = efficiency.Config.model_validate(
-        {name: v for name, v in given.items() if v is not None}
+        verb.given(
+            *("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded"),
+            *("prefill_only", "seed"),
+        )
     )
     folder = run_with_pictures(get_study(BENCH), studied_of(verb), data_of(verb), config, verb.out)
     if verb.sweep is not None:

@@ -11,7 +11,7 @@ import torch
 from packaging.requirements import Requirement
 
 from litelvlm.analysis.cli.actions.loading import data_of, model_of
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.check import Check
 from litelvlm.data.refer import ReferSample
 from litelvlm.models.families import family_for

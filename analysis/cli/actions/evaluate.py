@@ -61,17 +61,12 @@ def configure(verb: Evaluate) -> Config:
     """
     if verb.empty_below < 1:
         raise ValueError(f"--empty-below {verb.empty_below} is below 1; 1 is the official rule")
-    names = (
-        "methods",
-        "budgets",
-        "protocol",
-        "seeds",
-        "question_index",
-        "answer_index",
-        "doubled",
-        "batch_size",
+    return Config.model_validate(
+        verb.given(
+            *("methods", "budgets", "protocol", "seeds", "question_index", "answer_index"),
+            *("doubled", "batch_size", "limit", "seed"),
+        )
     )
-    return Config.model_validate({name: getattr(verb, name) for name in (*names, "limit", "seed")})
 
 
 def as_data(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> dict[str, object]:

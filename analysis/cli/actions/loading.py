@@ -1,12 +1,14 @@
 """Model and data that the options of a command name."""
 
+import sys
 from typing import TypeVar
 
 import torch
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+from transformers.utils.logging import disable_progress_bar
 
 from litelvlm import load_refer
 from litelvlm.analysis.cli.options import DataOptions, ModelOptions, require_writable
-from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models import families
@@ -108,3 +110,16 @@ def data_of(verb: DataOptions) -> ReferDataset:
         FileNotFoundError: If its files are missing.
     """
     return load_refer(verb.data, dataset=verb.dataset, split=verb.split, split_by=verb.split_by)
+
+
+def hide_loading_bar(*, large: bool) -> None:
+    """Draw no bar of transformers while weights are read, except at a terminal for a large model.
+
+    The bars of downloads stay as they are.
+    """
+    if large and sys.stderr.isatty():
+        return
+    downloads = not are_progress_bars_disabled()
+    disable_progress_bar()
+    if downloads:
+        enable_progress_bars()

@@ -2,7 +2,7 @@
 
 import json
 
-from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
+from litelvlm.analysis.cli.actions.loading import hide_loading_bar
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.saved import SavedRun

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.cards.make import Split, make_card
+from litelvlm.analysis.cli.actions.loading import hide_loading_bar
+from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.cli.options import require_writable
-from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
-from litelvlm.analysis.cli.terminal.screen import print_status
-from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.pages.reproduction import write_reproduction
@@ -173,3 +172,9 @@ def as_data(settings: Settings, found: Reproduction) -> dict[str, object]:
         "runs": {split.name: str(split.run.folder) for split in found.splits},
         "lines": [json.loads(line.model_dump_json()) for line in found.lines],
     }
+
+
+def print_status(line: str) -> None:
+    """Print on stderr what is done now."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

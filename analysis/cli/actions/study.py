@@ -1,22 +1,24 @@
 """`litelvlm study`: run studies one after another and print what they found."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from tqdm.auto import tqdm
 from yaml import YAMLError, safe_load
 
 from litelvlm.analysis.cli.actions.loading import data_of, studied_of
-from litelvlm.analysis.cli.terminal.progress import Progress
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.actions.report import write_report
+from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.text import ending, ending_text, run_text
-from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.cli.verbs.study import StudyVerb
+from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.engine import Job, Mapper, in_process, prepare
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.messages.events import Watcher
+from litelvlm.analysis.runs.messages.events import Event, Watcher
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.workers.processes import Processes, import_once
 from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray
@@ -40,7 +42,7 @@ def run(verb: StudyVerb) -> int:
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
     model, data = studied_of(verb), data_of(verb)
 
-    watch = Progress(names)
+    watch = partial(progress, names)
     with workers as processes:
         folders = [
             run_one(verb, name, model, data, configs[name], shard, watch, processes)
@@ -55,6 +57,14 @@ def run(verb: StudyVerb) -> int:
         details = "\n".join([*map(run_text, folders), ""]) if verb.verbose else ""
         sys.stdout.write(details + ending_text(folders, page))
     return int(any(read_record(folder).state == "failed" for folder in folders))
+
+
+def progress(names: Sequence[str], event: Event) -> str | None:
+    """Which study of how many runs, to stand behind the bar; a verdict is printed above it."""
+    place = f"study {names.index(event.study) + 1} of {len(names)}"
+    if event.kind == "finished" and event.summary is not None:
+        tqdm.write(f"{place}, {event.study}: {finding(event.summary)}", file=sys.stderr)
+    return place if event.kind == "progress" else None
 
 
 def mapper(verb: StudyVerb, name: str, processes: Processes) -> Mapper:
@@ -92,9 +102,8 @@ def configure(verb: StudyVerb, name: str) -> StudyConfig:
         ValueError: If an option was given that no chosen study has, a field does not exist, or
             a value is refused.
     """
-    names = ("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
-    given = {option: getattr(verb, option) for option in names} | {"clip": verb.other_clips}
-    given = {option: value for option, value in given.items() if value is not None}
+    given = verb.given("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
+    given |= {"clip": verb.other_clips} if verb.other_clips is not None else {}
     for option in given:
         able = [study for study in STUDIES if option in get_study(study).Config.model_fields]
         if not set(able) & set(verb.chosen()):

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from litelvlm.analysis.cli.options import Printing, require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
+from litelvlm.analysis.cli.terminal import print_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ class FamilyView(TypedDict):
 
 
 @dataclass(frozen=True)
-class Card:
+class ClaimCard:
     """A claim as a card.
 
     Attributes:
@@ -51,7 +51,7 @@ class Card:
 
 def cards(
     record: RunRecord, summary: Summary, adjusted: Mapping[str, tuple[str, str]]
-) -> tuple[list[Card], list[Card]]:
+) -> tuple[list[ClaimCard], list[ClaimCard]]:
     """The claims of a run: those that stand open on the page, and those that are folded.
 
     Args:
@@ -63,7 +63,7 @@ def cards(
     others = [claim.id for claim in summary.claims if claim.id not in HYPOTHESES]
     main += others[: max(0, FIRST - len(main))]
     found = {
-        c.id: Card(claim_row(record, c) | left_of(c, adjusted), interval_plot(c))
+        c.id: ClaimCard(claim_row(record, c) | left_of(c, adjusted), interval_plot(c))
         for c in summary.claims
     }
     return (

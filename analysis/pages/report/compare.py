@@ -14,7 +14,7 @@ FIRST = 12
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSide:
     """A claim in one of the runs.
 
     Attributes:
@@ -29,7 +29,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedClaim:
     """One claim in every run.
 
     Attributes:
@@ -41,12 +41,12 @@ class Line:
 
     id: str
     statement: str
-    sides: tuple[Side | None, ...]
+    sides: tuple[ComparedSide | None, ...]
     differ: bool
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StudyComparison:
     """Runs of one study side by side.
 
     Attributes:
@@ -58,13 +58,13 @@ class Comparison:
 
     study: str
     heads: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedClaim, ...]
     differ: int
 
 
 def comparisons(
     records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
-) -> list[Comparison]:
+) -> list[StudyComparison]:
     """One comparison per study that several finished runs have; a claim a line."""
     labels = run_labels(records)
     groups: dict[str, dict[Path, Summary]] = {}
@@ -124,23 +124,23 @@ def facets(record: RunRecord, bundled: bool = False) -> dict[str, str]:
 _MAIN = ("model", "data", "protocol", "limit")
 
 
-def _comparison(study: str, heads: Sequence[str], summaries: Sequence[Summary]) -> Comparison:
+def _comparison(study: str, heads: Sequence[str], summaries: Sequence[Summary]) -> StudyComparison:
     tables = [{claim.id: claim for claim in summary.claims} for summary in summaries]
     ids = dict.fromkeys(id for table in tables for id in table)
     lines = tuple(_line(id, [table.get(id) for table in tables]) for id in ids)
-    return Comparison(study, tuple(heads), lines, sum(line.differ for line in lines))
+    return StudyComparison(study, tuple(heads), lines, sum(line.differ for line in lines))
 
 
-def _line(id: str, claims: Sequence[Claim | None]) -> Line:
+def _line(id: str, claims: Sequence[Claim | None]) -> ComparedClaim:
     there = [claim for claim in claims if claim is not None]
     sides = tuple(
         None
         if claim is None
-        else Side(
+        else ComparedSide(
             claim.verdict,
             f"{number(claim.estimate)} {interval(*claim.widest)}",
             interval_plot(claim, there),
         )
         for claim in claims
     )
-    return Line(id, there[0].statement, sides, len({claim.verdict for claim in there}) > 1)
+    return ComparedClaim(id, there[0].statement, sides, len({claim.verdict for claim in there}) > 1)

@@ -159,7 +159,9 @@ def crossed_table(reversals: ByCategory, outcomes: pd.DataFrame) -> pd.DataFrame
     """
     lines: list[Row] = []
     for (stage, cell), _ in outcomes.groupby(["stage", "cell"]):
-        table, base = (by_category(reversals, outcomes, stage, name) for name in (cell, "base"))
+        table, base = (
+            by_category(reversals, outcomes, str(stage), name) for name in (str(cell), "base")
+        )
         found = crossed_mean_of(table)
         if found is None:
             continue

@@ -30,9 +30,7 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
         return pd.DataFrame()
     measured = rows[rows["final"] & rows["measure"].isin(["iou", "kept"])]
     lines = [
-        {"training": name}
-        | _line(part.set_index(["measure", "text", "budget"])["value"].sort_index())
-        for name, part in measured.groupby("training", sort=True)
+        {"training": name} | _line(part) for name, part in measured.groupby("training", sort=True)
     ]
     if not lines:
         return pd.DataFrame()
@@ -48,9 +46,13 @@ def counted_gains(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["learned"] & table["works"] & ~table["repeated"]]
 
 
-def _line(values: "pd.Series[float]") -> Row:
-    """IoUs and gains of one training, from values by measure, text and budget."""
-    ious = {rule: values["iou", rule].sort_index(ascending=False) for rule in RULES}
+def _line(part: pd.DataFrame) -> Row:
+    """IoUs and gains of one training, from its rows."""
+    values = {
+        (str(measure), str(text)): own.set_index("budget")["value"].sort_index(ascending=False)
+        for (measure, text), own in part.groupby(["measure", "text"])
+    }
+    ious = {rule: values["iou", rule] for rule in RULES}
     gains = {rule: ious[rule] - ious["random"] for rule in ("lowest", "highest")}
     line: Row = {name: values["iou", text].iloc[0] for name, text in _WITHOUT_RULE.items()}
     for name, every in (*ious.items(), ("gain", gains["lowest"])):

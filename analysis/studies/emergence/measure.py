@@ -14,8 +14,8 @@ from litelvlm.analysis.stats.ranking import auroc, auroc_of_rows, reversal_index
 from litelvlm.analysis.studies.emergence.attention import attention_rows
 from litelvlm.analysis.studies.emergence.rows import mean_row, row
 from litelvlm.analysis.studies.emergence.scenes import (
+    CategoryTexts,
     Referent,
-    Texts,
     category_names,
     embed_texts,
     present,
@@ -57,7 +57,9 @@ def member_rows(tower: ConditionedTower, table: SceneTable, final: bool) -> list
     return rows
 
 
-def retrieval_rows(tower: ConditionedTower, table: SceneTable, texts: Texts) -> Iterator[Row]:
+def retrieval_rows(
+    tower: ConditionedTower, table: SceneTable, texts: CategoryTexts
+) -> Iterator[Row]:
     """Whether images find their texts.
 
     "found": how often a category that the scene holds is nearer to its image than one that it does
@@ -75,7 +77,7 @@ def retrieval_rows(tower: ConditionedTower, table: SceneTable, texts: Texts) -> 
     yield row("recall chance", float(held.mean()), len(held), "template")
 
 
-def constancy_rows(texts: Texts) -> Iterator[Row]:
+def constancy_rows(texts: CategoryTexts) -> Iterator[Row]:
     """Length of the mean of unit text embeddings: 1 if all texts are one."""
     for name in ("template", "bare"):
         embeds = texts.each[name]
@@ -83,7 +85,7 @@ def constancy_rows(texts: Texts) -> Iterator[Row]:
 
 
 def image_rows(
-    tower: ConditionedTower, table: SceneTable, texts: Texts, final: bool
+    tower: ConditionedTower, table: SceneTable, texts: CategoryTexts, final: bool
 ) -> Iterator[Row]:
     """Reversal indices by layer and text, the readout's alignment, and tokens of high norm."""
     image = tower.image(table.pixels)
@@ -113,7 +115,7 @@ def joint_layers(image: ClipImage) -> dict[int, Float[Tensor, "b n p"]]:
 def reversal_rows(
     tokens: Float[Tensor, "b n p"],
     found: Sequence[Referent],
-    texts: Texts,
+    texts: CategoryTexts,
     layer: int,
     names: Sequence[str],
 ) -> Iterator[Row]:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.emergence.measure import USED
 from litelvlm.analysis.studies.emergence.rows import mean_row
 from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
-from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
@@ -96,22 +95,18 @@ def objects_of(tower: ConditionedTower, table: SceneTable) -> tuple[Objects, lis
         tower.image(table.pixels[start : start + _CHUNK]).patch_tokens
         for start in range(0, len(table), _CHUNK)
     ]
-    inside = _stacked([referent.labels.inside for referent in found])
-    outside = _stacked([referent.labels.outside for referent in found])
+    inside = np.stack([referent.labels.inside for referent in found])
+    outside = np.stack([referent.labels.outside for referent in found])
     return (
         Objects(
             torch.cat(states),
             torch.tensor([referent.scene for referent in found]),
             torch.tensor([referent.category for referent in found]),
-            inside,
-            inside | outside,
+            torch.from_numpy(inside),
+            torch.from_numpy(inside | outside),
         ),
         found,
     )
-
-
-def _stacked(labels: Sequence[Bool[Array, "n"]]) -> Bool[Tensor, "k n"]:
-    return torch.from_numpy(np.stack(labels))
 
 
 @torch.inference_mode()

@@ -98,7 +98,7 @@ def referents(table: SceneTable, factors: Factors) -> list[Referent]:
     return found
 
 
-class Texts(NamedTuple):
+class CategoryTexts(NamedTuple):
     """Embedded texts of one member.
 
     Attributes:
@@ -121,7 +121,7 @@ def category_names(factors: Factors) -> list[str]:
 
 
 @torch.inference_mode()
-def embed_texts(tower: ConditionedTower) -> Texts:
+def embed_texts(tower: ConditionedTower) -> CategoryTexts:
     """Embed every text that the member is asked about."""
     names = category_names(tower.factors)
     questions = [question(name, 0) for name in names]
@@ -136,7 +136,7 @@ def embed_texts(tower: ConditionedTower) -> Texts:
         every = range(len(tower.text_blocks))
         each["no sos"] = edited_embeds(trace, Edit(masked=sos), every)
         each["more sos"] = edited_embeds(trace, Edit(sos_share=SOS_SHARE), every)
-    return Texts(each, {"mean": mean, "empty": tower.text([""]).text_embeds[0]})
+    return CategoryTexts(each, {"mean": mean, "empty": tower.text([""]).text_embeds[0]})
 
 
 def sentences(table: SceneTable, factors: Factors) -> dict[str, list[str]]:

@@ -87,7 +87,7 @@ def cells_table(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 def _mean(values: "pd.Series[float]") -> Estimate | None:
     """Mean of what is known, with its t interval; None if nothing is."""
-    known = values.dropna().to_numpy(dtype=np.float64)
+    known = np.asarray(values.dropna(), dtype=np.float64)
     return t_estimate(known) if len(known) else None
 
 

@@ -18,7 +18,7 @@ _ENDINGS = (
 ARTICLES, PLACES, ENDINGS = (set(words.split()) for words in (_ARTICLES, _PLACES, _ENDINGS))
 
 
-class Words(NamedTuple):
+class SplitExpression(NamedTuple):
     """Parts of an expression.
 
     Attributes:
@@ -30,14 +30,14 @@ class Words(NamedTuple):
     attributes: str
 
 
-def split_words(expression: str) -> Words:
+def split_words(expression: str) -> SplitExpression:
     """Noun and attributes of an expression.
 
     Example:
         >>> split_words("the small red circle left of the white square")
-        Words(noun='circle', attributes='small red')
+        SplitExpression(noun='circle', attributes='small red')
         >>> split_words("The leftmost square")
-        Words(noun='square', attributes='leftmost')
+        SplitExpression(noun='square', attributes='leftmost')
     """
     words = [word.strip(".,;:!?\"'") for word in expression.lower().split()]
     end = next((i for i, word in enumerate(words) if word in ENDINGS and i > 0), len(words))
@@ -46,7 +46,7 @@ def split_words(expression: str) -> Words:
     while end < len(words) and len(phrase) > 1 and phrase[-1] in PLACES:
         phrase.pop()
     if not phrase:
-        return Words("", "")
+        return SplitExpression("", "")
     nouns = [i for i, word in enumerate(phrase) if word not in PLACES] or [len(phrase) - 1]
     noun = nouns[-1]
-    return Words(phrase[noun], " ".join(phrase[:noun] + phrase[noun + 1 :]))
+    return SplitExpression(phrase[noun], " ".join(phrase[:noun] + phrase[noun + 1 :]))

@@ -22,7 +22,7 @@ from litelvlm.models.base import TowerModel
 PLAIN = ("none", "none")
 
 
-class Words(NamedTuple):
+class WordTokens(NamedTuple):
     """Positions of the words of an expression in its sentence.
 
     Attributes:
@@ -60,7 +60,7 @@ class Readable(NamedTuple):
 
     kept: tuple[int, ...]
     questions: list[str]
-    words: list[Words]
+    words: list[WordTokens]
     unread: tuple[str, ...]
 
 
@@ -79,7 +79,7 @@ def readable(model: TowerModel, sents: Sequence[str], question_index: int) -> Re
             if cut[place]:
                 raise UnusableTextError(TRUNCATED)
             content = content_positions(sentence, expression)
-            words = Words(content, _spans(tower, text, content))
+            words = WordTokens(content, _spans(tower, text, content))
         except UnusableTextError as reason:
             found = found._replace(unread=(*found.unread, str(reason)))
             continue
@@ -99,7 +99,7 @@ def _spans(tower: Tower, expression: str, content: Int[Array, "_"]) -> tuple[Int
 
 @torch.inference_mode()
 def edited(
-    trace: TextTrace, words: Sequence[Words], seeds: Sequence[Sequence[int]]
+    trace: TextTrace, words: Sequence[WordTokens], seeds: Sequence[Sequence[int]]
 ) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
     """Embeddings of all sentences under every intervention and layer set; float32, on the CPU.
 
@@ -130,7 +130,7 @@ def edited(
 
 
 @torch.inference_mode()
-def without_each_word(trace: TextTrace, words: Sequence[Words]) -> list[Float[Tensor, "w p"]]:
+def without_each_word(trace: TextTrace, words: Sequence[WordTokens]) -> list[Float[Tensor, "w p"]]:
     """Per sentence, its embeddings with each of its words hidden from [EOS] in all layers."""
     by_sentence: list[list[Tensor]] = [[] for _ in words]
     for place in range(max(len(own.spans) for own in words)):

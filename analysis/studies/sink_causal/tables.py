@@ -10,7 +10,7 @@ from litelvlm.analysis.stats.lines import crossed_line, lines_of_claims
 from litelvlm.analysis.studies.sink_causal.config import Config
 
 
-class Part(NamedTuple):
+class ClaimPart(NamedTuple):
     """An intervention on [SOS] and the same one on a random content token.
 
     Attributes:
@@ -26,14 +26,14 @@ class Part(NamedTuple):
     control_done: str
 
 
-PARTS: Mapping[str, Part] = {
-    "H5.mask": Part(
+PARTS: Mapping[str, ClaimPart] = {
+    "H5.mask": ClaimPart(
         "mask_sos",
         "mask_content",
         "Hiding the key of [SOS] from [EOS]",
         "hiding that of a content token",
     ),
-    "H5.value": Part(
+    "H5.value": ClaimPart(
         "zero_sos_value",
         "zero_content_value",
         "Taking the value of [SOS] away",
@@ -90,7 +90,9 @@ def whole_by_name(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(name): group for name, group in whole.groupby("intervention")}
 
 
-def difference(by_name: Mapping[str, pd.DataFrame], part: Part, measure: str) -> "pd.Series[float]":
+def difference(
+    by_name: Mapping[str, pd.DataFrame], part: ClaimPart, measure: str
+) -> "pd.Series[float]":
     """By how much a change moves each expression more than its control does."""
     changed, control = by_name[part.change], by_name[part.control]
     return changed[measure] - control[measure].reindex(changed.index)

@@ -10,33 +10,25 @@ from litelvlm.data.worlds.base import Scene
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS
 from litelvlm.data.worlds.pictograms.scenes import PictogramScene, sample_scene
-from litelvlm.training.trainings.captions import Thing, draw_informative, draw_uninformative
+from litelvlm.training.trainings.captions import Thing, draw_informative
 from litelvlm.training.trainings.factors import Factors
 from litelvlm.training.worlds.base import SceneMeta, TrainingWorld, named
 
 NATURAL = "natural"
 """Colour of an object that is not dyed."""
-_QUESTIONS, _FILLER = 0.5, 20
+_CONDITIONS = Factors(scope="scene", questions=0.5)
 _SENTENCES = 0.1  # share of the captions with content that are one of the scene's expressions
 LEVELS_IN_TURN = ("easy", "medium")
 """Level of the training scenes, by seed."""
 
 
 class Pictograms(TrainingWorld):
-    """Scenes of the levels "easy" and "medium" in turn, without the pictures held out.
-
-    Args:
-        uninformative: Share of captions that say nothing of the scene.
-        filled: Share of the others around which words without content stand.
-    """
+    """Scenes of the levels "easy" and "medium" in turn, without the pictures held out."""
 
     name = "pictograms"
     attributes = (tuple(CATEGORIES), (NATURAL, *TINTS), tuple(LEVELS["easy"].sizes))
     weights = (1.0, 0.3, 0.3)
     typical = MappingProxyType({"small": 3.0, "large": 9.0})
-
-    def __init__(self, uninformative: float = 0.0, filled: float = 0.0) -> None:
-        self.uninformative, self.filled = uninformative, filled
 
     def sample(self, seed: int) -> PictogramScene:
         """The training scene of a seed."""
@@ -50,15 +42,14 @@ class Pictograms(TrainingWorld):
 
     def captions(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> tuple[str, ...]:
         """One caption, without near misses."""
-        if rng.random() < self.uninformative:
-            return (draw_uninformative(rng),)
+        # Two draws are not used: the order of random numbers is part of the recipe.
+        rng.random()
         things = [_thing(meta["objects"][i]) for i in rng.permutation(named(meta["objects"], seen))]
         if meta["expressions"] and rng.random() < _SENTENCES:
             sentence = meta["expressions"][int(rng.integers(len(meta["expressions"])))][0]
             things = [Thing(sentence, "", None)]
-        filler = _FILLER if rng.random() < self.filled else 0
-        conditions = Factors(scope="scene", questions=_QUESTIONS, filler=filler)
-        return (draw_informative(things, "", conditions, rng),)
+        rng.random()
+        return (draw_informative(things, "", _CONDITIONS, rng),)
 
 
 def _thing(item: list[str]) -> Thing:

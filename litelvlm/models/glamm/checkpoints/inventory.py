@@ -10,7 +10,7 @@ from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, loca
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
-class Part(NamedTuple):
+class CheckpointPart(NamedTuple):
     """One part of a model.
 
     Attributes:
@@ -25,7 +25,7 @@ class Part(NamedTuple):
     text: str
 
 
-def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
+def inventory(name: str | Path, clip: str | Path | None = None) -> list[CheckpointPart]:
     """Look for every part of a model; loads nothing.
 
     Args:
@@ -35,9 +35,9 @@ def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
     try:
         folder = locate(name, fetch=False).folder
     except (FileNotFoundError, ValueError) as error:
-        return [Part("files", False, str(error))]
+        return [CheckpointPart("files", False, str(error))]
     return [
-        Part(
+        CheckpointPart(
             "files",
             True,
             "shipped with the package" if folder in EMBEDDED.values() else str(folder),
@@ -46,41 +46,41 @@ def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
     ]
 
 
-def _parts(folder: Path, clip: str | Path | None) -> Iterator[Part]:
+def _parts(folder: Path, clip: str | Path | None) -> Iterator[CheckpointPart]:
     try:
         config = read_config(folder)
-        yield Part(
+        yield CheckpointPart(
             "config", True, f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
         )
     except (FileNotFoundError, ValueError) as error:
         config = GlammConfig()
-        yield Part("config", False, str(error))
+        yield CheckpointPart("config", False, str(error))
     try:
         tokenizer = GlammTokenizer.from_pretrained(folder)
         fits = tokenizer.vocab_size <= config.get("vocab_size", tokenizer.vocab_size)
         more = "" if fits else f", more than the {config['vocab_size']} of config.json"
-        yield Part("tokenizer", fits, f"{tokenizer.vocab_size} tokens{more}")
+        yield CheckpointPart("tokenizer", fits, f"{tokenizer.vocab_size} tokens{more}")
     except (FileNotFoundError, ValueError) as error:
-        yield Part("tokenizer", False, str(error))
+        yield CheckpointPart("tokenizer", False, str(error))
     yield _weights("weights", folder)
     try:
         place = clip_source(folder, config, clip).folder
         yield _weights("CLIP", place)
     except (FileNotFoundError, ValueError) as error:
-        yield Part("CLIP", False, str(error))
+        yield CheckpointPart("CLIP", False, str(error))
 
 
-def _weights(name: str, folder: Path) -> Part:
+def _weights(name: str, folder: Path) -> CheckpointPart:
     try:
         paths = shard_paths(folder)
         for path in paths:
             check_shard(path)
     except (FileNotFoundError, ValueError) as error:
         hint = "" if "fetch" in str(error) else "; fetch them with `hf download`"
-        return Part(name, False, f"{error}{hint}")
+        return CheckpointPart(name, False, f"{error}{hint}")
     size = sum(path.stat().st_size for path in paths)
     form = paths[0].suffix.removeprefix(".")
     safe = paths[0].suffix == Path(WHOLE[0]).suffix
     hint = "" if safe else "; `litelvlm convert` makes safetensors of them"
     files = "file" if len(paths) == 1 else "files"
-    return Part(name, True, f"{len(paths)} {form} {files}, {size / 1e6:,.1f} MB{hint}")
+    return CheckpointPart(name, True, f"{len(paths)} {form} {files}, {size / 1e6:,.1f} MB{hint}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 COMPONENTS = ("llama", "projector", "seg_head", "sam")
 
 
-class Target(NamedTuple):
+class OwnWeight(NamedTuple):
     """A place in the model: the component and the name in its ``state_dict``."""
 
     component: str
@@ -89,9 +89,9 @@ _IGNORED = re.compile(
 )
 
 # SAM's random Fourier matrix is one tensor under two names.
-TWINS: Mapping[Target, Target] = MappingProxyType(
+TWINS: Mapping[OwnWeight, OwnWeight] = MappingProxyType(
     {
-        Target("sam", "shared_image_embedding.positional_embedding"): Target(
+        OwnWeight("sam", "shared_image_embedding.positional_embedding"): OwnWeight(
             "sam", "prompt_encoder.shared_embedding.positional_embedding"
         )
     }
@@ -118,7 +118,7 @@ _FORWARD = tuple((_compile(official), component, target) for official, component
 _REVERSE = tuple((component, _compile(target), official) for official, component, target in _ROWS)
 
 
-def target_of(official: str) -> Target | None:
+def target_of(official: str) -> OwnWeight | None:
     """The place of a published tensor, or None if it belongs to a family that is not needed.
 
     A target in ``TWINS`` fills its twin as well.
@@ -131,7 +131,7 @@ def target_of(official: str) -> Target | None:
 
     Example:
         >>> target_of("model.grounding_encoder.mask_decoder.iou_prediction_head.layers.1.bias")
-        Target(component='sam', name='mask_decoder.iou_prediction_head.layers.0.bias')
+        OwnWeight(component='sam', name='mask_decoder.iou_prediction_head.layers.0.bias')
         >>> target_of("model.layers.0.self_attn.rotary_emb.inv_freq") is None
         True
 
@@ -142,18 +142,18 @@ def target_of(official: str) -> Target | None:
     for pattern, component, target in _FORWARD:
         found = pattern.fullmatch(official)
         if found:
-            return Target(component, _fill(target, found.groups()))
+            return OwnWeight(component, _fill(target, found.groups()))
     raise ValueError(f"{official!r} is not a known weight of a GLaMM checkpoint")
 
 
-def official_name(target: Target) -> str | None:
+def official_name(target: OwnWeight) -> str | None:
     """The published name of a place in the model, or None for the second name of a tensor with two.
 
     Raises:
         ValueError: If the component is unknown or holds nothing of that name.
 
     Example:
-        >>> official_name(Target("seg_head", "2.bias"))
+        >>> official_name(OwnWeight("seg_head", "2.bias"))
         'model.text_hidden_fcs.0.2.bias'
     """
     if target in TWINS.values():

@@ -13,7 +13,7 @@ from litelvlm.finite import require_finite
 from litelvlm.models.glamm.checkpoints.mapping import (
     COMPONENTS,
     TWINS,
-    Target,
+    OwnWeight,
     official_name,
     target_of,
 )
@@ -97,17 +97,17 @@ def save_checkpoint(components: Mapping[str, nn.Module], folder: str | Path) -> 
     save_torch_state_dict(tensors, folder)
 
 
-def _places(components: Mapping[str, nn.Module]) -> dict[Target, Tensor]:
+def _places(components: Mapping[str, nn.Module]) -> dict[OwnWeight, Tensor]:
     if set(components) != set(COMPONENTS):
         raise ValueError(f"components must be {', '.join(COMPONENTS)}; got {', '.join(components)}")
     return {
-        Target(component, name): tensor
+        OwnWeight(component, name): tensor
         for component, module in components.items()
         for name, tensor in module.state_dict(keep_vars=True).items()
     }
 
 
-def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[Target, Tensor]) -> None:
+def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[OwnWeight, Tensor]) -> None:
     unknown, misshapen, filled = [], [], set()
     for official, shape in shapes.items():
         try:

@@ -1,5 +1,6 @@
-"""A reader that goes away, as in `litelvlm audit | head`: the program ends without a message."""
+"""The terminal: what is printed there, and a reader that goes away, as in `... | head`."""
 
+import json
 import os
 import select
 import sys
@@ -35,3 +36,9 @@ def mute() -> None:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
+
+
+def print_json(found: object) -> None:
+    """Print plain data as one JSON value; a number that is not finite is an error, never NaN."""
+    json.dump(found, sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")

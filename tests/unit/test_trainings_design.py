@@ -1,4 +1,4 @@
-"""The family's design, words and captions: balanced cells, known words, texts that say enough."""
+"""The design of the trainings: balanced cells, known words, texts that say enough."""
 
 import re
 from collections import Counter

@@ -1,0 +1,34 @@
+"""`litelvlm report`: draw the figures of runs, and write the page that shows them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from litelvlm.analysis.cli.options import require_writable
+from litelvlm.analysis.cli.verbs.report import Report
+from litelvlm.analysis.pages.report.page import build_report
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.figures.files import write_figures
+
+
+def run(verb: Report) -> int:
+    """Write the report and print its path."""
+    if not verb.runs:
+        raise ValueError("name at least one run folder, for example: litelvlm report runs/*")
+    require_writable(verb.out, folder=True)
+    page = write_report(verb.runs, verb.out)
+    verb.print_found({"report": str(page)}, f"{page}\n")
+    return 0
+
+
+def write_report(runs: Sequence[Path], out: Path) -> Path:
+    """Draw the figures of the runs and write the page that shows them.
+
+    Returns:
+        Path of `index.html`.
+    """
+    finished = [run for run in runs if read_record(run).complete]
+    pictures = {
+        run: write_figures("all", [run], out / "figures" / run.name, partial=True)
+        for run in finished
+    }
+    return build_report(runs, out, pictures)

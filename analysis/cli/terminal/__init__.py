@@ -1,1 +1,0 @@
-"""What the verbs share of the terminal: tables, progress, and what the machine has."""
