@@ -16,7 +16,6 @@ from litelvlm.figures import (
     published,
     quantisation,
     reversal,
-    reversal_slices,
     significance,
     sink,
     sink_causal,
@@ -27,7 +26,6 @@ from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
     **reversal.DRAWINGS,
-    **reversal_slices.DRAWINGS,
     **mechanism.DRAWINGS,
     **sink.DRAWINGS,
     **sink_causal.DRAWINGS,

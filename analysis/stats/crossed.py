@@ -14,7 +14,7 @@ categories by the generalised Q statistic (Paule and Mandel 1982; DerSimonian an
 degrees of freedom after Satterthwaite (1946).
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -28,42 +28,24 @@ MIN_CATEGORIES = 3
 _JITTER = 1e-15
 
 
-class Crossed(NamedTuple):
-    """A mean over expressions with its error over images and categories.
+@dataclass(frozen=True)
+class StudentMean:
+    """A mean with its error, judged by Student's t.
 
     Attributes:
         value: The mean.
-        error: Its standard error; nan if categories say nothing about it.
+        error: Its standard error; nan if nothing is known about it.
         df: Degrees of freedom of that error; nan likewise.
-        n_images: Images it rests on.
-        n_categories: Categories it rests on; 0 if the data state none.
-        n: Expressions it rests on.
     """
 
     value: float
     error: float
     df: float
-    n_images: int
-    n_categories: int
-    n: int
 
     @property
     def defined(self) -> bool:
-        """Whether there is an interval over categories."""
+        """Whether there is an interval."""
         return bool(np.isfinite(self.error))
-
-    @property
-    def generalises(self) -> str:
-        """What an interval of this mean generalises over, in words."""
-        if self.defined:
-            return f"other images and other categories ({self.n_categories} seen)"
-        if self.n_categories == 0:
-            return "other images; the data state no categories"
-        if self.n_categories == 1:
-            return "other images of the same single category"
-        if self.n_categories < MIN_CATEGORIES:
-            return f"other images of the same {self.n_categories} categories, too few for others"
-        return "nothing beyond a single image"
 
     def ends(self, level: float = LEVEL) -> tuple[float, float]:
         """Student's t interval; nan twice if it is undefined."""
@@ -99,6 +81,34 @@ class Crossed(NamedTuple):
         if self.error == 0:  # identical values: only the side counts
             return 0.5 if self.value == null else float(self.value < null)
         return float(stats.t.sf((self.value - null) / self.error, self.df))
+
+
+@dataclass(frozen=True)
+class Crossed(StudentMean):
+    """A mean over expressions with its error over images and categories.
+
+    Attributes:
+        n_images: Images it rests on.
+        n_categories: Categories it rests on; 0 if the data state none.
+        n: Expressions it rests on.
+    """
+
+    n_images: int
+    n_categories: int
+    n: int
+
+    @property
+    def generalises(self) -> str:
+        """What an interval of this mean generalises over, in words."""
+        if self.defined:
+            return f"other images and other categories ({self.n_categories} seen)"
+        if self.n_categories == 0:
+            return "other images; the data state no categories"
+        if self.n_categories == 1:
+            return "other images of the same single category"
+        if self.n_categories < MIN_CATEGORIES:
+            return f"other images of the same {self.n_categories} categories, too few for others"
+        return "nothing beyond a single image"
 
 
 def crossed_mean(

@@ -10,56 +10,33 @@ degrees of freedom.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
+from litelvlm.analysis.stats.crossed import StudentMean
 from litelvlm.arrays import NDArray
 
 
-class CrossedTrainings(NamedTuple):
+@dataclass(frozen=True)
+class CrossedTrainings(StudentMean):
     """A mean over trainings and categories with its error.
 
     Attributes:
-        value: The mean.
-        error: Its standard error.
-        df: Degrees of freedom of that error.
         n_trainings: Rows of the table.
         n_categories: Columns of the table.
     """
 
-    value: float
-    error: float
-    df: float
     n_trainings: int
     n_categories: int
 
     def estimate(self) -> Estimate:
         """The mean with Student's t interval at 95 %; its unit is the training."""
-        half = float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * self.error
-        method = (
-            f"{LEVEL:.0%} t interval over {self.n_trainings} trainings and "
-            f"{self.n_categories} categories"
-        )
-        n = self.n_trainings
-        return Estimate(self.value, self.value - half, self.value + half, n, n, method)
-
-    def p_value(self) -> float:
-        """Two-sided p-value of Student's t test against 0."""
-        return 2 * min(self._tail(0.0), 1 - self._tail(0.0))
-
-    def p_equivalent(self, margin: float) -> float:
-        """p-value of two one-sided t tests: small if the mean lies within ``margin`` of 0."""
-        return max(self._tail(-margin), 1 - self._tail(margin))
-
-    def _tail(self, null: float) -> float:
-        """Probability of a mean at least this large if the true one is ``null``."""
-        if self.error == 0:  # identical values: only the side counts
-            return 0.5 if self.value == null else float(self.value < null)
-        return float(stats.t.sf((self.value - null) / self.error, self.df))
+        n, (low, high) = self.n_trainings, self.ends()
+        method = f"{LEVEL:.0%} t interval over {n} trainings and {self.n_categories} categories"
+        return Estimate(self.value, low, high, n, n, method)
 
 
 def crossed_trainings(

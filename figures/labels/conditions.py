@@ -8,7 +8,7 @@ WIDTH = 44
 
 
 def cell_label(cell: str) -> str:
-    """What a cell of the family changes, with values where the cell names them.
+    """What a cell of the trainings changes, with values where the cell names them.
 
     Example:
         >>> cell_label("text_depth-8"), cell_label("scope-object_filler-20")

@@ -15,8 +15,8 @@ from PIL import Image
 
 from litelvlm.analysis.cli import main
 from litelvlm.data.images import open_image
+from litelvlm.models.glamm import cues as glamm_cues
 from litelvlm.models.glamm.checkpoints.weights import read_checkpoint
-from litelvlm.models.glamm.prompting import ranking_text
 from tests.glamm_parts import EMBEDDED
 
 TEXT = "the red circle"
@@ -103,7 +103,7 @@ def test_empty_and_controlling_expressions(run, picture):
 
 
 def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
-    ranking_text._warn_of_cut.cache_clear()
+    glamm_cues._warn_of_cut.cache_clear()
     long = " ".join(["very"] * 499 + ["red"])
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -1,16 +1,13 @@
-"""SAM's image attention: relative positions as a bias or as channels are those of the library."""
+"""SAM's image attention: relative positions are those of the library."""
 
-import pytest
 import torch
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
-from litelvlm.models.glamm.masks import sam_attention
 from litelvlm.models.glamm.masks.sam_attention import (
     RelativeAttention,
     prepare_encoder,
     with_bias,
-    with_channels,
 )
 from litelvlm.training.glamm.sizes import sam_config
 
@@ -24,26 +21,11 @@ def test_scores_of_two_tokens_by_hand():
     # First query: terms (0, 1), weight of the first value 1 / (1 + e); second: (-2, 0), 1 / (1 +
     # e^2).
     expected = torch.tensor([1 / (1 + torch.e), 1 / (1 + torch.e**2)])
-    for attend in (with_bias, with_channels):
-        torch.testing.assert_close(attend(query, key, value, rows, columns).flatten(), expected)
+    torch.testing.assert_close(with_bias(query, key, value, rows, columns).flatten(), expected)
 
 
-def test_both_ways_agree_on_a_map_that_is_not_square():
-    generator = torch.Generator().manual_seed(0)
-    query, key, value = torch.randn(3, 2, 3, 20, 8, generator=generator)
-    rows, columns = (
-        torch.randn(4, 4, 8, generator=generator),
-        torch.randn(5, 5, 8, generator=generator),
-    )
-    expected = with_bias(query, key, value, rows, columns)
-    torch.testing.assert_close(
-        with_channels(query, key, value, rows, columns), expected, atol=1e-5, rtol=1e-5
-    )
-
-
-@pytest.mark.parametrize("attend", [with_bias, with_channels])
 @torch.inference_mode()
-def test_the_encoder_gives_what_the_librarys_gives(attend, monkeypatch):
+def test_the_encoder_gives_what_the_librarys_gives():
     torch.manual_seed(0)
     sam = SamModel._from_config(sam_config(), attn_implementation="sdpa")
     for layer in sam.vision_encoder.layers:
@@ -53,7 +35,6 @@ def test_the_encoder_gives_what_the_librarys_gives(attend, monkeypatch):
     expected, names = sam.vision_encoder(pixels).last_hidden_state, list(sam.state_dict())
     assert all(type(layer.attn) is SamVisionSdpaAttention for layer in sam.vision_encoder.layers)
     prepare_encoder(sam)
-    monkeypatch.setattr(sam_attention, "with_bias", attend)
     torch.testing.assert_close(
         sam.vision_encoder(pixels).last_hidden_state, expected, atol=1e-5, rtol=1e-5
     )

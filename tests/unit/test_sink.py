@@ -227,16 +227,6 @@ def test_what_is_carried_is_split_by_norm():
     ]
 
 
-def test_texts_that_are_too_long_are_skipped_with_their_reason(tmp_path):
-    data = planted_data(3)
-    first = data[0]
-    long = dataclasses.replace(first.expressions[0], sent="ball " * 20)
-    data[0] = dataclasses.replace(first, expressions=(long, *first.expressions[1:]))
-    folder = study(tmp_path, 1.0, data)
-    assert read_record(folder).counts.skipped == {TRUNCATED: 1}
-    assert read_record(folder).state == "done"
-
-
 def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_nulls():
     same = {"head": MEAN_HEAD, "query": "eos", "weights": "trained"}
     parts = [
@@ -257,16 +247,16 @@ def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_
     assert (wide["H4.null"], wide["H4.order"]) == ("supported", "supported")
 
 
-def test_expressions_that_cannot_be_asked_are_skipped_with_their_reason(tmp_path):
-    data = planted_data(2)
-    bad = (
-        dataclasses.replace(data[0].expressions[0], sent="  "),
-        dataclasses.replace(data[0].expressions[1], sent="<p>"),
-    )
-    data[0] = dataclasses.replace(data[0], expressions=bad)
+def test_expressions_that_cannot_be_read_are_skipped_with_their_reason(tmp_path):
+    data = planted_data(3)
+    bad = ("  ", "<p>", "ball " * 20)
+    for image, sents in ((0, bad[:2]), (1, bad[2:])):
+        own = data[image].expressions
+        worded = [dataclasses.replace(e, sent=s) for e, s in zip(own, sents, strict=False)]
+        data[image] = data[image].with_expressions((*worded, *own[len(worded) :]))
     record = read_record(study(tmp_path, 1.0, data))
-    assert (record.state, record.counts.done) == ("done", 2)
-    assert record.counts.skipped == {NO_WORDS: 1, CONTROL_WORDS: 1}
+    assert (record.state, record.counts.done) == ("done", 3)
+    assert record.counts.skipped == {NO_WORDS: 1, CONTROL_WORDS: 1, TRUNCATED: 1}
 
 
 def test_one_image_and_no_usable_text(tmp_path):

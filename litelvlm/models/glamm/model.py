@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.clip.readouts import ranked_patches
-from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import (
     Conversation,
@@ -17,14 +16,13 @@ from litelvlm.models.base import (
     QueriedModel,
     TowerGroundingModel,
 )
-from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
 from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
+from litelvlm.models.glamm.cues import image_cues
 from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
-from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.models.glamm.timed import GlammCall, TimedPrompt
 from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS
 from litelvlm.models.stopwatch import Stopwatch
@@ -32,7 +30,6 @@ from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
-from litelvlm.pruning.grid import box_cells
 
 
 class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
@@ -77,7 +74,7 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
         self, state: ImageState, conversation: Conversation, batch_size: int | None = None
     ) -> GlammQuery:
         """Ask which visual tokens the masks of a conversation rest on, unpruned."""
-        return GlammQuery(self, self.cues, state, conversation, batch_size)
+        return GlammQuery(self, state, conversation, batch_size)
 
     @torch.inference_mode()
     def projected_image(self, image: ImageSource) -> Float[Tensor, "n d"]:
@@ -102,10 +99,10 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
         if self.image_cache is not None:
             return self.with_image_cache(None).timed_call(image, expressions, pruner, budget)
         picture, conversation = open_image(image), self.conversation(expressions)
-        prompt = TimedPrompt.of(self, picture, conversation, self.cues, pruner, budget)
+        prompt = TimedPrompt.of(self, picture, conversation, pruner, budget)
         given = None if pruner is None else budget
         segment = partial(self.segment, picture, expressions, pruner, given, "conversation")
-        return GlammCall(self, picture, prompt, pruner, budget, self.cues, segment)
+        return GlammCall(self, picture, prompt, pruner, budget, segment)
 
     def grounder(self, batch_size: int) -> Grounder:
         """Make a grounder that does the shared work of all passes over one image once."""
@@ -127,32 +124,7 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
             coverage: Share of each token's patch that the true mask covers, for oracles only.
             key: Identity of the image; random methods draw the same tokens for equal keys.
         """
-        clip, options, layout = state.clip, self.options, state.view.layout
-        sources = {
-            "patch_tokens": lambda: clip.patch_tokens[0],
-            "cls_token": lambda: clip.cls_token[0],
-            "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[
-                0
-            ],
-            "text_embeds": lambda: ranking_text(self.tower, options, conversation),
-            "query": lambda: clip.query[0],
-            "keys": lambda: clip.keys[0],
-            "values": lambda: clip.values[0],
-            "cls_key": lambda: clip.cls_key[0],
-            "cls_attention": lambda: clip.cls_attention[0],
-            "keys_mean": lambda: clip.keys_mean[0],
-            "key_norm": lambda: clip.key_norm[0],
-            "late_states": lambda: clip.late_states[0],
-            "colours": lambda: clip.colours[0],
-            "projected": lambda: self.project(clip.patch_tokens[0]),
-            **coordinate_cues(self),
-            **signal_cues(self, state, conversation),
-        }
-        if coverage is not None:
-            covered = coverage.flatten().to(self.device)
-            sources["coverage"] = lambda: covered
-            sources["box"] = lambda: box_cells(covered.float(), layout.plane)
-        return Cues(sources, layout, key, vit=lambda: ClipVitView(clip))
+        return image_cues(self, state, conversation, coverage, key)
 
     @torch.inference_mode()
     def ground(  # type: ignore[override]  # states are those of this family

@@ -8,18 +8,18 @@ from PIL import Image
 
 from litelvlm.models.base import Conversation, Grounding
 from litelvlm.models.glamm.costs import model_macs
+from litelvlm.models.glamm.cues import image_cues
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.outputs import ImageState, Spliced
+from litelvlm.models.glamm.outputs import Spliced
 from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.timed import TimedCall
-from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
+from litelvlm.pruning import LayerPruner, Pruner, Selection
 
-MakeCues = Callable[[ImageState, Conversation], Cues]
 Segment = Callable[[], Grounding]
 
 
@@ -43,7 +43,6 @@ class TimedPrompt:
         model: GlammNetwork,
         picture: Image.Image,
         conversation: Conversation,
-        make_cues: MakeCues,
         pruner: Pruner | None,
         budget: int,
     ) -> "TimedPrompt":
@@ -53,13 +52,14 @@ class TimedPrompt:
             model: The GLaMM.
             picture: The image; it is encoded only for methods inside the language model.
             conversation: The questions and answers.
-            make_cues: The model's cues.
             pruner: Method; None for none.
             budget: Visual tokens.
         """
         plan, n_tokens = None, budget
         if isinstance(pruner, LayerPruner):
-            plan = pruner.select(make_cues(model.encode_image(picture), conversation), budget)
+            plan = pruner.select(
+                image_cues(model, model.encode_image(picture), conversation), budget
+            )
             n_tokens = len(plan)
         generator = torch.Generator(model.device).manual_seed(0)
         shape = (n_tokens, int(model.llama.config.hidden_size))
@@ -91,7 +91,6 @@ class GlammCall(TimedCall):
         prompt: The prompt of random visual states.
         pruner: Method; None for the unpruned model.
         budget: Visual tokens.
-        make_cues: The model's cues.
         segment: The whole call.
     """
 
@@ -100,7 +99,6 @@ class GlammCall(TimedCall):
     prompt: TimedPrompt
     pruner: Pruner | None
     budget: int
-    make_cues: MakeCues
     segment: Segment
 
     @property
@@ -159,7 +157,7 @@ class GlammCall(TimedCall):
         kind = sam_dtype(model.sam)
         square = square.to(model.device, kind)
         state = model.encode_image(self.picture)
-        cues = self.make_cues(state, conversation)
+        cues = image_cues(model, state, conversation)
         cues.get("text_embeds")  # counted by itself
         width = int(model.llama.config.hidden_size)
         turns = len(conversation.questions)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_utils import BaseImageProcessor
+from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
 from litelvlm.data.images import ImageSource, open_image
@@ -153,7 +154,7 @@ class Vlm(IdentifiedModel):
         options: dict[str, object] = {"max_new_tokens": max_new_tokens}
         if pruner is None or budget is None:
             with greedy_decoding(self.network):
-                ids = own_generate(self.network)(**inputs, **options)
+                ids: Tensor | ModelOutput = own_generate(self.network)(**inputs, **options)
             count = float((inputs["input_ids"] == self.prompter.image_token_id).sum())
         else:
             towers = self.clip_tower if pruner.needs & _CLIP_CUES else None

@@ -1,6 +1,6 @@
 """One question to an unpruned GLaMM, as importance studies read it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,14 +13,12 @@ from litelvlm.models.base import Conversation, ImageView
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.attribution.layers import attention_flow
 from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.glamm.cues import image_cues
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.pruning import Cues
-
-MakeCues = Callable[[ImageState, Conversation, Float[Tensor, "*n"] | None], Cues]
-"""(encoded image, conversation, coverage or None) to cues."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,12 @@ class GlammQuery(TokenQuery):
 
     Attributes:
         model: The GLaMM that answers.
-        make_cues: Its cues.
         state: The encoded image.
         conversation: Its questions and answers.
         batch_size: Rows at once; None for as many as are safe.
     """
 
     model: GlammNetwork
-    make_cues: MakeCues
     state: ImageState
     conversation: Conversation
     batch_size: int | None = None
@@ -63,7 +59,7 @@ class GlammQuery(TokenQuery):
 
     def cues(self, coverage: Float[Tensor, "*n"] | None = None) -> Cues:
         """What a method may read of this conversation."""
-        return self.make_cues(self.state, self.conversation, coverage)
+        return image_cues(self.model, self.state, self.conversation, coverage)
 
     def targets(self) -> Targets:
         """Mask logit, soft Dice and log-probability of [SEG] as functions of the visual tokens."""

@@ -24,13 +24,15 @@ from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
 from litelvlm.models.glamm.batched.passes import Beginnings, LanguagePasses
 from litelvlm.models.glamm.batched.prefix import KERNELS
-from litelvlm.models.glamm.batched.prompts import (
+from litelvlm.models.glamm.batched.requests import (
     BatchedPrompt,
+    GroundingJob,
     Prompts,
     by_length,
+    groups_of,
+    is_plain,
     shared_after_image,
 )
-from litelvlm.models.glamm.batched.requests import GroundingJob, groups_of, is_plain
 from litelvlm.models.glamm.language.decoding import read_given_answers
 from litelvlm.models.glamm.language.given import seg_places
 from litelvlm.models.glamm.network import GlammNetwork

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from litelvlm.models.glamm.batched.prefix import PrefixCache, prefix_states, read_states
-from litelvlm.models.glamm.batched.prompts import BatchedPrompt, Prompts, layout
-from litelvlm.models.glamm.batched.requests import GroundingJob
+from litelvlm.models.glamm.batched.requests import BatchedPrompt, GroundingJob, Prompts, layout
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 

@@ -1,11 +1,7 @@
-"""Attention of SAM's image encoder, without an [n, n] bias where that is faster.
+"""Attention of SAM's image encoder with a faster bias of relative positions.
 
 The score of query i for key j is q_i k_j plus a term for their distance in rows and one in columns
-(decomposed relative positions). The library adds both terms to a bias of one number per pair and
-head, half a gigabyte per global block of ViT-H in bfloat16, and needs a kernel that takes a bias.
-The terms are themselves products. With q_i R_rows and q_i R_columns as extra channels of the query,
-and one-hot positions as extra channels of the key, plain attention gives the same scores. A flash
-kernel on a GPU in half precision can run that; elsewhere the bias is cheaper than longer channels.
+(decomposed relative positions), which make a bias of one number per pair and head.
 """
 
 from collections.abc import Sequence
@@ -17,9 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamVisionLayer, SamVisionSdpaAttention
-
-MOST_CHANNELS = 256
-"""Longest query of a flash kernel."""
 
 
 class RelativeAttention(SamVisionSdpaAttention):
@@ -39,10 +32,7 @@ class RelativeAttention(SamVisionSdpaAttention):
             batch, height * width, 3, self.num_attention_heads, -1
         )
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        longer = query.shape[-1] + height + width
-        as_channels = query.is_cuda and query.dtype != torch.float32 and longer <= MOST_CHANNELS
-        attend = with_channels if as_channels else with_bias
-        mixed = attend(query, key, value, *self.distances(height, width))
+        mixed = with_bias(query, key, value, *self.distances(height, width))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, height, width, -1))
         return out, None
 
@@ -78,27 +68,6 @@ def with_bias(
     by_row, by_column = place_terms(query, rows, columns)
     bias = (by_row[..., :, None] + by_column[..., None, :]).flatten(-2)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-
-
-def with_channels(
-    query: Float[Tensor, "b heads n e"],
-    key: Float[Tensor, "b heads n e"],
-    value: Float[Tensor, "b heads n e"],
-    rows: Float[Tensor, "h h e"],
-    columns: Float[Tensor, "w w e"],
-) -> Float[Tensor, "b heads n e"]:
-    """The same attention with relative positions in extra channels, for a kernel without bias."""
-    width, height, channels = len(columns), len(rows), query.shape[-1]
-    terms = place_terms(query, rows, columns)
-    by_row, by_column = (torch.eye(n, dtype=key.dtype, device=key.device) for n in (height, width))
-    places = [by_row.repeat_interleave(width, dim=0), by_column.repeat(height, 1)]
-    query = torch.cat([query * channels**-0.5, *terms], dim=-1)
-    key = torch.cat([key, *(place.expand(*key.shape[:2], -1, -1) for place in places)], dim=-1)
-    # Kernels need values as long as keys, and lengths that are multiples of 8.
-    spare = -query.shape[-1] % 8
-    query, key = F.pad(query, (0, spare)), F.pad(key, (0, spare))
-    value = F.pad(value, (0, key.shape[-1] - channels))
-    return F.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :channels]
 
 
 def place_terms(

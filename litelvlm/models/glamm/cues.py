@@ -1,0 +1,131 @@
+"""What a method may read of a GLaMM about one image and one conversation."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.readouts import pooled_text, ranked_patches
+from litelvlm.clip.vit_view import ClipVitView
+from litelvlm.models.base import Conversation
+from litelvlm.models.glamm.attribution.importance import (
+    attention_rows,
+    block_importance,
+    target_gradient,
+)
+from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.glamm.options import CAPTION, GlammOptions
+from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.prompting import prompts
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
+from litelvlm.pruning import Cues
+from litelvlm.pruning.grid import box_cells
+
+logger = logging.getLogger(__name__)
+Sources = Mapping[str, Callable[[], Tensor]]
+STATES = (
+    *("patch_tokens", "cls_token", "query", "keys", "values", "cls_key", "cls_attention"),
+    *("keys_mean", "key_norm", "late_states", "colours"),
+)
+"""Cues that are states of CLIP's image tower."""
+
+
+def image_cues(
+    model: GlammNetwork,
+    state: ImageState,
+    conversation: Conversation,
+    coverage: Float[Tensor, "*n"] | None = None,
+    key: int = 0,
+) -> Cues:
+    """Every cue, computed when a method reads it (see ``Glamm.cues``)."""
+    clip, options, layout = state.clip, model.options, state.view.layout
+    sources: dict[str, Callable[[], Tensor]] = {
+        **{name: partial(_first, clip, name) for name in STATES},
+        "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[0],
+        "text_embeds": lambda: ranking_text(model.tower, options, conversation),
+        "projected": lambda: model.project(clip.patch_tokens[0]),
+        **coordinate_cues(model),
+        **signal_cues(model, state, conversation),
+    }
+    if coverage is not None:
+        covered = coverage.flatten().to(model.device)
+        sources["coverage"] = lambda: covered
+        sources["box"] = lambda: box_cells(covered.float(), layout.plane)
+    return Cues(sources, layout, key, vit=lambda: ClipVitView(clip))
+
+
+def _first(clip: object, name: str) -> Tensor:
+    """A state of the only image of a batch."""
+    states: Tensor = getattr(clip, name)
+    return states[0]
+
+
+def coordinate_cues(model: GlammNetwork) -> Sources:
+    """Mean cosine and sine of the rotary angles at the positions of unpruned visual tokens."""
+
+    def means() -> tuple[Tensor, Tensor]:
+        # The text before the image is the same in every conversation.
+        start = model.tokenizer.encode(prompts.full_prompt(prompts.conversation(["it"]))).index(
+            IMAGE_INDEX
+        )
+        positions = start + torch.arange(model.n_tokens, device=model.device)
+        like = torch.empty(0, device=model.device)
+        cos, sin = model.llama.model.rotary_emb(like, position_ids=positions[None])
+        return cos[0].mean(dim=1), sin[0].mean(dim=1)
+
+    return {"rotary_cosine": lambda: means()[0], "rotary_sine": lambda: means()[1]}
+
+
+def signal_cues(model: GlammNetwork, state: ImageState, conversation: Conversation) -> Sources:
+    """What the unpruned model attends to and what its answer depends on."""
+
+    def attention(query: str) -> Tensor:
+        return attention_rows(model, state, conversation, query).mean(dim=1).T
+
+    return {
+        "llm_attention": lambda: attention("seg"),
+        "llm_prompt_attention": lambda: attention("last_prompt"),
+        "llm_gradient": lambda: target_gradient(model, state, conversation),
+        "block_importance": lambda: block_importance(model, state, conversation),
+    }
+
+
+def ranking_text(
+    tower: ClipTower,
+    options: GlammOptions,
+    conversation: Conversation,
+) -> Float[Tensor, "t p"]:
+    """Embed one text per turn, not normalised; texts that CLIP cuts off are logged once.
+
+    Args:
+        tower: CLIP's towers.
+        options: ``clip_text`` and ``pooling`` decide.
+        conversation: Its questions as full sentences, or its expressions.
+    """
+    questions = conversation.questions
+    if options.clip_text == "question":
+        return _embedded(tower, options, questions)
+    texts = conversation.expressions
+    if options.clip_text == "caption":
+        texts = tuple(CAPTION.format(text) for text in texts)
+    embedded = _embedded(tower, options, texts)
+    if options.clip_text == "average":
+        return (embedded + _embedded(tower, options, questions)) / 2
+    return embedded
+
+
+def _embedded(tower: ClipTower, options: GlammOptions, texts: Sequence[str]) -> Tensor:
+    if any(tower.tokenize(texts)[2]):
+        _warn_of_cut(int(tower.text_config.max_position_embeddings))
+    return pooled_text(tower, texts, options.pooling)
+
+
+@cache
+def _warn_of_cut(limit: int) -> None:
+    logger.warning(
+        "a text is longer than the %d tokens that CLIP reads and is cut there (logged once)", limit
+    )
