@@ -4,6 +4,9 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
+from litelvlm.analysis.studies.sweep.paired import pair_scores
+from litelvlm.analysis.studies.sweep.scores import SCORES, Score
+from litelvlm.analysis.studies.sweep.tables import score_table
 from litelvlm.metrics import iou
 
 # Intersection, union, predicted and target pixels. IoU: 1/2, 1 (nothing meant, nothing predicted),
@@ -87,3 +90,25 @@ def test_draws_are_scored_apart_and_averaged():
 def test_protocols_are_not_mixed():
     with pytest.raises(ValueError, match="rows of protocols official and single are mixed"):
         score_lines(pd.concat([table(), table(protocol="official")]))
+
+
+def test_a_score_with_columns_of_its_own_is_an_addition():
+    # J and F of a video, counted elsewhere: means over expressions, whose draws are averaged first.
+    own = Score("jf", "J&F", ("jf", "n"), resampled=True)
+    rows = pd.concat(
+        [
+            table(method=method, jf=value, seed=seed)
+            for method, value, seed in (
+                ("none", [0.8, 0.6, 1.0], 0),
+                ("m", [0.2, 0.4, 0.6], 0),
+                ("m", [0.4, 0.4, 0.8], 1),
+            )
+        ],
+    )
+    paired = pair_scores(rows, (SCORES["ciou"], own))
+    cells = ("m", 144), ("none", 144)
+    assert paired.difference(own, *cells).value[0] == pytest.approx(1.4 / 3 - 0.8)
+    assert paired.linear(own, cells[0]) == pytest.approx([0.3, 0.4, 0.7])
+    lines = score_table(paired).set_index(["method", "metric"]).value
+    assert lines["none", "jf"] == pytest.approx(own.of(rows[rows["method"] == "none"]))
+    assert lines["none", "ciou"] == 80 / 140

@@ -18,12 +18,7 @@ FUNCTIONS = {
     "interpret": ("claims", "interpret", ("claims", "tables")),
 }
 """For each field of a ``Study``: the module that defines it, its name there and its arguments."""
-NOT_YET = {
-    "understanding",
-}
-every_study = pytest.mark.parametrize(
-    "name", [name for name in studies.EVERY_STUDY if name not in NOT_YET]
-)
+every_study = pytest.mark.parametrize("name", studies.EVERY_STUDY)
 
 
 @every_study

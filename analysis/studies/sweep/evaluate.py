@@ -130,8 +130,9 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
 
 
 def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
-    pixels = [rows[name].to_numpy() for name in SCORES["ciou"].columns]
-    found: Row = {"n": len(rows)} | {name: score(*pixels) for name, score in OFFICIAL.items()}
+    inter, union = (rows[name].to_numpy() for name in SCORES["ciou"].columns)
+    found: Row = {"n": len(rows)}
+    found |= {name: official(inter, union) for name, official in OFFICIAL.items()}
     for score in SCORES.values():
         if score is not SCORES["agreement"]:
             found[f"{score.name}_exact" if score.name in OFFICIAL else score.name] = score.of(rows)

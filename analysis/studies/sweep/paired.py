@@ -157,7 +157,7 @@ def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> Pair
     """
     keys = rows[[*line_columns(rows), "method", "budget"]]
     summands = counted(rows, scores)
-    means = summands.groupby([keys[name] for name in keys], sort=True).mean()
+    means = summands.groupby([keys[name] for name in keys.columns], sort=True).mean()
     wide = means.unstack(["method", "budget"])
     missing = np.argwhere(wide.isna().to_numpy())
     if len(missing):
@@ -168,7 +168,8 @@ def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> Pair
         for method, budget in zip(rows["method"], rows["budget"], strict=True)
     }
     cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
-    counts = {str(name): wide[name][cells].to_numpy(dtype=np.float64) for name in summands}
+    names = [str(name) for name in summands.columns]
+    counts = {name: wide[name][cells].to_numpy(dtype=np.float64) for name in names}
     stated = None
     if "category_id" in rows:
         first = rows.groupby(line_columns(rows), sort=True)["category_id"].first()

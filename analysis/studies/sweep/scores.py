@@ -128,8 +128,11 @@ def counted(
     made: dict[str, object] = {"n": 1.0}
     made |= {f"p{t * 100:.0f}": rows["iou"] >= t for t in THRESHOLDS if f"p{t * 100:.0f}" in names}
     if names.keys() & set(_SUMMANDS):
-        pixels = (rows[f"{of}_px"].to_numpy() for of in ("inter", "union", "pred", "target"))
-        summands = grefcoco_summands(*pixels, without_target(rows), empty_below)
+        inter, union, predicted, target = (
+            rows[name].to_numpy() for name in ("inter_px", "union_px", "pred_px", "target_px")
+        )
+        empty = without_target(rows)
+        summands = grefcoco_summands(inter, union, predicted, target, empty, empty_below)
         made |= dict(zip(_SUMMANDS, summands.T, strict=True))
     own = {name: made[name] if name in made else rows[name] for name in names}
     return pd.DataFrame(own, index=rows.index).astype(np.float64)
@@ -157,18 +160,32 @@ def count_masks(
     """
     found, same = targets.counted(masks), TargetPixels.of_masks(unpruned).counted(masks)
     return [
-        [
-            dict(zip(("inter_px", "union_px", "pred_px", "target_px", "iou"), own, strict=True))
-            | {"same_inter_px": both, "same_union_px": either, "agreement": agreement}
-            | {"seg_found": True}
-            | {f"p{hit * 100:.0f}": own[-1] >= hit for hit in HITS}
-            for own, (both, either, _, _, agreement) in zip(*turns, strict=True)
-        ]
+        [_row(own, other) for own, other in zip(*turns, strict=True)]
         for turns in zip(_numbers(found), _numbers(same), strict=True)
     ]
 
 
-def _numbers(counts: PixelCounts) -> list[list[tuple[int, int, int, int, float]]]:
+Numbers = tuple[int, int, int, int, float]
+"""Pixels in both, in either, in the prediction and in the other mask; IoU."""
+
+
+def _row(own: Numbers, same: Numbers) -> Row:
+    both, either, predicted, target, share = own
+    row: Row = {
+        "inter_px": both,
+        "union_px": either,
+        "pred_px": predicted,
+        "target_px": target,
+        "iou": share,
+        "same_inter_px": same[0],
+        "same_union_px": same[1],
+        "agreement": same[-1],
+        "seg_found": True,
+    }
+    return row | {f"p{hit * 100:.0f}": share >= hit for hit in HITS}
+
+
+def _numbers(counts: PixelCounts) -> list[list[Numbers]]:
     """Counts of a batch [passes, turns] as plain numbers, brought from their device at once."""
     pixels = torch.stack(list(counts), dim=-1).cpu()
     both, either = (pixels[..., place] for place in (0, 1))

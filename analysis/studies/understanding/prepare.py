@@ -17,7 +17,7 @@ from litelvlm.pruning import Pruner
 _SHARES = (1 / 3, 2 / 9, 1 / 9, 1 / 18)
 
 
-def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
+def prepare(model: Vlm, data: QuestionSet, config: Config) -> Work:
     """Group the questions by image and settle the conditions.
 
     Methods that cannot work with the model are excluded with their reason.
@@ -36,13 +36,13 @@ def prepare(model: Vlm, questions: QuestionSet, config: Config) -> Work:
     }
     asked = [one for one in every if (one.method, one.budget) not in excluded]
     by_image: dict[str, list[Question]] = {}
-    for question in questions.questions:
+    for question in data.questions:
         by_image.setdefault(question.image_id, []).append(question)
     images = list(by_image.values())
 
     def begin(index: int) -> Callable[[], ItemResult]:
         group = images[index]
-        return partial(image_rows, model, questions.task, group, group[0].open(), asked)
+        return partial(image_rows, model, data.task, group, group[0].open(), asked)
 
     resolved: dict[str, object] = {"pad": model.pad}
     resolved |= {} if model.fixed_tokens is None else {"budgets": list(budgets)}
