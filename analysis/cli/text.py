@@ -6,10 +6,9 @@ from pathlib import Path
 from litelvlm.analysis.pages.findings import finding, found_lines, missing_lines
 from litelvlm.analysis.pages.report.claims import families, intervals_of
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
-from litelvlm.analysis.runs.messages.reasons import undetermined_reason
+from litelvlm.analysis.runs.messages.reasons import exclusion_lines, undetermined_reason
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
 

@@ -10,7 +10,7 @@ from litelvlm.analysis.reproduce.lines import AGREEMENTS, Line
 from litelvlm.analysis.reproduce.run import Reproduction
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
-from litelvlm.analysis.runs.exclusions import exclusion_lines
+from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
 

@@ -3,7 +3,7 @@
 from litelvlm.figures.emergence import cells, courses, effects, links
 from litelvlm.figures.emergence.cells import changes_from_base, draw_cells
 from litelvlm.figures.emergence.courses import draw_signs, draw_trajectories
-from litelvlm.figures.emergence.effects import draw_effects
+from litelvlm.figures.emergence.effects import draw_effects, draw_points
 from litelvlm.figures.emergence.links import draw_gain, draw_link
 from litelvlm.figures.saved import Drawing
 
@@ -14,6 +14,7 @@ __all__ = [
     "draw_effects",
     "draw_gain",
     "draw_link",
+    "draw_points",
     "draw_signs",
     "draw_trajectories",
 ]

@@ -18,8 +18,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from torch import Tensor, nn
 
 from litelvlm.clip.blocks import Block, TextBlock
-from litelvlm.clip.open_clip_text import TextTrunk
-from litelvlm.clip.open_clip_trunks import image_trunk
+from litelvlm.clip.open_clip_trunks import TextTrunk, image_trunk
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
 from litelvlm.names import check_name

@@ -119,7 +119,7 @@ def test_an_upload_that_is_no_picture_is_refused(tmp_path):
 
 
 @pytest.fixture
-def page(model, monkeypatch):
+def page(model, scene, monkeypatch):
     """The demo's page whose computations only note their thread, and those threads."""
     threads = []
 
@@ -128,7 +128,7 @@ def page(model, monkeypatch):
         return DemoResult(np.asarray(picture), np.asarray(picture), 1.0, 1.0, 2, 1.0, 1.0)
 
     async def built(folder):  # without a running loop gradio makes some and closes none
-        return demo_app.build_app(model, [], folder)
+        return demo_app.build_app(model, [scene[::-1]], folder)
 
     monkeypatch.setattr(demo_app, "compare", computed)
     with demo_app.contained() as folder:

@@ -15,7 +15,7 @@ import pytest
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.pages.explore.data import expression_view
-from litelvlm.analysis.pages.explore.page import ExplorerSource, LegendEntry, build_page
+from litelvlm.analysis.pages.explore.page import LegendEntry, build_page
 from litelvlm.analysis.pages.explore.scores import INSIDE, method_score
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import SweepContext
@@ -42,7 +42,7 @@ def page(model, data, run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def payload(page):
-    return payload_of(page)["runs"][0]
+    return payload_of(page)
 
 
 def payload_of(page):
@@ -168,7 +168,7 @@ def test_signals_of_the_language_model_are_those_of_the_unpruned_model(model, da
 
 def test_the_signals_of_the_language_model_can_be_left_out(model, data, run, tmp_path):
     page = build_page(model, data, run, tmp_path / "page.html", samples=1, inside=False)
-    (found,) = payload_of(page)["runs"]
+    found = payload_of(page)
     assert not set(INSIDE) & {*found["signals"], *found["samples"][0]["scores"]}
     assert "similarity" in found["signals"]
 
@@ -198,21 +198,6 @@ def test_it_starts_where_two_methods_differ_most(page, payload):
     largest = max(gap(view, budget) for view in found or payload["samples"] for budget in (8, 48))
     assert gap(payload["samples"][start["sample"]], start["budget"]) == pytest.approx(largest)
     assert "LiteLVLM and random differ most, whichever wins" in page.read_text()
-
-
-def test_two_runs_of_the_same_data_show_the_same_expressions(model, data, run, tmp_path):
-    config = sweep.Config(methods=("litelvlm", "uniform"), budgets=(16,), seeds=1, limit=2)
-    other = complete_run(sweep.STUDY, model, data, config, tmp_path)
-    beside = ExplorerSource(model, data, other)
-    page = build_page(model, data, run, tmp_path / "p.html", samples=2, inside=False, beside=beside)
-    first, second = payload_of(page)["runs"]
-    assert [view["id"] for view in first["samples"]] == [view["id"] for view in second["samples"]]
-    assert [set(view["selections"]) for view in second["samples"]] == [{"litelvlm", "uniform"}] * 2
-    assert [shown["title"] for shown in (first, second)] == [
-        f"model embedded, {run.name}",
-        f"model embedded, {other.name}",
-    ]
-    assert f"<code>{other.name}</code>" in page.read_text()
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(page):

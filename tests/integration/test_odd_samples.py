@@ -13,7 +13,7 @@ from litelvlm.analysis.api import complete_run, read_record, read_rows, read_sum
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
 from litelvlm.analysis.signals.text_attention import TRUNCATED
 from litelvlm.analysis.studies import mechanism, reversal, sink, sink_causal
-from litelvlm.clip.hf_blocks import HfBlock
+from litelvlm.clip.hf import HfBlock
 from tests.study_inputs import CONTROL_WORDS, NO_WORDS
 
 CONFIGS = {

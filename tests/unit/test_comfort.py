@@ -12,7 +12,7 @@ import pytest
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import check
-from litelvlm.analysis.cli.actions.check import installed, packages, spread_over
+from litelvlm.analysis.cli.actions.check import installed, packages
 from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.completion import with_names
 from litelvlm.analysis.studies import STUDIES
@@ -38,14 +38,6 @@ def test_listings_as_json(capsys):
     everything = found(capsys, "ls", "--json")
     assert set(everything) == {"methods", "studies", "figures", "splits", "families"}
     assert {"column", "type", "meaning"} == set(found(capsys, "ls", "columns", "sink", "--json")[0])
-
-
-def test_written_files_as_json(capsys, saved_runs, tmp_path):
-    run = saved_runs["sink"]
-    drawn = found(capsys, "figure", "sink_grid", "--from", run, "--out", tmp_path, "--json")
-    assert set(drawn["sink_grid"]) == {"png", "svg", "pdf"}
-    told = found(capsys, "report", run, "--out", tmp_path / "report", "--json")
-    assert told == {"report": str(tmp_path / "report" / "index.html")}
 
 
 def test_a_missing_or_old_package_is_found(monkeypatch):
@@ -113,9 +105,3 @@ def test_the_log_has_levels_and_other_libraries_stay_quiet(capsys):
 def test_json_is_json():
     with pytest.raises(ValueError, match="not JSON compliant"):
         print_json({"value": float("nan")})
-
-
-def test_check_spreads_over_the_split():
-    assert spread_over(1000, 32)[:2] == [0, 32]
-    assert spread_over(1000, 32)[-1] == 999
-    assert len(set(spread_over(33, 32))) == 32

@@ -78,6 +78,20 @@ def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled(effects):
     assert white == [False, True, False]
 
 
+def test_points_are_trainings_and_bars_their_means(outcomes, effects):
+    ax = emergence.draw_points(outcomes, effects[effects["stage"] == "A"], axes())
+    points = [c for c in ax.collections if len(c.get_offsets()) == 2]
+    assert [sorted(c.get_offsets()[:, 1].tolist()) for c in points] == [
+        [0.1, 0.2],
+        [0.9, 1.0],
+        [0.1, 0.9],
+        [0.2, 1.0],
+    ]
+    assert [tick.get_text() for tick in ax.get_xticklabels()][:2] == ["uninformative\n0.0", "\n0.5"]
+    hollow = [tuple(f) == (1, 1, 1, 1) for c in points[:2] for f in c.get_facecolors()]
+    assert hollow == [False, False, False, True]
+
+
 def test_the_link_leaves_out_what_did_not_learn(outcomes):
     table = outcomes.assign(reversal=np.arange(6) / 10)
     ax = emergence.draw_link(table, axes())

@@ -10,8 +10,8 @@ from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.text import headline_text
 from litelvlm.analysis.cli.verbs.bench import Bench
-from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
+from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.studies import BENCH, efficiency
 from litelvlm.analysis.studies.published import SOURCE
 from litelvlm.analysis.studies.table import get_study, run_with_pictures

@@ -1,20 +1,23 @@
 """`litelvlm segment`: masks, overlays and comparisons of one picture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
 
 from litelvlm.analysis.cli.actions.loading import model_of
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.pages.side_by_side import side_by_side
 from litelvlm.analysis.studies.overlay import (
     contrasting_tints,
     draw_kept,
     has_unseen_rim,
     kept_indices,
 )
+from litelvlm.arrays import Array
 from litelvlm.data.files import atomic_write
 from litelvlm.data.images import open_image
 from litelvlm.data.mask_files import png, write_masks
@@ -126,3 +129,31 @@ def build_pruner(verb: Segment) -> Pruner | None:
 def beside(path: Path, what: str) -> Path:
     """File of another picture of the same mask: `mask.png`, `mask_overlay.png`."""
     return path.with_name(f"{path.stem}_{what}{path.suffix}")
+
+
+HEIGHT, GAP, TEXT = 360, 12, 18
+"""Least height of a panel, space between panels, and height of the letters, in pixels."""
+
+
+def side_by_side(panels: Mapping[str, Image.Image]) -> UInt8[Array, "height width 3"]:
+    """Draw pictures of equal size in a row on white, each under its caption.
+
+    Small pictures are enlarged by a whole number, without smoothing.
+
+    Args:
+        panels: Caption to RGB picture.
+    """
+    first = next(iter(panels.values()))
+    times = max(1, -(-HEIGHT // first.height))
+    width, height = first.width * times, first.height * times
+    font = ImageFont.load_default(size=TEXT)
+    columns = [max(width, int(font.getlength(caption))) for caption in panels]
+    size = (sum(columns) + GAP * (len(columns) + 1), height + TEXT + 3 * GAP)
+    page = Image.new("RGB", size, "white")
+    draw, left = ImageDraw.Draw(page), GAP
+    for column, (caption, picture) in zip(columns, panels.items(), strict=True):
+        draw.text((left, GAP), caption, fill="black", font=font)
+        enlarged = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST)
+        page.paste(enlarged, (left, TEXT + 2 * GAP))
+        left += column + GAP
+    return np.array(page)

@@ -15,8 +15,8 @@ from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.pages.audit.draws import DRAWS, Draws, draws_of
 from litelvlm.analysis.pages.audit.entries import Audited
 from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.exclusions import reasons
 from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.messages.reasons import reasons
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.runs.parts import read_rows

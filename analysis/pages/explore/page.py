@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,9 +15,8 @@ from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.inputs.samples import view_of
-from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view
+from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
-from litelvlm.analysis.pages.explore.start import Start, start
 from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
@@ -55,49 +54,6 @@ class LegendEntry:
     colour: str
 
 
-@dataclass(frozen=True)
-class ExplorerSource:
-    """A sweep and what made it.
-
-    Attributes:
-        model: Of the run.
-        data: Of the run.
-        run: Its folder.
-    """
-
-    model: GroundingModel
-    data: ReferDataset
-    run: Path
-
-
-@dataclass(frozen=True)
-class RunView:
-    """A run on the page.
-
-    Attributes:
-        payload: What the page's script reads: budgets from the smallest, methods with name, label,
-            colour and about, signals with label and about, and one view per expression.
-        run: Name of its folder.
-        model: Name of its model.
-        data: Its data and split.
-        chosen: How its expressions were chosen.
-        n_expressions: Of the run.
-        ids: Expressions (``sent_id``) on the page.
-        start: What to look at first.
-        miniature: Whether its model is one.
-    """
-
-    payload: dict[str, object]
-    run: str
-    model: str
-    data: str
-    chosen: str
-    n_expressions: int
-    ids: list[int]
-    start: Start
-    miniature: bool
-
-
 def build_page(
     model: GroundingModel,
     data: ReferDataset,
@@ -106,7 +62,6 @@ def build_page(
     legend: Mapping[str, LegendEntry] | None = None,
     samples: int = 50,
     inside: bool = True,
-    beside: ExplorerSource | None = None,
 ) -> Path:
     """Compute what the page shows and write it.
 
@@ -120,68 +75,28 @@ def build_page(
         samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
         inside: Whether tokens are ranked by signals of the language model as well, about 40 passes
             an expression.
-        beside: Another sweep to compare with: of another model, commit or split. On the same data
-            it shows the same expressions.
 
     Raises:
-        ValueError: If a run is no finished sweep, was made with another model or other data, or has
-            none of the expressions of the first.
-        FileNotFoundError: If a folder holds no run.
+        ValueError: If the run is no finished sweep, or was made with another model or other data.
+        FileNotFoundError: If the folder holds no run.
     """
-    first = run_view(ExplorerSource(model, data, run), legend or {}, samples, inside)
-    shown = [first]
-    if beside is not None:
-        same = beside.data.digest == data.digest
-        shown.append(run_view(beside, legend or {}, samples, inside, first.ids if same else None))
-    paper = first.start.methods[0]
-    named = zip(shown, titles(shown), strict=True)
-    payload = {
-        "runs": [view.payload | {"title": title} for view, title in named],
-        "start": (replace(first.start, methods=(paper, paper)) if beside else first.start).plain,
-    }
-    return atomic_write(out, render(payload, shown, start_rule(shown, legend or {})))
-
-
-def run_view(
-    source: ExplorerSource,
-    legend: Mapping[str, LegendEntry],
-    samples: int,
-    inside: bool,
-    wanted: Sequence[int] | None = None,
-) -> RunView:
-    """Compute what the page shows of one run.
-
-    Args:
-        source: The run, its model and data.
-        legend: Names and colours of methods by label.
-        samples: Expressions on the page.
-        inside: Whether to compute the signals of the language model.
-        wanted: Expressions to show where the run has them, instead of a choice of its own.
-    """
-    model, data, run = source.model, source.data, source.run
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
-    rows = read_rows(run)
+    rows, legend = read_rows(run), legend or {}
     context = SweepContext(model, data, config, config.budgets)
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
-    there = {int(sent_id) for sent_id in rows["sent_id"].unique()}
-    if wanted is None:
-        chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
-    elif not (chosen := [sent_id for sent_id in wanted if sent_id in there]):
-        raise ValueError(f"{run} has none of the expressions of the other run; give both one limit")
+    chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
     places = {
         int(expression.sent_id): (sample, expression)
         for sample in data
         for expression in sample.expressions
     }
-    views = [
-        expression_view(context, *places[sent_id], inside)
-        for sent_id in tqdm(chosen, desc="explore", unit="expression")
-    ]
-    payload: dict[str, object] = {
-        "run": run.name,
+    begin = start(rows, chosen, swept)
+    names = {
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
+    }
+    payload = names | {
         "grid": list(one_grid(model, [places[sent_id][0] for sent_id in chosen])),
         "budgets": sorted(context.budget_names),
         "methods": [
@@ -198,20 +113,27 @@ def run_view(
             for name, (label, about) in SIGNALS.items()
             if inside or name not in INSIDE
         },
-        "samples": views,
+        "samples": [
+            expression_view(context, *places[sent_id], inside)
+            for sent_id in tqdm(chosen, desc="explore", unit="expression")
+        ],
+        "start": begin.plain,
     }
-    ranks = "spread evenly over the ranks of IoU" if wanted is None else "those of the other run"
-    return RunView(
-        payload=payload,
+    first, second = (legend[m].label if m in legend else m for m in begin.methods)
+    text = render(
+        payload,
+        miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
         run=run.name,
-        model=record.model["name"],
-        data=f"{record.data['name']} {record.data['split']}",
-        chosen=ranks,
-        n_expressions=len(there),
-        ids=list(chosen),
-        start=start(rows, chosen, swept),
-        miniature=is_miniature(record),
+        model=names["model"],
+        data_name=names["data"],
+        n_shown=len(chosen),
+        n_expressions=rows["sent_id"].nunique(),
+        start_rule=(
+            f"The page starts where {first} and {second} differ most, whichever wins, among "
+            "expressions whose object the unpruned model finds."
+        ),
     )
+    return atomic_write(out, text)
 
 
 def one_grid(model: GroundingModel, samples: Sequence[Sample]) -> tuple[int, int]:
@@ -228,25 +150,6 @@ def one_grid(model: GroundingModel, samples: Sequence[Sample]) -> tuple[int, int
         )
     (grid,) = grids
     return grid
-
-
-def titles(shown: Sequence[RunView]) -> list[str]:
-    """Each run by its model, and by its folder too where the models are one."""
-    names = [view.model for view in shown]
-    return [
-        f"model {view.model}" + (f", {view.run}" if names.count(view.model) > 1 else "")
-        for view in shown
-    ]
-
-
-def start_rule(shown: Sequence[RunView], legend: Mapping[str, LegendEntry]) -> str:
-    """How the first view was chosen, for readers."""
-    first, second = (legend[m].label if m in legend else m for m in shown[0].start.methods)
-    return (
-        f"The page starts where {first} and {second} differ most, whichever wins, among "
-        "expressions whose object the unpruned model finds."
-        + (f" Beside it stands {first} of the other run." if len(shown) > 1 else "")
-    )
 
 
 def read_config(run: Path) -> Config:
@@ -290,13 +193,12 @@ def check_source(record: RunRecord, model: GroundingModel, data: ReferDataset, r
             )
 
 
-def render(payload: Mapping[str, object], shown: Sequence[RunView], rule: str) -> str:
+def render(payload: Mapping[str, object], **words: object) -> str:
     """The page as text.
 
     Args:
-        payload: Of the page's script.
-        shown: The runs.
-        rule: How the first view was chosen.
+        payload: What the page's script reads.
+        words: What its template says of the run.
     """
     script = "\n".join(template_source(name) for name in SCRIPTS)
     style = template_source("explore.css")
@@ -310,9 +212,7 @@ def render(payload: Mapping[str, object], shown: Sequence[RunView], rule: str) -
             script=Markup(script),  # noqa: S704 - our own files
             style=Markup(style),  # noqa: S704
             hashes={"script": source_hash(script), "style": source_hash(style)},
-            miniature_note=MINIATURE_NOTE if any(view.miniature for view in shown) else "",
-            runs=shown,
-            start_rule=rule,
+            **words,
         )
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
+from litelvlm.analysis.pages.report.claims import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.record import RunRecord, Summary

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from litelvlm.analysis.pages.findings import finding
-from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
+from litelvlm.analysis.pages.report.claims import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary

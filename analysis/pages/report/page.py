@@ -15,10 +15,9 @@ from typing import Protocol, runtime_checkable
 from PIL import Image
 
 from litelvlm.analysis.pages.rendering import page_environment
-from litelvlm.analysis.pages.report.claims import adjusted_in, cards, families
+from litelvlm.analysis.pages.report.claims import WIDTH, adjusted_in, cards, families
 from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, terms
-from litelvlm.analysis.pages.report.intervals import WIDTH
 from litelvlm.analysis.pages.report.opening import (
     answer,
     how_sure,
@@ -31,9 +30,9 @@ from litelvlm.analysis.pages.report.tables import (
     relative,
     tables_of,
 )
-from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted
+from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of

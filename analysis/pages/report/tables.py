@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.runs.exclusions import reasons
 from litelvlm.analysis.runs.formatting import Cell, Grid, grid, interval, number
+from litelvlm.analysis.runs.messages.reasons import reasons
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.studies import published

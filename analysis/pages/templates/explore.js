@@ -1,27 +1,17 @@
 // State of the page, its controls, and what is drawn when they change.
 
-const payload = JSON.parse(document.getElementById("data").textContent);
-const runs = payload.runs;
+const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const tokensOf = (run) => run.grid[0] * run.grid[1];
-// The run of the first pane, its number of tokens and its budgets, "all" behind them.
-let data, nTokens, stops;
+const nTokens = data.grid[0] * data.grid[1];
+const stops = [...data.budgets, nTokens]; // "all" stands behind the budgets
 const state = {
-  runs: [payload.start.run, runs.length > 1 ? 1 - payload.start.run : payload.start.run], sample: payload.start.sample, stop: 0,
-  methods: [...payload.start.methods], pair: runs.length > 1 || matchMedia("(min-width: 44rem)").matches, heat: "", token: null, word: null, cell: null, timer: null,
+  sample: data.start.sample, stop: stops.indexOf(data.start.budget),
+  methods: [...data.start.methods], pair: matchMedia("(min-width: 44rem)").matches, heat: "", token: null, word: null, cell: null, timer: null,
 };
 const panes = [0, 1].map(makePane);
 
-// Make a run the one that the first pane and the panels show.
-function useRun(index) {
-  state.runs[0] = index;
-  data = runs[index];
-  nTokens = tokensOf(data);
-  stops = [...data.budgets, nTokens];
-}
-
 // What is computed of a sample is kept with it; pictures and masks of samples that nobody opens are never decoded.
-function prepare(sample, run) {
+function prepare(sample) {
   if (sample.ready) return sample;
   const [width, height] = sample.size;
   const scores = {}, outlines = new Map();
@@ -34,7 +24,7 @@ function prepare(sample, run) {
     if (!outlines.has(packed)) outlines.set(packed, outline(unpackMask(packed, width, height), width, height));
     return outlines.get(packed);
   };
-  sample.grid = gridOf(sample, run.grid);
+  sample.grid = gridOf(sample, data.grid);
   sample.picture = new Image();
   sample.picture.addEventListener("load", drawPanes);
   sample.picture.src = sample.image;
@@ -43,40 +33,28 @@ function prepare(sample, run) {
   return sample;
 }
 
-const current = () => prepare(data.samples[state.sample], data);
-const runOf = (index) => runs[state.runs[index]];
-// The same expression in the run of a pane; in a run of other images the one of the same rank.
-function sampleOf(index) {
-  const run = runOf(index);
-  if (run === data) return current();
-  const same = run.data === data.data && run.samples.find((sample) => sample.id === current().id);
-  return prepare(same || run.samples[Math.min(state.sample, run.samples.length - 1)], run);
-}
+const current = () => prepare(data.samples[state.sample]);
 const selectionOf = (sample, method) =>
   stops[state.stop] === nTokens ? sample.unpruned : sample.selections[method]?.[stops[state.stop]];
-const methodOf = (index) => runOf(index).methods.find((m) => m.name === state.methods[index]) || runOf(index).methods[0];
+const methodOf = (index) => data.methods.find((m) => m.name === state.methods[index]) || data.methods[0];
 
 function makePane(index) {
   const choice = element("select", { "aria-label": index ? "Second method" : "Method" });
-  const source = element("select", { "aria-label": index ? "Second run" : "Run", class: "source" },
-    ...runs.map((run, i) => element("option", { value: i }, run.title)));
   const pane = {
-    index, choice, source, swatch: element("span", { class: "swatch" }), iou: element("span", { class: "iou" }),
+    index, choice, swatch: element("span", { class: "swatch" }), iou: element("span", { class: "iou" }),
     canvas: element("canvas", { tabindex: 0, role: "application", "aria-label": "Picture with token grid; arrow keys move over the tokens" }),
-    caption: element("figcaption"), other: element("p", { class: "other" }),
+    caption: element("figcaption"),
   };
-  source.hidden = runs.length < 2;
-  source.addEventListener("change", () => chooseRun(index, Number(source.value)));
   choice.addEventListener("change", () => { state.methods[index] = choice.value; draw(); });
   pane.canvas.addEventListener("pointermove", (event) => pointAt(pane, event));
   pane.canvas.addEventListener("pointerdown", (event) => pointAt(pane, event));
   pane.canvas.addEventListener("keydown", moveToken);
-  pane.figure = element("figure", { class: "pane" }, element("div", { class: "pane-head" }, source, pane.swatch, choice, pane.iou), pane.other, pane.canvas, pane.caption);
+  pane.figure = element("figure", { class: "pane" }, element("div", { class: "pane-head" }, pane.swatch, choice, pane.iou), pane.canvas, pane.caption);
   return pane;
 }
 
 function pointAt(pane, event) {
-  const sample = sampleOf(pane.index), box = pane.canvas.getBoundingClientRect();
+  const sample = current(), box = pane.canvas.getBoundingClientRect();
   const token = sample.grid.at(((event.clientX - box.left) / box.width) * sample.size[0], ((event.clientY - box.top) / box.height) * sample.size[1]);
   if (token === null || token === state.token || token >= nTokens) return;
   state.token = token;
@@ -100,20 +78,18 @@ function drawPanes() {
 }
 
 function drawPane(pane) {
-  const run = runOf(pane.index), sample = sampleOf(pane.index), method = methodOf(pane.index);
+  const sample = current(), method = methodOf(pane.index);
   if (!sample.picture.complete) return;
   const heat = state.heat ? sample.unpacked(state.heat) : null;
   const shares = heat && Array.from(heat.values, (value) => (heat.high > heat.low ? (value - heat.low) / (heat.high - heat.low) : 0));
   const selection = selectionOf(sample, method.name), whole = selection === sample.unpruned;
-  const tokens = selection && !whole ? rolesOf(selection, tokensOf(run)) : null;
+  const tokens = selection && !whole ? rolesOf(selection, nTokens) : null;
   pane.choice.value = method.name;
-  pane.source.value = String(state.runs[pane.index]);
   pane.swatch.style.background = method.colour;
   pane.iou.textContent = selection ? `IoU ${ofIoU(selection.iou)}` : "not run";
-  pane.caption.textContent = captionOf(selection, tokens, method, sample, tokensOf(run));
-  pane.other.textContent = sample.id === current().id && run.data === data.data ? "" : `Other images: “${sample.text}”`;
+  pane.caption.textContent = captionOf(selection, tokens, method, sample);
   drawPicture(pane.canvas, {
-    image: sample.picture, sample, grid: sample.grid, tokens, heat: shares, token: state.token < tokensOf(run) ? state.token : null,
+    image: sample.picture, sample, grid: sample.grid, tokens, heat: shares, token: state.token,
     predicted: selection && byId("show-mask").checked ? sample.outline(selection.mask) : null,
     truth: byId("show-truth").checked ? sample.outline(sample.truth) : null,
     dim: byId("show-dim").checked, marks: byId("show-marks").checked,
@@ -121,9 +97,9 @@ function drawPane(pane) {
 }
 
 // Counts by role, and the difference to the unpruned mask.
-function captionOf(selection, tokens, method, sample, n) {
+function captionOf(selection, tokens, method, sample) {
   if (!selection) return `${method.label} was not run with ${stops[state.stop]} tokens.`;
-  if (!tokens) return `All ${n} tokens: the unpruned model.`;
+  if (!tokens) return `All ${nTokens} tokens: the unpruned model.`;
   const counts = Object.keys(selection.roles).map((role) => `${tokens.filter((found) => found === role).length} ${MARKS[role]?.about || role}`);
   if (selection.placeless) counts.push(`${selection.placeless} merged without one place`);
   if (selection.layers) counts.push(`tokens per layer ${selection.layers.join(", ")}; the last layer's are shown`);
@@ -135,7 +111,7 @@ function captionOf(selection, tokens, method, sample, n) {
 function drawLegend() {
   const shown = new Set();
   for (const pane of state.pair ? panes : panes.slice(0, 1)) {
-    const sample = sampleOf(pane.index), selection = selectionOf(sample, methodOf(pane.index).name);
+    const sample = current(), selection = selectionOf(sample, methodOf(pane.index).name);
     if (selection && selection !== sample.unpruned) Object.keys(selection.roles).forEach((role) => shown.add(role));
   }
   byId("legend").replaceChildren(...[...shown].map((role) => {
@@ -229,7 +205,7 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 
-// Lists that depend on the run of the first pane, and the methods of each pane.
+// The lists of expressions, heat maps and budgets, and the methods of each pane.
 function fillLists() {
   byId("sample").replaceChildren(...data.samples.map((sample, i) =>
     element("option", { value: i }, `${i + 1}. ${sample.text} · IoU ${ofIoU(sample.unpruned.iou)} unpruned`)));
@@ -241,23 +217,9 @@ function fillLists() {
   byId("budget").max = stops.length - 1;
   byId("stops").replaceChildren(...stops.map((stop) => element("span", {}, stop === nTokens ? "all" : String(stop))));
   for (const pane of panes) {
-    pane.choice.replaceChildren(...runOf(pane.index).methods.map((m) => element("option", { value: m.name, title: m.about }, m.label)));
+    pane.choice.replaceChildren(...data.methods.map((m) => element("option", { value: m.name, title: m.about }, m.label)));
     state.methods[pane.index] = methodOf(pane.index).name;
   }
-}
-
-// A pane shows another run: the same expression and budget where it has them.
-function chooseRun(index, run) {
-  const id = current().id, count = stops[state.stop], tokens = nTokens, source = data.data;
-  state.runs[index] = run;
-  if (index === 0) {
-    useRun(run);
-    const same = data.data === source ? data.samples.findIndex((sample) => sample.id === id) : -1;
-    state.sample = same >= 0 ? same : Math.min(state.sample, data.samples.length - 1);
-    state.stop = count === tokens || !stops.includes(count) ? stops.length - 1 : stops.indexOf(count);
-  }
-  fillLists();
-  openSample(state.sample);
 }
 
 byId("sample").addEventListener("change", (event) => openSample(Number(event.target.value)));
@@ -275,9 +237,7 @@ byId("tour-next").addEventListener("click", () => showStep(step + 1));
 byId("tour-end").addEventListener("click", () => showStep(null));
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && step !== null) showStep(null); });
 byId("tour-start").addEventListener("click", () => showStep(0));
-window.addEventListener("hashchange", () => { if (location.hash !== linkOf()) { readLink(); fillLists(); openSample(state.sample); } });
-useRun(payload.start.run);
-state.stop = stops.indexOf(payload.start.budget);
+window.addEventListener("hashchange", () => { if (location.hash !== linkOf()) { readLink(); openSample(state.sample); } });
 readLink();
 fillLists();
 openSample(state.sample);

@@ -3,9 +3,7 @@
 // Everything that a reader chose, as the part of the address behind "#".
 function linkOf() {
   const parts = { sample: data.samples[state.sample].id, tokens: stops[state.stop] === nTokens ? "all" : stops[state.stop], method: state.methods[0] };
-  if (runs.length > 1) parts.run = runs[state.runs[0]].run;
   if (state.pair) parts.beside = state.methods[1];
-  if (state.pair && runs.length > 1) parts.besiderun = runs[state.runs[1]].run;
   if (state.heat) parts.heat = state.heat;
   return `#${new URLSearchParams(parts)}`;
 }
@@ -19,15 +17,12 @@ function writeLink() {
 function readLink() {
   const asked = new URLSearchParams(location.hash.slice(1));
   if (![...asked.keys()].length) return;
-  const number = (name) => runs.findIndex((run) => run.run === asked.get(name));
-  if (number("run") >= 0) useRun(number("run"));
-  if (number("besiderun") >= 0) state.runs[1] = number("besiderun");
   const sample = data.samples.findIndex((found) => String(found.id) === asked.get("sample"));
   if (sample >= 0) state.sample = sample;
   const stop = asked.get("tokens") === "all" ? stops.length - 1 : stops.indexOf(Number(asked.get("tokens")));
   if (stop >= 0) state.stop = stop;
   ["method", "beside"].forEach((name, index) => {
-    if (runOf(index).methods.some((method) => method.name === asked.get(name))) state.methods[index] = asked.get(name);
+    if (data.methods.some((method) => method.name === asked.get(name))) state.methods[index] = asked.get(name);
   });
   state.pair = asked.has("beside");
   state.heat = data.samples[0].scores[asked.get("heat")] ? asked.get("heat") : "";
@@ -52,7 +47,7 @@ function posterOf() {
     context.drawImage(pane.canvas, x, head, size, (pane.canvas.height * size) / pane.canvas.width);
     write(`${methodOf(pane.index).label} · ${pane.iou.textContent}`, x, head + height + 1.2 * line, `600 ${16 * unit}px`, size);
     write(pane.caption.textContent, x, head + height + 2.1 * line, `${12 * unit}px`, size);
-    write(runOf(pane.index).title, x, head + height + 3 * line, `${12 * unit}px`, size);
+    write(`model ${data.model}`, x, head + height + 3 * line, `${12 * unit}px`, size);
   });
   write("One expression is not evidence.", gap, head + height + 4 * line, `${12 * unit}px`);
   return poster;

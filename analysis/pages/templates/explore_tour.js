@@ -1,7 +1,7 @@
 // A tour of five steps. Each step sets the page to what it tells of.
 
 // The budget at which the page starts, or the smallest of a run without it.
-const few = () => Math.max(stops.indexOf(payload.start.budget), 0);
+const few = () => Math.max(stops.indexOf(data.start.budget), 0);
 const TOUR = [
   { at: "#panes", title: "The question", text: () => "The model is asked for the thing above the picture. It reads the image as a grid of tokens. " +
       "Orange is the mask that it draws with all of them, dashed green the true one.",
