@@ -162,13 +162,8 @@ def pair_rows(
 ) -> list[Row]:
     """One row for each score and signal; a column of ``more`` is one word, or a number of each."""
     return [
-        row(
-            score,
-            signal,
-            metric,
-            float(values[i, j]),
-            **{name: m if isinstance(m, str) else float(m[i, j]) for name, m in more.items()},
-        )
+        row(score, signal, metric, float(values[i, j]))
+        | {name: m if isinstance(m, str) else float(m[i, j]) for name, m in more.items()}
         for i, score in enumerate(scores)
         for j, signal in enumerate(signals)
     ]
