@@ -1,16 +1,17 @@
 """Compare two sets of run folders.
 
-Usage: ``python benchmarks/compare_summaries.py OLD NEW``.
+Usage: ``python benchmarks/compare_summaries.py OLD NEW [--renamed NAMES.json]``.
 
 For code that moved without being meant to change a number. Runs are matched by study; claims by id;
-tables by name. Words may differ, numbers may not. Prints what differs and exits with 1 if anything
-does.
+tables by name. Words may differ, numbers may not. NAMES.json gives the new name of each old one,
+for ids of claims and for cells of tables; then the order of lines does not count. Prints what
+differs and exits with 1 if anything does.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 NUMBERS = [
@@ -34,6 +35,20 @@ def summaries(folder: Path) -> dict[str, dict[str, object]]:
     """Summaries of the runs in a folder, by study."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/summary.json"))]
     return {summary["study"]: summary for summary in found}
+
+
+def renamed(summary: dict[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    """A summary under its new names, the lines of each table sorted."""
+
+    def name_of(cell: object) -> object:
+        return names.get(cell, cell) if isinstance(cell, str) else cell
+
+    claims = [claim | {"id": name_of(claim["id"])} for claim in summary["claims"]]
+    tables = {
+        name: {"rows": sorted(([*map(name_of, row)] for row in table["rows"]), key=repr)}
+        for name, table in summary["tables"].items()
+    }
+    return summary | {"claims": claims, "tables": tables}
 
 
 def differences(old: dict[str, object], new: dict[str, object]) -> Iterator[str]:
@@ -60,8 +75,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
+    parser.add_argument("--renamed", type=Path, help="JSON: old name to new name")
     given = parser.parse_args()
     old, new = summaries(given.old), summaries(given.new)
+    if given.renamed is not None:
+        names = json.loads(given.renamed.read_text())
+        old, new = (
+            {study: renamed(one, names) for study, one in found.items()} for found in (old, new)
+        )
     for folder, found in ((given.old, old), (given.new, new)):
         if not found:
             parser.error(f"{folder} has no finished run; name the folder that contains run folders")
