@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.studies.sweep.scores import RESAMPLED
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
-METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
+METRICS = {score.name: score.label for score in RESAMPLED}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
 KEPT = 0.90
 """Share of the unpruned cIoU that the paper claims to keep."""

@@ -8,10 +8,9 @@ the README they are drawn. On other pages what they show is drawn and an empty f
 Pages share their run folders: a line that asks for the same run as a page before finds its parts.
 
 A line that downloads must be refused in one line without a network. A line with workers finds all
-parts computed and starts no worker. ``ELSEWHERE`` names the tests that let both do their work.
+parts computed and starts no worker.
 """
 
-import ast
 import fnmatch
 import os
 import re
@@ -24,7 +23,6 @@ from litelvlm.analysis.cli import main
 from tests.docs_commands import (
     LIGHT,
     PAGES,
-    ROOT,
     commands_of,
     in_one_process,
     reduced,
@@ -38,21 +36,6 @@ from tests.docs_supplies import (
 )
 from tests.figure_files import coarse, style
 
-ELSEWHERE = {
-    "--engine": (
-        "tests/integration/test_ray_workers.py",
-        "test_a_worker_killed_on_the_way_loses_and_duplicates_nothing",
-    ),
-    "--workers": (
-        "tests/integration/test_process_workers.py",
-        "test_studies_with_workers_have_the_rows_of_one_process",
-    ),
-    "refseg": (
-        "tests/integration/test_reproduce.py",
-        "test_killed_three_times_on_the_way_it_gives_the_same_rows",
-    ),
-}
-"""A word of lines that need a cluster or the hub, and the test that gives them one here."""
 BEFORE = {"own-hypotheses": [["study", "reversal", "--limit", "12", "--set", "reversal.pool=12"]]}
 """What a page takes as done: its example needs images with small and with large objects."""
 
@@ -143,11 +126,3 @@ def test_the_commands_of_a_page_run_in_its_order(page, capsys, monkeypatch, empt
     named = []
     for words in (*BEFORE.get(page, ()), *map(reduced, HEAVY[page])):
         run(words, named, capsys)
-
-
-def test_tests_that_run_what_cannot_run_here_are_there():
-    lines = [word for lines in HEAVY.values() for line in lines for word in words_of(line)]
-    for word, (file, name) in ELSEWHERE.items():
-        assert word in lines
-        tree = ast.parse((ROOT / file).read_text())
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

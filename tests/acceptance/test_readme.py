@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from litelvlm.analysis.cli import VERBS
-from litelvlm.figures import FIGURES
 from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -34,16 +32,6 @@ def test_the_python_examples_run_in_a_row(tmp_path):
     done = run_python(["-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "mask agreement" in done.stdout
-
-
-def test_the_commands_name_verbs_and_figures_that_exist():
-    commands = re.findall(r"^ *litelvlm (\w+)(.*)$", README, re.MULTILINE) + re.findall(
-        r"`litelvlm (\w+)(.*?)`", README
-    )
-    assert {verb for verb, _ in commands} - {"VERB"} <= set(VERBS)
-    assert {rest.split()[0] for verb, rest in commands if verb == "figure"} <= set(FIGURES)
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake (\w+)\b(?= |`|\n)", README)) <= targets
 
 
 def test_links_between_the_pages_lead_somewhere():

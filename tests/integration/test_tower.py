@@ -1,5 +1,7 @@
 """The tower's states are those of the library's own forward pass, attention rows included."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -18,7 +20,8 @@ def pixels(model, data):
 @pytest.fixture(scope="module")
 def eager(model):
     """The same weights under eager attention, which is the kernel that returns its weights."""
-    clip = type(model.tower.clip)._from_config(model.tower.clip.config, attn_implementation="eager")
+    config = deepcopy(model.tower.clip.config)  # the model keeps its own kernel
+    clip = type(model.tower.clip)._from_config(config, attn_implementation="eager")
     clip.load_state_dict(model.tower.clip.state_dict())
     return clip.eval()
 

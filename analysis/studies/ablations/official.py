@@ -13,7 +13,6 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import adjusted
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import HALF, OPPOSITE, RASTER, REFILL, Config
@@ -66,7 +65,7 @@ def official_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
     over all lines), n_images, n (drawn expressions).
     """
     paired = official_scores(rows)
-    lines: list[Row] = [
+    lines = [
         {"id": one.pair.id, "method": one.pair.first, "reference": one.pair.second}
         | {"budget": one.budget, "delta": one.delta.value}
         | {"low": one.delta.low, "high": one.delta.high, "p": one.p_value}
