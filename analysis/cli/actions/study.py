@@ -114,7 +114,7 @@ def configure(verb: StudyVerb, name: str) -> StudyConfig:
             )
     config = get_study(name).Config
     given = {"seed": verb.seed} | {k: v for k, v in given.items() if k in config.model_fields}
-    return config(**given | fields(verb).get(name, {}))
+    return config.model_validate(given | fields(verb).get(name, {}))
 
 
 def fields(verb: StudyVerb) -> dict[str, dict[str, object]]:
