@@ -30,10 +30,9 @@ from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions, sweep_config
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.models.base import tower_view
-from tests.figure_files import new_figure, write_figures
+from tests.figure_files import write_figures
 
 
 @pytest.fixture(scope="module")
@@ -178,22 +177,6 @@ def test_examples_are_computed_once(run):
     save_examples(model, planted_data(1), run, sweep_config(run))
     assert model.encoded == 0
     assert {path: path.stat().st_mtime_ns for path in run.glob("maps/*")} == before
-
-
-def test_the_figure_shows_the_panels(run, tmp_path):
-    _, examples = read_examples(run)
-    figure, _ = new_figure()
-    figure.clear()
-    grid = figure.subplots(len(examples), 4, squeeze=False).tolist()
-    axes = draw_examples(examples, grid)
-    headlines = [text.get_text() for ax in axes for text in ax.texts]
-    assert headlines == [f"“{example.text}”   {example.case}" for example in examples]
-    shown = [ax.get_images()[0].get_array() for ax in axes]
-    np.testing.assert_array_equal(shown[0], examples[0].panels[0])
-    np.testing.assert_array_equal(shown[-1], examples[-1].panels[3])
-    assert axes[5].get_title() == examples[1].titles[1].replace(", ", "\n")
-    (picture,) = write_figures("examples", [run], tmp_path)
-    assert "Successes and failures by rule, not by eye" in picture.caption
 
 
 @pytest.mark.usefixtures("coarse_figures")
