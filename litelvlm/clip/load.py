@@ -33,7 +33,6 @@ T = TypeVar("T")
 
 def load_tower(
     name: str | Path,
-    pretrained: str | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     random_init: bool = False,
@@ -44,7 +43,6 @@ def load_tower(
         name: "open_clip:<model>/<tag>" ("open_clip:ViT-L-14-336/openai"), a folder (Hugging Face
             CLIP, or open_clip's with ``open_clip_config.json``), or the hub id of a Hugging Face
             CLIP.
-        pretrained: The tag, where ``name`` is "open_clip:<model>" alone.
         dtype: "float32" (if not given), "bfloat16" or "float16".
         device: None takes the first GPU, else the CPU.
         random_init: Sizes, activation and crop of that name with weights as drawn; for controls and
@@ -66,11 +64,7 @@ def load_tower(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     text, folder = str(name), Path(name)
     if text.startswith(PREFIX):
-        tower = _from_open_clip(text.removeprefix(PREFIX), pretrained, random_init)
-    elif pretrained is not None:
-        raise ValueError(
-            f"pretrained={pretrained!r} goes with 'open_clip:<model>' only, not with {text!r}"
-        )
+        tower = _from_open_clip(text.removeprefix(PREFIX), random_init)
     elif (folder / "open_clip_config.json").is_file():
         check_archives(folder)
         source = f"local-dir:{folder}"
@@ -108,15 +102,9 @@ def _is_known(vision: Mapping[str, object], text: Mapping[str, object]) -> bool:
     return (plain or timm.startswith("eva") or "siglip" in timm) and "hf_model_name" not in text
 
 
-def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tower:
+def _from_open_clip(name: str, random_init: bool) -> Tower:
     model_name, _, tag = name.partition("/")
     check_name(model_name, open_clip_vits(), "open_clip ViT")
-    if tag and pretrained and tag != pretrained:
-        raise ValueError(
-            f"two tags for {model_name}: {tag!r} in the name and "
-            f"pretrained={pretrained!r}; give one"
-        )
-    tag = tag or pretrained or ""
     check_name(
         tag,
         list_pretrained_tags_by_model(model_name),

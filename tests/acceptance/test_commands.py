@@ -131,30 +131,6 @@ def test_the_package_is_a_command_too():
     assert named.returncode == 0
 
 
-def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
-    path, out = scene[0], tmp_path / "mask.png"
-    assert "no such picture" in refusal(
-        "segment", tmp_path / "nowhere.png", "the yellow giraffe", "--out", out
-    )
-    assert "expression is empty" in refusal("segment", path, "   ", "--out", out)
-    assert "did you mean 'embedded'" in refusal(
-        "segment", path, "a circle", "--model", "embeded", "--out", out
-    )
-    pruned = ["segment", path, "a circle", "--pruner", "litelvlm", "--out", out, "--budget"]
-    assert "budget 0" in refusal(*pruned, 0)
-    above = refusal(*pruned, 145)
-    assert "budget 145" in above
-    assert "144" in above
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_is_no_picture_is_refused(tmp_path):
-    (tmp_path / "notes.png").write_text("not a picture")
-    assert "notes.png" in refusal(
-        "segment", tmp_path / "notes.png", "a circle", "--out", tmp_path / "mask.png"
-    )
-
-
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(scene, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("kept")

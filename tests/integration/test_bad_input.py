@@ -65,28 +65,6 @@ def test_missing_empty_and_truncated_pictures(run, picture):
     assert not (picture.parent / "mask.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("mode", "name"),
-    [
-        ("CMYK", "a.jpg"),
-        ("P", "a.png"),
-        ("L", "a.png"),
-        ("I;16", "a.png"),
-        ("LA", "a.png"),
-        ("1", "a.png"),
-    ],
-)
-def test_pictures_of_other_kinds_are_converted(run, picture, mode, name):
-    path = picture.parent / name
-    if mode == "I;16":
-        Image.fromarray(np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)).save(path)
-    else:
-        open_image(picture).convert(mode).save(path)
-    code, _, err = segment(run, path, TEXT)
-    assert code == 0, err
-    assert open_image(picture.parent / "mask.png").size == (60, 40)
-
-
 def test_one_pixel_is_a_picture_too(run, tmp_path):
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
     code, _, err = segment(run, tmp_path / "dot.png", TEXT)
@@ -100,6 +78,9 @@ def test_empty_and_controlling_expressions(run, picture):
     assert_refused(segment(run, picture, "   "), "expression is empty")
     assert_refused(segment(run, picture, TEXT, ""), "expression is empty")
     assert_refused(segment(run, picture, "the <image> cat"), "control token")
+    assert_refused(segment(run, picture, TEXT, "--model", "embeded"), "did you mean 'embedded'")
+    pruned = ("--pruner", "litelvlm", "--budget")
+    assert_refused(segment(run, picture, TEXT, *pruned, 145), "budget 145", "144")
 
 
 def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
@@ -113,13 +94,6 @@ def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
     assert said == [
         "a text is longer than the 77 tokens that CLIP reads and is cut there (logged once)"
     ]
-
-
-@pytest.mark.parametrize("budget", [0, -3, 145, 10**9])
-def test_impossible_budgets(run, picture, budget):
-    assert_refused(
-        segment(run, picture, TEXT, "--pruner", "litelvlm", "--budget", budget), f"budget {budget}"
-    )
 
 
 def checked(run, *arguments):

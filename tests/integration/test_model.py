@@ -17,35 +17,6 @@ def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
 
 
-def test_keeping_all_tokens_is_the_unpruned_model(model, data):
-    image, text = data[0].image(), data[0].expressions[0].sent
-    plain = model.segment(image, text)
-    for name in ("litelvlm", "random", "none"):
-        kept = model.segment(image, text, get_pruner(name), budget=model.n_tokens)
-        assert_near(kept.logits, plain.logits)
-
-
-def test_batch_equals_one_by_one(model, data):
-    samples = [data[0], data[1], data[2]]
-    states = [model.encode_image(s.image()) for s in samples]
-    talks = [
-        conversation([samples[0].expressions[0].sent]),
-        conversation([e.sent for e in samples[1].expressions[:3]], 3, 2),
-        conversation([samples[2].expressions[0].sent], 8, 3),
-    ]
-    pruner = get_pruner("litelvlm")
-    selections = [
-        None,
-        pruner.select(model.cues(states[1], talks[1]), 48),
-        pruner.select(model.cues(states[2], talks[2]), 17),
-    ]
-    together = model.ground(states, talks, selections)
-    for i, batched in enumerate(together):
-        alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
-        assert_near(batched.logits, alone.logits)
-        assert_near(batched.seg_state, alone.seg_state)
-
-
 def test_mask_has_the_size_of_the_image(model, data):
     sample = next(s for s in data if s.height != s.width)
     grounding = model.segment(sample.image(), ["the red circle", "the large square"])
@@ -61,11 +32,12 @@ def test_mask_has_the_size_of_the_image(model, data):
     }
 
 
-def test_one_expression_is_the_same_under_both_protocols(model, data):
-    image = data[0].image()
-    single = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="single")
-    talk = model.segment(
-        image, "the red circle", get_pruner("litelvlm"), 48, protocol="conversation"
+@pytest.mark.parametrize("name", ["litelvlm", "fastv"])
+def test_one_expression_is_the_same_under_both_protocols(model, data, name):
+    image, pruner = data[0].image(), get_pruner(name)
+    single, talk = (
+        model.segment(image, "the red circle", pruner, 48, protocol=protocol)
+        for protocol in ("single", "conversation")
     )
     assert_near(single.logits, talk.logits)
 

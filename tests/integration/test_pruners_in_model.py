@@ -10,7 +10,7 @@ from towers import open_clip_tower
 from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.pruning import LayerPruner, LayerTrace
-from tests.glamm_parts import conversation, full_prompt
+from tests.glamm_parts import conversation
 from tests.method_cases import BEFORE, CASES, parametrised
 
 METHODS = dict.fromkeys(name for name, _ in BEFORE if name != "nuwa")
@@ -68,22 +68,6 @@ def test_keeping_every_token_is_the_unpruned_model_bit_for_bit(
 ):
     selection = get_pruner(name, order="raster", positions=positions).select(cues, 144)
     assert torch.equal(model.ground([state], [TALK], [selection])[0].logits, unpruned.logits)
-
-
-@pytest.mark.parametrize("positions", ["contiguous", "original"])
-@pytest.mark.parametrize("n_segs", [0, 1, 3])
-def test_seg_is_read_behind_a_pruned_image(model, state, cues, n_segs, positions):
-    talk = conversation(["the red circle", "the large square", "the cross"][: max(1, n_segs)])
-    asked = talk if n_segs else talk.until(0, ())
-    selection = get_pruner("fastervlm", positions=positions).select(cues, 30)
-    spliced = model.splice([model.visual_tokens(state, selection)], [asked], [selection])
-    ids = model.tokenizer.encode(full_prompt(asked))
-    # The placeholder became 30 tokens; a mask is read one token before its [SEG].
-    places = [i + 29 - 1 for i, token in enumerate(ids) if token == model.tokenizer.seg_id]
-    assert list(spliced.seg_index[0]) == places
-    assert len(places) == n_segs
-    text = spliced.position_ids[0, spliced.image_start[0] + 30]
-    assert text == spliced.image_start[0] + (30 if positions == "contiguous" else 144)
 
 
 def test_halves_of_blocks_make_whole_blocks(state):

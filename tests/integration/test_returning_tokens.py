@@ -50,22 +50,3 @@ def test_those_left_out_come_back_as_they_entered(model, state, positions):
     assert trace.layers[0].tolist() == representatives.tolist()
     first = start + (representatives if positions == "original" else torch.arange(24))
     assert torch.equal(seen[0][2][start : start + 24], first)
-
-
-@torch.inference_mode()
-def test_a_batch_of_returning_and_other_rows_equals_one_by_one(model, data):
-    states = [model.encode_image(data[i].image()) for i in range(3)]
-    talks = [
-        conversation(["the red circle"]),
-        conversation(["the large square", "the cross"], 3, 2),
-        conversation(["the cross"], 8, 3),
-    ]
-    names = ["lvlm_csp_like", "fastv", "lvlm_csp_like"]
-    selections = [
-        get_pruner(name).select(model.cues(s, talk), budget)
-        for name, s, talk, budget in zip(names, states, talks, (48, 60, 90), strict=True)
-    ]
-    for i, together in enumerate(model.ground(states, talks, selections)):
-        alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
-        torch.testing.assert_close(together.logits, alone.logits, atol=2e-4, rtol=1e-4)
-        assert all(map(torch.equal, together.selection.layers, alone.selection.layers))

@@ -18,14 +18,11 @@ from litelvlm.models.glamm.batched import grounder as shared
 from litelvlm.models.glamm.batched import passes
 from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
 from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
-from litelvlm.models.glamm.batched.requests import grouped, groups_of
 from litelvlm.models.glamm.masks import masker
 from litelvlm.models.glamm.masks.decoder import low_resolution_masks, read_logits, upscale
 from litelvlm.models.glamm.masks.shared import masks_of_image
-from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
-from litelvlm.pruning import Cues, Selection
 from litelvlm.pruning.cues import OF_IMAGE
-from tests.glamm_parts import conversation, decode, full_prompt
+from tests.glamm_parts import conversation, decode
 
 # Largest difference of mask logits, which span about 40, that another order of additions makes in
 # float32.
@@ -132,57 +129,6 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
     torch.testing.assert_close(got[:, 0], expected[:, -1], atol=1e-4, rtol=1e-4)
 
 
-def test_groups_know_which_passes_keep_what_others_keep():
-    first, second = conversation(["a dog"]), conversation(["a cat"])
-    one, other = (Selection.from_indices(torch.tensor(kept), 9) for kept in ([0, 1], [2, 3]))
-    plan = get_pruner("fastv", layer=1).select(Cues({}, layout=(3, 3)), 3)
-    requests = [
-        Request(first, one),
-        Request(first, other),
-        Request(second, one),
-        Request(first, one),
-        Request(first, None),
-        Request(first, plan),
-        Request(second, plan),
-    ]
-    again, alone, whole, dropping = groups_of(requests)
-    assert [job.places for job in again.jobs] == [(0, 3), (2,)]
-    assert again.kept_again
-    assert [job.places for job in alone.jobs] == [(1,)]
-    assert not alone.kept_again
-    assert [job.places for job in whole.jobs] == [(4,)]
-    assert not whole.kept_again
-    # What is dropped inside depends on the text, so nothing behind the first drop is alike.
-    assert [job.places for job in dropping.jobs] == [(5,), (6,)]
-    assert not dropping.kept_again
-
-
-def test_what_several_expressions_share_is_read_once(model, state, data, monkeypatch):
-    talks = [conversation([expression.sent]) for expression in data[0].expressions[:3]]
-    uniform = get_pruner("uniform").select(Cues({}, model.layout), 16)
-    begun, plain = [], passes.prefix_states
-
-    def counting(llama, embeds, places, known=None):
-        begun.append(tuple(embeds.shape[:2]))
-        return plain(llama, embeds, places, known)
-
-    monkeypatch.setattr(passes, "prefix_states", counting)
-    requests = [Request(talk, selection) for selection in (None, uniform) for talk in talks]
-    found = answer(SharedGrounder(model), state, requests)
-    ids = [model.tokenizer.encode(full_prompt(talk)) for talk in talks]
-    start = ids[0].index(IMAGE_INDEX)
-    common = (
-        next(i for i, column in enumerate(zip(*ids, strict=False)) if len(set(column)) > 1)
-        - start
-        - 1
-    )
-    assert common > 10
-    assert begun == [(1, start), (1, model.n_tokens + common), (1, 16 + common)]
-    for request, logits in zip(requests, found, strict=True):
-        (single,) = model.ground([state], [request.conversation], [request.selection])
-        assert (logits - single.logits).abs().max() < LOGITS
-
-
 @torch.inference_mode()
 def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
     prompts = torch.randn(
@@ -213,49 +159,6 @@ def test_logits_of_the_padding_are_not_needed(model, state):
         expected = F.interpolate(square, (50, 41), mode="bilinear")[0]
         torch.testing.assert_close(cut, expected, atol=1e-4, rtol=0)
         assert cut.is_contiguous()
-
-
-def test_a_low_resolution_that_does_not_divide_the_square_is_read_in_full():
-    assert read_logits(10, 96, 190) == 96
-    assert read_logits(10, 96, 192) == 6
-
-
-def test_prompts_of_one_length_run_together(model, state, data, monkeypatch):
-    talks = [conversation([text]) for text in ("a dog", "the large dog behind it", "a cat")]
-    kept = [get_pruner(name).select(Cues({}, model.layout), 8) for name in ("uniform", "random")]
-    requests = [Request(talk, selection) for selection in kept for talk in talks]
-    shapes, plain = [], passes.read_states
-
-    def recording(llama, prefix, embeds, places, reads):
-        shapes.append(tuple(embeds.shape[:2]))
-        return plain(llama, prefix, embeds, places, reads)
-
-    monkeypatch.setattr(passes, "read_states", recording)
-    found = answer(SharedGrounder(model, 2), state, requests)
-    # Two passes per batch: the long prompt under both selections, then the short ones.
-    (_, longest), *short = shapes
-    assert [n for n, _ in shapes] == [2, 2, 2]
-    assert all(length < longest for _, length in short)
-    for request, logits in zip(requests, found, strict=True):
-        (single,) = model.ground([state], [request.conversation], [request.selection])
-        assert (logits - single.logits).abs().max() < LOGITS
-
-
-def test_no_more_beginnings_are_kept_than_passes_of_a_batch(model, state, data, monkeypatch):
-    talks = [conversation([text]) for text in ("a dog", "a cat")]
-    cues = Cues({}, model.layout)
-    kept = [get_pruner("random", seed=seed).select(cues, 8) for seed in range(5)]
-    begun, plain = [], passes.LanguagePasses.begin
-
-    def recording(self, state, projected, jobs, prompts, n_shared):
-        made = plain(self, state, projected, jobs, prompts, n_shared)
-        begun.append(len(made.rows))
-        return made
-
-    monkeypatch.setattr(passes.LanguagePasses, "begin", recording)
-    requests = [Request(talk, selection) for talk in talks for selection in kept]
-    assert all(logits is not None for logits in answer(SharedGrounder(model, 2), state, requests))
-    assert begun == [2, 2, 1]
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -310,11 +213,6 @@ def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
     with pytest.raises(RuntimeError, match="sizes"):
         list(grounder(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
     assert grounder.batch_size == 8
-
-
-def test_groups_keep_the_order_of_their_first_member():
-    assert grouped([2, 1, 2, 3, 1]) == [[0, 2], [1, 4], [3]]
-    assert grouped([]) == []
 
 
 # --- the sweep on it ------------------------------------------------------------------------------

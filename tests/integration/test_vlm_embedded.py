@@ -5,7 +5,6 @@ import torch
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.api import complete_run, read_record, read_rows
-from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies import importance
 
 
@@ -33,13 +32,6 @@ def test_importance_asks_it(llava, tmp_path):
     overlap = rows[(rows["metric"] == "top_k_iou") & (rows["score"] == "low_similarity")]
     assert overlap["image_id"].nunique() == 2
     assert overlap["value"].between(0, 1).all()
-
-
-def test_the_command_line_knows_it(tmp_path, capsys):
-    command = ["study", "reversal", "--model", "vlm:embedded", "--data", "embedded"]
-    assert main([*command, "--limit", "2", "--out", str(tmp_path)]) == 0
-    (folder,) = tmp_path.iterdir()
-    assert read_record(folder).model["name"] == "vlm:embedded"
 
 
 def test_an_unknown_name_offers_it(tmp_path):

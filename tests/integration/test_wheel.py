@@ -110,28 +110,3 @@ def test_the_short_name_is_refused_in_the_checkout(name):
     found = run("-c", f"import {name}", folder=ROOT, path=ROOT)
     assert found.returncode == 1
     assert f"import litelvlm.{name} instead" in found.stderr.splitlines()[-1]
-
-
-@pytest.mark.parametrize("name", LINKED)
-def test_the_checkout_leads_to_the_folder_by_a_link(name):
-    listing = subprocess.run(
-        ["git", "ls-files", "--stage", f"litelvlm/{name}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert listing.stdout.split()[0] == "120000"  # a symbolic link
-    assert os.readlink(ROOT / "litelvlm" / name) == f"../{name}"
-
-
-def test_style_checks_see_every_file_once():
-    listing = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "--show-files", "."],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    files = [Path(line).resolve() for line in listing.stdout.splitlines()]
-    assert len(files) == len(set(files))

@@ -85,4 +85,6 @@ def present(fixtures: Path) -> Iterator[tuple[str, Decode]]:
             except ValueError:  # no reference belongs to this split
                 continue
             else:
-                yield from ((f"{name}.{split}.{i}", sample.masks) for i, sample in enumerate(data))
+                yield from (
+                    (f"{name}.{split}.{i}", sample.targets) for i, sample in enumerate(data)
+                )

@@ -117,6 +117,18 @@ class TinyFamily:
         return model
 
 
+def qwen(
+    stem: str,
+    language: str,
+    vision: Mapping[str, object],
+    videos: MakeInputs | None = None,
+    **text: object,
+) -> TinyFamily:
+    """A Qwen-VL; ``text`` are sizes of its language model beyond the heads for three axes."""
+    sizes = {**AXES, **text}
+    return TinyFamily(stem, vision, language, IMAGES, videos, sizes, VISION_ENDS, GRID_TYPES)
+
+
 TINY: Mapping[str, TinyFamily] = MappingProxyType(
     {
         "llava": TinyFamily("Llava", CLIP, "llama", squares(24, 36), more={"image_seq_length": 36}),
@@ -168,68 +180,36 @@ TINY: Mapping[str, TinyFamily] = MappingProxyType(
             squares(32, 16),
             more={"image_seq_length": 16},
         ),
-        "qwen2_vl": TinyFamily(
-            "Qwen2VL",
-            {**QWEN_VISION, "embed_dim": 32, "mlp_ratio": 2},
-            "qwen2_vl_text",
-            IMAGES,
-            VIDEOS,
-            AXES,
-            VISION_ENDS,
-            GRID_TYPES,
+        "qwen2_vl": qwen(
+            "Qwen2VL", "qwen2_vl_text", {**QWEN_VISION, "embed_dim": 32, "mlp_ratio": 2}, VIDEOS
         ),
-        "qwen2_5_vl": TinyFamily(
+        "qwen2_5_vl": qwen(
             "Qwen2_5_VL",
-            {**QWEN_VISION, "window_size": 16, "fullatt_block_indexes": [1]},
             "qwen2_5_vl_text",
-            IMAGES,
+            {**QWEN_VISION, "window_size": 16, "fullatt_block_indexes": [1]},
             VIDEOS,
-            AXES,
-            VISION_ENDS,
-            GRID_TYPES,
         ),
-        "qwen3_vl": TinyFamily(
-            "Qwen3VL",
-            DEEPSTACK,
-            "qwen3_vl_text",
-            IMAGES,
-            STAMPED_VIDEOS,
-            AXES,
-            VISION_ENDS,
-            GRID_TYPES,
-        ),
-        "qwen3_vl_moe": TinyFamily(
+        "qwen3_vl": qwen("Qwen3VL", "qwen3_vl_text", DEEPSTACK, STAMPED_VIDEOS),
+        "qwen3_vl_moe": qwen(
             "Qwen3VLMoe",
-            DEEPSTACK,
             "qwen3_vl_moe_text",
-            IMAGES,
+            DEEPSTACK,
             STAMPED_VIDEOS,
-            {
-                **AXES,
-                "num_experts": 4,
-                "num_experts_per_tok": 2,
-                "moe_intermediate_size": 16,
-                "decoder_sparse_step": 1,
-            },
-            VISION_ENDS,
-            GRID_TYPES,
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=16,
+            decoder_sparse_step=1,
         ),
-        "qwen3_5": TinyFamily(
+        "qwen3_5": qwen(
             "Qwen3_5",
-            PLACED,
             "qwen3_5_text",
-            IMAGES,
-            text={
-                **AXES,
-                "rope_parameters": {**MROPE, "partial_rotary_factor": 1.0},
-                "layer_types": ["linear_attention", "full_attention", "full_attention"],
-                "linear_num_key_heads": 2,
-                "linear_num_value_heads": 2,
-                "linear_key_head_dim": 8,
-                "linear_value_head_dim": 8,
-            },
-            more=VISION_ENDS,
-            type_ids=GRID_TYPES,
+            PLACED,
+            rope_parameters={**MROPE, "partial_rotary_factor": 1.0},
+            layer_types=["linear_attention", "full_attention", "full_attention"],
+            linear_num_key_heads=2,
+            linear_num_value_heads=2,
+            linear_key_head_dim=8,
+            linear_value_head_dim=8,
         ),
         "glm4v": TinyFamily(
             "Glm4v", GLM_VISION, "glm4v_text", IMAGES, text=GLM_AXES, type_ids=GRID_TYPES

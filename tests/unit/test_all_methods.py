@@ -1,4 +1,4 @@
-"""The stored scores of all methods, and the page of them: refusals are those of the code."""
+"""The stored scores of all methods: refusals are those of the code."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,6 @@ from litelvlm.pruning import ModelSizes
 from tests.study_inputs import every_method
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "all-methods.md").read_text(encoding="utf-8")
 with (ROOT / "benchmarks" / "results" / "all_methods.csv").open(encoding="utf-8") as _stream:
     SCORES = {
         (line["protocol"], line["method"], int(line["budget"])): (
@@ -18,7 +17,6 @@ with (ROOT / "benchmarks" / "results" / "all_methods.csv").open(encoding="utf-8"
         for line in csv.DictReader(_stream)
     }
 METHODS = {method.label: method for method in every_method()}
-SHOWN = [line.strip("| \n").split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
 
 
 @pytest.mark.parametrize("protocol", ["single", "official"])
@@ -36,18 +34,3 @@ def test_a_method_refuses_exactly_the_stored_budgets(protocol):
             METHODS[label].pruner().average_tokens(budget, sizes)
             value, low, high = found
             assert low <= value <= high
-
-
-def test_the_page_shows_the_stored_scores():
-    def text(protocol, method, budget):
-        found = SCORES[protocol, method, budget]
-        return "refused" if found is None else "{:.3f} [{:.3f}, {:.3f}]".format(*found)
-
-    assert len(SHOWN) > 30
-    for name, stage, *cells in SHOWN:
-        label = name.split("`")[1]
-        assert stage == METHODS[label].pruner().stage.replace("_", " ")
-        wanted = [(protocol, k) for protocol in ("single", "official") for k in (48, 16)]
-        assert cells == [text(protocol, label, k) for protocol, k in wanted]
-    for protocol in ("single", "official"):
-        assert f"**{text(protocol, 'none', 144)}** {protocol}" in PAGE

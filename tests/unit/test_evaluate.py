@@ -8,7 +8,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.actions import evaluate as work_of_evaluate
+from litelvlm.analysis.cli.actions import evaluate as evaluate_action
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
 
 ROWS = import_module("litelvlm.analysis.studies.sweep.prepare")
@@ -25,8 +25,8 @@ def planted(monkeypatch):
     monkeypatch.setattr(
         "litelvlm.analysis.runs.origin.determinism.make_deterministic", lambda seed: None
     )
-    monkeypatch.setattr(work_of_evaluate, "model_of", lambda verb: PlantedModel("instance"))
-    monkeypatch.setattr(work_of_evaluate, "data_of", lambda verb: split(4))
+    monkeypatch.setattr(evaluate_action, "model_of", lambda verb: PlantedModel("instance"))
+    monkeypatch.setattr(evaluate_action, "data_of", lambda verb: split(4))
 
 
 def evaluate(capsys, out, *options):
@@ -77,7 +77,7 @@ def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypat
         lambda context, loaded: seen.append(1) or compute(context, loaded),
     )
     # 20 images are two parts, of 16 and of 4.
-    monkeypatch.setattr(work_of_evaluate, "data_of", lambda verb: split(20))
+    monkeypatch.setattr(evaluate_action, "data_of", lambda verb: split(20))
     assert "parts are missing" in evaluate(capsys, tmp_path, "--shard", "1/2")
     assert len(seen) == 16
     first = evaluate(capsys, tmp_path)
@@ -104,7 +104,7 @@ def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
         return compute(context, loaded)
 
     data = split(3)
-    monkeypatch.setattr(work_of_evaluate, "data_of", lambda verb: data)
+    monkeypatch.setattr(evaluate_action, "data_of", lambda verb: data)
     monkeypatch.setattr(ROWS, "image_rows", broken)
     assert main(["evaluate", "--budgets", "2", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out

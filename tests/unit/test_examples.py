@@ -24,18 +24,15 @@ from litelvlm.analysis.studies.overlay import (
     TINTS,
     contrasting_tints,
     draw_overlay,
-    kept_indices,
     kept_pixels,
 )
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions, sweep_config
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.figures.examples import draw_examples, page_grid
 from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.models.base import tower_view
-from litelvlm.pruning import Selection
-from tests.figure_files import PAGE, new_figure, write_figures
+from tests.figure_files import write_figures
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +108,6 @@ def test_kept_tokens_are_drawn_where_they_look():
     assert token_box(tower.preprocessing.crop(6, 4, 6), (2, 2)) == [0, -1 / 4, 1, 5 / 4]
 
 
-def test_merged_tokens_stand_for_no_single_place():
-    import torch
-
-    selection = Selection(torch.tensor([3, -1]), 4, torch.tensor([[0, 1]]), 2)
-    assert kept_indices(selection, 4) == [3]
-    assert kept_indices(None, 4) == [0, 1, 2, 3]
-
-
 def test_successes_stand_beside_failures_at_the_largest_budget():
     # Of 200 expressions the unpruned model finds 0 to 99; pruning keeps 0 to 59 of them at the
     # largest budget, and other ones at the smaller.
@@ -188,31 +177,6 @@ def test_examples_are_computed_once(run):
     save_examples(model, planted_data(1), run, sweep_config(run))
     assert model.encoded == 0
     assert {path: path.stat().st_mtime_ns for path in run.glob("maps/*")} == before
-
-
-def test_a_grid_of_pictures_fits_on_a_page():
-    for rows, columns in ((2, 6), (5, 5), (8, 3)):
-        figure, axes = page_grid([1.25] * rows, columns, lines=3)
-        width, height = figure.get_size_inches()
-        assert width == PAGE
-        assert height <= 9.01
-        assert (len(axes), len(axes[0])) == (rows, columns)
-
-
-def test_the_figure_shows_the_panels(run, tmp_path):
-    _, examples = read_examples(run)
-    figure, _ = new_figure()
-    figure.clear()
-    grid = figure.subplots(len(examples), 4, squeeze=False).tolist()
-    axes = draw_examples(examples, grid)
-    headlines = [text.get_text() for ax in axes for text in ax.texts]
-    assert headlines == [f"“{example.text}”   {example.case}" for example in examples]
-    shown = [ax.get_images()[0].get_array() for ax in axes]
-    np.testing.assert_array_equal(shown[0], examples[0].panels[0])
-    np.testing.assert_array_equal(shown[-1], examples[-1].panels[3])
-    assert axes[5].get_title() == examples[1].titles[1].replace(", ", "\n")
-    (picture,) = write_figures("examples", [run], tmp_path)
-    assert "Successes and failures by rule, not by eye" in picture.caption
 
 
 @pytest.mark.usefixtures("coarse_figures")

@@ -263,20 +263,34 @@ def test_changes_are_those_from_the_base_of_the_same_seed():
     assert np.isclose(drawn_numbers(ax.figure), 0.6).any()  # the mean of both
 
 
+EFFECTS = pd.DataFrame(
+    [
+        ["A", "sink", "uninformative", "0.0", "0.5", 0.8, True, 0.01],
+        ["A", "sink", "text_depth", "4", "8", 0.1, True, 1.0],
+        ["B", "reversal", "scope", "scene", "object", -0.3, True, 0.04],
+        ["B", "found", "scope", "scene", "object", 0.2, False, np.nan],
+    ],
+    columns=[
+        *("stage", "outcome", "factor", "low_level", "high_level"),
+        *("effect", "confirmatory", "p_holm"),
+    ],
+)
+EFFECTS = EFFECTS.join(around(EFFECTS["effect"]))
+OUTCOMES = pd.DataFrame(
+    {
+        "training": list("abcdef"),
+        "stage": ["A", "A", "A", "A", "B", "B"],
+        "uninformative": [0.0, 0.0, 0.5, 0.5, 0.0, 0.5],
+        "text_depth": [4, 8, 4, 8, 4, 4],
+        "sink": [0.1, 0.2, 0.9, 1.0, 0.3, 0.4],
+        "reversal": np.arange(6) / 10,
+        "learned": [True, True, True, False, True, True],
+    }
+).assign(repeated=False, sos_loss=0.0)
+
+
 def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled():
-    effects = pd.DataFrame(
-        [
-            ["A", "sink", "uninformative", "0.0", "0.5", 0.8, True, 0.01],
-            ["A", "sink", "text_depth", "4", "8", 0.1, True, 1.0],
-            ["B", "reversal", "scope", "scene", "object", -0.3, True, 0.04],
-            ["B", "found", "scope", "scene", "object", 0.2, False, np.nan],
-        ],
-        columns=[
-            *("stage", "outcome", "factor", "low_level", "high_level"),
-            *("effect", "confirmatory", "p_holm"),
-        ],
-    )
-    ax = emergence.draw_effects(effects.join(around(effects["effect"])), new_axes())
+    ax = emergence.draw_effects(EFFECTS, new_axes())
     assert words(ax) == [
         *("uninformative: 0.0 to 0.5", "text depth: 4 to 8", "scope: scene to object"),
     ]
@@ -286,22 +300,21 @@ def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled():
     assert white == [False, True, False]
 
 
+def test_points_are_trainings_and_bars_their_means():
+    ax = emergence.draw_points(OUTCOMES, EFFECTS[EFFECTS["stage"] == "A"], new_axes())
+    dots = [c for c in ax.collections if len(c.get_offsets()) == 2]
+    heights = [sorted(c.get_offsets()[:, 1].tolist()) for c in dots]
+    assert heights == [[0.1, 0.2], [0.9, 1.0], [0.1, 0.9], [0.2, 1.0]]
+    assert [tick.get_text() for tick in ax.get_xticklabels()][:2] == ["uninformative\n0.0", "\n0.5"]
+    hollow = [tuple(f) == (1, 1, 1, 1) for c in dots[:2] for f in c.get_facecolors()]
+    assert hollow == [False, False, False, True]
+
+
 def test_links_and_gains_are_drawn_of_trainings_that_count():
-    outcomes = pd.DataFrame(
-        {
-            "training": list("abcdef"),
-            "stage": ["A", "A", "A", "A", "B", "B"],
-            "uninformative": [0.0, 0.0, 0.5, 0.5, 0.0, 0.5],
-            "text_depth": [4, 8, 4, 8, 4, 4],
-            "sink": [0.1, 0.2, 0.9, 1.0, 0.3, 0.4],
-            "reversal": np.arange(6) / 10,
-            "learned": [True, True, True, False, True, True],
-        }
-    ).assign(repeated=False, sos_loss=0.0)
-    found = points(emergence.draw_link(outcomes, new_axes()))
+    found = points(emergence.draw_link(OUTCOMES, new_axes()))
     assert len(found) == 5
     assert [0.4, 0.5] in np.round(found, 6).tolist()
-    fewer = outcomes.assign(sos_loss=[1.0, *[0.0] * 5], repeated=[False] * 5 + [True])
+    fewer = OUTCOMES.assign(sos_loss=[1.0, *[0.0] * 5], repeated=[False] * 5 + [True])
     assert len(points(emergence.draw_link(fewer, new_axes()))) == 3
     gains = pd.DataFrame(
         [

@@ -3,7 +3,6 @@
 import pytest
 
 from litelvlm.pruning import list_pruners
-from tests.fuzz import properties
 from tests.fuzz.properties import PROPERTIES, corpus, run_cases
 from tests.fuzz.selections import covered
 
@@ -24,17 +23,6 @@ PAST = list(corpus())
 )
 def test_a_past_failure_stays_repaired(name, case, outcome):
     assert (PROPERTIES[name].check(case) or "holds") == outcome
-
-
-def test_past_failures_of_several_kinds_are_replayed():
-    assert {name for _, name, _, _ in PAST} >= {"archives", "parquet", "selections"}
-    assert {outcome for *_, outcome in PAST} >= {"refused", "holds"}
-
-
-def test_a_new_failure_is_written_so_that_it_is_replayed(tmp_path, monkeypatch):
-    monkeypatch.setattr(properties, "CORPUS", tmp_path)
-    path = properties.keep("plans", "00", "an error")
-    assert list(corpus()) == [(path.name, "plans", "00", "")]
 
 
 def test_every_method_is_among_the_cases():

@@ -4,7 +4,6 @@ import io
 import logging
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +13,6 @@ from refer_tree import RefDataError
 from litelvlm import load_refer
 from litelvlm.data.hub import guess, hub_root, is_parquet_source
 from litelvlm.data.hub_tables import UNKNOWN_CATEGORY
-from litelvlm.data.safe.rasterise import decode_mask
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
 
@@ -222,16 +220,3 @@ def test_names():
     assert not is_parquet_source("./folder")
     assert not is_parquet_source("nowhere")
     assert not is_parquet_source("data/Refer_Segm")
-
-
-def test_masks_agree_with_the_same_outlines_in_refer_layout(tmp_path):
-    rng = np.random.default_rng(0)
-    polygons = [np.round(rng.uniform(0, 6, 8), 2).tolist() for _ in range(5)]
-    folder = write(
-        tmp_path / "RefCOCO", [row(i, segmentation=p) for i, p in enumerate(polygons, 1)]
-    )
-    masks = load_refer(folder)[0].targets()[::2]
-    assert all(
-        np.array_equal(mask, decode_mask([p], 6, 8))
-        for mask, p in zip(masks, polygons, strict=True)
-    )

@@ -168,10 +168,3 @@ def test_schedules_spend_the_budget_or_name_the_smallest(name, options):
     assert list(averages) == list(range(min(averages), 144))
     assert min(averages) == (smallest if min(averages) > 1 else 1)
     assert all(abs(average - budget) < 1 for budget, average in averages.items())
-
-
-@every_case
-def test_config_rebuilds_an_equal_method(name, options):
-    pruner = get_pruner(name, **options)
-    assert get_pruner(**pruner.config()) == pruner
-    assert hash(get_pruner(**pruner.config())) == hash(pruner)

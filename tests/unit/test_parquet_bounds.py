@@ -2,7 +2,6 @@
 
 import io
 import struct
-from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -196,22 +195,3 @@ def test_odd_file_names_become_digests(tmp_path):
         (sample,) = load_refer(write(tmp_path, table(name=name)).parent)
         assert sample.image().size == (8, 6)
         assert sample.file_name.endswith(".img") or sample.file_name == "x_000000000001.jpg"
-
-
-def test_every_cut_and_every_flipped_byte_is_data_or_one_typed_error(tmp_path):
-    path = write(tmp_path, table(3))
-    content, rng = path.read_bytes(), np.random.default_rng(0)
-    outcomes = Counter()
-    for _ in range(80):
-        place = int(rng.integers(len(content)))
-        raw = bytearray(content)
-        raw[place] = int(rng.integers(256))
-        path.write_bytes(bytes(raw if rng.random() < 0.8 else raw[:place]))
-        try:
-            read = load_refer(path.parent)
-            outcomes["data", sum(len(sample.expressions) for sample in read)] += 1
-        except RefDataError as error:  # any other error is a failure
-            outcomes["refused", len(str(error)) > 0] += 1
-    # A changed byte may be one that no reader needs, or give other data of as many rows.
-    assert set(outcomes) == {("data", 3), ("refused", True)}, outcomes
-    assert min(outcomes.values()) >= 5

@@ -22,7 +22,7 @@ from pruner_cases import (
 from litelvlm.pruning import CUES, Cues, get_pruner, greedy, list_pruners
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
-from tests.method_cases import BEFORE, CASES
+from tests.method_cases import BEFORE, CASES, parametrised
 
 
 def test_every_method_has_a_case():
@@ -245,7 +245,7 @@ def test_what_is_kept_has_the_highest_score_and_reverse_the_lowest(name, seed, b
     assert sorted(scores[turned.select(cues, budget).indices].tolist()) == ranked[::-1][:budget]
 
 
-@every_case
+@parametrised(CASES)
 def test_config_rebuilds_an_equal_method(name, options):
     pruner = get_pruner(name, **options)
     assert get_pruner(**pruner.config()) == pruner

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-import litelvlm
 from litelvlm.pruning import Cues, get_pruner, list_pruners, load_plugin, register_pruner, registry
 from tests.figure_files import style
 
@@ -34,7 +32,6 @@ class Last(ScorePruner):
     def score(self, cues: Cues):
         return self.sign * cues.float32("cls_attention").cumsum(0)
 '''
-LIBRARY = Path(litelvlm.__file__).parent
 FOUR = Cues.from_tensors(cls_attention=torch.ones(4))
 
 
@@ -185,14 +182,3 @@ def test_figures_know_a_registered_method_by_its_title(plugin):
     looks = {(style.colour(name), style.mark(name)) for name in list_pruners()}
     assert len(looks) == len(list_pruners())
     assert style.rank("last_tokens") == len(list_pruners()) - 1 < style.rank("no_method")
-
-
-def test_only_the_table_the_package_and_methods_import_methods():
-    importers = {
-        path.relative_to(LIBRARY).as_posix()
-        for path in LIBRARY.rglob("*.py")
-        if LIBRARY / "pruning" / "methods" not in path.parents
-        and not {"analysis", "figures"} & set(path.relative_to(LIBRARY).parts)
-        and "litelvlm.pruning.methods" in path.read_text()
-    }
-    assert importers == {"pruning/__init__.py", "pruning/registry.py"}

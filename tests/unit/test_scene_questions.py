@@ -15,8 +15,6 @@ from litelvlm.data.understanding.scenes import (
     Thing,
     absent_categories,
     draw_questions,
-    plural,
-    presence,
     question_words,
     scene_questions,
     things_in,
@@ -138,13 +136,6 @@ def test_every_word_of_the_embedded_questions_is_a_token():
     assert len(question_words()) == len(set(question_words()))
 
 
-def test_plurals():
-    words = ("dog", "bus", "person", "couch", "knife", "sheep", "toothbrush")
-    assert [plural(word) for word in words] == [
-        "dogs", "buses", "people", "couches", "knives", "sheep", "toothbrushes"
-    ]  # fmt: skip
-
-
 def test_embedded_questions_are_balanced_and_cover_every_kind():
     pope = load_questions("pope").questions
     by_setting = defaultdict(Counter)
@@ -179,8 +170,3 @@ def test_packed_rows_hold_prompt_and_answer_as_inference_sees_them(short):
     assert int((packed.labels != IGNORE).sum()) == sum(
         len(tokenizer(q.answer, add_special_tokens=False)["input_ids"]) + 1 for q in questions
     )
-
-
-def test_presence_uses_the_right_article_and_verb():
-    assert presence("elephant", True).text == "Is there an elephant in the image?"
-    assert presence("skis", False).text == "Are there skis in the image?"

@@ -15,11 +15,6 @@ left = [m for m, x in sys.modules.items() if "/tests/" in (getattr(x, "__file__"
 print(json.dumps([gc.isenabled(), [f[0] for f in warnings.filters if f[0] == "error"], left,
                   sys.argv, os.getcwd(), dict(os.environ), __name__, sys.stdin.read()]))
 """
-LOADERS = """
-import sys, litelvlm.analysis.cli
-named = (module for name, module in sys.modules.items() if name.startswith("litelvlm"))
-print({type(module.__loader__).__name__ for module in named if module.__file__})
-"""
 
 
 def test_it_has_nothing_of_the_tests(tmp_path):
@@ -29,12 +24,6 @@ def test_it_has_nothing_of_the_tests(tmp_path):
         *(True, [], [], ["-c", "word"], str(tmp_path)),
         *({"ONLY": "this"}, "__main__", ""),
     ]
-
-
-def test_it_imports_as_python_does():
-    # Tests may rewrite assertions and check the types of every call; a command does neither.
-    done = run_python(["-c", LOADERS])
-    assert done.stdout == "{'SourceFileLoader'}\n", done.stderr
 
 
 def test_its_end_and_its_messages_are_its_own():

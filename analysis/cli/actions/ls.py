@@ -11,7 +11,6 @@ from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.layout import REF_FAMILIES
-from litelvlm.figures import FIGURES
 from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
@@ -64,6 +63,8 @@ def studies() -> dict[str, str]:
 
 def drawings() -> dict[str, str]:
     """Figures and what each shows."""
+    from litelvlm.figures import FIGURES  # which loads the studies that figures read
+
     return {
         name: f"{drawing.summary} Drawn from {drawing.study}." for name, drawing in FIGURES.items()
     }
