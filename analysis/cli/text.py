@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.pages.findings import finding, found_lines, missing_lines
+from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.pages.report.claims import families, intervals_of
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines, undetermined_reason
 from litelvlm.analysis.runs.miniature import is_miniature
+from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 
@@ -20,39 +21,42 @@ def ending_text(folders: Sequence[Path], report: Path | None = None) -> str:
         folders: Of the runs.
         report: The page that shows them, if one was written.
     """
-    records = [read_record(folder) for folder in folders]
-    complete = [folder for folder, record in zip(folders, records, strict=True) if record.complete]
-    tested = {claim.id for folder in complete for claim in read_summary(folder).claims}
+    records, found, missing = _ending(folders)
     kinds = {
         f"{record.data['name']} {record.data['split']}, model {record.model['name']}"
         + (", a miniature" if is_miniature(record) else "")
-        for record in records
+        for record in records.values()
     }
-    lines = [f"Found on {'; '.join(sorted(kinds))}:", *(f"  {s}" for s in found_lines(folders))]
-    missing = missing_lines(records, tested)
-    lines += [f"Missing: {'. '.join(missing)}."] if missing else ["Missing: nothing."]
+    width = max((len(record.study) for record in records.values()), default=0)
+    lines = [f"Found on {'; '.join(sorted(kinds))}:"]
+    lines += [f"  {records[run].study:<{width}}  {told}" for run, told in found.items()]
+    lines += [f"Missing: {'. '.join(missing)}." if missing else "Missing: nothing."]
     lines += [f"Report: {report}"] if report else []
     return "\n".join([*lines, f"Details: litelvlm show -v {' '.join(map(str, folders))}", ""])
 
 
 def ending(folders: Sequence[Path], report: Path | None = None) -> dict[str, object]:
     """What runs found, for programs: the same as ``ending_text`` says."""
+    records, found, missing = _ending(folders)
+    runs = [
+        {
+            "folder": str(run),
+            "study": record.study,
+            "state": record.state,
+            "found": found.get(run),
+        }
+        for run, record in records.items()
+    ]
+    return {"runs": runs, "missing": missing} | ({"report": str(report)} if report else {})
+
+
+def _ending(folders: Sequence[Path]) -> tuple[dict[Path, RunRecord], dict[Path, str], list[str]]:
+    """Records by run, what each whole run found, and what is missing of all together."""
     records = {folder: read_record(folder) for folder in folders}
     summaries = {f: read_summary(f) for f, record in records.items() if record.complete}
     tested = {claim.id for summary in summaries.values() for claim in summary.claims}
-    found: dict[str, object] = {
-        "runs": [
-            {
-                "folder": str(folder),
-                "study": record.study,
-                "state": record.state,
-                "found": finding(summaries[folder]) if folder in summaries else None,
-            }
-            for folder, record in records.items()
-        ],
-        "missing": missing_lines(list(records.values()), tested),
-    }
-    return found | ({"report": str(report)} if report else {})
+    found = {run: finding(summary) for run, summary in summaries.items()}
+    return records, found, missing_lines(list(records.values()), tested)
 
 
 def claim_text(claim: Claim) -> str:

@@ -1,9 +1,7 @@
 """What a run found in one plain sentence with one number, and what is missing from several runs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
@@ -17,17 +15,6 @@ def finding(summary: Summary) -> str:
     """
     claims = {claim.id: claim for claim in summary.claims}
     return story_of(summary.study).sentence(claims) or _first(summary)
-
-
-def found_lines(folders: Sequence[Path]) -> list[str]:
-    """One line per finished run: its study and what it found."""
-    records = {folder: read_record(folder) for folder in folders}
-    width = max((len(record.study) for record in records.values()), default=0)
-    return [
-        f"{record.study:<{width}}  {finding(read_summary(folder))}"
-        for folder, record in records.items()
-        if record.complete
-    ]
 
 
 def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
