@@ -1,14 +1,9 @@
 """The studies of both towers on the miniature, and on CLIP models that are asked for by name."""
 
-import json
-
 import numpy as np
-import open_clip
 import pytest
 import torch
-from open_clip import pretrained as published
-from safetensors.torch import save_file
-from towers import open_clip_tower
+from towers import open_clip_tower, publish_open_clip
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import mechanism, reversal, sink_causal
@@ -28,21 +23,7 @@ def other_clip(tmp_path, monkeypatch):
 
     It squashes pictures to the grid.
     """
-    sizes = {"image_size": 28, "patch_size": 7, "layers": 4, "width": 32, "head_width": 16}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 4}
-    config = {"embed_dim": 24, "vision_cfg": sizes, "text_cfg": text}
-    (tmp_path / "ViT-Tiny-7.json").write_text(json.dumps(config))
-    monkeypatch.setattr(
-        open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS)
-    )
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
-    open_clip.add_model_config(tmp_path / "ViT-Tiny-7.json")
-    weights = tmp_path / "tiny.safetensors"
-    state = open_clip_tower().clip.state_dict()
-    save_file({name: value.contiguous() for name, value in state.items()}, weights)
-    monkeypatch.setitem(
-        published._PRETRAINED, "ViT-Tiny-7", {"drawn": CROP | {"file": str(weights)}}
-    )
+    publish_open_clip(monkeypatch, tmp_path, "ViT-Tiny-7", open_clip_tower(), drawn=CROP)
     return "open_clip:ViT-Tiny-7/drawn"
 
 

@@ -39,19 +39,6 @@ def test_explicit_causal_mask_changes_nothing(model, inputs):
 
 
 @torch.inference_mode()
-def test_dropping_before_the_first_layer_is_never_feeding(model, inputs):
-    keep = torch.tensor([0, 1, 4, 5, 9, 10])
-
-    def drop(layer: int, states: torch.Tensor, position_ids: torch.Tensor):
-        return (states[:, keep], position_ids[:, keep]) if layer == 0 else (states, position_ids)
-
-    dropped = decode(model.llama, inputs, positions(11), before_layer=drop)
-    fed = decode(model.llama, inputs[:, keep], positions(11)[:, keep])
-    torch.testing.assert_close(dropped, fed, atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(fed, decode(model.llama, inputs[:, keep], positions(6)), atol=1e-3)
-
-
-@torch.inference_mode()
 def test_padding_on_the_right_reaches_no_real_token(model, inputs):
     padded = torch.cat([inputs, torch.zeros(2, 5, inputs.shape[-1])], dim=1)
     states = decode(model.llama, padded, positions(16))[:, :11]

@@ -5,7 +5,6 @@ import json
 import open_clip
 import pytest
 import torch
-from open_clip import pretrained as published
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 from towers import (
@@ -16,6 +15,7 @@ from towers import (
     assert_near,
     huggingface_clip,
     huggingface_tokenizer,
+    publish_open_clip,
 )
 
 from litelvlm.clip.hf import ClipTower
@@ -54,23 +54,8 @@ def published_model(tmp_path, monkeypatch, native):
 
     One tag was trained with QuickGELU.
     """
-    (tmp_path / "ViT-Small-7.json").write_text(
-        json.dumps({"embed_dim": SHARED, "vision_cfg": VISION, "text_cfg": TEXT})
-    )
-    monkeypatch.setattr(
-        open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS)
-    )
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
-    open_clip.add_model_config(tmp_path / "ViT-Small-7.json")
-    weights = tmp_path / "small.safetensors"
-    save_file(
-        {name: value.contiguous() for name, value in native.clip.state_dict().items()}, weights
-    )
-    tags = {
-        "drawn": CROP | {"file": str(weights), "quick_gelu": True},
-        "elsewhere": CROP | {"hf_hub": "nobody/nothing/"},
-    }
-    monkeypatch.setitem(published._PRETRAINED, "ViT-Small-7", tags)
+    tags = {"drawn": CROP | {"quick_gelu": True}, "elsewhere": CROP | {"hf_hub": "nobody/nothing/"}}
+    publish_open_clip(monkeypatch, tmp_path, "ViT-Small-7", native, **tags)
     return "ViT-Small-7"
 
 

@@ -186,13 +186,6 @@ def test_attention_rows_are_those_of_the_eager_model(model, sample):
     torch.testing.assert_close(query.attention_rows(), answer, rtol=0, atol=1e-5)
 
 
-def test_the_last_token_of_the_expression_is_found(model, sample):
-    query = asked(model, sample)
-    prompt, tokenizer = query.answered.prompt, model.prompter.tokenizer
-    end = model.prompter.expression_end(query.expression, 0, prompt)
-    assert tokenizer.decode(prompt.ids[: end + 1]).endswith(query.expression)
-
-
 def test_scores_of_llava_are_those_of_its_clip(models, sample):
     model, tower = models["llava"], load_tower(CLIP, device="cpu")
     query = asked(model, sample)

@@ -3,11 +3,13 @@
 They are wide enough that norms, biases and attention all matter to the result.
 """
 
+import json
 from contextlib import contextmanager
 
 import open_clip
 import torch
 from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from litelvlm.clip.hf import ClipTower
@@ -47,6 +49,26 @@ def open_clip_tower():
         SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True
     )
     return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
+
+
+def publish_open_clip(monkeypatch, folder, name, tower, **tags):
+    """Put a small model into open_clip's tables.
+
+    Its weights lie on this disk, for tags that name no other place.
+    """
+    config = {"embed_dim": SHARED, "vision_cfg": VISION, "text_cfg": TEXT}
+    (folder / f"{name}.json").write_text(json.dumps(config))
+    factory = open_clip.factory
+    monkeypatch.setattr(factory, "_MODEL_CONFIG_PATHS", list(factory._MODEL_CONFIG_PATHS))
+    monkeypatch.setattr(factory, "_MODEL_CONFIGS", dict(factory._MODEL_CONFIGS))
+    open_clip.add_model_config(folder / f"{name}.json")
+    weights = folder / "drawn.safetensors"
+    state = tower.clip.state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, weights)
+    given = {
+        t: more if "hf_hub" in more else more | {"file": str(weights)} for t, more in tags.items()
+    }
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, given)
 
 
 def huggingface_clip(inner=4 * WIDTH):
