@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.signals.importance import main_target
+from litelvlm.analysis.signals.targets import main_target
 from litelvlm.figures.axes import band
 from litelvlm.figures.labels.importance import SCORES, SIGNALS
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note

@@ -6,9 +6,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
+from litelvlm.analysis.studies.constructions import PRIMARY, select
 from litelvlm.analysis.studies.examples import FILE, read_examples
-from litelvlm.analysis.studies.reversal.rows import PRIMARY
-from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, heatmap, lines_of
 from litelvlm.figures.examples import draw_examples, panel_grid

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.studies.sweep.scores import RESAMPLED
+from litelvlm.analysis.studies.scores import RESAMPLED
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note

@@ -1,6 +1,6 @@
 """Every importance signal of one image and one expression: cheap ones, and ones that sample."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
+from litelvlm.analysis.signals.targets import MAIN_TARGETS
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import (
     QueryToken,
@@ -20,16 +21,6 @@ from litelvlm.pruning.layers.depths import middle_layers
 
 BLOCKS = 6
 ALL_HEADS, NO_LAYER = -1, -1
-MAIN_TARGETS = ("soft_dice", "answer_log_prob")
-"""What claims are about: of a model that gives masks, and of one that answers in words."""
-
-
-def main_target(present: Iterable[str]) -> str:
-    """The one of ``MAIN_TARGETS`` that is present; that of masks if none is."""
-    names = set(present)
-    return next((name for name in MAIN_TARGETS if name in names), MAIN_TARGETS[0])
-
-
 Key = tuple[str, str, int, int, str]
 """What tells a signal from others: name, target, layer, head, removal."""
 

@@ -12,7 +12,7 @@ from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
-from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES
+from litelvlm.analysis.studies.constructions import SUBSTITUTES
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""

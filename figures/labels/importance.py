@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from litelvlm.analysis.signals import importance
+from litelvlm.analysis.signals import targets
 
 KEY = ["signal", "removal"]
 SIGNALS = {
@@ -40,4 +40,4 @@ OVERLAPS = {
 
 def main_target(table: pd.DataFrame) -> pd.DataFrame:
     """Lines of what the model's kind of answer is measured by; attention has no target."""
-    return table[table["target"].isin(["", importance.main_target(table["target"])])]
+    return table[table["target"].isin(["", targets.main_target(table["target"])])]

@@ -10,10 +10,13 @@ from towers import open_clip_tower
 from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.pruning import LayerPruner, LayerTrace
+from litelvlm.pruning.cues import SUBSTITUTES
 from tests.glamm_parts import conversation
 from tests.method_cases import BEFORE, CASES, parametrised
 
-METHODS = dict.fromkeys(name for name, _ in BEFORE if name != "nuwa")
+STAND_INS = {name for name, cls in list_pruners().items() if cls.needs & SUBSTITUTES}
+"""Methods for models without CLIP's text."""
+METHODS = dict.fromkeys(name for name, _ in BEFORE if name not in {"nuwa", *STAND_INS})
 TALK = conversation(["the red circle", "the large square"])
 
 
@@ -35,7 +38,7 @@ def unpruned(model, state):
     return model.ground([state], [TALK], [None])[0]
 
 
-@parametrised([case for case in CASES if case[0] != "none"])
+@parametrised([case for case in CASES if case[0] not in {"none", *STAND_INS}])
 @torch.inference_mode()
 def test_a_method_grounds_with_the_budget_it_was_given(model, state, cues, unpruned, name, options):
     pruner = get_pruner(name, **options)
@@ -135,3 +138,9 @@ def test_colours_and_late_states_are_what_they_say(model, state):
         [state.clip.states[3], state.clip.states[4], state.clip.last_hidden_state]
     ).mean(dim=0)
     torch.testing.assert_close(state.clip.late_states, late[:, 1:])
+
+
+@pytest.mark.parametrize("name", sorted(STAND_INS))
+def test_a_stand_in_for_clip_is_refused_where_clip_is(model, picture, name):
+    with pytest.raises(ValueError, match="which 'embedded' of family 'glamm' cannot give"):
+        model.segment(picture, "the dog", name, budget=8)

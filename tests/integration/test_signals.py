@@ -120,7 +120,7 @@ def test_attention_of_two_turns_is_their_mean(model, state):
 
 def test_targets_follow_from_the_prediction(model, state, targets):
     grounding = model.ground([state], [TALK], [None])[0]
-    logits = targets._decoded(grounding.seg_state[None].clone())[0, 0]
+    logits = targets._mask_logits(grounding.seg_state[None].clone())[0, 0]
     inside = logits > 0
     assert torch.equal(inside, targets.reference[0])
     assert not targets.empty

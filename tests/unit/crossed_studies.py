@@ -14,8 +14,8 @@ from litelvlm.analysis.studies import ablations, importance, reversal, sink, sin
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.importance.tables import IOU, PARTS
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.scores import SCORES
 
 STUDIES, RESAMPLES = 400, 300
 IMAGE, CATEGORY, CELL, OWN = 0.05, 0.1, 0.03, 0.03

@@ -35,8 +35,8 @@ from litelvlm.analysis.studies.ablations.tables import (
     gain_table,
     pooled_pearson,
 )
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.leads import strata_table
-from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.pruning import Cues
 from tests.study_inputs import NO_WORDS, PAPER, Method
 

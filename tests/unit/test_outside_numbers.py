@@ -20,7 +20,7 @@ from litelvlm.analysis.pages.audit.outside import (
     outside_text,
 )
 from litelvlm.analysis.studies import reversal, sink, sweep
-from litelvlm.analysis.studies.sweep.scores import SCORES
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import seed_table
 
 ROOT = Path(__file__).parents[2]

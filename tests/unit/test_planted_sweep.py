@@ -12,8 +12,8 @@ from litelvlm.analysis.stats.bootstrap import bootstrap, ratios
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.claims import lead_claims
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.scores import SCORES
 
 STUDIES, RESAMPLES, IMAGES, BUDGET = 400, 300, 60, 48
 KEPT, LEAD = 0.90, 0.05

@@ -16,7 +16,7 @@ from litelvlm.analysis.studies.quantisation import Config, interpret, make_claim
 from litelvlm.analysis.studies.quantisation.factorial import Factorial
 from litelvlm.analysis.studies.quantisation.prepare import work_of
 from litelvlm.analysis.studies.quantisation.rows import COLUMNS
-from litelvlm.analysis.studies.sweep.scores import SCORES
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.figures import quantisation as draw
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import full_config

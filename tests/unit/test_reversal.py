@@ -21,14 +21,9 @@ from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.pages.report.claims import claim_row
 from litelvlm.analysis.studies import reversal
+from litelvlm.analysis.studies.constructions import PRIMARY
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
-from litelvlm.analysis.studies.reversal.rows import (
-    PRIMARY,
-    TEXT_FREE,
-    ReversalContext,
-    Texts,
-    measures,
-)
+from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, ReversalContext, Texts, measures
 from tests.study_inputs import NO_TARGET, target_mask, token_coverage
 
 CLIPS = "litelvlm.analysis.inputs.clip_models"

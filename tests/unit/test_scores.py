@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
+from litelvlm.analysis.studies.scores import SCORES, Score
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
 from litelvlm.analysis.studies.sweep.paired import pair_scores
-from litelvlm.analysis.studies.sweep.scores import SCORES, Score
 from litelvlm.analysis.studies.sweep.tables import score_table
 from litelvlm.metrics import iou
 

@@ -10,7 +10,7 @@ from scipy import stats
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.pages.audit.entries import Audited
 from litelvlm.analysis.runs.outcome import Frozen
-from litelvlm.analysis.studies.sweep.scores import SCORES
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import seed_table
 
 DRAWS = 16

@@ -23,9 +23,9 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep import STUDY, Config
 from litelvlm.analysis.studies.sweep.paired import pair_scores
-from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 

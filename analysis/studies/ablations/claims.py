@@ -17,8 +17,8 @@ from litelvlm.analysis.studies.ablations.config import RIVALS, Config
 from litelvlm.analysis.studies.ablations.official import WHERE, official_claims, official_scores
 from litelvlm.analysis.studies.ablations.pairs import PAIRS, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.paired import PairedScores, budgets_of, pair_scores
-from litelvlm.analysis.studies.sweep.scores import SCORES
 from litelvlm.arrays import Array
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count, Share
-from litelvlm.analysis.studies.sweep.scores import ScoreName
+from litelvlm.analysis.studies.scores import ScoreName
 
 ReviewerRequest = Literal[
     "llm_score",

@@ -19,8 +19,8 @@ from litelvlm.analysis.studies.ablations.config import HALF, OPPOSITE, RASTER, R
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.paired import PairedScores, budgets_of, pair_scores
-from litelvlm.analysis.studies.sweep.scores import SCORES
 
 WHERE = ", in the official protocol"
 """What statements of claims end with."""

@@ -15,8 +15,8 @@ from litelvlm.analysis.studies.ablations.config import (
     RULE_OPPOSITE,
     SHUFFLED,
 )
+from litelvlm.analysis.studies.scores import Score
 from litelvlm.analysis.studies.sweep.paired import PairedScores
-from litelvlm.analysis.studies.sweep.scores import Score
 
 
 class Pair(NamedTuple):

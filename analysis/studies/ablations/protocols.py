@@ -13,8 +13,8 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
+from litelvlm.analysis.studies.scores import Score, counted
 from litelvlm.analysis.studies.sweep.paired import pair_scores
-from litelvlm.analysis.studies.sweep.scores import Score, counted
 from litelvlm.arrays import Array
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"

@@ -19,6 +19,7 @@ from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
+from litelvlm.analysis.studies.scores import COMPARED, SCORES, Score
 from litelvlm.analysis.studies.sweep.leads import leads
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
@@ -26,7 +27,6 @@ from litelvlm.analysis.studies.sweep.paired import (
     PairedScores,
     pair_scores,
 )
-from litelvlm.analysis.studies.sweep.scores import COMPARED, SCORES, Score
 from litelvlm.analysis.studies.sweep.tables import score_table
 from litelvlm.arrays import Array
 

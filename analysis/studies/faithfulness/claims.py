@@ -7,7 +7,7 @@ import pandas as pd
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim
 from litelvlm.analysis.signals.clip_scores import lead_of
-from litelvlm.analysis.signals.importance import MAIN_TARGETS, main_target
+from litelvlm.analysis.signals.targets import MAIN_TARGETS, main_target
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.studies.faithfulness.config import Config
 from litelvlm.analysis.studies.faithfulness.rows import MOVED_LEADS

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
-from litelvlm.analysis.signals.importance import main_target
+from litelvlm.analysis.signals.targets import main_target
 from litelvlm.analysis.stats.lines import mean_lines
 from litelvlm.analysis.studies.faithfulness.config import Config
 

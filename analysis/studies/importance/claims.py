@@ -14,7 +14,7 @@ from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, null_claim
 from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.signals.clip_scores import lead_of
-from litelvlm.analysis.signals.importance import main_target
+from litelvlm.analysis.signals.targets import main_target
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
 from litelvlm.analysis.studies.importance.config import Config

@@ -14,7 +14,7 @@ from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
-from litelvlm.analysis.studies.sweep.scores import SCORES
+from litelvlm.analysis.studies.scores import SCORES
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:

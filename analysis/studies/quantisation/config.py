@@ -14,7 +14,7 @@ from litelvlm.analysis.inputs.methods import (
 )
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count, Share
-from litelvlm.analysis.studies.sweep.scores import ScoreName
+from litelvlm.analysis.studies.scores import ScoreName
 
 FULL = "none"
 """The precision with all bits, as the model was loaded."""

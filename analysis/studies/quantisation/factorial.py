@@ -11,8 +11,8 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.quantisation.config import FULL
+from litelvlm.analysis.studies.scores import Score
 from litelvlm.analysis.studies.sweep.paired import MethodBudget, PairedScores, pair_scores
-from litelvlm.analysis.studies.sweep.scores import Score
 from litelvlm.arrays import Array
 
 Term = tuple[float, str, MethodBudget]

@@ -10,7 +10,7 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, label, make_factorial
 from litelvlm.analysis.studies.quantisation.memory import KEYS_AND_VALUES
-from litelvlm.analysis.studies.sweep.scores import SCORES
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import score_table
 
 PUBLISHED = "pruning alone saves under 1 %"

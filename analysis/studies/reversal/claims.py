@@ -9,15 +9,9 @@ from litelvlm.analysis.runs.claims import Claim, joint_claim
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.means import mean_claim, nothing_claim
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
+from litelvlm.analysis.studies.constructions import SUBSTITUTES, Construction, select
 from litelvlm.analysis.studies.reversal.config import Config
-from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES, Construction
-from litelvlm.analysis.studies.reversal.tables import (
-    UNLABELLED,
-    control_ri,
-    primary_of,
-    select,
-    unlabelled,
-)
+from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_ri, primary_of, unlabelled
 
 SCOPE = "targets at least half visible"
 # Why an expression is missing from a claim that needs a control.

@@ -22,10 +22,9 @@ from litelvlm.analysis.inputs.samples import askable, naming, target_mask, token
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
+from litelvlm.analysis.studies.constructions import PRIMARY, Construction
 from litelvlm.analysis.studies.reversal.patches import embed_patches
 from litelvlm.analysis.studies.reversal.rows import (
-    PRIMARY,
-    Construction,
     RankingRows,
     ReversalContext,
     Shared,

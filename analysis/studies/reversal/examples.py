@@ -9,6 +9,7 @@ from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask
 from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.constructions import PRIMARY, select
 from litelvlm.analysis.studies.examples import (
     FILE,
     Example,
@@ -19,8 +20,6 @@ from litelvlm.analysis.studies.examples import (
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import embed_patches
-from litelvlm.analysis.studies.reversal.rows import PRIMARY
-from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.images import open_image

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +21,7 @@ from litelvlm.analysis.stats.ranking import (
     soft_recall,
     tie_fraction,
 )
+from litelvlm.analysis.studies.constructions import PRIMARY, Construction
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import Patches
 from litelvlm.arrays import Array
@@ -60,19 +60,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("same_category", bool, "The foreign text or mask is of the referent's category."),
 )
 
-Construction = tuple[str, int, str, str]
-"""Probe, layer, similarity and text: what a ranking is made of."""
-PRIMARY: Construction = ("released", -2, "dot", "template")
-"""The primary ranking: that of the released method."""
-SUBSTITUTES: Mapping[str, Construction] = MappingProxyType(
-    {
-        "input_similarity": ("input_similarity", 0, "cos", "template"),
-        "llm_attention": ("llm_attention", 0, "none", "template"),
-        "received_attention": ("received_attention", 0, "none", "none"),
-        "tower_value_norm": ("tower_value_norm", 0, "none", "none"),
-    }
-)
-"""The primary ranking of each score that stands in for CLIP's; the first one leads."""
 TEXT_FREE = ("centre_distance", "state_norm", "value_norm", "cls_cosine", "context")
 
 

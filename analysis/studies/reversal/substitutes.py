@@ -13,6 +13,7 @@ from litelvlm.analysis.inputs.questions import free_texts
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.studies.constructions import SUBSTITUTES, Construction
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.controls import (
     OtherTexts,
@@ -20,13 +21,7 @@ from litelvlm.analysis.studies.reversal.controls import (
     target_rows,
     text_free,
 )
-from litelvlm.analysis.studies.reversal.rows import (
-    SUBSTITUTES,
-    Construction,
-    RankingRows,
-    Shared,
-    agreement,
-)
+from litelvlm.analysis.studies.reversal.rows import RankingRows, Shared, agreement
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image

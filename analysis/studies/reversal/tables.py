@@ -13,8 +13,9 @@ from litelvlm.analysis.stats.lines import (
     measured_together,
 )
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
+from litelvlm.analysis.studies.constructions import PRIMARY, SUBSTITUTES, Construction, select
 from litelvlm.analysis.studies.reversal.config import Config
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, SUBSTITUTES, TEXT_FREE, Construction
+from litelvlm.analysis.studies.reversal.rows import TEXT_FREE
 
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of another CLIP model."""
@@ -46,26 +47,6 @@ _MEASURES = (
     "tie_frac",
     "rank_agreement",
 )
-
-
-def select(
-    rows: pd.DataFrame, key: Construction, control: str = "none", min_visible: float = MIN_VISIBLE
-) -> pd.DataFrame:
-    """Rows of one construction with primary labels, by expression.
-
-    Raises:
-        ValueError: If an expression occurs twice, as in the rows of several runs or CLIP models.
-    """
-    names = ("probe", "layer", "sim", "text_mode", "control", "labels")
-    wanted = zip(names, (*key, control, "primary"), strict=True)
-    matches = [rows[name] == value for name, value in wanted]
-    visible = rows["visible_frac"] >= min_visible
-    by_expression = rows[np.logical_and.reduce([visible, *matches])].set_index("sent_id")
-    if not by_expression.index.is_unique:
-        raise ValueError(
-            "the rows hold an expression twice; give the rows of one run and one CLIP model"
-        )
-    return by_expression
 
 
 def unlabelled(rows: pd.DataFrame, clip: str) -> int:

@@ -11,6 +11,7 @@ from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import Bootstrap
 from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.studies.scores import SCORES, Score
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
@@ -19,7 +20,6 @@ from litelvlm.analysis.studies.sweep.paired import (
     pair_scores,
     protocol_name,
 )
-from litelvlm.analysis.studies.sweep.scores import SCORES, Score
 
 JUDGED = {PAPER: "", PAPER_RULE: "rule."}
 """Both readings of the method, and what begins the ids of the second one's claims."""

@@ -8,13 +8,13 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.messages.events import Watcher, nobody
-from litelvlm.analysis.studies.sweep.paired import protocol_name
-from litelvlm.analysis.studies.sweep.scores import (
+from litelvlm.analysis.studies.scores import (
     NO_TARGET_SCORES,
     SCORES,
     counted,
     without_target,
 )
+from litelvlm.analysis.studies.sweep.paired import protocol_name
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import EMPTY_BELOW, ciou, giou

@@ -11,8 +11,8 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import wider_ends
+from litelvlm.analysis.studies.scores import Score, without_target
 from litelvlm.analysis.studies.sweep.paired import budgets_of, pair_scores
-from litelvlm.analysis.studies.sweep.scores import Score, without_target
 
 LONG = 5
 """Most words of a short expression."""

@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.significance import paired_swap_test
-from litelvlm.analysis.studies.sweep.scores import RESAMPLED, Score, Sums, counted
+from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted
 from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]

@@ -15,6 +15,7 @@ from litelvlm.analysis.inputs.samples import (
 )
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Loaded,
@@ -24,7 +25,6 @@ from litelvlm.analysis.studies.sweep.passes import (
     SweepQuery,
     plan_conversations,
 )
-from litelvlm.analysis.studies.sweep.scores import SCORE_COLUMNS, count_masks
 from litelvlm.metrics import TargetPixels, scored_target
 from litelvlm.models.base import Request, VisualState
 from litelvlm.models.requests import places_by_target

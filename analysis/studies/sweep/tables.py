@@ -7,6 +7,13 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
 from litelvlm.analysis.stats.lines import adjusted, lines_of
 from litelvlm.analysis.stats.significance import holm
+from litelvlm.analysis.studies.scores import (
+    COMPARED,
+    NO_TARGET_SCORES,
+    SCORES,
+    Score,
+    without_target,
+)
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.analysis.studies.sweep.paired import (
@@ -15,13 +22,6 @@ from litelvlm.analysis.studies.sweep.paired import (
     PairedScores,
     line_columns,
     pair_scores,
-)
-from litelvlm.analysis.studies.sweep.scores import (
-    COMPARED,
-    NO_TARGET_SCORES,
-    SCORES,
-    Score,
-    without_target,
 )
 
 AGREEMENT = SCORES["agreement"]
