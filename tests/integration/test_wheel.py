@@ -95,7 +95,7 @@ def test_foreign_modules_of_the_same_names_do_not_shadow_the_package(installed, 
     assert found.returncode == 0, found.stderr
     place, templates = found.stdout.splitlines()
     assert Path(place).is_relative_to(installed)
-    assert {"report.html", "explore.html", "methods.md"} <= set(templates.split())
+    assert {"report.html", "explore.html"} <= set(templates.split())
 
 
 @pytest.mark.parametrize("listing", ["studies", "figures"])
