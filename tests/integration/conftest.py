@@ -22,6 +22,12 @@ def data():
 
 
 @pytest.fixture(scope="session")
+def sample(data):
+    """One of them, with its expressions."""
+    return data[0]
+
+
+@pytest.fixture(scope="session")
 def state(model, data):
     """One encoded image."""
     return model.encode_image(data[0].image())

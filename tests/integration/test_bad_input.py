@@ -5,7 +5,6 @@ The command line runs in this process.
 
 import json
 import logging
-import os
 import shutil
 
 import numpy as np
@@ -18,6 +17,7 @@ from litelvlm.data.images import open_image
 from litelvlm.models.glamm import cues as glamm_cues
 from litelvlm.models.glamm.checkpoints.weights import read_checkpoint
 from tests.glamm_parts import EMBEDDED
+from tests.hostile import MakesFolder
 
 TEXT = "the red circle"
 
@@ -112,16 +112,6 @@ def test_unknown_splits_and_datasets(run):
     assert "needs root=" in line
 
 
-class Opens:
-    """Unpickling it would make a folder."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(EMBEDDED["embedded"], folder)
@@ -143,7 +133,7 @@ def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_pat
     second.write_bytes(whole[: len(whole) // 2])
     assert_refused(segment(run, picture, TEXT, "--model", folder), second.name, "truncated")
     trap = tmp_path / "executed"
-    torch.save({"x": Opens(trap)}, second)
+    torch.save({"x": MakesFolder(trap)}, second)
     assert_refused(segment(run, picture, TEXT, "--model", folder), second.name, "could run code")
     second.unlink()
     assert_refused(

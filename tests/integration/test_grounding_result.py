@@ -3,24 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from litelvlm import load_model, load_refer
+from litelvlm import load_refer
 from litelvlm.clip.words import unknown_words
 from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model("embedded")
-
-
-@pytest.fixture(scope="module")
-def sample():
-    return load_refer("embedded", split="val")[0]
 
 
 def test_a_name_an_array_and_a_picture_give_the_same(model, sample, tmp_path):

@@ -15,11 +15,6 @@ from tests.glamm_parts import EMBEDDED
 from tests.warm import run_python
 
 
-@pytest.fixture(scope="module")
-def sample():
-    return load_refer("embedded", split="val")[0]
-
-
 @pytest.fixture
 def broken(request):
     """A private copy of the miniature, to be damaged."""

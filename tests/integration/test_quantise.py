@@ -3,23 +3,13 @@
 import pytest
 import torch
 
-from litelvlm import get_pruner, load_model, load_refer
+from litelvlm import get_pruner, load_model
 from litelvlm.models.glamm import quantise
 from litelvlm.models.glamm.quantise import WAYS, weight_bytes
 
 BITS = {"int8": 8, "nf4": 4, "nf4_double": 4, "fp4": 4}
 ERRORS = {"int8": 0.05, "nf4": 0.3, "nf4_double": 0.3, "fp4": 0.5}
 """Largest relative differences of the [SEG] state that are fewer bits, and no mistake."""
-
-
-@pytest.fixture(scope="module")
-def plain():
-    return load_model("embedded")
-
-
-@pytest.fixture(scope="module")
-def sample():
-    return load_refer("embedded", split="val")[0]
 
 
 def test_a_missing_backend_is_named(monkeypatch):
@@ -39,20 +29,20 @@ def test_every_way_is_tested():
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.filterwarnings("ignore")
-def test_the_language_model_alone_gets_fewer_bits(plain, sample, way):
+def test_the_language_model_alone_gets_fewer_bits(model, sample, way):
     pytest.importorskip("bitsandbytes")
-    model = load_model("embedded", quantise=way)
-    assert model.name == f"embedded ({way})"
+    fewer = load_model("embedded", quantise=way)
+    assert fewer.name == f"embedded ({way})"
     for part in ("projector", "seg_head", "sam", "tower"):
-        own, other = getattr(plain, part).state_dict(), getattr(model, part).state_dict()
+        own, other = getattr(model, part).state_dict(), getattr(fewer, part).state_dict()
         assert all(torch.equal(own[name], other[name]) for name in own)
-    assert torch.equal(plain.llama.lm_head.weight, model.llama.lm_head.weight)
-    layers, packed = plain.llama.model.layers, model.llama.model.layers
+    assert torch.equal(model.llama.lm_head.weight, fewer.llama.lm_head.weight)
+    layers, packed = model.llama.model.layers, fewer.llama.model.layers
     assert weight_bytes(packed) < weight_bytes(layers) * (BITS[way] / 32 + 0.1)
     text, image = sample.expressions[0].sent, sample.image()
     for pruner, budget in ((None, None), (get_pruner("litelvlm"), 48), (get_pruner("fastv"), 60)):
-        few = model.segment(image, text, pruner, budget=budget)
-        whole = plain.segment(image, text, pruner, budget=budget)
+        few = fewer.segment(image, text, pruner, budget=budget)
+        whole = model.segment(image, text, pruner, budget=budget)
         error = (few.seg_state - whole.seg_state).norm() / whole.seg_state.norm()
         assert 0 < error < ERRORS[way]
         if pruner is not None and pruner.name == "litelvlm":

@@ -14,7 +14,7 @@ from transformers import (
     SiglipImageProcessor,
 )
 
-from litelvlm import load_model, load_refer, load_vlm
+from litelvlm import load_model, load_vlm
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import QUESTIONS, question
@@ -46,11 +46,6 @@ def halved(folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(folder):
     return load_vlm(folder, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def data():
-    return load_refer("embedded", split="val")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

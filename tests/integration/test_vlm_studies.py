@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm import get_pruner, load_model, load_refer, load_vlm
+from litelvlm import get_pruner, load_model, load_vlm
 from litelvlm.analysis.cli.actions.loading import model_of, studied_of
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
@@ -43,11 +43,6 @@ def models(folders):
     return {kind: load_vlm(folder, device="cpu") for kind, folder in folders.items()}
 
 
-@pytest.fixture(scope="module")
-def data():
-    return load_refer("embedded", split="val")
-
-
 @pytest.fixture(params=KINDS)
 def model(request, models):
     return models[request.param]
@@ -57,11 +52,6 @@ def model(request, models):
 def exact(model):
     """The same model in float64, as an object."""
     return replace(model, network=deepcopy(model.network).double())
-
-
-@pytest.fixture
-def sample(data):
-    return data[0]
 
 
 def asked(model, sample):

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from litelvlm.models.glamm.checkpoints.convert import convert, summary
 from litelvlm.models.glamm.checkpoints.mapping import TWINS, OwnWeight, official_name, target_of
 from litelvlm.models.glamm.checkpoints.shards import read_checkpoint, shard_paths
+from tests.hostile import MakesFolder
 
 LAYOUT = json.loads(
     (
@@ -203,18 +204,8 @@ def test_truncated_files_are_named(tmp_path, tensors, share):
         dict(read_checkpoint(tmp_path))
 
 
-class Opens:
-    """Unpickling it would write a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
 def test_files_with_code_in_them_are_refused_and_nothing_runs(tmp_path):
-    torch.save({"a": Opens(str(tmp_path / "ran"))}, tmp_path / "pytorch_model.bin")
+    torch.save({"a": MakesFolder(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ValueError, match="holds more than tensors"):
         dict(read_checkpoint(tmp_path))
     assert not (tmp_path / "ran").exists()

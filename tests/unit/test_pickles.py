@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from litelvlm.data.safe.pickles import MAX_DEPTH, UnsafePickleError, loads_plain
+from tests.hostile import MakesFolder
 
 PROTOCOLS = range(6)
 DATA = [
@@ -25,14 +26,6 @@ DATA = [
         "b": b"\xff",
     }
 ]
-
-
-class Payload:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 class Instance:
@@ -78,7 +71,7 @@ def test_python_2_strings_fall_back_to_latin1():
 def test_a_payload_is_refused_and_does_not_run(protocol, tmp_path):
     path = tmp_path / "made"
     with pytest.raises(UnsafePickleError, match=r"mkdir|GLOBAL"):
-        loads_plain(pickle.dumps([Payload(path)], protocol))
+        loads_plain(pickle.dumps([MakesFolder(path)], protocol))
     assert not path.exists()
 
 
@@ -92,7 +85,7 @@ def test_extension_opcode_is_refused_although_its_cache_is_warm(tmp_path):
     path = tmp_path / "made"
     copyreg.add_extension("posix", "mkdir", 240)
     try:
-        payload = pickle.dumps(Payload(path), 2)
+        payload = pickle.dumps(MakesFolder(path), 2)
         assert b"\x82\xf0" in payload  # EXT1 240
         copyreg._extension_cache[240] = os.mkdir  # as after one earlier, legitimate use
         with pytest.raises(UnsafePickleError, match="opcode EXT1"):
