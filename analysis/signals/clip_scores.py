@@ -29,8 +29,8 @@ SUBSTITUTES = (
     "random",
     "coverage",
 )
-"""Scores of models without a text tower of their own (U2 to U4 of
-``litelvlm.pruning.methods.substitutes``); the state norm is that of the projected token."""
+"""Scores of models without a text tower of their own
+(``litelvlm.pruning.methods.substitutes``); the state norm is that of the projected token."""
 LEADS = (REVERSED, REVERSED_INPUT)
 
 # A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the

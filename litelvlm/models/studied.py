@@ -200,7 +200,7 @@ class VisualLM(QueriedModel):
             questions: Sentences.
 
         Returns:
-            By substitute: "input_similarity" (U2) and "llm_attention" (U5), which depend on the
+            By substitute: "input_similarity" and "llm_attention", which depend on the
             question, float32 on the CPU.
         """
 
@@ -209,7 +209,7 @@ class VisualLM(QueriedModel):
         """Scores of the visual tokens that no text changes.
 
         Returns:
-            By substitute: "received_attention" (U3) and "tower_value_norm" (U4), float32 on the
+            By substitute: "received_attention" and "tower_value_norm", float32 on the
             CPU.
         """
 

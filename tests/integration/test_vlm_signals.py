@@ -1,4 +1,4 @@
-"""What towers and language models of any family show: the substitutes U1 to U5, and CLS."""
+"""What towers and language models of any family show: the substitutes, and CLS."""
 
 import pytest
 import torch
@@ -110,7 +110,7 @@ def test_what_a_tower_cannot_give_is_refused_by_name():
 
 @pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "qwen3_vl"])
 def test_attention_of_an_unpruned_pass(name):
-    """U5 reads the row that the library's eager kernel gives."""
+    """Attention of the prompt reads the row that the library's eager kernel gives."""
     model, inputs = tiny_vlm(name), tiny_prompt(name)
     method = get_pruner("llm_attention", query_token="last_prompt", layers=1)
     pruned = prune(model, method, 5)

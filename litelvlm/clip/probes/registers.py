@@ -117,7 +117,7 @@ def with_spare_register(
     if tower.rotates:
         raise ValueError(
             f"{tower.family} rotates positions, so a token without a place cannot be added; "
-            "leave P5c out"
+            "leave the probe 'spare_register' out"
         )
     states = tower.embed(pixel_values)
     states = torch.cat([states, torch.zeros_like(states[:, :1])], dim=1)

@@ -41,9 +41,9 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
         raise ValueError(
             f"the method reads the cue {cue!r} ({CUES[cue].meaning}), which this model cannot "
             f"give for {item}; methods that read nothing but the projected tokens work, for "
-            "example 'divprune', and so do the substitutes 'input_similarity' (U2), "
-            "'received_attention' (U3), 'tower_value_norm' (U4), 'llm_attention' with query_token="
-            "'last_prompt' (U5) and, in Python alone, 'external_similarity' with scores= (U1); "
+            "example 'divprune', and so do the substitutes 'input_similarity', "
+            "'received_attention', 'tower_value_norm', 'llm_attention' with query_token="
+            "'last_prompt' and, in Python alone, 'external_similarity' with scores=; "
             "where the image tower is CLIP's, name the CLIP checkpoint that it comes from (clip= "
             "and text= in Python, --clip on the command line)"
         )

@@ -221,7 +221,7 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
     def text_scores(
         self, image: ImageSource, questions: Sequence[str]
     ) -> Mapping[str, Float[Tensor, "t n"]]:
-        """U2, and U5 as the mean over the middle layers, for several questions."""
+        """Both scores for several questions; attention is the mean over the middle layers."""
         picture = self.encode(image)
         found: dict[str, list[Tensor]] = {"input_similarity": [], "llm_attention": []}
         for sentence in questions:
@@ -233,7 +233,7 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
 
     @torch.no_grad()
     def image_scores(self, image: ImageSource) -> Mapping[str, Float[Tensor, "n"]]:
-        """U3 and U4, and the norm of the projected tokens."""
+        """Both scores, and the norm of the projected tokens."""
         picture = self.encode(image)
         read = self._sources(picture, "?")
         found = {name: read[name]() for name in ("received_attention", "tower_value_norm")}
