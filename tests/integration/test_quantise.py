@@ -30,7 +30,6 @@ def test_every_way_is_tested():
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.filterwarnings("ignore")
 def test_the_language_model_alone_gets_fewer_bits(model, sample, way):
-    pytest.importorskip("bitsandbytes")
     fewer = load_model("embedded", quantise=way)
     assert fewer.name == f"embedded ({way})"
     for part in ("projector", "seg_head", "sam", "tower"):
