@@ -1,6 +1,7 @@
 """Plain sentences: what was found, why a verdict is open, what is missing, how long it takes."""
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -88,13 +89,13 @@ def test_the_interval_in_words_is_the_widest_that_applies():
     assert "over images and categories [-0.314, 0.714] contains 0" in reason
     assert "[-0.314, 0.714]" in finding(summary("reversal", seen))
     # With a margin the wider interval is told too, not the one over images.
-    both = claim(low=-0.1, margin=0.05, p_equivalent=0.6, crossed=WIDE._replace(value=0.1))
+    both = claim(low=-0.1, margin=0.05, p_equivalent=0.6, crossed=replace(WIDE, value=0.1))
     assert not both.seen_only
     assert "the interval [-0.414, 0.614] shows neither" in undetermined_reason(both)
 
 
 def test_a_seen_effect_on_the_other_side_is_no_support():
-    seen = claim(low=-0.3, high=-0.1, crossed=WIDE._replace(value=-0.2))
+    seen = claim(low=-0.3, high=-0.1, crossed=replace(WIDE, value=-0.2))
     assert (seen.verdict, seen.seen_only) == ("undetermined", True)
     assert undetermined_reason(seen).startswith("settled for the categories seen here")
 
