@@ -57,9 +57,9 @@ suite: $(STAMP)
 
 # Those that draw thousands of studies, compute with no arrays, or put stand-ins in a model's place
 # are left out.
-UNSHAPED := archives balanced_part cards cli comfort false_positives figures figures_ablations \
-	figures_published kinds_of_tables lmms_parts ls planted_levels planted_reversal reproduction \
-	run_keys runs
+UNSHAPED := all_methods archives balanced_part cards cli comfort false_positives figure_choices \
+	figures figures_published lmms_parts lmms_samples ls planted_levels planted_reversal \
+	reproduction run_keys runs study_contract
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))

@@ -126,8 +126,7 @@ def measure(out: Path) -> int:
         stopped = train(out)
         if stopped:
             return stopped
-    sys.argv[1:] = [str(out)]
-    return measuring.interruptible()
+    return measuring.main([str(out)])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from common import run
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.models.costs import llama_macs
 from litelvlm.pruning import LayerPruner, Pruner, list_pruners
-from litelvlm.pruning.cues import OF_IMAGE, TRUTH
+from litelvlm.pruning.cues import OF_IMAGE, SUBSTITUTES, TRUTH
 
 IMAGE, TEXT, MASK = 3.163e12, 0.002e12, 0.002e12
 """Multiply-adds at full size: CLIP's and SAM's image towers, one question, one mask.
@@ -72,7 +72,9 @@ def measure() -> dict[str, Any]:
     """Multiply-adds of a sweep of all methods at four budgets, and GPU hours at an assumed rate."""
     each = EXPRESSIONS / IMAGES
     kinds = Counter(
-        kind_of(method()) for name, method in list_pruners().items() if name != UNPRUNED
+        kind_of(method())
+        for name, method in list_pruners().items()
+        if name != UNPRUNED and not method.needs & SUBSTITUTES
     )
     asking = kinds.pop("asks first")
     llm = {

@@ -19,13 +19,11 @@ import torch
 from common import run, spread
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from litelvlm import get_pruner, prune
+from litelvlm import prune
 from litelvlm.models.vlm import preparing
 from litelvlm.models.vlm.network import Encoded, encode
 
 METHODS = ("random", "divprune", "input_similarity", "evtp_iv_like")
-GIVEN = ("random", "divprune", "evtp_iv_like")
-"""Methods that the registry names; the other is the door's own."""
 TOKENS, WORDS, LAYERS = 576, 64, 32
 
 
@@ -96,7 +94,7 @@ def measure(layers: int = 2, budget: int = 192, rounds: int = 5) -> dict[str, An
             for keep, times in prefills.items():
                 times += seconds(partial(prefill, keep), 1)
             for name, times in door.items():
-                pruned = prune(model, get_pruner(name) if name in GIVEN else name, budget)
+                pruned = prune(model, name, budget)
                 times += seconds(lambda pruned=pruned: pruned._prepared(dict(inputs)), 3)
     scale = LAYERS / layers
     full = {keep: spread([scale * t for t in times]) for keep, times in prefills.items()}

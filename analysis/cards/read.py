@@ -9,6 +9,7 @@ from litelvlm.analysis.cards.card import Card
 from litelvlm.analysis.runs.config import problems_of
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
+from litelvlm.names import printable
 
 MAX_BYTES = 4_000_000
 MAX_CARDS = 1_000
@@ -31,7 +32,9 @@ def read_card(path: Path) -> Card:
     try:
         return Card.model_validate(read_json(path.read_bytes()))
     except ValidationError as error:
-        raise ValueError(f"{path} is not a valid card: {problems_of(error)[:MAX_TEXT]}") from error
+        raise ValueError(
+            f"{path} is not a valid card: {printable(problems_of(error))[:MAX_TEXT]}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a card: {shown(str(error))}") from error
 

@@ -34,7 +34,7 @@ def write_leaderboard(found: Cards, path: Path) -> Path:
     numbers = {name: place for place, name in enumerate(found.cards, start=1)}
     apart = disagreements(found.cards)
     entries = [entry for entry in entries_of(found.cards) if entry.score.metric == "ciou"]
-    groups = dict.fromkeys(entry.group for entry in entries)
+    groups = dict.fromkeys(entry.group for entry in entries_of(found.cards))
     page = (
         page_environment()
         .get_template("leaderboard.html")

@@ -218,11 +218,12 @@ def _ablations(claims: Claims) -> str:
         )
         return f"{found}{told}"
     if "H7" in claims:
+        least = f"{100 * claims['H7'].null:g} %"
         return by_verdict(
             claims["H7"],
-            f"{PAPER} leads its best rival by more than 5 %: lead {{}}",
-            f"{PAPER} does not lead its best rival by 5 %: lead {{}}",
-            f"Whether {PAPER} leads its best rival by 5 % is open: lead {{}}",
+            f"{PAPER} leads its best rival by more than {least}: lead {{}}",
+            f"{PAPER} does not lead its best rival by {least}: lead {{}}",
+            f"Whether {PAPER} leads its best rival by {least} is open: lead {{}}",
         )
     return ""
 

@@ -55,7 +55,10 @@ class ReferSample(Sample):
             FileNotFoundError: If the file is missing.
             RefDataError: If it has another size than `instances.json` says.
             ValueError: If it is damaged, truncated, or above Pillow's pixel limit (89 million).
+            IndexError: If it is not the first; an image is a clip of one frame.
         """
+        if index != 0:
+            raise IndexError(f"image {self.image_id} has one frame; there is no frame {index}")
         path = self.folder / self.file_name
         if not path.is_file():
             raise FileNotFoundError(

@@ -46,6 +46,9 @@ class Masker(ABC):
             ValueError: If another logit is NaN or infinite.
         """
         logits = self.decode(seg_embeds)
+        if all(found):
+            require_finite(logits, MASK_LOGITS)
+            return logits
         require_finite(logits[[i for i, one in enumerate(found) if one]], MASK_LOGITS)
         logits[[i for i, one in enumerate(found) if not one]] = float("-inf")
         return logits

@@ -50,7 +50,7 @@ def is_reference(text: str) -> bool:
         (True, False)
     """
     where, _, name = text.rpartition(":")
-    return bool(where) and (where.endswith(".py") or name[:1].isupper())
+    return bool(where) and name.isidentifier() and (where.endswith(".py") or name[:1].isupper())
 
 
 def method_at(reference: str) -> type[Pruner]:

@@ -264,7 +264,6 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "batch_size": 2,
         "protocol": "official",
         "doubled": "object",
-        "score": "giou",
         "retained": 0.8,
     }
     assert set(changes) == set(sweep.Config.model_fields)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 import torch
 from packaging.requirements import Requirement
@@ -119,8 +120,11 @@ def installed(name: str) -> str | None:
 
 def device() -> str:
     """What torch would compute on, and the memory there."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    here = f"CPU, {torch.get_num_threads()} threads, {memory:.0f} GiB of memory"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is no limit
+    text = limit.read_text().strip() if limit.is_file() else ""
+    memory = min(memory, int(text)) if text.isdigit() else memory
+    here = f"CPU, {torch.get_num_threads()} threads, {memory / GIB:.0f} GiB of memory"
     if not torch.cuda.is_available():
         return f"{here} (no GPU found, none needed for the miniature)"
     most = torch.cuda.mem_get_info()[1] / GIB

@@ -1,6 +1,8 @@
 """`litelvlm evaluate --task`: answers to questions about images, scored and shown."""
 
 import json
+import math
+from collections.abc import Hashable, Mapping
 
 from litelvlm.analysis.cli.actions.loading import hide_loading_bar
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
@@ -12,7 +14,10 @@ from litelvlm.data.understanding.question import TASKS
 from litelvlm.models.families import load_vlm
 from litelvlm.models.vlm.load import PREFIX
 
-_OWN = {"data": "embedded", "protocol": "single", "shard": "1/1"}
+_OWN = {
+    **{"data": "embedded", "split": "val", "protocol": "single", "shard": "1/1"},
+    **{"question_index": 0, "answer_index": 0, "doubled": "background"},
+}
 """The only value that these options have with --task."""
 _UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
 _ELSEWHERE = "published question-answering sets run in lmms-eval: docs/understanding.md"
@@ -69,9 +74,16 @@ def failures_of(run: SavedRun) -> list[str]:
     found = [f"{one.method} {one.budget:g}: {one.reason}" for one in record.excluded]
     found += record.failures
     return found + [
-        f"{line['method']} {line['budget']:g}: {line['reason']} ({line['questions']} questions)"
+        f"{condition_of(line)}: {line['reason']} ({line['questions']} questions)"
         for line in run.table("failures").to_dict("records")
     ]
+
+
+def condition_of(line: Mapping[Hashable, object]) -> str:
+    """Method and budget of a line; what keeps every token has no budget."""
+    budget = line["budget"]
+    known = isinstance(budget, int | float) and math.isfinite(budget)
+    return f"{line['method']} {budget:g}" if known else str(line["method"])
 
 
 def as_text(title: str, run: SavedRun) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -127,7 +127,7 @@ class Config(AnswerConfig):
         official_seeds: Draws of the official protocol.
         coalitions: Of KernelSHAP, as a score (512 in a full study).
         pool: Expressions that foreign texts are taken from.
-        score: The score that claims are about.
+        score: The score that claims are about; no option.
         margin: A difference of scores within it counts as none.
         lead: Lead over the best rival that H7 claims, as a share of the rival's score, and in
             points.
@@ -142,7 +142,7 @@ class Config(AnswerConfig):
     official_seeds: Count = 5
     coalitions: Count = 144
     pool: Count = 64
-    score: ScoreName = "ciou"
+    score: ClassVar[ScoreName] = "ciou"
     margin: Share = 0.01
     lead: Share = 0.05
     correlation_margin: Share = 0.05

@@ -2,11 +2,12 @@
 
 Each probe changes one thing about how patch similarity is computed and keeps the rest: the layer
 (P1), the last blocks' attention and MLP (P2 to P4), tokens of outlying norm (P5), what texts or
-patches have in common (P6), the words (P7). ``rows`` names each; P0 is the ranking as released. The
-fall RI_0 - RI_P says how much of the reversal goes away with that thing, in points of the index. It
-is given only where the interval of RI_0 excludes 0, since of nothing no part can go away. (A share,
-1 - RI_P / RI_0, would range from -25 to 15 where RI_0 is small.) The words follow the widest
-interval, over images and categories where there are three or more, and a margin, .05 by default:
+patches have in common (P6), the words (P7). ``probes`` names each; the ranking as released is P0.
+The fall RI_0 - RI_P says how much of the reversal goes away with that thing, in points of the
+index. It is given only where the interval of RI_0 excludes 0, since of nothing no part can go away.
+(A share, 1 - RI_P / RI_0, would range from -25 to 15 where RI_0 is small.) The words follow the
+widest interval, over images and categories where there are three or more, and a margin, .05 by
+default:
 
     removed      the upper end of RI_P's interval lies below .05
     flipped      it lies below 0

@@ -1,6 +1,6 @@
 """What the quantisation study crosses: precisions of the language model, methods and budgets."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,7 +32,7 @@ class Config(AnswerConfig):
         seeds: Draws of a method that is random; the same ones in each precision.
         images: Images, taken at even distances from the split; None for all.
         expressions: Expressions of each image, likewise; None for all.
-        score: The score that losses are of.
+        score: The score that losses are of; no option.
         margin: Interactions, losses and shares of blank masks within it count as none.
         kept_margin: The same for 1 less the Jaccard index of kept tokens.
         saved_by_pruning: Share of all memory that pruning alone saves at most, as the paper's
@@ -45,7 +45,7 @@ class Config(AnswerConfig):
     seeds: Count = 3
     images: Count | None = 60
     expressions: Count | None = 1
-    score: ScoreName = "ciou"
+    score: ClassVar[ScoreName] = "ciou"
     margin: Share = 0.01
     kept_margin: Share = 0.05
     saved_by_pruning: Share = 0.01

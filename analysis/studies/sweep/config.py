@@ -1,6 +1,6 @@
 """What a sweep compares: methods with presets and fields, budgets, and the protocol."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -45,7 +45,7 @@ class Config(AnswerConfig):
             templates, as the official evaluation does.
         doubled: Target pixels where polygons of one object overlap: "background" as in the official
             evaluation (a predicted one is an error, one left out is none), or part of the "object".
-        score: The score that claims are about.
+        score: The score that claims are about; no option.
         retained: Share of the unpruned score that a method keeps at its largest budget, as H8 says.
     """
 
@@ -54,7 +54,7 @@ class Config(AnswerConfig):
     seeds: Count = 5
     protocol: Protocol = "single"
     doubled: Literal["background", "object"] = "background"
-    score: ScoreName = "ciou"
+    score: ClassVar[ScoreName] = "ciou"
     retained: Share = 0.90
 
     @model_validator(mode="after")

@@ -96,8 +96,12 @@ class SweepContext:
         Raises:
             ValueError: As ``GroundingModel.check_method``.
         """
-        frames = max(self.data[index].frames for index in range(len(self.data)))
-        self.model.check_method(pruner, frames)
+        self.model.check_method(pruner, self._frames)
+
+    @cached_property
+    def _frames(self) -> int:
+        """Of the longest clip."""
+        return max(self.data[index].frames for index in range(len(self.data)))
 
     def cells(self, n_tokens: int) -> tuple[SweepCell, ...]:
         """Every possible combination of method, budget and seed, the unpruned model left out.

@@ -35,7 +35,7 @@ SIDE, GRID = 168, 12
 """Pixels and patches of a side of the square that the miniature's CLIP reads."""
 _SPLIT, _LEVEL = "val", "medium"
 _ANSWER_TYPES = {"presence": "yes/no", "count": "number"}
-_SOURCES = ("understanding/scenes.py", "understanding/rendered.py")
+_SOURCES = tuple(f"understanding/{name}.py" for name in ("scenes", "rendered", "question"))
 
 
 class _Scene(NamedTuple):
@@ -54,8 +54,9 @@ def load_questions(task: str) -> QuestionSet:
         ValueError: If the name is unknown.
         PermissionError: If the cache folder cannot be written.
     """
+    check_name(task, TASKS, "task")
     root = _root()
-    rows = json.loads((root / f"{check_name(task, TASKS, 'task')}.json").read_text())
+    rows = json.loads((root / f"{task}.json").read_text())
     questions = (Question(**{**row, "image": root / "images" / row["image"]}) for row in rows)
     return QuestionSet(task, tuple(questions), _SPLIT)
 

@@ -114,11 +114,6 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
         other.tokenizer = self.tokenizer.with_style(options.tokenisation)
         return other
 
-    def rename(self, suffix: str) -> None:
-        """Add to the name it was loaded by, in front of its options."""
-        self._plain_name += suffix
-        self.name = f"{self._plain_name}{self.options}"
-
     @property
     def device(self) -> torch.device:
         """Where the language model lives."""

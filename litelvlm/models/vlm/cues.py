@@ -45,7 +45,7 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
             "'received_attention', 'tower_value_norm', 'llm_attention' with query_token="
             "'last_prompt' and, in Python alone, 'external_similarity' with scores=; "
             "where the image tower is CLIP's, name the CLIP checkpoint that it comes from (clip= "
-            "and text= in Python, --clip on the command line)"
+            "and text= of `prune`; --clip on the command line, for LLaVA-1.5)"
         )
 
     return refuse

@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.image_processing_utils import BaseImageProcessor
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
@@ -104,6 +105,12 @@ def load_vlm(
             CLIP given is not the one that its image tower comes from.
         FileNotFoundError: If files are missing.
     """
+    check_name(attn, KERNELS, "attention kernel")
+    if attn == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ValueError(
+            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; "
+            "use 'sdpa'"
+        )
     if isinstance(model, PreTrainedModel):
         return assembled(of_object(model, processor), clip, pad)
     if processor is not None:
@@ -225,7 +232,6 @@ def of_files(
     random_init: bool,
 ) -> Parts:
     """A model from a folder or the hub."""
-    check_name(attn, KERNELS, "attention kernel")
     folder, called = find_folder(name, revision)
     check_archives(folder)
     config = AutoConfig.from_pretrained(folder)

@@ -190,8 +190,10 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
 
         Raises:
             FileNotFoundError: If a path does not exist.
-            ValueError: If the image cannot be read.
+            ValueError: If the image cannot be read, or the model pads pictures for its answers.
         """
+        if self.pad:
+            raise ValueError("pictures are padded for answers alone; load the model without pad=")
         picture = open_image(image)
         view = self.view(picture.height, picture.width)
         return EncodedPicture.of(self.network, self.family, view, self.reader.tensors(picture))

@@ -13,7 +13,7 @@ from litelvlm.analysis.studies.emergence.claims.trainings import (
     training_claim,
 )
 from litelvlm.analysis.studies.emergence.config import Config
-from litelvlm.analysis.studies.emergence.crossed import ByCategory, by_category, crossed_change
+from litelvlm.analysis.studies.emergence.crossed import ByCategory, by_category, crossed_mean_of
 from litelvlm.analysis.studies.emergence.gains import counted_gains, gains_table
 from litelvlm.analysis.studies.emergence.links import Level, link, natural_trainings, with_gains
 from litelvlm.training.trainings.design import LOOKED_TWICE, cell_name
@@ -94,7 +94,7 @@ def made_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
             by_category(reversals, table, str(stage), cell).reindex(pairs)
             for cell in (MADE_CELL, "base")
         )
-        mean = crossed_change(own, other)
+        mean = crossed_mean_of((own - other).dropna(axis=1))
         if mean is not None:
             found.append(
                 training_claim(

@@ -145,5 +145,5 @@ def check_steps(stored: Mapping[str, object], size: int, kernel: object) -> None
     if problems:
         raise ValueError(
             f"the image processor cannot be repeated token by token: {'; '.join(problems)}; give "
-            "the processor that belongs to the model (image_processor=, preprocessor_config.json)"
+            "the processor that belongs to the model (processor=, preprocessor_config.json)"
         )

@@ -29,7 +29,7 @@ def find_clip(
     """The folder of the CLIP whose text tower ranks the tokens; None for a model without one.
 
     Args:
-        reads_squares: Whether the family's image tower is CLIP's.
+        reads_squares: Whether its towers are read here: those of LLaVA-1.5.
         folder: The model's own; None for an object.
         config: Its configuration.
         clip: What the user named.
@@ -42,9 +42,10 @@ def find_clip(
         return None
     if not reads_squares:
         raise ValueError(
-            f"CLIP {str(clip)!r} was given for a model whose image tower is not CLIP's; leave it "
-            "out (clip= in Python, --clip on the command line). Other CLIP models are read in "
-            "addition with the study's own option (--other-clips)"
+            f"CLIP {str(clip)!r} was given for a model of a family whose CLIP is read by `prune` "
+            "alone; leave it out here (clip= in Python, --clip on the command line), or call "
+            "prune(model, ..., clip=, text=). Other CLIP models are read in addition with the "
+            "study's own option (--other-clips)"
         )
     if clip is not None:
         path = Path(clip).expanduser()
