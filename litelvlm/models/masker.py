@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,7 +21,7 @@ class Masker(ABC):
     """
 
     @abstractmethod
-    def begin(self, state: VisualState) -> Self:
+    def begin(self, state: VisualState) -> "Masker":
         """A decoder of this clip, which has seen nothing of it yet."""
 
     @abstractmethod
