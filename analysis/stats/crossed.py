@@ -160,7 +160,7 @@ def crossed_mean(
     spread = 2 * (known - 1) / slope**2 * float(shares @ shares) ** 2
     spread += 2 * within_error**2 / (n_images - 1)
     satterthwaite = 2 * variance**2 / spread if spread > 0 else 0.0
-    df = max(satterthwaite, known - 1)
+    df = max(satterthwaite, float(known - 1))
     return Crossed(value, float(np.sqrt(variance)), df, n_images, known, len(values))
 
 

@@ -21,7 +21,9 @@ def table(counts=COUNTS, **columns):
     ]
     keys = {"image_id": 1, "sent_id": range(len(lines)), "method": "none", "budget": 144, "seed": 0}
     rows = pd.DataFrame(lines).assign(**(keys | {"protocol": "single"}))
-    rows = rows.assign(iou=iou(rows["inter_px"], rows["union_px"], exact=True))
+    rows = rows.assign(
+        iou=iou(rows["inter_px"].to_numpy(), rows["union_px"].to_numpy(), exact=True)
+    )
     return rows.assign(area_frac=(rows["target_px"] > 0) / 4).assign(**columns)
 
 
