@@ -149,7 +149,7 @@ def draw_layers(table: pd.DataFrame, ax: Axes, own: str) -> Axes:
     )
     wide = wide.sort_index(ascending=False)
     texts = wide.map("{:.2f}".format)
-    heatmap(ax, wide, "reversal index", centre=0.0, ends=(-1, 1), texts=texts)
+    heatmap(ax, wide, "reversal index", centre=0.0, ends=(-1.0, 1.0), texts=texts)
     ax.set(xlabel="", ylabel="layer, from the end (−2 is used)")
     ax.tick_params(axis="y", rotation=0)
     return ax

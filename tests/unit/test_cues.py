@@ -35,7 +35,9 @@ def test_a_cue_that_another_family_lacks_is_refused_in_words_for_python_and_the_
     with pytest.raises(ValueError, match="which this model cannot give for image 1") as refused:
         missing("text_embeds", "image 1")()
     message = str(refused.value)
-    assert message.endswith("(clip= and text= in Python, --clip on the command line)")
+    assert message.endswith(
+        "(clip= and text= of `prune`; --clip on the command line, for LLaVA-1.5)"
+    )
     assert "in Python alone, 'external_similarity' with scores=" in message
 
 
