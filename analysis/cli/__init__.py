@@ -161,8 +161,8 @@ def guarded(verb: Common) -> int:
         return refuse(error, FAILED)  # of another pipe, to a process of ours
     except (OSError, RuntimeError) as error:
         return refuse(error, FAILED)
-    except Exception as error:
-        return refuse_unexpected(error)
+    except (Exception, SystemExit) as error:
+        return refuse_unexpected(error, verb.plugin)
 
 
 def refuse(error: Exception, code: int) -> int:
@@ -172,10 +172,17 @@ def refuse(error: Exception, code: int) -> int:
     return code
 
 
-def refuse_unexpected(error: Exception) -> int:
-    """Say in one line that this is a defect of ours, and keep the traceback in a file."""
+def refuse_unexpected(error: BaseException, plugins: Sequence[Path]) -> int:
+    """Say in one line whose defect this is, a plug-in's or ours; of ours, keep the traceback."""
     import tempfile
     import traceback
+
+    from litelvlm.pruning.foreign import line_in
+
+    place = line_in(error, [str(path.resolve()) for path in plugins])
+    if place or isinstance(error, SystemExit):
+        whose = f"the plugin failed {place}" if place else "code from outside the suite ended it"
+        return refuse(RuntimeError(f"{whose}: {type(error).__name__}: {error}"), FAILED)
 
     from litelvlm.data.cache import cache_folder
     from litelvlm.data.files import atomic_write

@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from inspect import getsourcefile
 from typing import ClassVar
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL, TRUTH, Cues
+from litelvlm.pruning.foreign import foreign_code
 from litelvlm.pruning.options import check_field_values
 from litelvlm.pruning.origin import OURS, Origin
 from litelvlm.pruning.positions import Order, Positions
@@ -90,9 +93,14 @@ class Pruner(ABC):
                 takes one.
         """
         count = self.checked_budget(cues, budget)
-        nothing_to_merge = self.synthetic and count == cues.n_tokens
-        raw = RawSelection(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
-        return self.to_selection(raw, cues.n_tokens, count)
+        if self.synthetic and count == cues.n_tokens:  # nothing to merge
+            raw = RawSelection(torch.arange(count))
+        elif self.is_foreign:
+            with self.foreign_code():
+                raw = self.choose(cues.copied(), count)
+        else:
+            raw = self.choose(cues, count)
+        return self.to_selection(self.checked(raw, cues.n_tokens, count), cues.n_tokens, count)
 
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images, as single calls would.
@@ -112,9 +120,43 @@ class Pruner(ABC):
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The method itself; ``budget`` is already checked."""
 
+    def checked(self, raw: RawSelection, n_tokens: int, budget: int) -> RawSelection:
+        """The tokens that ``choose`` returned, if they are what it promises.
+
+        Raises:
+            ValueError: Naming the method and what is wrong.
+        """
+        if not isinstance(raw, RawSelection):
+            found = f"returned {raw!r}, which is no RawSelection"
+        else:
+            # Inside the language model any number may enter; its layers keep to the budget.
+            found = raw.problem(n_tokens, None if self.stage == "llm" else budget, self.synthetic)
+        if found:
+            raise ValueError(
+                f"method {self.name!r} {found}; choose must return RawSelection(indices) with "
+                f"{budget} different raster indices from 0 to {n_tokens - 1}"
+            )
+        return raw
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it, or a method that it holds, is not part of this package."""
+        held = (getattr(self, entry.name) for entry in fields(self))
+        return type(self).__module__.partition(".")[0] != "litelvlm" or any(
+            isinstance(one, Pruner) and one.is_foreign for one in held
+        )
+
+    def foreign_code(self) -> AbstractContextManager[None]:
+        """Run code of this method so that what it prints and how it fails is told as its own."""
+        return foreign_code(f"method {self.name!r}", getsourcefile(type(self)))
+
     def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
-        """Set output order and positions as the fields say."""
-        return Selection.from_raw(raw, n_tokens, self.order, self.positions, self.stage)
+        """Set output order and positions as the fields say.
+
+        A method whose own order is the raster is sorted, whatever order it returned.
+        """
+        order: Order = "raster" if self.native_order == "raster" else self.order
+        return Selection.from_raw(raw, n_tokens, order, self.positions, self.stage)
 
     def checked_budget(self, cues: Cues, budget: int | float) -> int:
         """The budget as a number of tokens.
@@ -197,5 +239,16 @@ class ScorePruner(Pruner):
         """Score of every token; higher is kept."""
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
-        """Keep the ``budget`` highest scores."""
-        return RawSelection(ascending(highest(self.score(cues), budget)))
+        """Keep the ``budget`` highest scores.
+
+        Raises:
+            ValueError: If there is not one real number per token.
+        """
+        scores = self.score(cues)
+        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        if shape != [cues.n_tokens] or scores.is_complex():
+            raise ValueError(
+                f"score must return a tensor of {cues.n_tokens} real numbers, one per token in "
+                f"raster order; got {shape}"
+            )
+        return RawSelection(ascending(highest(scores, budget)))

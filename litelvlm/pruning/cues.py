@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import isqrt
 from types import MappingProxyType
 from typing import Literal
@@ -243,6 +244,20 @@ class Cues:
         """
         sources = {**self._sources, **self._values, **cues}
         return Cues(sources, self.layout, self.key, self._vit)
+
+    def copied(self) -> "Cues":
+        """The same cues as copies, made when they are read, for a reader that may change them.
+
+        Example:
+            >>> cues = Cues.from_tensors(cls_attention=torch.ones(4))
+            >>> cues.copied().cls_attention.mul_(0).sum().item(), cues.cls_attention.sum().item()
+            (0.0, 4.0)
+        """
+        sources = {name: partial(self._copy, name) for name in self._sources}
+        return Cues(sources, self.layout, self.key, self._vit)
+
+    def _copy(self, name: str) -> Tensor:
+        return self.get(name).clone()
 
     @property
     def grid(self) -> tuple[int, int]:

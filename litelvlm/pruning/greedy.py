@@ -65,6 +65,8 @@ class GreedyPruner(Pruner):
             )
         if not counts:
             return []
+        if self.is_foreign:
+            return super().select_batch(batch, budget)
         (count,) = {self.checked_budget(cues, budget) for cues in batch}
         prepared = (self.prepare(cues) for cues in batch)
         first = next(prepared)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.foreign import foreign_code
 
 
 def load_plugin(path: str | Path) -> tuple[type[Pruner], ...]:
@@ -66,11 +67,12 @@ def method_at(reference: str) -> type[Pruner]:
         module = _module_of(Path(where))
     else:
         try:
-            module = import_module(where)
-        except ImportError as error:
+            with foreign_code(f"the import of pruner {reference!r}"):
+                module = import_module(where)
+        except ValueError as error:
             raise ValueError(
-                f"the module of pruner {reference!r} cannot be imported ({error}); install it, or "
-                "give the path of its file: 'my_method.py:MyMethod'"
+                f"{error}; install its module, or give the path of its file: "
+                "'my_method.py:MyMethod'"
             ) from error
     if not hasattr(module, name):
         raise ValueError(f"pruner {reference!r} does not exist: {where} defines no {name}")
@@ -133,10 +135,9 @@ def _module_of(path: Path) -> ModuleType:
     # Dataclasses look their module up while they are made.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with foreign_code(f"plugin {path.name!r}", str(path)):
+            spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[name]
-        raise ValueError(
-            f"plugin {path.name!r} fails to run: {type(error).__name__}: {error}"
-        ) from error
+        raise
     return module

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from litelvlm.names import check_name, unknown_name
 from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.foreign import foreign_code
 from litelvlm.pruning.plugins import check_method, is_reference, method_at
 from litelvlm.pruning.spelling import FAITHFUL, spelled
 
@@ -102,7 +103,9 @@ class _Table(Mapping[str, type[Pruner]]):
         if name in _REGISTERED:
             return _REGISTERED[name]
         entry = _offered()[name]
-        return check_method(entry.load(), f"entry point {entry.value!r}", name)
+        with foreign_code(f"the import of entry point {entry.value!r}"):
+            loaded = entry.load()
+        return check_method(loaded, f"entry point {entry.value!r}", name)
 
     def __contains__(self, name: object) -> bool:
         return name in METHODS or name in _REGISTERED or name in _offered()

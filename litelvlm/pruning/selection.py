@@ -41,6 +41,37 @@ class RawSelection:
         is_first = torch.isin(kept, indices[:n_first]).tolist()
         return cls(kept, roles=tuple(first if flag else second for flag in is_first))
 
+    def problem(self, n_tokens: int, count: int | None, synthetic: bool) -> str:
+        """What no choice among the tokens can be, in words; empty if nothing is wrong.
+
+        Args:
+            n_tokens: Tokens before pruning.
+            count: Tokens that must be there; None for any number.
+            synthetic: Whether some may be made of several, with index -1.
+        """
+        indices, lowest = self.indices, -1 if synthetic else 0
+        if not isinstance(indices, Tensor) or indices.ndim != 1 or indices.dtype != torch.int64:
+            return f"returned indices that are no line of whole numbers (int64): {indices!r}"
+        n = len(indices)
+        if n == 0 or n != (count or n):
+            return f"returned {n} tokens where {count or 'some'} were asked for"
+        for what, values, least in (("indices", indices, lowest), ("places", self.stands_for, 0)):
+            if int(values.min()) < least or int(values.max()) >= n_tokens:
+                return f"returned {what} outside {least} to {n_tokens - 1}: {values.tolist()}"
+        kept = indices[indices >= 0]
+        if len(torch.unique(kept)) < len(kept):
+            return f"returned an index twice: {indices.tolist()}"
+        parts = (self.stands_for, self.tokens, self.source, self.roles, self.sizes)
+        lengths = [len(part) for part in parts if part is not None]
+        if any(length != n for length in lengths):
+            return f"returned {n} indices, and other parts of the lengths {lengths}"
+        if (self.tokens is None) != (self.source is None) or (kept.numel() < n and not synthetic):
+            return "returned merged tokens without the weights that made them"
+        for made in (self.tokens, self.source, self.sizes):
+            if made is not None and not bool(torch.isfinite(made).all()):
+                return "returned numbers that are not finite"
+        return ""
+
     @property
     def stands_for(self) -> Int[Tensor, "r"]:
         """Raster index each token stands for: ``places``, or ``indices`` where none are given."""

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.pruning.foreign import CopiedView
 from litelvlm.pruning.layers.base import LayerPlan
-from litelvlm.pruning.layers.view import LayerTrace, LayerView
+from litelvlm.pruning.layers.view import DropResult, LayerTrace, LayerView
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
 
@@ -54,7 +55,7 @@ class DropState:
 
     def drop(self, index: int, view: LayerView) -> Float[Tensor, "r d"]:
         """Drop visual tokens before a layer; return the states of those that remain."""
-        kept = self.plan.pruner.reduce(self.scored or view, view, self.schedule[index])
+        kept = self._reduced(view, self.schedule[index])
         visual, source = view.hidden_states[view.image], None
         image, places = self.image[kept.places], self.places[kept.places]
         if kept.weights is not None and kept.stand_for is not None:
@@ -65,6 +66,24 @@ class DropState:
         self.image, self.places = image[order], places[order]
         self.source = None if source is None else source[order]
         return visual[kept.places][order] if self.source is None else mix(self.source, visual)
+
+    def _reduced(self, view: LayerView, count: int) -> DropResult:
+        """What the method leaves, checked; one from outside the package gets copies."""
+        pruner, scored = self.plan.pruner, self.scored or view
+        if pruner.is_foreign:
+            with pruner.foreign_code():
+                kept = pruner.reduce(CopiedView(scored), CopiedView(view), count)
+        else:
+            kept = pruner.reduce(scored, view, count)
+        problem = (
+            kept.problem(len(self.image), count) if isinstance(kept, DropResult) else f"{kept!r}"
+        )
+        if problem:
+            raise ValueError(
+                f"method {pruner.name!r} left {problem} at layer {view.index}; reduce must return "
+                f"DropResult(places) with {count} ascending places from 0 to {len(self.image) - 1}"
+            )
+        return kept
 
     def enter(self, index: int, view: Callable[[], LayerView]) -> None:
         """Note what a layer processes; keep its view where the next drop ranks tokens by it."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -72,6 +73,19 @@ class DropResult:
     places: Int[Tensor, "k"]
     weights: Float[Tensor, "m r"] | None = None
     stand_for: Int[Tensor, "m"] | None = None
+
+    def problem(self, n_tokens: int, count: int) -> str:
+        """What no drop to ``count`` tokens leaves, in words; empty if nothing is wrong."""
+        places, made = self.places, 0 if self.weights is None else len(self.weights)
+        if not isinstance(places, Tensor) or places.ndim != 1 or places.dtype != torch.int64:
+            return f"places that are no line of whole numbers (int64): {places!r}"
+        if len(places) + made != count or (self.weights is None) != (self.stand_for is None):
+            return f"{len(places)} tokens and {made} made of several"
+        if bool((places[1:] <= places[:-1]).any()) or not all(
+            0 <= place < n_tokens for place in places[[0, -1] if len(places) else []].tolist()
+        ):
+            return f"the places {places.tolist()}"
+        return ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,0 +1,284 @@
+"""Methods from outside the package: what they change reaches nobody, what they return is checked.
+
+A method is foreign by its module, so those of this file are.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+import torch
+from layer_views import View
+
+from litelvlm.analysis.cli import main
+from litelvlm.pruning import Cues, Pruner, ScorePruner, get_pruner, registry
+from litelvlm.pruning.greedy import GreedyPruner
+from litelvlm.pruning.layers.base import LayerPruner
+from litelvlm.pruning.layers.state import DropState
+from litelvlm.pruning.layers.view import DropResult
+from litelvlm.pruning.selection import RawSelection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a method must say of itself."""
+
+    name: ClassVar[str] = "mine"
+    title: ClassVar[str] = "mine"
+    summary: ClassVar[str] = "a method of this file"
+
+
+def scoring(function) -> Pruner:
+    """A method whose scores a function gives."""
+    body = {"score": lambda self, cues: function(cues), "__module__": __name__}
+    return dataclass(frozen=True, kw_only=True)(type("Scored", (Named, ScorePruner), body))()
+
+
+def choosing(function, **attributes) -> Pruner:
+    """A method that returns what a function returns."""
+    body = {"choose": lambda self, cues, budget: function(cues, budget), "__module__": __name__}
+    made = type("Chosen", (Named, Pruner), body | attributes)
+    return dataclass(frozen=True, kw_only=True)(made)()
+
+
+def sixteen() -> Cues:
+    ramp = torch.arange(16.0)
+    return Cues.from_tensors(cls_attention=ramp, patch_tokens=ramp[:, None].repeat(1, 3))
+
+
+def spoil_numpy(cues: Cues) -> torch.Tensor:
+    cues.cls_attention.numpy()[:] = 0
+    return torch.ones(16)
+
+
+SPOILERS = {
+    "get": lambda cues: cues.get("patch_tokens").mul_(0).sum(-1),
+    "attribute": lambda cues: cues.cls_attention.zero_(),
+    "float32": lambda cues: cues.float32("cls_attention").neg_(),
+    "data": lambda cues: cues.patch_tokens.data.fill_(3).sum(-1),
+    "numpy": spoil_numpy,
+    "derived": lambda cues: cues.derived("x", lambda: cues.cls_attention).mul_(0),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILERS.values(), ids=SPOILERS)
+@pytest.mark.parametrize("held", [False, True])
+def test_a_cue_changed_in_place_changes_no_other_reader(spoil, held):
+    cues, fresh = sixteen(), sixteen()
+    cues.cls_attention.sum()
+    method = scoring(spoil)
+    if held:
+        method = get_pruner("with_uniform", of=get_pruner("reverse", of=method))
+    method.select(cues, 5)
+    method.select_batch([cues, cues], 5)
+    for name in ("cls_attention", "patch_tokens"):
+        assert torch.equal(cues.get(name), fresh.get(name))
+        assert torch.equal(cues.float32(name), fresh.float32(name))
+    assert get_pruner("fastervlm").select(cues, 3).indices.tolist() == [13, 14, 15]
+
+
+def test_a_greedy_method_of_several_images_gets_copies_too():
+    @dataclass(frozen=True, kw_only=True)
+    class Greedy(Named, GreedyPruner):
+        def prepare(self, cues):
+            return (cues.cls_attention.zero_()[:, None],)
+
+        def pick(self, budget, *prepared):
+            return torch.arange(budget).repeat(len(prepared[0]), 1)
+
+    cues = sixteen()
+    Greedy().select_batch([cues, cues], 4)
+    assert cues.cls_attention.sum() == 120
+
+
+WRONG = {
+    "a list": (lambda cues, budget: [0, 1, 2], "returned [0, 1, 2], which is no RawSelection"),
+    "nothing": (lambda cues, budget: None, "returned None"),
+    "too few": (lambda cues, budget: RawSelection(torch.arange(3)), "returned 3 tokens where 5"),
+    "none at all": (lambda cues, budget: RawSelection(torch.arange(0)), "returned 0 tokens"),
+    "twice": (lambda cues, budget: RawSelection(torch.tensor([0, 1, 2, 3, 3])), "index twice"),
+    "outside": (lambda cues, budget: RawSelection(torch.arange(12, 17)), "outside 0 to 15"),
+    "negative": (lambda cues, budget: RawSelection(torch.arange(-1, 4)), "outside 0 to 15"),
+    "real numbers": (lambda cues, budget: RawSelection(torch.arange(5.0)), "no line of whole"),
+    "a matrix": (lambda cues, budget: RawSelection(torch.arange(5)[None]), "no line of whole"),
+    "flags": (lambda cues, budget: RawSelection(torch.ones(16, dtype=torch.bool)), "no line of"),
+    "roles": (lambda cues, budget: RawSelection(torch.arange(5), roles=("a",)), "lengths [5, 1]"),
+    "tokens alone": (
+        lambda cues, budget: RawSelection(torch.arange(5), tokens=torch.ones(5, 3)),
+        "without the weights",
+    ),
+    "not finite": (
+        lambda cues, budget: RawSelection(
+            torch.arange(5), tokens=torch.full((5, 3), torch.inf), source=torch.ones(5, 16)
+        ),
+        "not finite",
+    ),
+}
+
+
+@pytest.mark.parametrize(("choose", "told"), WRONG.values(), ids=WRONG)
+def test_what_a_method_returns_is_checked(choose, told):
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011 - the words are compared below
+        choosing(choose).select(sixteen(), 5)
+    assert told in str(refusal.value)
+    assert "method 'mine' returned" in str(refusal.value)
+    assert "5 different raster indices from 0 to 15" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [torch.ones(3), torch.ones(16, 1), torch.ones(17), [1.0] * 16, None, torch.ones(16) * 1j],
+    ids=["few", "matrix", "many", "list", "None", "complex"],
+)
+def test_scores_are_one_real_number_per_token(scores):
+    with pytest.raises(ValueError, match=r"'mine' failed.*tensor of 16 real numbers"):
+        scoring(lambda cues: scores).select(sixteen(), 5)
+
+
+def test_the_order_that_a_method_declares_is_made_true():
+    turned = torch.tensor([9, 4, 12, 1])
+    raster = choosing(lambda cues, budget: RawSelection(turned)).select(sixteen(), 4)
+    assert raster.indices.tolist() == [1, 4, 9, 12]
+    own = choosing(lambda cues, budget: RawSelection(turned), native_order="score")
+    assert own.select(sixteen(), 4).indices.tolist() == [9, 4, 12, 1]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+        (ValueError("my own words"), "test_foreign_methods.py: my own words"),
+    ],
+)
+def test_an_error_names_the_method_and_its_line(error, told, capsys):
+    def score(cues):
+        print("a line of the method")
+        raise error
+
+    with pytest.raises(ValueError, match=r"method 'mine' failed at line \d+ of test_fore.*") as hit:
+        scoring(score).select(sixteen(), 5)
+    assert told in str(hit.value)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "a line of the method\n")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
+def test_an_interrupt_and_too_little_memory_stay_what_they_are(error):
+    def score(cues):
+        raise error
+
+    with pytest.raises(type(error)):
+        scoring(score).select(sixteen(), 5)
+
+
+def dropping(function) -> tuple[DropState, View]:
+    """A layer with four visual tokens, of which a method of this file leaves two."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Dropped(Named, LayerPruner):
+        def drop_layers(self, n_layers):
+            return (1,)
+
+        def kept_counts(self, budget, n_tokens, n_layers):
+            return (2,)
+
+        def reduce(self, scored, entering, count):
+            return function(scored, entering)
+
+    plan = SimpleNamespace(pruner=Dropped())
+    state = DropState(
+        plan=plan,
+        schedule=(4, 2),
+        image=torch.arange(4),
+        places=torch.arange(4),
+        queries=torch.tensor([5]),
+    )
+    parts = {name: torch.ones(7, 3) for name in ("keys", "values", "states", "hidden_states")}
+    rotary = (torch.ones(7, 2), torch.ones(7, 2))
+    return state, View(attention=torch.ones(2, 2, 7), rotary=rotary, **parts)
+
+
+def test_a_layer_changed_in_place_changes_no_other_reader():
+    def spoil(scored, entering):
+        for view in (scored, entering):
+            found = [view.hidden_states, view.queries, view.keys(), view.values(), view.states()]
+            for tensor in (*found, *view.rotary(), view.attention(view.queries)):
+                tensor.zero_()
+        return DropResult(torch.tensor([1, 3]))
+
+    state, view = dropping(spoil)
+    assert state.drop(1, view).tolist() == [[1.0] * 3] * 2
+    assert view.queries.tolist() == [5]
+    given = [part for part in view._given.values() if isinstance(part, torch.Tensor)]
+    assert all(bool((part == 1).all()) for part in (*given, *view.rotary()))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        None,
+        DropResult(torch.tensor([1])),
+        DropResult(torch.tensor([3, 1])),
+        DropResult(torch.tensor([1, 1])),
+        DropResult(torch.tensor([1, 4])),
+        DropResult(torch.tensor([-1, 1])),
+        DropResult(torch.tensor([0.0, 1.0])),
+        DropResult(torch.tensor([1]), weights=torch.ones(1, 4)),
+    ],
+)
+def test_what_a_drop_leaves_is_checked(left):
+    state, view = dropping(lambda scored, entering: left)
+    with pytest.raises(ValueError, match=r"'mine' left .* at layer 1; reduce must return"):
+        state.drop(1, view)
+
+
+def test_the_suites_own_methods_get_no_copies():
+    seen = []
+    cues = sixteen()
+    method = get_pruner("fastervlm")
+    original = type(method).score
+    type(method).score = lambda self, cues: seen.append(cues) or original(self, cues)
+    try:
+        method.select(cues, 3)
+    finally:
+        type(method).score = original
+    assert seen == [cues]
+
+
+FAILING = {
+    "at the top": ("print('said'); sys.exit(0)", "pass", "plugin 'bad.py' failed at line 2"),
+    "in a score": ("pass", "print('said'); sys.exit(0)", "method 'bad' failed at line 13"),
+}
+
+
+@pytest.mark.parametrize(("top", "body", "told"), FAILING.values(), ids=FAILING)
+def test_a_plugin_cannot_end_a_command_as_if_all_were_well(
+    top, body, told, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    plugin = tmp_path / "bad.py"
+    plugin.write_text(
+        f"""import sys
+{top}
+from dataclasses import dataclass
+from typing import ClassVar
+from litelvlm.pruning import ScorePruner
+@dataclass(frozen=True, kw_only=True)
+class Bad(ScorePruner):
+    name: ClassVar[str] = "bad"
+    title: ClassVar[str] = "bad"
+    summary: ClassVar[str] = "bad"
+    needs: ClassVar[frozenset[str]] = frozenset({{"cls_attention"}})
+    def score(self, cues):
+        {body}
+"""
+    )
+    words = ["--methods", "bad", "--budgets", "16", "--limit", "1", "--json"]
+    code = main(["evaluate", *words, "--plugin", str(plugin), "--out", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert code not in (0, None)
+    assert told in printed.err
+    assert printed.out == ""
+    assert "defect of the suite" not in printed.err
