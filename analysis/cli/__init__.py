@@ -200,12 +200,12 @@ def refuse_unexpected(error: BaseException, plugins: Sequence[Path]) -> int:
     return FAILED
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """The message of an error without line breaks; a pydantic error names its fields."""
     return printable(_message(error))
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     from pydantic import ValidationError
 
     from litelvlm.analysis.runs.config import problems_of

@@ -120,7 +120,7 @@ class Pruner(ABC):
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The method itself; ``budget`` is already checked."""
 
-    def checked(self, raw: RawSelection, n_tokens: int, budget: int) -> RawSelection:
+    def checked(self, raw: object, n_tokens: int, budget: int) -> RawSelection:
         """The tokens that ``choose`` returned, if they are what it promises.
 
         Raises:
