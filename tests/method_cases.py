@@ -56,6 +56,16 @@ METHODS: dict[str, MethodCase] = {
         equivariant=True,
         settings=({"similarity": "cosine"},),
     ),
+    "value_path": MethodCase(
+        scaled=("text_embeds", "value_path_embeds"),
+        equivariant=True,
+        settings=(
+            {},
+            {"readout": "surgery", "direction": "lowest"},
+            {"readout": "clear_clip"},
+        ),
+    ),
+    "value_path_grid": MethodCase(scaled=("value_path_embeds",), settings=({}, {"share": 0.5})),
     "trim": MethodCase(
         scaled=("text_embeds", "patch_embeds"),
         equivariant=True,

@@ -49,6 +49,21 @@ CUES: Mapping[str, Cue] = MappingProxyType(
         "patch_embeds": Cue(
             "image", ("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"
         ),
+        "value_path_embeds": Cue(
+            "image",
+            ("N", "P"),
+            "patches through the values of CLIP's last block alone, in the joint space (MaskCLIP)",
+        ),
+        "surgery_embeds": Cue(
+            "image",
+            ("N", "P"),
+            "patches through value-value attention of CLIP's last six blocks (CLIP Surgery)",
+        ),
+        "clear_clip_embeds": Cue(
+            "image",
+            ("N", "P"),
+            "patches through query-query attention of CLIP's last block alone (ClearCLIP)",
+        ),
         "text_embeds": Cue(
             "text", ("T", "P"), "projected [EOS] state of each text, not normalised"
         ),
@@ -148,7 +163,12 @@ OF_LANGUAGE_MODEL = frozenset(
     {"llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
 )
 # Cues of CLIP's joint space, which need both of its towers.
-OF_CLIP = frozenset({"patch_embeds", "text_embeds"})
+OF_CLIP = frozenset(
+    {
+        *("patch_embeds", "text_embeds"),
+        *("value_path_embeds", "surgery_embeds", "clear_clip_embeds"),
+    }
+)
 # Cues that stand in for CLIP's similarity in models without its text tower.
 SUBSTITUTES = frozenset(
     {"external_similarity", "input_similarity", "received_attention", "tower_value_norm"}

@@ -18,6 +18,8 @@ METHODS: Mapping[str, str] = MappingProxyType(
         "litelvlm": "litelvlm:LiteLVLM",
         "low_similarity": "similarity:LowSimilarity",
         "high_similarity": "similarity:HighSimilarity",
+        "value_path": "value_path:ValuePath",
+        "value_path_grid": "value_path_grid:ValuePathGrid",
         "trim": "trim:Trim",
         "cdpruner": "cdpruner:CDPruner",
         "divprune": "divprune:DivPrune",

@@ -9,7 +9,7 @@ like keep each position close to itself; the residual stream and the MLP carry d
 dominate the final norm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -106,6 +106,19 @@ def s_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
     weights = attention_weights(query, query, n_heads) + attention_weights(keys, keys, n_heads)
     states = image.states[-1] + layer.attention_output(mix(weights, values))
     return _patches(image, states + layer.feed_forward(states))
+
+
+def readout_cues(image: Callable[[], ClipImage]) -> dict[str, Callable[[], Tensor]]:
+    """Cues of methods that rank by another readout than the released one, computed when read.
+
+    Args:
+        image: Gives the encoded image, a batch of one.
+    """
+    return {
+        "value_path_embeds": lambda: value_path(image())[0],
+        "surgery_embeds": lambda: surgery(image())[0],
+        "clear_clip_embeds": lambda: clear_clip(image())[0],
+    }
 
 
 def neighbour_mean(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.probes.last_blocks import readout_cues
 from litelvlm.clip.readouts import pooled_text, ranked_patches
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.models.base import Conversation
@@ -46,6 +47,7 @@ def image_cues(
     sources: dict[str, Callable[[], Tensor]] = {
         **{name: partial(_first, clip, name) for name in STATES},
         "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[0],
+        **readout_cues(lambda: clip),
         "text_embeds": lambda: ranking_text(model.tower, options, conversation),
         "projected": lambda: model.project(clip.patch_tokens[0]),
         **coordinate_cues(model),

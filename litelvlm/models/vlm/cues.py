@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.clip.probes.last_blocks import readout_cues
 from litelvlm.clip.states import ClipImage
 from litelvlm.clip.tower import Tower
 from litelvlm.models.vlm.items import VisualItem
@@ -152,6 +153,7 @@ class ClipText:
             "patch_tokens": lambda: image().patch_tokens[0],
             "cls_token": lambda: image().cls_token[0],
             "patch_embeds": lambda: image().patch_embeds[0],
+            **readout_cues(image),
             "text_embeds": lambda: self.tower.text(list(self.sentences)).text_embeds,
             "query": lambda: image().query[0],
             "keys": lambda: image().keys[0],
