@@ -129,14 +129,17 @@ class Pruner(ABC):
         if not isinstance(raw, RawSelection):
             found = f"returned {raw!r}, which is no RawSelection"
         else:
-            # Inside the language model any number may enter; its layers keep to the budget.
-            found = raw.problem(n_tokens, None if self.stage == "llm" else budget, self.synthetic)
+            found = raw.problem(n_tokens, self.entering(budget), self.synthetic)
         if found:
             raise ValueError(
                 f"method {self.name!r} {found}; choose must return RawSelection(indices) with "
                 f"{budget} different raster indices from 0 to {n_tokens - 1}"
             )
         return raw
+
+    def entering(self, budget: int) -> int | None:
+        """Tokens that ``choose`` must return; None where any number may enter."""
+        return budget
 
     @property
     def is_foreign(self) -> bool:

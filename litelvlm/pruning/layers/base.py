@@ -166,6 +166,10 @@ class LayerPruner(Pruner):
         """Every token enters the language model."""
         return RawSelection(torch.arange(cues.n_tokens))
 
+    def entering(self, budget: int) -> int | None:
+        """Any number may enter the language model; its layers keep to the budget."""
+        return None
+
     def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
         """A ``LayerPlan``: the tokens that enter the language model, and the order to drop some.
 
