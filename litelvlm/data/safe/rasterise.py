@@ -87,7 +87,12 @@ def _polygon_length(part: object, height: int, width: int) -> float:
     # Far-off points would make the rasteriser claim memory without bound, and so would many long
     # edges: it walks along each.
     limit = 10 * max(height, width)
-    if not all(isinstance(value, int | float) and -limit <= value <= limit for value in part):
+    if not all(
+        isinstance(value, int | float)
+        and not isinstance(value, bool)  # Python counts True as 1
+        and -limit <= value <= limit
+        for value in part
+    ):
         raise RefDataError(
             "a polygon has a point that is not a number, or lies far outside the image "
             f"of {height} x {width}"
