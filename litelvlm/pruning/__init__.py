@@ -7,7 +7,7 @@
 """
 
 from litelvlm.pruning.add_ons import AddOn
-from litelvlm.pruning.base import Pruner, ScorePruner
+from litelvlm.pruning.base import Origin, Pruner, ScorePruner
 from litelvlm.pruning.budgets import ModelSizes, check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
@@ -16,7 +16,6 @@ from litelvlm.pruning.layers.view import LayerTrace
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.methods.litelvlm import LiteLVLM
 from litelvlm.pruning.methods.reverse import Reverse
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.plugins import load_plugin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
 from litelvlm.pruning.registry import get_pruner, list_pruners, register_pruner

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import one_hot
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.selection import RawSelection
 from litelvlm.pruning.wrapping import Wrapper
 
@@ -36,11 +37,7 @@ class AddOn(Wrapper):
     takes_merged: ClassVar[bool] = True
     role: ClassVar[str]
 
-    share: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.share, "share", high_open=True)
+    share: ShareBelowOne
 
     @abstractmethod
     def added(self, cues: Cues, kept: Int[Tensor, "k"], count: int) -> Int[Tensor, "count"]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,10 +12,33 @@ from torch import Tensor
 from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL, TRUTH, Cues
 from litelvlm.pruning.options import check_field_values
-from litelvlm.pruning.origin import OURS, Origin
 from litelvlm.pruning.positions import Order, Positions
 from litelvlm.pruning.ranking import ascending, highest
 from litelvlm.pruning.selection import RawSelection, Selection
+
+Confidence = Literal["A", "B", "C", "-"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Paper, code licence, and how closely a method here follows its authors.
+
+    Attributes:
+        source: Paper, as "arXiv 2412.01818", or "this library".
+        licence: Licence of the official code: its SPDX name, "none" if the code carries none, "no
+            code" if none was found, "-" for a method of this library. Formulas were taken from it,
+            never text.
+        confidence: "A": written after the official code, line by line. "B": after parts of it or
+            two independent sources. "C": our reading of a paper, so that numbers are not the
+            authors'. "-": a method of this library.
+    """
+
+    source: str
+    licence: str
+    confidence: Confidence
+
+
+OURS = Origin("this library", "-", "-")
 
 
 @dataclass(frozen=True, kw_only=True)

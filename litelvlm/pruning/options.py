@@ -1,9 +1,11 @@
-"""Refusals of field values that a method's annotations do not allow."""
+"""What the annotations of a method's fields allow: options, kinds of numbers, and their bounds."""
 
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
+from math import inf
 from numbers import Integral, Real
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, cast, get_args, get_origin, get_type_hints
 
 from litelvlm.names import check_name
 
@@ -13,7 +15,46 @@ _WORDS = {int: "a whole number", float: "a number", type(None): "None"}
 _ACCEPTED = {int: Integral, float: Real}
 
 
-_hints_of = cache(get_type_hints)
+@dataclass(frozen=True)
+class Bounds:
+    """Where a number must lie; written into the annotation of a field.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        without_low: ``low`` itself is refused.
+        without_high: ``high`` itself is refused.
+    """
+
+    low: float
+    high: float = inf
+    without_low: bool = False
+    without_high: bool = False
+
+    def check(self, value: float, what: str) -> None:
+        """Refuse a value outside, NaN included.
+
+        Raises:
+            ValueError: Naming the field, the value and the interval.
+        """
+        above = value > self.low if self.without_low else value >= self.low
+        below = value < self.high if self.without_high else value <= self.high
+        if not (above and below):
+            left, right = "(" if self.without_low else "[", ")" if self.without_high else "]"
+            raise ValueError(
+                f"{what} {value!r} is not in {left}{self.low}, {self.high}{right}; give a number "
+                "inside"
+            )
+
+
+Share = Annotated[float, Bounds(0, 1)]
+ShareBelowOne = Annotated[float, Bounds(0, 1, without_high=True)]
+ShareAboveZero = Annotated[float, Bounds(0, 1, without_low=True)]
+NotNegative = Annotated[float, Bounds(0, without_high=True)]
+FromZero = Annotated[int, Bounds(0, without_high=True)]
+FromOne = Annotated[int, Bounds(1, without_high=True)]
+
+_hints_of = cache(partial(get_type_hints, include_extras=True))
 
 
 def check_field_values(cls: type, options: Mapping[str, object]) -> None:
@@ -28,8 +69,13 @@ def check_field_values(cls: type, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if get_origin(hints[name]) is Literal:
             check_allowed(value, get_args(hints[name]), name)
-        else:
-            check_number(value, get_args(hints[name]) or (hints[name],), name)
+            continue
+        alone = get_origin(hints[name]) in (None, Annotated)
+        kinds = (hints[name],) if alone else get_args(hints[name])
+        check_number(value, tuple(getattr(kind, "__origin__", kind) for kind in kinds), name)
+        for bounds in (entry for kind in kinds for entry in getattr(kind, "__metadata__", ())):
+            if value is not None:
+                bounds.check(cast(float, value), name)
 
 
 def check_allowed(value: object, allowed: tuple[object, ...], what: str) -> None:

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.scoring import text_similarity
 
 # A token of which no more than this share is left unexplained lies in the span of the chosen ones,
@@ -77,13 +77,8 @@ class CDPruner(GreedyPruner):
     nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2506.10967", "Apache-2.0", "A")
 
-    strength: float | None = None
+    strength: ShareBelowOne | None = None
     direction: Literal["lowest", "highest"] = "lowest"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.strength is not None:
-            check_share(self.strength, "strength", high_open=True)
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"]]:
         """The kernel."""

@@ -1,17 +1,17 @@
 """EVTP-IV-like: k-centre sampling that also spreads over the image."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms, unit_rows
 from litelvlm.pruning.greedy import GreedyPruner, farthest_points
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.options import NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,7 @@ class EvtpIvLike(GreedyPruner):
     origin: ClassVar[Origin] = Origin("arXiv 2508.11886", "no code", "C")
     video_substitute: ClassVar[str] = "divprune"
 
-    spatial_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isfinite(self.spatial_weight) or self.spatial_weight < 0:
-            raise ValueError(
-                f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; "
-                "try 1.0"
-            )
+    spatial_weight: NotNegative = 1.0
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
         """Distances between the tokens, and from their mean."""

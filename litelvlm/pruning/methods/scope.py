@@ -1,17 +1,17 @@
 """SCOPE: saliency times coverage gain."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.options import NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,7 @@ class Scope(GreedyPruner):
     nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2510.24214", "none", "A")
 
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isfinite(self.alpha) or self.alpha < 0:
-            raise ValueError(
-                f"alpha {self.alpha!r} is not a finite number of 0 or above; "
-                "the released code has 1.0"
-            )
+    alpha: NotNegative = 1.0
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
         """Cosines and saliency."""

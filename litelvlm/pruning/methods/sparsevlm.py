@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.layers.rated_drops import RatedDrops
 from litelvlm.pruning.layers.recycling import candidate_count, density_peaks, recycled_count
 from litelvlm.pruning.layers.view import DropResult, LayerView
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
 
 

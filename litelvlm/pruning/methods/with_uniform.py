@@ -11,6 +11,7 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import spread
 from litelvlm.pruning.methods.fastervlm import FasterVLM
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.ranking import complement
 
 
@@ -34,7 +35,7 @@ class WithUniform(AddOn):
     role: ClassVar[str] = "uniform"
 
     of: Pruner = FasterVLM()  # noqa: RUF009 - frozen, so one instance may serve all
-    share: float = 0.25
+    share: ShareBelowOne = 0.25
 
     def added(self, cues: Cues, kept: Int[Tensor, "k"], count: int) -> Int[Tensor, "count"]:
         """Evenly spaced tokens among those not kept."""
