@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.base import Origin
-from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
 from litelvlm.pruning.layers.drops import SingleDrop
-from litelvlm.pruning.layers.view import LayerView
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,8 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from litelvlm.pruning.base import Origin
-from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
 from litelvlm.pruning.layers.drops import SeveralDrops
-from litelvlm.pruning.layers.view import LayerView
 
 
 @dataclass(frozen=True, kw_only=True)

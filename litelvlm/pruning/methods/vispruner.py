@@ -8,11 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, Pruner
+from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
-from litelvlm.pruning.options import ShareBelowOne
-from litelvlm.pruning.ranking import ascending, stable_order
+from litelvlm.pruning.ranking import ascending, cosine_matrix, stable_order
 from litelvlm.pruning.selection import RawSelection
 
 # Duplicates removed per round in the released code.
