@@ -7,10 +7,6 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from litelvlm.pruning.layers.view import LayerView
 
 
 @contextmanager
@@ -42,33 +38,3 @@ def line_in(error: BaseException, files: Collection[str | None]) -> str:
     """The innermost line of an error that is in some files: "at line 3 of mine.py"; or empty."""
     lines = [line for line in traceback.extract_tb(error.__traceback__) if line.filename in files]
     return f"at line {lines[-1].lineno} of {Path(lines[-1].filename).name}" if lines else ""
-
-
-class CopiedView(LayerView):
-    """A layer of the language model as methods from outside get it: every tensor is a copy."""
-
-    def __init__(self, view: LayerView) -> None:
-        self._view = view
-        self.index, self.image = view.index, view.image
-        self.queries, self.hidden_states = view.queries.clone(), view.hidden_states.clone()
-
-    def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
-        """As of the layer."""
-        return self._view.attention(queries).clone()
-
-    def keys(self) -> Float[Tensor, "s k"]:
-        """As of the layer."""
-        return self._view.keys().clone()
-
-    def values(self) -> Float[Tensor, "s heads e"]:
-        """As of the layer."""
-        return self._view.values().clone()
-
-    def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
-        """As of the layer."""
-        cosine, sine = self._view.rotary()
-        return cosine.clone(), sine.clone()
-
-    def states(self) -> Float[Tensor, "s d"]:
-        """As of the layer."""
-        return self._view.states().clone()

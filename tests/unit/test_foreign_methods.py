@@ -13,10 +13,8 @@ from layer_views import View
 
 from litelvlm.analysis.cli import main
 from litelvlm.pruning import Cues, Pruner, ScorePruner, get_pruner, registry
-from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.layers.base import LayerPruner
+from litelvlm.pruning.layers.base import DropResult, LayerPruner
 from litelvlm.pruning.layers.state import DropState
-from litelvlm.pruning.layers.view import DropResult
 from litelvlm.pruning.selection import RawSelection
 
 
@@ -71,25 +69,10 @@ def test_a_cue_changed_in_place_changes_no_other_reader(spoil, held):
     if held:
         method = get_pruner("with_uniform", of=get_pruner("reverse", of=method))
     method.select(cues, 5)
-    method.select_batch([cues, cues], 5)
     for name in ("cls_attention", "patch_tokens"):
         assert torch.equal(cues.get(name), fresh.get(name))
         assert torch.equal(cues.float32(name), fresh.float32(name))
     assert get_pruner("fastervlm").select(cues, 3).indices.tolist() == [13, 14, 15]
-
-
-def test_a_greedy_method_of_several_images_gets_copies_too():
-    @dataclass(frozen=True, kw_only=True)
-    class Greedy(Named, GreedyPruner):
-        def prepare(self, cues):
-            return (cues.cls_attention.zero_()[:, None],)
-
-        def pick(self, budget, *prepared):
-            return torch.arange(budget).repeat(len(prepared[0]), 1)
-
-    cues = sixteen()
-    Greedy().select_batch([cues, cues], 4)
-    assert cues.cls_attention.sum() == 120
 
 
 WRONG = {

@@ -7,11 +7,39 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.foreign import CopiedView
-from litelvlm.pruning.layers.base import LayerPlan
-from litelvlm.pruning.layers.view import DropResult, LayerTrace, LayerView
+from litelvlm.pruning.layers.base import DropResult, LayerPlan, LayerTrace, LayerView
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
+
+
+class CopiedView(LayerView):
+    """A layer of the language model as methods from outside get it: every tensor is a copy."""
+
+    def __init__(self, view: LayerView) -> None:
+        self._view = view
+        self.index, self.image = view.index, view.image
+        self.queries, self.hidden_states = view.queries.clone(), view.hidden_states.clone()
+
+    def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
+        """As of the layer."""
+        return self._view.attention(queries).clone()
+
+    def keys(self) -> Float[Tensor, "s k"]:
+        """As of the layer."""
+        return self._view.keys().clone()
+
+    def values(self) -> Float[Tensor, "s heads e"]:
+        """As of the layer."""
+        return self._view.values().clone()
+
+    def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
+        """As of the layer."""
+        cosine, sine = self._view.rotary()
+        return cosine.clone(), sine.clone()
+
+    def states(self) -> Float[Tensor, "s d"]:
+        """As of the layer."""
+        return self._view.states().clone()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -75,12 +103,10 @@ class DropState:
                 kept = pruner.reduce(CopiedView(scored), CopiedView(view), count)
         else:
             kept = pruner.reduce(scored, view, count)
-        problem = (
-            kept.problem(len(self.image), count) if isinstance(kept, DropResult) else f"{kept!r}"
-        )
-        if problem:
+        found = kept.problem(len(self.image), count) if isinstance(kept, DropResult) else repr(kept)
+        if found:
             raise ValueError(
-                f"method {pruner.name!r} left {problem} at layer {view.index}; reduce must return "
+                f"method {pruner.name!r} left {found} at layer {view.index}; reduce must return "
                 f"DropResult(places) with {count} ascending places from 0 to {len(self.image) - 1}"
             )
         return kept
