@@ -172,6 +172,7 @@ class Backwards(Pruner):
     name = "backwards"
     title = "backwards"
     summary = "the last tokens, last first"
+    native_order = "backwards"
 
     def choose(self, cues, budget):
         return RawSelection(torch.arange(cues.n_tokens - 1, cues.n_tokens - 1 - budget, -1))

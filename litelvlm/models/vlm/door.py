@@ -14,6 +14,16 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
+from litelvlm.models.vlm.arguments import (
+    FullPrompts,
+    continued,
+    note_cache,
+    read_by,
+    refuse_cache,
+    refuse_columns,
+    refuse_modes,
+    short_limits,
+)
 from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.layers.drops import LayerDrops
 from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
@@ -80,6 +90,11 @@ def prune(
     """
     family = family_of(model)
     method = get_pruner(pruner) if isinstance(pruner, str) else pruner
+    if not isinstance(method, Pruner):
+        raise ValueError(
+            f"pruner {pruner!r} is not a method; give a name of list_pruners(), for example "
+            "'divprune', or what get_pruner returns"
+        )
     if positions is not None:
         policy = check_name(positions, get_args(Positions), "positions")
         method = replace(method, positions=cast(Positions, policy))
@@ -207,11 +222,18 @@ class PrunedVlm:
         if self._generating:
             return self._forward(**with_mask(given))
         if not has_pixels(given):
+            before = read_by(given.get("past_key_values"))
+            if before is not None:
+                given = continued(given, before, self.settings.family.first_position)
             return self._forward(**given)
+        refuse_cache(given, generates=False)
+        refuse_columns(self.settings.pruner, given)
         call = self._prepared(given)
         positions = call.prompt.position_ids + self.settings.family.first_position
         with self._dropping(call):
-            return self._forward(**call.arguments, position_ids=without_single_axis(positions))
+            out = self._forward(**call.arguments, position_ids=without_single_axis(positions))
+        note_cache(out, call)
+        return out
 
     def generate(self, inputs: Tensor | None = None, **given: object) -> Tensor | ModelOutput:
         """Generate answers; the sequences returned begin with the full prompts.
@@ -223,22 +245,33 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        ids = given.get("input_ids") if inputs is None else inputs
+        model, method = self.settings.model, self.settings.pruner
+        refuse_cache(given, generates=True)
         if not has_pixels(given):
             return self._generate(inputs, **given)
-        call = self._prepared({**given, "input_ids": ids})
-        shorter = short_limits(call, ids)
+        if inputs is not None and given.get("input_ids") is not None:
+            raise ValueError("the prompts are given twice, as inputs and as input_ids")
+        ids = given.get("input_ids") if inputs is None else inputs
+        refuse_modes(model, given, method.name, isinstance(method, LayerPruner))
+        with torch.no_grad():
+            call = self._prepared({**given, "input_ids": ids})
+        full = FullPrompts(cast(Tensor, ids), call.prompt.arguments["input_ids"].shape[1])
+        cut = full.input_ids.shape[1] - full.short
+        changed = short_limits(model, call.arguments, cut) | full.callbacks(call.arguments)
         positions = without_single_axis(call.prompt.position_ids)
         # Every pass must go through the door's own forward, which gives it an explicit mask.
-        inside = getattr(self.settings.model.forward, "pruned_by", None) is self
+        inside = getattr(model.forward, "pruned_by", None) is self
         self._generating = True
         try:
             with nullcontext() if inside else self, self._dropping(call):
-                out = self._generate(**{**call.arguments, **shorter}, position_ids=positions)
+                out = self._generate(**{**call.arguments, **changed}, position_ids=positions)
         finally:
             self._generating = False
-        short = call.prompt.arguments["input_ids"].shape[1]
-        return with_full_prompts(out, ids, short)
+        note_cache(out, call)
+        if isinstance(out, Tensor):
+            return full.of(out)
+        out["sequences"] = full.of(out["sequences"])
+        return out
 
     def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:
         """Drops tokens between the layers, if the method does that."""
@@ -256,7 +289,6 @@ class PrunedVlm:
         )
         return self.layers.hooked()
 
-    @torch.no_grad()
     def _prepared(self, given: dict[str, object]) -> PreparedCall:
         self.last = prepare(self.settings, given)
         return self.last
@@ -266,14 +298,6 @@ def own_methods(model: PreTrainedModel) -> tuple[Forward, Generate]:
     """The model's ``forward`` and ``generate``."""
     generate: Generate = getattr(model, REPLACED_METHODS[1])
     return model.forward, generate
-
-
-def short_limits(call: PreparedCall, input_ids: object) -> dict[str, object]:
-    """Limits of the whole length, less the tokens that were cut from the prompt."""
-    short = call.prompt.arguments["input_ids"].shape[1]
-    cut = input_ids.shape[1] - short if isinstance(input_ids, Tensor) else 0
-    limits = {name: call.arguments.get(name) for name in ("max_length", "min_length")}
-    return {name: limit - cut for name, limit in limits.items() if isinstance(limit, int)}
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:
@@ -287,16 +311,3 @@ def with_mask(given: dict[str, object]) -> dict[str, object]:
     if bare and given.get("position_ids") is not None and isinstance(ids, Tensor):
         return {**given, "attention_mask": torch.ones_like(ids)}
     return given
-
-
-def with_full_prompts(
-    out: Tensor | ModelOutput, input_ids: object, short: int
-) -> Tensor | ModelOutput:
-    """What ``generate`` returned, with the full prompts in front of the answers."""
-    if not isinstance(out, Tensor):
-        out["sequences"] = with_full_prompts(out["sequences"], input_ids, short)
-        return out
-    if not isinstance(input_ids, Tensor):
-        raise ValueError("a pruned call needs input_ids [batch, length]")
-    copies = len(out) // len(input_ids)
-    return torch.cat([input_ids.repeat_interleave(copies, dim=0), out[:, short:]], dim=1)

@@ -38,7 +38,21 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
         ValueError: If it is not supported, or transformers is too old; the message says which, and
             what to do.
     """
-    cls, kind = type(model).__name__, model.config.model_type
+    cls = type(model).__name__
+    if not isinstance(model, PreTrainedModel):
+        inside = {
+            "_orig_mod": "pass the model as it was before torch.compile (model._orig_mod) and call "
+            "that one",
+            "get_base_model": "pass the model inside (model.get_base_model()), in which the "
+            "adapters stay active, and call that one",
+            "module": "pass the model inside (model.module) and call that one",
+        }
+        found = [what for name, what in inside.items() if hasattr(model, name)]
+        instead = "give a vision-language model of transformers, as from_pretrained returns it"
+        raise ValueError(
+            f"{cls} is not a model of transformers that prune() can enter; {(*found, instead)[0]}"
+        )
+    kind = model.config.model_type
     if release(transformers.__version__) < FIRST_RELEASE:
         needed = ".".join(map(str, FIRST_RELEASE))
         raise ValueError(

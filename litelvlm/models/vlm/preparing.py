@@ -97,12 +97,11 @@ def pruned_call(
     Raises:
         ValueError: If a choice is impossible.
     """
-    slots = []
-    for item, cues in zip(sources.items, cues_of(sources), strict=True):
-        chosen, places = select(settings.pruner, item, cues, settings.budget, settings.frames)
-        slots.append(
-            fill_slots(item, chosen, places, settings.pruner.positions, settings.pruner.name)
-        )
+    slots, pruner = [], settings.pruner
+    with torch.no_grad():  # a choice has no gradient; the chosen tokens have
+        for item, cues in zip(sources.items, cues_of(sources), strict=True):
+            chosen, places = select(pruner, item, cues, settings.budget, settings.frames)
+            slots.append(fill_slots(item, chosen, places, pruner.positions, pruner.name))
     pad = int(getattr(settings.model.generation_config, "pad_token_id", None) or 0)
     policy = settings.pruner.positions
     prompt = shorten(sources.given, slots, sources.positions, policy, pad)
@@ -140,6 +139,11 @@ def opened(
         for modality, made in encoded.items()
         for item in locate(model, family, modality, made.output, given)
     ]
+    for item in items:
+        if not bool(mask[item.row, item.columns.to(mask.device)].all()):
+            raise ValueError(
+                f"attention_mask hides placeholders of {item.name}; leave the image out instead"
+            )
     positions = full_positions(model, given, mask)
     scores, clip = settings.scores, settings.clip
     return CallSources(model, family, given, encoded, items, positions, scores, clip), rest

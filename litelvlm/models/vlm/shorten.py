@@ -24,12 +24,20 @@ def full_positions(
         attention_mask: 1 for a token, 0 for padding.
 
     Returns:
-        One axis, or three (time, height, width) where the family has them and the call says which
-        tokens are visual. Padding stands at 0.
+        One axis, or three (time, height, width) where the family has them. Padding stands at 0.
+
+    Raises:
+        ValueError: If the call does not say which tokens are visual, and the family needs it.
     """
     rope = getattr(model.base_model, "get_rope_index", None)
     grids = [given.get(f"{modality}_grid_thw") for modality in ("image", "video")]
-    if rope is not None and given.get("mm_token_type_ids") is not None and grids != [None, None]:
+    if rope is not None and grids != [None, None]:
+        if given.get("mm_token_type_ids") is None:
+            raise ValueError(
+                f"{type(model).__name__} gives visual tokens their rows and columns by "
+                "mm_token_type_ids, and without them other positions; hand on everything that the "
+                "processor returns"
+            )
         known = {**given, "attention_mask": attention_mask}
         names = [name for name in inspect.signature(rope).parameters if name in known]
         found: Tensor = rope(**{name: known[name] for name in names})[0]

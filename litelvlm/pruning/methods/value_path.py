@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_dots, unit_rows
+from litelvlm.pruning.ranking import row_dots, unit_rows
 
 Readout = Literal["value_path", "surgery", "clear_clip"]
 
