@@ -223,10 +223,6 @@ class TokenQuery(ABC):
     def reworded(self, question_index: int) -> "TokenQuery":
         """The same expression in another question template."""
 
-    @abstractmethod
-    def about(self, expression: str, question_index: int) -> "TokenQuery":
-        """The same image and another expression."""
-
 
 def block_groups(layout: Layout, blocks: int) -> Int[Tensor, "n"]:
     """The block of each token, in raster order; each side of a frame has ``blocks`` blocks.

@@ -17,8 +17,7 @@ class Config(QuestionConfig):
             default is the whole bundled split.
         budgets: Token counts at which overlaps at the top are taken; None for the published
             shares.
-        checked: Of them, how many also get a second template, a foreign expression and
-            reinitialised layers.
+        checked: Of them, how many also get a second template and reinitialised layers.
         sampled: Of them, how many also get the signals of many passes.
         second_template: Template of the retest.
         depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all

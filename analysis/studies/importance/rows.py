@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text
+from litelvlm.analysis.inputs.picked import PickedExpressions
 from litelvlm.analysis.inputs.queries import prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
@@ -30,6 +30,7 @@ from litelvlm.arrays import Array
 from litelvlm.models.attribution import TokenQuery, TokenTargets
 from litelvlm.models.base import QueriedModel
 
+SHUFFLED = "shuffled_signal"
 JOINT = (*PREREGISTERED, *RELEVANCE, *GRADIENT)
 """Signals whose ranks are also kept as a picture against the scores."""
 
@@ -91,7 +92,6 @@ def image_rows(context: ImportanceContext, index: int) -> ItemResult:
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
         if index in context.checked:
             signals, reliability = retested(context, query, signals, scores, covered)
-            rows += foreign_rows(context, index, query, scores) if len(context.data) > 1 else []
             rows += reinitialised_rows(query, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
             signals += sampled_signals(
@@ -113,7 +113,7 @@ def image_rows(context: ImportanceContext, index: int) -> ItemResult:
                 rows += joint_rows(lead, scores[lead], signal)
             if signal.key in PREREGISTERED:
                 seed = config.seed + int(expression.sent_id)
-                rows += shuffled_rows(lead, scores[lead], signal, seed)
+                rows.append(shuffled_row(lead, scores[lead], signal, seed))
     return ItemResult([keys | found for found in rows])
 
 
@@ -152,29 +152,8 @@ def retested(
     return found, of_scores | dict.fromkeys(text_free, 1.0)
 
 
-def foreign_rows(
-    context: ImportanceContext, index: int, query: TokenQuery, scores: Scores
-) -> list[Row]:
-    """The image's own scores against the importance of its tokens for another expression."""
-    other = query.about(foreign_text(context.data, index), context.config.question_index)
-    signals = [
-        signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
-    ]
-    lead = lead_of(scores)
-    return [control_row("foreign_expression", lead, scores[lead], signal) for signal in signals]
-
-
-def shuffled_rows(lead: str, values: Float[Array, "n"], signal: Signal, seed: int) -> list[Row]:
-    """The signal with its tokens shuffled, and against itself."""
+def shuffled_row(lead: str, values: Float[Array, "n"], signal: Signal, seed: int) -> Row:
+    """Plain Spearman correlation with the signal's tokens shuffled."""
     order = np.random.default_rng(seed).permutation(len(values))
-    mixed = replace(signal, values=signal.values[order])
-    return [
-        control_row("shuffled_signal", lead, values, mixed),
-        control_row("self", lead, signal.values, signal),
-    ]
-
-
-def control_row(control: str, lead: str, values: Float[Array, "n"], signal: Signal) -> Row:
-    """Plain Spearman correlation under a control."""
-    correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
-    return row(lead, signal, "spearman", correlation, control=control)
+    correlation = float(rank_correlations(values[None], signal.values[order][None])[0, 0])
+    return row(lead, signal, "spearman", correlation, control=SHUFFLED)

@@ -93,7 +93,3 @@ class GlammQuery(TokenQuery):
         """The same expressions in another question template."""
         asked = prompts.conversation(self.conversation.expressions, question_index)
         return replace(self, conversation=asked)
-
-    def about(self, expression: str, question_index: int) -> "GlammQuery":
-        """The same image and another expression."""
-        return replace(self, conversation=prompts.conversation([expression], question_index))

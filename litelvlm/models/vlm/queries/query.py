@@ -124,10 +124,6 @@ class VlmQuery(TokenQuery):
         """The same expression in another question template."""
         return replace(self, question_index=question_index)
 
-    def about(self, expression: str, question_index: int) -> "VlmQuery":
-        """The same picture and another expression."""
-        return replace(self, expression=expression, question_index=question_index)
-
     def _run(self) -> None:
         ids: Int[Tensor, s] = self.answered.ids
         positions = self.picture.positions(ids)[:, None]
