@@ -212,10 +212,6 @@ class TokenQuery(ABC):
         """
 
     @abstractmethod
-    def entering(self, layer: int) -> Float[Tensor, "s d"]:
-        """States of the unpruned sequence as they enter a layer of the language model."""
-
-    @abstractmethod
     def flow(self, targets: TokenTargets) -> Flow | None:
         """What flows through the layers for the main target; None where no family reads it."""
 

@@ -13,7 +13,7 @@ from litelvlm.models.attribution import Flow, QueryToken, TokenQuery, TokenTarge
 from litelvlm.models.view import ImageView
 from litelvlm.models.vlm.cues import ClipText, item_cues
 from litelvlm.models.vlm.layers.find import plain_decoder
-from litelvlm.models.vlm.layers.prompt_attention import head_rows, layers_read
+from litelvlm.models.vlm.layers.prompt_attention import head_rows
 from litelvlm.models.vlm.prompts import Prompter, question
 from litelvlm.models.vlm.queries.encoded import EncodedPicture
 from litelvlm.models.vlm.queries.targets import Answered, AnswerTargets, ask
@@ -102,19 +102,6 @@ class VlmQuery(TokenQuery):
         decoder = plain_decoder(network, "attention", self.picture.family.model_type)
         queries = torch.tensor(places, device=network.device)
         return head_rows(decoder, self._run, queries, prompt.start, prompt.start + prompt.n_tokens)
-
-    @torch.no_grad()
-    def entering(self, layer: int) -> Float[Tensor, "s d"]:
-        """States of the unpruned question and answer as they enter a layer."""
-        network, found = self.picture.network, list[Tensor]()
-
-        def read(index: int, states: Tensor, rotary: tuple[Tensor, Tensor]) -> None:
-            if index == layer:
-                found.append(states[0])
-
-        with layers_read(plain_decoder(network, "sinks", self.picture.family.model_type), read):
-            self._run()
-        return found[0]
 
     def flow(self, targets: TokenTargets) -> Flow | None:
         """None: maps of whole layers are read of GLaMM alone."""
