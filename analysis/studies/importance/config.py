@@ -24,8 +24,6 @@ class Config(QuestionConfig):
             tokens.
         integration_steps: Nodes of integrated gradients.
         coalitions: Of KernelSHAP (512 in a full study).
-        permutations: Of Shapley sampling (25 in a full study).
-        masks: Random token sets of the ridge regression (1000 in a full study).
         mean_images: Images that the mean token is taken over.
         batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
         margin: A correlation, or an overlap corrected for chance, below it counts as none; settled
@@ -40,8 +38,6 @@ class Config(QuestionConfig):
     depth: Count | None = None
     integration_steps: Count = 32
     coalitions: Count = 256
-    permutations: Count = 8
-    masks: Count = 300
     mean_images: Count = 32
     batch_size: Count | None = None
     margin: float = Field(default=0.05, gt=0)

@@ -104,9 +104,6 @@ def image_rows(context: ImportanceContext, index: int) -> ItemResult:
                 context.token,
                 steps=config.integration_steps,
                 coalitions=config.coalitions,
-                permutations=config.permutations,
-                masks=config.masks,
-                kept=context.depth,
                 seed=seed,
             )
         rows += agreement_rows(scores, signals, tokens, context.depth, reliability, context.budgets)
