@@ -10,13 +10,12 @@ from torch import Tensor
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import TokenQuery
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.ranking import stable_order
+from litelvlm.pruning.ranking import row_norms, stable_order
 from litelvlm.pruning.scoring import context_scores
 
 REVERSED, REVERSED_INPUT = "low_similarity", "low_input_similarity"

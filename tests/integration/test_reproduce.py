@@ -23,8 +23,8 @@ from loopback_hub import (
     serving,
 )
 
-from litelvlm.analysis.cards.read import read_card
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.pages.cards import read_card
 from litelvlm.analysis.reproduce.assets import CHECKPOINT as ASSET
 from litelvlm.analysis.reproduce.assets import DATA
 from litelvlm.analysis.reproduce.fetch import bytes_missing, fetch, partial_path

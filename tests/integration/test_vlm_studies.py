@@ -21,7 +21,7 @@ from litelvlm.analysis.studies.table import get_study, run_study, studies_for
 from litelvlm.clip.load import load_tower
 from litelvlm.models.base import GroundingModel, TowerModel, VisualLM
 from litelvlm.models.vlm.prompts import QUESTIONS, question
-from litelvlm.pruning.layers.depths import middle_layers
+from litelvlm.pruning.layers.drops import middle_layers
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import qwen_processor, tiny_qwen, write_tiny

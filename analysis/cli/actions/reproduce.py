@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.cards.make import Split, make_card
 from litelvlm.analysis.cli.actions.loading import hide_loading_bar
 from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.pages.cards import Split, make_card
 from litelvlm.analysis.pages.reproduction import write_reproduction
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
