@@ -9,10 +9,10 @@ from PIL import Image
 from litelvlm.models.base import Conversation, Grounding
 from litelvlm.models.glamm.costs import model_macs
 from litelvlm.models.glamm.cues import image_cues
-from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.decoding import greedy
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
+from litelvlm.models.glamm.masks.masker import encode_image, sam_dtype
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import Spliced
 from litelvlm.models.glamm.preprocess import sam_pixel_values

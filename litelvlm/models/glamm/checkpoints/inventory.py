@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
-from litelvlm.models.glamm.checkpoints.shards import WHOLE, check_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
+from litelvlm.models.glamm.checkpoints.weights import WHOLE, check_shard, shard_paths
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
