@@ -1,9 +1,10 @@
 """One style for every figure: colours, markers, notes, and files with reproducible bytes."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
+from typing import NamedTuple
 
 import matplotlib as mpl
 import seaborn as sns
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from litelvlm.figures.labels.methods import method_name, title_of, words_of
+from litelvlm.figures.names import method_name, title_of, words_of
 from litelvlm.names import printable
 from litelvlm.pruning.registry import list_pruners
 
@@ -129,6 +130,27 @@ def line(method: str) -> str:
     return "-" if method_name(method) == method else "--"
 
 
+class Look(NamedTuple):
+    """How a line is drawn: colour, marker and line style as in matplotlib, name in the legend."""
+
+    colour: str
+    marker: str
+    linestyle: str
+    label: str
+
+
+def look(method: str, name: str = "", linestyle: str = "") -> Look:
+    """How the lines of a method are drawn.
+
+    Args:
+        method: Its label.
+        name: What the legend calls it, if not by its own name.
+        linestyle: Of this line, if not the method's own.
+    """
+    style = linestyle or line(method)
+    return Look(colour(method), mark(method), style, name or label(method))
+
+
 def rank(method: str) -> int:
     """Place of a method in legends: the paper's method first, then controls, then others."""
     order = list(dict.fromkeys((*_STYLES, *list_pruners())))
@@ -145,12 +167,6 @@ def _style_of(method: str) -> tuple[str, str]:
         return MUTED, "."
     place, kinds = others.index(name), len(_MORE_COLOURS)
     return _MORE_COLOURS[place % kinds], _MORE_MARKERS[(place + place // kinds) % kinds]
-
-
-def title(text: str, *, miniature: bool, partial: bool = False) -> str:
-    """The title of a figure, marked for a miniature model and for a partial run."""
-    marks = [mark for mark, holds in (("miniature", miniature), ("partial run", partial)) if holds]
-    return f"{text} ({', '.join(marks)})" if marks else text
 
 
 def note(figure: Figure, text: str) -> None:
@@ -174,30 +190,13 @@ def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def new_panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with several axes side by side. Sizes in inches, of the whole figure."""
+def new_panels(
+    n: int, width: float, height: float, *, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with several axes side by side, which may share axes. Sizes in inches, of all."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, [figure.add_subplot(1, n, place + 1) for place in range(n)]
-
-
-def stacked_panels(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """A figure with panels below each other that share the horizontal axis.
-
-    Args:
-        lines: Number of lines in each panel, which decides its height.
-    """
-    heights = [n + 1.0 for n in lines]
-    figure = Figure(figsize=(PAGE, 0.9 + 0.165 * sum(heights)), layout="constrained")
-    panels = figure.subplots(
-        len(lines), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
-    )
-    return figure, panels[:, 0].tolist()
-
-
-def side_panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side that share both axes. Height in inches."""
-    figure = Figure(figsize=(PAGE, height), layout="constrained")
-    return figure, figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0].tolist()
+    panels = figure.subplots(1, n, sharex=sharex, sharey=sharey, squeeze=False)
+    return figure, panels[0].tolist()
 
 
 def heading(figure: Figure, text: str) -> None:
