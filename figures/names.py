@@ -1,10 +1,10 @@
 """Names of methods in words: what a preset or a field of a method does, never an option string."""
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from litelvlm.pruning.registry import list_pruners
+from litelvlm.pruning.spelling import FAITHFUL, spelled
 
 PRESETS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -28,66 +28,48 @@ WORDS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("texts", "empty"): "empty text",
         ("layer", "-1"): "last layer",
         ("context_share", "1"): "context tokens alone",
+        ("context_share", "0.25"): "a quarter context",
+        ("context_share", "0.5"): "half context",
+        ("context_share", "0.667"): "two thirds context",
         ("query_token", "last_prompt"): "from the end of the question",
         ("layers", "mean"): "all layers",
         ("share", "1.0"): "",
     }
 )
 """(field, value) to words; "" where the value needs none."""
-TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "kernel_shap": "Shapley values of blocks",
-        "value_norm": "largest value norms",
-    }
+TITLES = MappingProxyType(
+    {"kernel_shap": "Shapley values of blocks", "value_norm": "largest value norms"}
 )
 """Titles that say more than the name."""
 _LAYERS = 32
 """Layers of the full-size language model, in which a share of the depth is told."""
 
 
-def method_name(method: str) -> str:
-    """A label without its preset and fields.
-
-    Example:
-        >>> method_name("litelvlm:paper(order=raster)")
-        'litelvlm'
-    """
-    return re.split(r"[:(]", method, maxsplit=1)[0]
-
-
-def title_of(method: str) -> str:
+def title_of(name: str) -> str:
     """The name of a method as readers know it, without preset and fields."""
-    name, known = method_name(method), list_pruners()
-    if name in TITLES:
-        return TITLES[name]
-    return known[name].title if name in known else name.replace("_", " ")
+    known = list_pruners()
+    own = known[name].title if name in known else name.replace("_", " ")
+    return TITLES.get(name, own)
 
 
-def words_of(method: str) -> str:
-    """What the preset and the fields of a label do, in words; empty for the plain method.
+def label(method: str) -> str:
+    """The name of a method as readers know it, with what its preset and its fields do, in words.
 
     Example:
-        >>> words_of("litelvlm:paper(direction=highest)")
-        "the paper's own rule, highest similarity first"
+        >>> label("litelvlm:paper(context_share=0.5, order=raster)")
+        "LiteLVLM, the paper's own rule, half context, in raster order"
     """
-    head, _, options = method.partition("(")
-    name, _, preset = head.partition(":")
-    found = [PRESETS.get((name, preset), preset.replace("_", " "))]
-    for option in re.split(r", (?=\w+=)", options.removesuffix(")")) if options else []:
-        field, _, value = option.partition("=")
-        found.append(_words(field, value))
-    return ", ".join(filter(None, found))
+    name, preset, fields = spelled(method)
+    title = title_of(name)
+    if "of" in fields:
+        title += f" ({title_of(str(fields.pop('of')))})"
+    words = "" if preset == FAITHFUL else PRESETS.get((name, preset), preset.replace("_", " "))
+    parts = title, words, *(_words(field, value) for field, value in fields.items())
+    return ", ".join(filter(None, parts))
 
 
-def _words(field: str, value: str) -> str:
+def _words(field: str, value: object) -> str:
     """One field in words; "field value" where nobody wrote any."""
-    if (field, value) in WORDS:
-        return WORDS[field, value]
-    if field == "of":
-        return f"({title_of(value)})"
-    if field == "context_share":
-        names = {"0.25": "a quarter", "0.5": "half", "0.667": "two thirds"}
-        return f"{names.get(value, f'{100 * float(value):.0f} %')} context"
-    if field == "layers" and re.fullmatch(r"0\.\d+", value):
-        return f"depth {round(float(value) * _LAYERS)} of {_LAYERS}"
-    return f"{field} {value}".replace("_", " ")
+    if field == "layers" and isinstance(value, float):
+        return f"depth {round(value * _LAYERS)} of {_LAYERS}"
+    return WORDS.get((field, str(value)), f"{field} {value}".replace("_", " "))

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from litelvlm.figures.names import method_name, title_of, words_of
+from litelvlm.figures.names import label as label
 from litelvlm.names import printable
 from litelvlm.pruning.registry import list_pruners
+from litelvlm.pruning.spelling import spelled
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 PAGE = 7.2
@@ -114,20 +115,9 @@ def mark(method: str) -> str:
     return _style_of(method)[1]
 
 
-def label(method: str) -> str:
-    """The name of a method as readers know it, with what its preset and its fields do, in words.
-
-    Example:
-        >>> label("litelvlm(context_share=0.5, order=raster)")
-        'LiteLVLM, half context, in raster order'
-    """
-    title, words = title_of(method), words_of(method)
-    return f"{title} {words}" if words.startswith("(") else ", ".join(filter(None, (title, words)))
-
-
 def line(method: str) -> str:
     """The line style of a method: solid, or dashed with a preset or fields of its own."""
-    return "-" if method_name(method) == method else "--"
+    return "-" if spelled(method).name == method else "--"
 
 
 class Look(NamedTuple):
@@ -154,12 +144,12 @@ def look(method: str, name: str = "", linestyle: str = "") -> Look:
 def rank(method: str) -> int:
     """Place of a method in legends: the paper's method first, then controls, then others."""
     order = list(dict.fromkeys((*_STYLES, *list_pruners())))
-    return order.index(name) if (name := method_name(method)) in order else len(order)
+    return order.index(name) if (name := spelled(method).name) in order else len(order)
 
 
 def _style_of(method: str) -> tuple[str, str]:
     """Colour and marker; grey for what is not in the table of methods."""
-    name = method_name(method)
+    name = spelled(method).name
     if name in _STYLES:
         return _STYLES[name]
     others = [other for other in list_pruners() if other not in _STYLES]
