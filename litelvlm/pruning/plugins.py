@@ -127,8 +127,7 @@ def _module_of(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"plugin {str(path)!r} cannot be loaded as a Python module")
+    assert spec is not None and spec.loader is not None  # noqa: S101 - a Python file has both
     module = module_from_spec(spec)
     # Dataclasses look their module up while they are made.
     sys.modules[name] = module

@@ -10,7 +10,7 @@ from litelvlm.clip.states import ClipImage
 from litelvlm.clip.tower import Tower
 from litelvlm.models.vlm.items import VisualItem
 from litelvlm.pruning import CUES, Cues
-from litelvlm.pruning.features import row_dots, unit_rows
+from litelvlm.pruning.ranking import row_dots, unit_rows
 
 Sources = Mapping[str, Callable[[], Tensor]]
 

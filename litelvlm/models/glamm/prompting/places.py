@@ -4,7 +4,7 @@ from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.given import seg_places
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
-from litelvlm.pruning.layers.view import QueryToken
+from litelvlm.pruning.layers.base import QueryToken
 
 
 def query_places(

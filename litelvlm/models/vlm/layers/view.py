@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from litelvlm.models.vlm.attention import AttentionStates, reading
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.base import LayerView
 
 
 @runtime_checkable
