@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from litelvlm.pruning.registry import list_pruners
-from litelvlm.pruning.spelling import FAITHFUL, spelled
+from litelvlm.pruning.registry import FAITHFUL, list_pruners, spelled
 
 PRESETS: Mapping[tuple[str, str], str] = MappingProxyType(
     {

@@ -15,8 +15,7 @@ from matplotlib.transforms import Bbox
 
 from litelvlm.figures.names import label as label
 from litelvlm.names import printable
-from litelvlm.pruning.registry import list_pruners
-from litelvlm.pruning.spelling import spelled
+from litelvlm.pruning.registry import list_pruners, spelled
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 PAGE = 7.2
