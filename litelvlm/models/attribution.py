@@ -232,20 +232,12 @@ class TokenQuery(ABC):
         """
 
     @abstractmethod
-    def entering(self, layer: int) -> Float[Tensor, "s d"]:
-        """States of the unpruned sequence as they enter a layer of the language model."""
-
-    @abstractmethod
     def flow(self, targets: TokenTargets) -> Flow | None:
         """What flows through the layers for the main target; None where no family reads it."""
 
     @abstractmethod
     def reworded(self, question_index: int) -> "TokenQuery":
         """The same expression in another question template."""
-
-    @abstractmethod
-    def about(self, expression: str, question_index: int) -> "TokenQuery":
-        """The same image and another expression."""
 
 
 def block_groups(layout: Layout, blocks: int) -> Int[Tensor, "n"]:

@@ -21,7 +21,7 @@ from litelvlm.models.attribution import (
 from litelvlm.models.view import ImageView
 from litelvlm.models.vlm.cues import ClipText, item_cues
 from litelvlm.models.vlm.layers.find import plain_decoder
-from litelvlm.models.vlm.layers.view import head_rows, layers_read
+from litelvlm.models.vlm.layers.view import head_rows
 from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import Prompt, Prompter, question
 from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
@@ -234,19 +234,6 @@ class VlmQuery(TokenQuery):
         queries = torch.tensor(places, device=network.device)
         return head_rows(decoder, self._run, queries, prompt.start, prompt.start + prompt.n_tokens)
 
-    @torch.no_grad()
-    def entering(self, layer: int) -> Float[Tensor, "s d"]:
-        """States of the unpruned question and answer as they enter a layer."""
-        network, found = self.picture.network, list[Tensor]()
-
-        def read(index: int, states: Tensor, rotary: tuple[Tensor, Tensor]) -> None:
-            if index == layer:
-                found.append(states[0])
-
-        with layers_read(plain_decoder(network, "sinks", self.picture.family.model_type), read):
-            self._run()
-        return found[0]
-
     def flow(self, targets: TokenTargets) -> Flow | None:
         """None: maps of whole layers are read of GLaMM alone."""
         return None
@@ -254,10 +241,6 @@ class VlmQuery(TokenQuery):
     def reworded(self, question_index: int) -> "VlmQuery":
         """The same expression in another question template."""
         return replace(self, question_index=question_index)
-
-    def about(self, expression: str, question_index: int) -> "VlmQuery":
-        """The same picture and another expression."""
-        return replace(self, expression=expression, question_index=question_index)
 
     def _run(self) -> None:
         ids: Int[Tensor, s] = self.answered.ids
