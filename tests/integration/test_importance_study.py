@@ -11,10 +11,9 @@ from litelvlm.analysis.api import complete_run, read_record, read_rows, read_sum
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
-from litelvlm.figures.labels.importance import SCORES
-from litelvlm.models.glamm.attribution.importance import target_gradient
+from litelvlm.figures.importance import SCORES
 from litelvlm.models.glamm.attribution.layers import reverse_sweep
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, target_gradient
 from tests.glamm_parts import conversation
 
 TALK = conversation(["the red circle"])
