@@ -90,7 +90,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
     table.write_bytes(b"cposix\nmkdir\n(S'" + str(tmp_path / "made").encode() + b"'\ntR.")
     with pytest.raises(
-        UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: opcode GLOBAL 'posix\.mkdir'"
+        UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: .* 'posix\.mkdir'"
     ):
         load_refer(tmp_path)
     assert not (tmp_path / "made").exists()
@@ -179,7 +179,7 @@ def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):
     table.write_bytes(
         b"\x80\x02]}X\x09\x00\x00\x00sentences]sX\x06\x00\x00\x00ref_id" + nested + b"sa."
     )
-    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p .* nested more than 50 levels"):
+    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p .* has 51 levels"):
         load_refer(tmp_path)
 
 
