@@ -86,7 +86,7 @@ def check_parquet(case: str) -> str:
     """Any bytes are rows or one error of the types that a caller catches."""
     path = on_disk(bytes.fromhex(case), ".parquet")
     try:
-        file = open_parquet(path, COLUMNS)
+        file = open_parquet(path)
         columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         rows = list(read_rows(file, columns))
     except (OSError, ValueError, pa.ArrowException):
