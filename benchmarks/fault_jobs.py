@@ -116,7 +116,7 @@ def train(out: Path) -> int:
     every = members(("A", "B"))
     first = [next(member for member in every if member.stage == stage) for stage in ("A", "B")]
     short = [replace(one, factors=replace(one.factors, steps=STEPS)) for one in first]
-    training.SAVE_EVERY, trainer.members = SAVE_EVERY, lambda stages, only: short
+    training.SAVE_EVERY, trainer.members = SAVE_EVERY, lambda stages: short
     return trainer.main(["trainings", "--out", str(out)])
 
 

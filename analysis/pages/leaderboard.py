@@ -1,118 +1,165 @@
-"""The leaderboard: one offline page, and one JSON object, made of many result cards."""
+"""The leaderboard: many result cards as one offline page, and as one JSON object.
+
+One table holds what can be compared: the same weights, one split of the same size, one protocol.
+Two scores of a table disagree where they lie further apart than their intervals allow.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from itertools import combinations
 from pathlib import Path
 
-from litelvlm.analysis.cards.card import Card
-from litelvlm.analysis.cards.compare import (
-    Entry,
-    Group,
-    disagreements,
-    entries_of,
-    left_out_of,
-    unequal_rows,
-)
-from litelvlm.analysis.cards.read import Cards
+import pandas as pd
+
+from litelvlm.analysis.pages.cards import Card
 from litelvlm.analysis.pages.rendering import page_environment
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 from litelvlm.analysis.runs.origin.provenance import MINIATURE
 from litelvlm.data.files import atomic_write
 
+GROUP = ["model", "weights", "family", "data", "n_whole", "protocol"]
+"""Columns that scores in one table share. Other weights of the same name are another model, and a
+copy of a split with another number of images is another split."""
+CELL = [*GROUP, "method", "budget", "metric"]
+"""Columns that scores share which can be compared."""
 
-def write_leaderboard(found: Cards, path: Path) -> Path:
+
+def board_scores(cards: Mapping[str, Card]) -> pd.DataFrame:
+    """Every score of every card: the columns of ``CELL``, card, n_images, value, low, high and n.
+
+    Scores that can be compared stand together; an end that no interval has is nan.
+    """
+    lines = [
+        {
+            "card": name,
+            "n_images": result.n_images,
+            "model": card.model.get("name", "?"),
+            "weights": card.model.get("digest", "?"),
+            "family": card.model.get("family", "?"),
+            "data": "{} {} ({})".format(
+                *(result.data.get(key, "?") for key in ("name", "split", "split_by"))
+            ),
+            "n_whole": result.n_whole,
+            "protocol": result.protocol,
+            **score.model_dump(),
+        }
+        for name, card in sorted(cards.items())
+        for result in card.results
+        for score in result.scores
+    ]
+    columns = ["card", "n_images", *CELL, "value", "low", "high", "n"]
+    found = pd.DataFrame(lines, columns=columns).astype({"low": float, "high": float})
+    return found.sort_values(GROUP, kind="stable", ignore_index=True)
+
+
+def disagreements(scores: pd.DataFrame) -> list[tuple[int, int]]:
+    """Lines of every pair of scores of one cell that ``disagree``."""
+    lines = scores.to_dict("index")
+    return [
+        (first, second)
+        for cell in scores.groupby(CELL, sort=False).groups.values()
+        for first, second in combinations(cell, 2)
+        if disagree(lines[first], lines[second])
+    ]
+
+
+def disagree(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> bool:
+    """Whether two scores lie further apart than their intervals allow.
+
+    The interval of the difference is made of the two halves that face each other. Two cards about
+    the same images share their luck with them, so that the rule is cautious there: what it flags
+    is no chance of the images. A score without an interval (nan) disagrees with none.
+
+    Source: Zou and Donner 2008, Construction of confidence limits about effect measures (MOVER).
+
+    Example:
+        >>> one = {"value": 0.5, "low": 0.4, "high": 0.6}
+        >>> disagree(one, {"value": 0.7, "low": 0.65, "high": 0.75}), disagree(one, one)
+        (True, False)
+    """
+    lower, upper = sorted((first, second), key=lambda score: score["value"])
+    reach = math.hypot(lower["high"] - lower["value"], upper["value"] - upper["low"])
+    return bool(upper["value"] - lower["value"] > reach)
+
+
+def write_leaderboard(cards: Mapping[str, Card], refused: Mapping[str, str], path: Path) -> Path:
     """Write the page.
 
     Args:
-        found: The cards and what was refused.
+        cards: By file name.
+        refused: Files that cannot be taken, and why.
         path: The HTML file.
 
     Returns:
         The path as given.
     """
-    numbers = {name: place for place, name in enumerate(found.cards, start=1)}
-    apart = disagreements(found.cards)
-    entries = [entry for entry in entries_of(found.cards) if entry.score.metric == "ciou"]
-    groups = dict.fromkeys(entry.group for entry in entries_of(found.cards))
+    scores = board_scores(cards)
+    apart = disagreements(scores)
+    scores["flag"] = scores.index.isin([line for pair in apart for line in pair])
+    scores["place"] = scores["card"].map({name: n for n, name in enumerate(cards, start=1)})
     page = (
         page_environment()
         .get_template("leaderboard.html")
         .render(
             title="Visual-token pruning: results by card",
-            miniature_note=MINIATURE_NOTE if any(g.family == MINIATURE for g in groups) else "",
-            refused=list(found.refused.items()),
-            disagreements=[told(*pair) for pair in apart],
-            unequal=[f"{one} and {two}, {data}" for one, two, data in unequal_rows(found.cards)],
-            groups=[_table(found.cards, group, entries, numbers, apart) for group in groups],
-            cards=[(numbers[name], name, card) for name, card in found.cards.items()],
+            miniature_note=MINIATURE_NOTE if (scores["family"] == MINIATURE).any() else "",
+            refused=list(refused.items()),
+            disagreements=disagreement_lines(scores, apart),
+            groups=[_table(own) for _, own in scores.groupby(GROUP)],
+            cards=[(place, name, card) for place, (name, card) in enumerate(cards.items(), 1)],
         )
     )
     return atomic_write(path, page)
 
 
-def _table(
-    cards: Mapping[str, Card],
-    group: Group,
-    entries: list[Entry],
-    numbers: Mapping[str, int],
-    apart: list[tuple[Entry, Entry]],
-) -> dict[str, object]:
-    """Methods by budget: in each cell the scores of every card, best method first."""
-    flagged = {entry for pair in apart for entry in pair}
-    cells: dict[str, dict[int, list[dict[str, object]]]] = {}
-    best: dict[str, tuple[int, float]] = {}
-    for entry in (entry for entry in entries if entry.group == group):
-        method, budget = entry.score.method, entry.score.budget
-        shown = {"card": numbers[entry.card], "text": entry_text(entry), "flag": entry in flagged}
-        cells.setdefault(method, {}).setdefault(budget, []).append(shown)
-        best[method] = max(best.get(method, (0, 0.0)), (budget, entry.score.value))
-    reasons: dict[str, list[str]] = {}
-    for name, other, one in left_out_of(cards):
-        if other == group:
-            line = f"{one.method}@{one.budget}: {one.reason}"
-            reasons.setdefault(line, []).append(str(numbers[name]))
+def _table(scores: pd.DataFrame) -> dict[str, object]:
+    """Methods by budget: in each cell the cIoU of every card, best method first."""
+    shown = scores[scores["metric"] == "ciou"].sort_values(["budget", "value"], ascending=False)
+    rows: dict[str, dict[int, list[dict[str, object]]]] = {}
+    for line in shown.to_dict("records"):
+        entry = {"card": line["place"], "text": score_text(line), "flag": line["flag"]}
+        rows.setdefault(line["method"], {}).setdefault(line["budget"], []).append(entry)
+    budgets = shown["budget"].unique().tolist()
     return {
-        "title": group.title,
-        "budgets": sorted({budget for row in cells.values() for budget in row}, reverse=True),
-        "rows": [(name, cells[name]) for name in sorted(cells, key=best.__getitem__, reverse=True)],
-        "left_out": [f"{', '.join(names)}: {line}" for line, names in reasons.items()],
+        "title": group_title(scores.iloc[0].to_dict()),
+        "budgets": budgets,
+        "rows": list(rows.items()),
     }
 
 
-def entry_text(entry: Entry) -> str:
+def group_title(line: Mapping[Hashable, object]) -> str:
+    """What the scores of a table share, in words."""
+    small = " (miniature)" if line["family"] == MINIATURE else ""
+    which = f"{line['model']} {str(line['weights'])[:8]}{small}"
+    return f"{which} on {line['data']}, {line['n_whole']} images, protocol {line['protocol']}"
+
+
+def score_text(line: Mapping[Hashable, float]) -> str:
     """A score with its interval, and how much of the split it is about."""
-    score = entry.score
-    low, high = (math.nan if end is None else end for end in (score.low, score.high))
-    part = f", {entry.n_images} images" * (entry.n_images < entry.group.n_whole)
-    return f"{number(score.value)} {interval(low, high)}{part}"
+    part = f", {line['n_images']} images" * (line["n_images"] < line["n_whole"])
+    return f"{number(line['value'])} {interval(line['low'], line['high'])}{part}"
 
 
-def told(first: Entry, second: Entry) -> str:
-    """A disagreement in words."""
-    both = " and ".join(f"{entry.card}: {entry_text(entry)}" for entry in (first, second))
-    group, method, budget, metric = first.cell
-    return f"{group.title}: {method} at {budget} tokens, {metric}; {both}"
+def disagreement_lines(scores: pd.DataFrame, pairs: list[tuple[int, int]]) -> list[str]:
+    """Disagreements in words."""
+    told = []
+    for first, second in (scores.loc[list(pair)].to_dict("records") for pair in pairs):
+        both = " and ".join(f"{line['card']}: {score_text(line)}" for line in (first, second))
+        cell = f"{first['method']} at {first['budget']} tokens, {first['metric']}"
+        told.append(f"{group_title(first)}: {cell}; {both}")
+    return told
 
 
-def board_json(found: Cards) -> dict[str, object]:
+def board_data(cards: Mapping[str, Card], refused: Mapping[str, str]) -> dict[str, object]:
     """Everything of the page, and every metric, for programs."""
+    scores = board_scores(cards)
     return {
-        "scores": [
-            entry.group._asdict()
-            | {"card": entry.card, "n_images": entry.n_images}
-            | entry.score.model_dump()
-            for entry in entries_of(found.cards)
-        ],
-        "left_out": [
-            group._asdict() | {"card": name} | one.model_dump()
-            for name, group, one in left_out_of(found.cards)
-        ],
+        "scores": scores.astype(object).where(scores.notna(), None).to_dict("records"),
         "cards": {
             name: card.model_dump(mode="json", exclude={"results", "sources", "versions"})
-            for name, card in found.cards.items()
+            for name, card in cards.items()
         },
-        "disagreements": [told(*pair) for pair in disagreements(found.cards)],
-        "unequal_rows": unequal_rows(found.cards),
-        "refused": found.refused,
+        "disagreements": disagreement_lines(scores, disagreements(scores)),
+        "refused": refused,
     }

@@ -163,7 +163,6 @@ def test_readers_are_measured_once_and_bundled(trainings, monkeypatch, tmp_path_
     files = store.measure_trainings(trainings, readers=True)
     assert len(files) == 7  # a bag of objects has no patches
     stamps = {path: path.stat().st_mtime_ns for path in files}
-    monkeypatch.setattr(store, "read_by_reader", None)
     monkeypatch.setattr(store, "measured_rows", None)
     assert (
         store.measure_trainings(trainings, readers=True)

@@ -13,7 +13,6 @@ from litelvlm.clip.probes.text import eos_attention, trace_text
 from litelvlm.training import __main__ as command
 from litelvlm.training.trainings import train as training
 from litelvlm.training.trainings.factors import Factors, Member
-from litelvlm.training.trainings.losses import PairLoss, PatchHelper, sos_shortfall
 from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool, draw_scene, pack_scene
 from litelvlm.training.trainings.scenes import (
     GRID,
@@ -23,9 +22,12 @@ from litelvlm.training.trainings.scenes import (
 )
 from litelvlm.training.trainings.towers import new_tower, question_constancy
 from litelvlm.training.trainings.train import (
+    PairLoss,
+    PatchHelper,
     load_tower,
     read_member,
     snapshots,
+    sos_shortfall,
     train_member,
 )
 
@@ -131,7 +133,7 @@ def test_interrupted_trainings_say_what_is_kept_and_goes_on(tmp_path, monkeypatc
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     member, plain = Member("A", "tiny", TINY, 0), training.step_losses
     monkeypatch.setattr(training, "SAVE_EVERY", 5)
-    monkeypatch.setattr(command, "members", lambda stages, only: [member])
+    monkeypatch.setattr(command, "members", lambda stages: [member])
     words = ["trainings", "--out", str(tmp_path / "broken")]
 
     def stopping(pupil, table, member, step):

@@ -13,7 +13,7 @@ from torch import nn
 
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.training.glamm.clip import patch_centres, silu_twin
-from litelvlm.training.glamm.packing import pack_conversations
+from litelvlm.training.glamm.grounding import pack_conversations
 from litelvlm.training.glamm.recipe import RECIPES
 from litelvlm.training.glamm.sam import mask_losses, object_masks
 from litelvlm.training.glamm.train import train

@@ -10,13 +10,14 @@ from planted import PlantedModel, planted_data
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.pages.audit.draws import DRAWS, Draws
 from litelvlm.analysis.pages.audit.entries import Audited, chosen
 from litelvlm.analysis.pages.audit.measure import (
     BUNDLED,
+    DRAWS,
+    AuditResults,
+    Draws,
     conditions,
     measure,
-    read_measured,
     shown,
 )
 from litelvlm.analysis.pages.audit.printed import audit_text, found_for
@@ -27,7 +28,7 @@ from tests.study_inputs import Method
 
 ENTRIES = [(table, statement) for table in chosen() for statement in table.statement]
 IDS = [f"{table.method}-{statement.id}" for table, statement in ENTRIES]
-MEASURED = read_measured(BUNDLED)
+MEASURED = AuditResults.model_validate_json(BUNDLED.read_text())
 PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
 SOURCE = {"file": "a.py", "lines": "3", "commit": "0" * 40}
 DIRECTION = {
@@ -52,9 +53,7 @@ def planted_table(*statements):
 
 
 def test_every_entry_is_there_once_and_every_method_is_a_pruner():
-    assert (len(chosen()), len(ENTRIES)) == (16, 73)
     assert len(set(IDS)) == len(IDS)
-    assert len({(table.method, s.code, s.claim) for table, s in ENTRIES}) == len(ENTRIES)
     names = [table.method for table in chosen()]
     assert names == [name for name in list_pruners() if name in names]
 
@@ -128,7 +127,7 @@ def test_planted_differences_come_back(tmp_path):
 def test_options_of_the_model_are_a_condition_of_their_own():
     padded = DIRECTION | {"second": "litelvlm", "second_options": ("crop=pad",)}
     needed = conditions([planted_table(padded)])
-    assert {place.options for place in needed} == {(), ("crop=pad",)}
+    assert {options for _, options in needed} == {(), ("crop=pad",)}
     assert shown("litelvlm", ("crop=pad",)) == "litelvlm [crop=pad]"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
 from litelvlm.analysis.studies.emergence.config import Config
-from litelvlm.analysis.studies.emergence.gains import gains_table
+from litelvlm.analysis.studies.emergence.links import gains_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.training.trainings.design import members

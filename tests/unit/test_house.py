@@ -18,7 +18,6 @@ ROOMS = (
     "signals",
     "studies",
     "lmms",
-    "cards",
     "reproduce",
     "pages",
     "cli",

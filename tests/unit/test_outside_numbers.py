@@ -13,17 +13,16 @@ from planted import NAMES, PlantedModel, PlantedTextBlock, PlantedTower, planted
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.cli import VERBS, main
 from litelvlm.analysis.pages.audit.entries import entries
-from litelvlm.analysis.pages.audit.outside import (
-    computed_macs,
-    implied_layers,
-    operations,
-    outside_text,
-)
 from litelvlm.analysis.studies import reversal, sink, sweep
+from litelvlm.analysis.studies.published import efficiency
 from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import seed_table
+from litelvlm.models.costs import llama_macs
 
 ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "outside-numbers.md").read_text(encoding="utf-8")
+OTHERS = (124, 130)
+"""Other tokens of the prompt: 124 meet the published unpruned number, 130 LiteLVLM's two."""
 
 
 @pytest.mark.parametrize("entry", entries().number, ids=lambda entry: entry.id)
@@ -37,16 +36,10 @@ def test_an_entry_has_a_command_that_parses_and_a_test_that_exists(entry):
 
 def test_the_command_and_the_page_have_every_number(capsys):
     assert main(["audit", "--outside"]) == 0
-    assert capsys.readouterr().out == outside_text()
-    page = (ROOT / "docs" / "outside-numbers.md").read_text(encoding="utf-8")
+    printed = capsys.readouterr().out
     for entry in entries().number:
-        assert entry.published in outside_text()
-        assert f"| `{entry.id}` |" in page
-    for one in operations():
-        ours = [f"{value:.2f}" for value in one.computed] if one.computed else ["-", "-"]
-        cells = [one.method, str(one.tokens), f"{one.published:.2f}", *ours]
-        line = " | ".join([*cells, f"{one.share:.2f}", f"{one.prefill_share:.2f}"])
-        assert f"| {line} |" in page
+        assert entry.published in printed
+        assert f"| `{entry.id}` |" in PAGE
 
 
 class DrawnBlock(PlantedTextBlock):
@@ -154,31 +147,43 @@ def test_official_draws_move_the_score_as_much_as_they_must(tmp_path):
     assert again.tolist() == scores[:4].tolist()
 
 
+def computed_macs(tokens, others):
+    """Multiply-adds of the 7B language model in T, tokens pruned before its first layer."""
+    return llama_macs(tokens + others, 32, 4096, 11008) / 1e12
+
+
+def implied_layers(tokens, others, published):
+    """Layers of 32 that read all tokens, if the published operations are a drop to ``tokens``."""
+    whole, left = computed_macs(576, others), computed_macs(tokens, others)
+    return 32 * (published - left) / (whole - left)
+
+
 def test_the_formula_gives_the_published_operations_where_the_prompt_is_known():
     assert round(computed_macs(576, 124), 2) == 4.66
     assert [round(computed_macs(n, 130), 2) for n in (192, 64)] == [2.11, 1.27]
     # No single prompt meets all three.
     assert round(computed_macs(576, 130), 2) != 4.66
     assert round(computed_macs(192, 124), 2) != 2.11
-    by_name = {(one.method, one.tokens): one for one in operations()}
-    assert by_name["LiteLVLM", 64].computed == (computed_macs(64, 124), computed_macs(64, 130))
-    assert by_name["FastV", 192].computed is None
+    published = efficiency().set_index(["quantity", "method", "tokens"])["value"].astype(float)
+    macs, prefill = published["multiply-adds (T)"], published["prefill time (ms)"]
+    for (method, tokens), value in macs.items():
+        ours = ["-", "-"]
+        if method != "FastV":  # it prunes inside the language model, by an unknown schedule
+            ours = [f"{computed_macs(tokens, others):.2f}" for others in OTHERS]
+        share = value / macs["unpruned", 576]
+        times = prefill[method, tokens] / prefill["unpruned", 576]
+        cells = [method, str(tokens), f"{value:.2f}", *ours, f"{share:.2f}", f"{times:.2f}"]
+        assert f"| {' | '.join(cells)} |" in PAGE
+        assert (abs(times - share) > 0.4) == (method == "FastV")
 
 
 def test_the_layers_that_fastv_must_have_run_whole_are_read_back():
     # Planted: 3 of 32 layers with all tokens, the others with 64.
-    for others in (124, 130):
+    for others in OTHERS:
         planted = (3 * computed_macs(576, others) + 29 * computed_macs(64, others)) / 32
         assert implied_layers(64, others, planted) == pytest.approx(3)
     implied = [
-        [round(implied_layers(tokens, others, value), 1) for others in (124, 130)]
+        [round(implied_layers(tokens, others, value), 1) for others in OTHERS]
         for tokens, value in ((192, 2.65), (64, 2.23))
     ]
     assert implied == [[7.1, 6.6], [9.3, 9.0]]
-    assert "192 tokens, 124 others: 7.1; 192 tokens, 130 others: 6.6" in outside_text()
-
-
-def test_published_prefill_times_follow_operations_except_for_fastv():
-    for one in operations():
-        apart = abs(one.prefill_share - one.share)
-        assert (apart > 0.4) == (one.method == "FastV"), one

@@ -33,15 +33,15 @@ class Leaderboard(Printing):
 
     def run(self) -> int:
         """Write the page; 1 if a card was refused."""
-        from litelvlm.analysis.cards.read import read_cards
-        from litelvlm.analysis.pages.leaderboard import board_json, write_leaderboard
+        from litelvlm.analysis.pages.cards import read_cards
+        from litelvlm.analysis.pages.leaderboard import board_data, write_leaderboard
 
-        found = read_cards(self.folder)
-        for name, reason in found.refused.items():
+        cards, refused = read_cards(self.folder)
+        for name, reason in refused.items():
             sys.stderr.write(f"refused: {name}: {reason}\n")
         if self.json:
-            print_json(board_json(found))
+            print_json(board_data(cards, refused))
         else:
             require_writable(self.out, folder=False)
-            sys.stdout.write(f"{write_leaderboard(found, self.out)}\n")
-        return int(bool(found.refused))
+            sys.stdout.write(f"{write_leaderboard(cards, refused, self.out)}\n")
+        return int(bool(refused))

@@ -1,48 +1,42 @@
 """Measured paired differences between two readings of a method, through the sweep.
 
 Every condition (protocol and options of the model) is one sweep of the methods that need it. Rows
-of all conditions of one protocol are joined by expression, so that every difference is paired.
+of all conditions of one protocol are joined by expression, so that every difference is paired. A
+reading that is drawn is compared with itself, in runs that draw sentences and templates anew.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from math import sqrt
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.pages.audit.draws import DRAWS, Draws, draws_of
-from litelvlm.analysis.pages.audit.entries import Audited
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.pages.audit.entries import Audited, Statement
 from litelvlm.analysis.runs.messages.reasons import reasons
-from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.outcome import Frozen
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.stats.significance import holm
-from litelvlm.analysis.studies import ablations
-from litelvlm.analysis.studies.ablations.pairs import Pair, compare
 from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.analysis.studies.sweep import STUDY, Config
-from litelvlm.analysis.studies.sweep.paired import pair_scores
+from litelvlm.analysis.studies.sweep.paired import PairedScores, pair_scores
+from litelvlm.analysis.studies.sweep.tables import seed_table
+from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 
 Options = tuple[str, ...]
-MARGIN = ablations.Config().margin
-LoadModel = Callable[[Options], GroundingModel]
+Condition = tuple[str, Options]
+"""What one sweep has in common: its protocol, and the options of the model."""
 Refused = Mapping[tuple[str, str, int], str]
 """Reasons by protocol, reading and budget."""
+DRAWS = 16
+"""Runs that are drawn: with so many the interval of the deviation ends at about 1.5 times it."""
+CIOU = SCORES["ciou"]
 BUNDLED = Path(__file__).parent / "measured.json"
 """File of the differences that come with the suite."""
-
-
-class SweepCondition(NamedTuple):
-    """What one sweep has in common: its protocol, and the options of the model."""
-
-    protocol: str
-    options: Options
 
 
 class Difference(Frozen):
@@ -83,11 +77,40 @@ class Difference(Frozen):
     refused: str = ""
 
 
+class Draws(Frozen):
+    """cIoU of one reading at one budget in several runs.
+
+    Attributes:
+        method: Of the audit.
+        id: Of the statement.
+        budget: Tokens kept; that of the unpruned model in its own line.
+        reading: Its label.
+        ciou: Of every run, in the order of the draws.
+    """
+
+    method: str
+    id: str
+    budget: int
+    reading: str
+    ciou: tuple[float, ...]
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation over the runs (divisor: their number less one)."""
+        return float(np.std(self.ciou, ddof=1))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval of ``deviation``, from the chi-squared distribution."""
+        free = len(self.ciou) - 1
+        low, high = (float(stats.chi2.ppf(level, free)) for level in (0.975, 0.025))
+        return self.deviation * sqrt(free / low), self.deviation * sqrt(free / high)
+
+
 class AuditResults(Frozen):
     """All differences of an audit, scores of repeated draws, and what both were measured on."""
 
     model: str
-    miniature: bool
     weights: str
     data: str
     n_images: int
@@ -111,22 +134,20 @@ def shown(label: str, options: Options) -> str:
     return f"{name} [{', '.join(options)}]" if options else name
 
 
-def conditions(tables: Sequence[Audited]) -> dict[SweepCondition, tuple[Method, ...]]:
+def conditions(tables: Sequence[Audited]) -> dict[Condition, tuple[Method, ...]]:
     """The sweeps that the statements need, each with its methods, none twice."""
-    found: dict[SweepCondition, dict[str, Method]] = {}
-    for table in tables:
-        for statement in table.statement:
-            drawn = ((statement.drawn, ()),) if statement.drawn else ()
-            for label, options in (*statement.readings, *drawn):
-                method = Method.parse(label)
-                place = SweepCondition(statement.protocol, options)
-                found.setdefault(place, {})[method.label] = method
+    found: dict[Condition, dict[str, Method]] = {}
+    for statement in (one for table in tables for one in table.statement):
+        drawn = ((statement.drawn, ()),) if statement.drawn else ()
+        for label, options in (*statement.readings, *drawn):
+            method = Method.parse(label)
+            found.setdefault((statement.protocol, options), {})[method.label] = method
     return {place: tuple(methods.values()) for place, methods in found.items()}
 
 
 def measure(
     tables: Sequence[Audited],
-    load_model: LoadModel,
+    load_model: Callable[[Options], GroundingModel],
     data: Dataset,
     budgets: tuple[int | float, ...] | None,
     out: Path,
@@ -151,143 +172,131 @@ def measure(
         ValueError: If no statement can be measured.
         RuntimeError: If samples failed.
     """
-    needed = conditions(tables)
+    needed, load = conditions(tables), cache(load_model)
     if not needed:
         names = ", ".join(table.method for table in tables)
         raise ValueError(f"no statement about {names} has two readings or draws to compare")
-    folders: dict[SweepCondition, Path] = {}
-    models: dict[Options, GroundingModel] = {}
-    for place, methods in needed.items():
-        if place.options not in models:
-            models[place.options] = load_model(place.options)
-        config = Config.model_validate(
-            {
-                "methods": methods,
-                "budgets": budgets or (1 / 3, 1 / 9),
-                "seeds": DRAWS if place.protocol == "official" else 1,
-                "protocol": place.protocol,
-                "limit": limit,
-                "seed": seed,
-            }
+    runs = dict[Condition, SavedRun]()
+    for (protocol, options), methods in needed.items():
+        run = run_study(
+            "sweep",
+            load(options),
+            data,
+            out,
+            accept_versions=accept_versions,
+            methods=methods,
+            budgets=budgets or (1 / 3, 1 / 9),
+            seeds=DRAWS if protocol == "official" else 1,
+            protocol=protocol,
+            limit=limit,
+            seed=seed,
         )
-        folders[place] = complete_run(
-            STUDY, models[place.options], data, config, out, accept_versions=accept_versions
-        )
-        failures = read_record(folders[place]).failures
+        failures = run.record.failures
         if failures:
-            raise RuntimeError(f"{folders[place]}: {len(failures)} samples failed: {failures[0]}")
-    return _results(tables, folders)
-
-
-def _results(tables: Sequence[Audited], folders: Mapping[SweepCondition, Path]) -> AuditResults:
-    """Differences and draws, from finished runs."""
-    records = {place: read_record(folder) for place, folder in folders.items()}
-    rows = {place: read_rows(folder) for place, folder in folders.items()}
-    refused = {
-        (place.protocol, shown(method, place.options), budget): reason
-        for place, record in records.items()
-        for (method, budget), reason in reasons(record.excluded).items()
-    }
-    found, drawn = list[Difference](), list[Draws]()
-    for protocol in sorted({place.protocol for place in folders}):
-        own = [place for place in folders if place.protocol == protocol]
-        if protocol == "official":
-            drawn += [one for place in own for one in draws_of(tables, rows[place])]
-        else:
-            labelled = [_labelled(rows[place], place.options) for place in own]
-            joined = pd.concat(labelled, ignore_index=True)
-            found += _differences(tables, protocol, joined, refused)
-    record, first = next(iter(records.values())), next(iter(rows.values()))
+            raise RuntimeError(f"{run.folder}: {len(failures)} samples failed: {failures[0]}")
+        runs[protocol, options] = run
+    first = next(iter(runs.values()))
+    record = first.record
     changed = ", with uncommitted changes" if record.dirty else ""
     return AuditResults(
-        model=str(record.model["name"]),
-        miniature=is_miniature(record),
-        weights=str(record.model["digest"])[:12],
+        model=record.model["name"],
+        weights=record.model["digest"][:12],
         data=f"{record.data['name']}, {record.data['split']}",
-        n_images=int(first["image_id"].nunique()),
-        n=int(first["sent_id"].nunique()),
+        n_images=first.rows["image_id"].nunique(),
+        n=first.rows["sent_id"].nunique(),
         date=(record.ended or record.started)[:10],
         commit=(record.commit or "unknown") + changed,
         command=record.command,
-        runs=tuple(folder.name for folder in folders.values()),
-        differences=_adjusted(found),
-        draws=tuple(drawn),
+        runs=tuple(run.folder.name for run in runs.values()),
+        differences=_differences(tables, runs),
+        draws=tuple(_draws(tables, runs)),
     )
-
-
-def _labelled(rows: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """Rows whose methods carry the options of the model in their names."""
-    more = f" [{', '.join(options)}]" if options else ""
-    return rows.assign(method=[f"{name}{more}" for name in rows["method"]])
 
 
 def _differences(
-    tables: Sequence[Audited], protocol: str, rows: pd.DataFrame, refused: Refused
+    tables: Sequence[Audited], runs: Mapping[Condition, SavedRun]
+) -> tuple[Difference, ...]:
+    """The two readings of every statement at every budget, p-values adjusted over all."""
+    refused = {
+        (protocol, shown(method, options), budget): reason
+        for (protocol, options), run in runs.items()
+        for (method, budget), reason in reasons(run.record.excluded).items()
+    }
+    found = list[Difference]()
+    for protocol in sorted({protocol for protocol, _ in runs} - {"official"}):
+        labelled = [
+            run.rows.assign(method=[shown(name, options) for name in run.rows["method"]])
+            for (own, options), run in runs.items()
+            if own == protocol
+        ]
+        paired = pair_scores(pd.concat(labelled, ignore_index=True))
+        for table in tables:
+            for statement in table.statement:
+                if statement.readings and statement.protocol == protocol:
+                    found += _of_statement(table.method, statement, paired, refused)
+    tested = [place for place, one in enumerate(found) if one.p is not None]
+    adjusted = holm(np.array([found[place].p for place in tested], dtype=np.float64))
+    for place, p_holm in zip(tested, adjusted.tolist(), strict=True):
+        found[place] = found[place].model_copy(update={"p_holm": p_holm})
+    return tuple(found)
+
+
+def _of_statement(
+    method: str, statement: Statement, paired: PairedScores, refused: Refused
 ) -> Iterator[Difference]:
-    """The two readings of every statement at every budget, refused ones with their reasons."""
-    paired, score = pair_scores(rows), SCORES["ciou"]
-    pruned = {budget for label, budget in paired.cells if label.partition(" [")[0] != UNPRUNED}
-    budgets = sorted(pruned, reverse=True)
-    whole = max(budget for _, budget in paired.cells)
+    """Its two readings at every budget; one that is refused has its reason."""
 
     def ciou(label: str, budget: int) -> float:
-        return float(paired.drawn.value[paired.place(score, (label, budget))])
+        return float(paired.drawn.value[paired.place(CIOU, (label, budget))])
 
-    for table in tables:
-        for statement in table.statement:
-            if not statement.readings or statement.protocol != protocol:
-                continue
-            readings = statement.readings
-            first, second = (shown(*reading) for reading in readings)
-            pair = Pair(statement.id, first, second, "")
-            compared = {one.budget: one for one in compare((pair,), paired, score, budgets, MARGIN)}
-            unpruned = None
-            if readings[0][1] != readings[1][1]:
-                one, other = (ciou(shown(UNPRUNED, options), whole) for _, options in readings)
-                unpruned = one - other
-            for budget in budgets:
-                facts: dict[str, object]
-                if budget in compared:
-                    delta = compared[budget].delta
-                    counts, others = (
-                        paired.summands(score, (label, budget)) for label in (first, second)
-                    )
-                    facts = {
-                        "ciou": (ciou(first, budget), ciou(second, budget)),
-                        "delta": delta.value,
-                        "low": delta.low if delta.defined else None,
-                        "high": delta.high if delta.defined else None,
-                        "p": compared[budget].p_value,
-                        "same": bool(np.array_equal(counts, others)),
-                        "unpruned": unpruned,
-                    }
-                else:
-                    known = (refused.get((protocol, side, budget)) for side in (first, second))
-                    facts = {"refused": "; ".join(sorted({why for why in known if why}))}
-                named = {"method": table.method, "id": statement.id, "protocol": protocol}
-                named |= {"first": first, "second": second}
-                yield Difference.model_validate(named | {"budget": budget} | facts)
-
-
-def _adjusted(found: Sequence[Difference]) -> tuple[Difference, ...]:
-    """The differences with p-values adjusted over those that have one."""
-    tested = [place for place, one in enumerate(found) if one.p is not None]
-    raw = np.array([found[place].p for place in tested], dtype=np.float64)
-    corrected = dict(zip(tested, holm(raw).tolist(), strict=True))
-    return tuple(
-        one.model_copy(update={"p_holm": corrected.get(place)}) for place, one in enumerate(found)
-    )
-
-
-def read_measured(path: Path) -> AuditResults:
-    """Read differences from a file.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it does not hold differences of an audit.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist; litelvlm audit --measure --numbers {path} makes it"
+    first, second = (shown(*reading) for reading in statement.readings)
+    options = [options for _, options in statement.readings]
+    whole = max(budget for _, budget in paired.cells)
+    one_whole, other_whole = (ciou(shown(UNPRUNED, some), whole) for some in options)
+    pruned = {budget for label, budget in paired.cells if label.partition(" [")[0] != UNPRUNED}
+    for budget in sorted(pruned, reverse=True):
+        cells = (first, budget), (second, budget)
+        one = Difference(
+            method=method,
+            id=statement.id,
+            protocol=statement.protocol,
+            budget=budget,
+            first=first,
+            second=second,
         )
-    return AuditResults.model_validate_json(path.read_text(encoding="utf-8"))
+        if not set(cells) <= set(paired.cells):
+            why = {refused.get((statement.protocol, *cell), "") for cell in cells}
+            yield one.model_copy(update={"refused": "; ".join(sorted(filter(None, why)))})
+            continue
+        delta = paired.difference(CIOU, *cells).estimates()[0]
+        counts, others = (paired.summands(CIOU, cell) for cell in cells)
+        yield one.model_copy(
+            update={
+                "ciou": tuple(ciou(*cell) for cell in cells),
+                "delta": delta.value,
+                "low": delta.low if delta.defined else None,
+                "high": delta.high if delta.defined else None,
+                "p": paired.swap_p_value(CIOU, *cells),
+                "same": np.array_equal(counts, others),
+                "unpruned": one_whole - other_whole if options[0] != options[1] else None,
+            }
+        )
+
+
+def _draws(tables: Sequence[Audited], runs: Mapping[Condition, SavedRun]) -> Iterator[Draws]:
+    """Scores by draw of every drawn reading and, after them, of the unpruned model."""
+    drawn = [(table.method, one) for table in tables for one in table.statement if one.drawn]
+    if not drawn:
+        return
+    scores = seed_table(runs["official", ()].rows, CIOU).sort_values("seed")
+    for method, one in drawn:
+        for label in (Method.parse(one.drawn).label, UNPRUNED):
+            own = scores[scores["method"] == label]
+            for budget, drawn_runs in own.groupby("budget", sort=False):
+                yield Draws(
+                    method=method,
+                    id=one.id,
+                    budget=int(str(budget)),
+                    reading=label,
+                    ciou=tuple(drawn_runs["ciou"].tolist()),
+                )

@@ -1,21 +1,18 @@
-"""The audit as plain text for a terminal, and as data."""
+"""The audit and the outside numbers as plain text for a terminal, and as data."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from litelvlm.analysis.pages.audit.draws import Draws
-from litelvlm.analysis.pages.audit.entries import Audited, AuditVerdict, Statement
-from litelvlm.analysis.pages.audit.measure import AuditResults, Difference
+from litelvlm.analysis.pages.audit.entries import Audited, AuditVerdict, OutsideNumber, Statement
+from litelvlm.analysis.pages.audit.measure import AuditResults, Difference, Draws
 from litelvlm.analysis.runs.formatting import interval, number
 
 
 def found_for(
-    measured: AuditResults | None, table: Audited, statement: Statement
+    measured: AuditResults, table: Audited, statement: Statement
 ) -> tuple[list[Difference], list[Draws]]:
     """The differences, and the scores of repeated draws, that were measured for a statement."""
-    if measured is None:
-        return [], []
     wanted = (table.method, statement.id)
     return (
         [one for one in measured.differences if (one.method, one.id) == wanted],
@@ -53,24 +50,15 @@ def difference_text(one: Difference) -> str:
     return f"{one.budget}: {number(one.delta)}{ends}"
 
 
-def summary_line(tables: Sequence[Audited]) -> str:
-    """How many methods and statements, and their verdicts."""
-    counts = Counter(statement.verdict for table in tables for statement in table.statement)
-    known = [verdict for verdict in get_args(AuditVerdict) if counts[verdict]]
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in known)
-    methods = "method" if len(tables) == 1 else "methods"
-    return f"{len(tables)} {methods}, {counts.total()} entries: {told}"
-
-
-def audit_text(tables: Sequence[Audited], measured: AuditResults | None) -> str:
+def audit_text(tables: Sequence[Audited], measured: AuditResults) -> str:
     """All statements, each with its verdict, its places and what was measured."""
-    lines = [summary_line(tables)]
-    if measured is not None:
-        lines.append(
-            f"differences of cIoU, first minus second reading: {measured.model} on "
-            f"{measured.data}, {measured.n_images} images, {measured.n} expressions; "
-            "intervals are 95 %, not adjusted"
-        )
+    counts = Counter(statement.verdict for table in tables for statement in table.statement)
+    known = [f"{counts[one]} {one}" for one in get_args(AuditVerdict) if counts[one]]
+    lines = [
+        f"methods: {len(tables)}; entries: {counts.total()} ({', '.join(known)})",
+        f"differences of cIoU, first minus second reading: {measured.model} on {measured.data}, "
+        f"{measured.n_images} images, {measured.n} expressions; intervals are 95 %, not adjusted",
+    ]
     for table in tables:
         lines += ["", f"{table.method} ({table.paper}; {table.repository})"]
         lines += [f"  {table.code_note}"] if table.code_note else []
@@ -87,9 +75,8 @@ def _statement_lines(table: Audited, statement: Statement) -> Iterator[str]:
     if statement.told:
         yield f"      told:  {statement.told}"
     for source in statement.sources:
-        lines = f"line{'' if source.lines.isdecimal() else 's'} {source.lines}"
         repository = source.repository or table.repository
-        yield f"             {repository} {source.file}, {lines}, {source.commit[:7]}"
+        yield f"             {repository} {source.file}:{source.lines}, {source.commit[:7]}"
 
 
 def _measured_lines(
@@ -108,14 +95,25 @@ def _measured_lines(
         yield f"      no number: {statement.unmeasured}"
 
 
-def audit_data(tables: Sequence[Audited], measured: AuditResults | None) -> dict[str, object]:
+def audit_data(tables: Sequence[Audited], measured: AuditResults) -> dict[str, object]:
     """The same as plain data."""
     known = {table.method for table in tables}
-    found: dict[str, object] = {"methods": [table.model_dump(mode="json") for table in tables]}
-    if measured is not None:
-        kept = {
-            "differences": tuple(one for one in measured.differences if one.method in known),
-            "draws": tuple(one for one in measured.draws if one.method in known),
-        }
-        found["measured"] = measured.model_copy(update=kept).model_dump(mode="json")
-    return found
+    kept = {
+        "differences": tuple(one for one in measured.differences if one.method in known),
+        "draws": tuple(one for one in measured.draws if one.method in known),
+    }
+    return {
+        "methods": [table.model_dump(mode="json") for table in tables],
+        "measured": measured.model_copy(update=kept).model_dump(mode="json"),
+    }
+
+
+def outside_text(numbers: Sequence[OutsideNumber]) -> str:
+    """Numbers that others published, each with our command for it."""
+    lines = []
+    for entry in numbers:
+        told = entry.model_dump()
+        lines.append(f"{told.pop('id')}: {told.pop('title')}")
+        lines += [f"  {name:<9}  {text}" for name, text in told.items()]
+        lines.append("")
+    return "\n".join(lines)

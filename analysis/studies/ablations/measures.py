@@ -12,7 +12,7 @@ from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.stats.ranking import tie_fraction
 from litelvlm.arrays import Array
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.features import Precision
+from litelvlm.pruning.ranking import Precision
 from litelvlm.pruning.scoring import text_similarity
 
 SUMS = ("count", "x", "y", "xx", "yy", "xy")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.crossed_trainings import (
     CrossedTrainings,
@@ -141,38 +140,3 @@ def crossed_mean_of(table: pd.DataFrame) -> CrossedTrainings | None:
     if min(table.shape, default=0) < 2:
         return None
     return crossed_trainings(table.to_numpy(dtype=np.float64))
-
-
-def crossed_table(reversals: ByCategory, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Reversal that follows the text in each cell, over trainings and categories.
-
-    A mean here weighs every category alike; that of the table "cells" weighs every referent alike.
-
-    Args:
-        reversals: Of ``reversal_by_category``.
-        outcomes: Of ``outcome_table``.
-
-    Returns:
-        stage, cell, mean, low, high, n (trainings), n_images (the same), n_categories; difference,
-        difference_low and difference_high from the base of the stage, paired by seed and category,
-        nan where there is none. Cells with one training or category are left out.
-    """
-    lines: list[Row] = []
-    for (stage, cell), _ in outcomes.groupby(["stage", "cell"]):
-        table, base = (
-            by_category(reversals, outcomes, str(stage), name) for name in (str(cell), "base")
-        )
-        found = crossed_mean_of(table)
-        if found is None:
-            continue
-        line: Row = {"stage": stage, "cell": cell}
-        line |= found.estimate().line("mean") | {"n_categories": found.n_categories}
-        change = crossed_change(table, base) if cell != "base" else None
-        lines.append(line | difference(None if change is None else change.estimate()))
-    return pd.DataFrame(lines)
-
-
-def difference(change: Estimate | None) -> Row:
-    """A difference from the base with its interval, as columns of a table; nan without one."""
-    ends = (np.nan,) * 3 if change is None else (change.value, change.low, change.high)
-    return dict(zip(("difference", "difference_low", "difference_high"), ends, strict=True))

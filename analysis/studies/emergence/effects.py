@@ -77,7 +77,6 @@ def effects_table(table: pd.DataFrame) -> pd.DataFrame:
         were settled; one that is not measured yet counts with p = 1) and q (Benjamini-Hochberg over
         the others).
     """
-    settled = [effect.name for effect in CONFIRMATORY]
     lines: list[Row] = []
     for stage, outcomes in SEEN_BY_STAGE.items():
         for outcome in outcomes:
@@ -86,14 +85,14 @@ def effects_table(table: pd.DataFrame) -> pd.DataFrame:
                 low, high = FRACTIONS[stage][factor]
                 line: Row = {"name": name, "stage": stage, "outcome": outcome, "factor": factor}
                 line |= {"low_level": str(low), "high_level": str(high)}
-                line |= {"confirmatory": name in settled} | estimate.line("effect")
+                line |= {"confirmatory": name in CONFIRMATORY} | estimate.line("effect")
                 lines.append(line | {"p": p_value})
     if not lines:
         return pd.DataFrame()
     effects = pd.DataFrame(lines)
     p_values = effects.set_index("name")["p"]
-    adjusted = holm(np.array([float(p_values.get(name, 1.0)) for name in settled]))
-    effects["p_holm"] = effects["name"].map(dict(zip(settled, adjusted.tolist(), strict=True)))
+    adjusted = holm(np.array([float(p_values.get(name, 1.0)) for name in CONFIRMATORY]))
+    effects["p_holm"] = effects["name"].map(dict(zip(CONFIRMATORY, adjusted.tolist(), strict=True)))
     rest = ~effects["confirmatory"]
     effects["q"] = np.nan
     if rest.any():

@@ -17,10 +17,10 @@ from litelvlm.clip.probes.text import Edit, edited_embeds, trace_text
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.training.trainings.captions import draw_informative, draw_uninformative
 from litelvlm.training.trainings.factors import Factors
-from litelvlm.training.trainings.losses import SOS_SHARE
 from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool
 from litelvlm.training.trainings.scenes import NAMES, SceneTable, chosen_categories, draw_symbols
 from litelvlm.training.trainings.towers import ConditionedTower
+from litelvlm.training.trainings.train import SOS_SHARE
 
 SCENES = 300
 CAPTIONS = 96

@@ -14,7 +14,6 @@ from litelvlm.analysis.studies.emergence.readers import reader_rows
 from litelvlm.analysis.studies.emergence.scenes import held_out
 from litelvlm.data.files import atomic_write
 from litelvlm.training.trainings.factors import Member
-from litelvlm.training.trainings.towers import ConditionedTower
 from litelvlm.training.trainings.train import DONE, RECORD, load_tower, read_member, snapshots
 
 log = logging.getLogger(__name__)
@@ -23,12 +22,13 @@ ROWS = "rows.parquet"
 READER_ROWS = "reader.parquet"
 
 
-def measured_rows(folder: Path, scenes: Path) -> pd.DataFrame:
-    """Measure one finished training at every kept step.
+def measured_rows(folder: Path, scenes: Path, reader: bool = False) -> pd.DataFrame:
+    """Measure one finished training at every kept step, or what pruning costs a reader at its end.
 
     Args:
         folder: Of the training.
         scenes: Where rendered scenes are kept.
+        reader: Train a small grounding model on the finished tower and prune what it reads.
 
     Returns:
         One row per value; columns as in the study's table.
@@ -36,30 +36,18 @@ def measured_rows(folder: Path, scenes: Path) -> pd.DataFrame:
     Raises:
         FileNotFoundError: If the folder holds no finished training.
     """
-    member, towers = _finished(folder)
-    table = held_out(member.factors, scenes)
+    member, kept = read_member(folder), snapshots(folder)
+    if not (folder / DONE).exists() or not kept:
+        raise FileNotFoundError(f"{folder} has no finished training; train it to its end first")
+    towers = {step: load_tower(member.factors, path) for step, path in kept.items()}
     last = max(towers)
+    if reader:
+        return _tagged(reader_rows(towers[last], member, scenes), member, last, final=True)
+    table = held_out(member.factors, scenes)
     return pd.concat(
         _tagged(member_rows(tower, table, step == last), member, step, step == last)
         for step, tower in towers.items()
     )
-
-
-def read_by_reader(folder: Path, scenes: Path) -> pd.DataFrame:
-    """Train a reader on one finished training and measure what pruning costs it.
-
-    Arguments, result and errors are those of ``measured_rows``.
-    """
-    member, towers = _finished(folder)
-    last = max(towers)
-    return _tagged(reader_rows(towers[last], member, scenes), member, last, final=True)
-
-
-def _finished(folder: Path) -> tuple[Member, dict[int, ConditionedTower]]:
-    member, kept = read_member(folder), snapshots(folder)
-    if not (folder / DONE).exists() or not kept:
-        raise FileNotFoundError(f"{folder} has no finished training; train it to its end first")
-    return member, {step: load_tower(member.factors, path) for step, path in kept.items()}
 
 
 def _tagged(rows: Sequence[Row], member: Member, step: int, final: bool) -> pd.DataFrame:
@@ -103,13 +91,10 @@ def measure_trainings(
         if not (folder / DONE).exists() and not (folder / ROWS).exists():
             continue
         reads = readers and read_member(folder).factors.image != "bag"
-        for name, measure, wanted in (
-            (ROWS, measured_rows, True),
-            (READER_ROWS, read_by_reader, reads),
-        ):
-            if wanted and not (folder / name).exists():
+        for name, reader in ((ROWS, False), (READER_ROWS, True)):
+            if (reads or not reader) and not (folder / name).exists():
                 log.info("measuring %s for %s", folder.name, name)
-                write_rows(measure(folder, place), folder / name)
+                write_rows(measured_rows(folder, place, reader), folder / name)
             if (folder / name).exists():
                 files.append(folder / name)
     return files

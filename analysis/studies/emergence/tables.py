@@ -7,14 +7,8 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
 from litelvlm.analysis.studies.emergence.config import FEWEST_REFERENTS, Config
-from litelvlm.analysis.studies.emergence.crossed import (
-    crossed_table,
-    difference,
-    reversal_by_category,
-)
 from litelvlm.analysis.studies.emergence.effects import effects_table, interactions_table
-from litelvlm.analysis.studies.emergence.gains import gains_table
-from litelvlm.analysis.studies.emergence.links import links_table
+from litelvlm.analysis.studies.emergence.links import gains_table, links_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
     TAGS,
@@ -22,13 +16,14 @@ from litelvlm.analysis.studies.emergence.outcomes import (
     outcome_table,
     trajectory_table,
 )
-from litelvlm.training.trainings.design import FRACTIONS
 
 FOLLOWED = (
     *("found", "sink", "sink_captions", "sink_uninformative", "largest_layer_uninformative"),
     *("reversal", "reversal_true", "reversal_absent"),
 )
 """Outcomes whose way through the training is kept."""
+CHANGE = ("difference", "difference_low", "difference_high")
+"""Columns of a difference from the base; nan without one."""
 
 
 def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
@@ -42,11 +37,10 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "outcomes": one line per training; "effects": every effect of the fractional stages;
         "interactions": joint effects of two of their factors; "cells": mean of each outcome in each
         cell, and its difference from the base where there is one; "trajectories": outcomes at the
-        kept steps of each training; "layers": reversal index by image layer; "sink_layers": lift by
-        text layer; "components": variance of the reversal index by training, category and image;
-        "crossed": reversal that follows the text in each cell, over trainings and categories;
-        "gains": IoU of the reader of each training that has one, by rule and budget (see
-        ``gains_table``); "links": which outcomes go together. A table without lines is left out.
+        kept steps of each training; "components": variance of the reversal index by training,
+        category and image; "gains": IoU of the reader of each training that has one, by rule and
+        budget (see ``gains_table``); "links": which outcomes go together. A table without lines is
+        left out.
     """
     outcomes = outcome_table(rows, config.gate)
     gains = gains_table(rows, outcomes, config.reader_gate)
@@ -56,10 +50,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "interactions": interactions_table(outcomes),
         "cells": cells_table(outcomes),
         "trajectories": trajectories_table(trajectory_table(rows, config.gate)),
-        "layers": layers_table(rows, outcomes),
-        "sink_layers": sink_layers_table(rows),
         "components": components_table(rows, outcomes),
-        "crossed": crossed_table(reversal_by_category(rows), outcomes),
         "gains": gains,
         "links": links_table(outcomes, gains),
     }
@@ -77,11 +68,13 @@ def cells_table(outcomes: pd.DataFrame) -> pd.DataFrame:
         own, other = (each.set_index("seed")[[*OUTCOMES]] for each in (part, base))
         change = own - other.reindex(own.index)
         for name in OUTCOMES:
-            mean, changed = _mean(part[name]), _mean(change[name])
+            mean = _mean(part[name])
+            changed = None if cell == "base" else _mean(change[name])
             if mean is not None:
                 line: Row = {"stage": stage, "cell": cell, "outcome": name} | mean.line("mean")
                 line |= {"learned": int(part["learned"].sum())}
-                lines.append(line | difference(None if cell == "base" else changed))
+                ends = (np.nan,) * 3 if changed is None else changed[:3]
+                lines.append(line | dict(zip(CHANGE, ends, strict=True)))
     return pd.DataFrame(lines)
 
 
@@ -95,36 +88,6 @@ def trajectories_table(lines: pd.DataFrame) -> pd.DataFrame:
     """Some outcomes at the kept steps of each training."""
     kept = [*TAGS, "step", "share", "pooling", "helper", "sos_loss", "repeated", *FOLLOWED]
     return lines[kept].sort_values(["stage", "cell", "seed", "step"], kind="stable")
-
-
-def layers_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Reversal index by image layer and text, mean over the trainings of a stage that learned.
-
-    Of stages that compare with a base only the base counts.
-    """
-    counted = outcomes["stage"].isin(list(FRACTIONS)) | (outcomes["cell"] == "base")
-    learned = outcomes.loc[outcomes["learned"] & counted, "training"]
-    chosen = rows[
-        rows["final"]
-        & (rows["measure"] == "reversal")
-        & (rows["category"] == "")
-        & rows["training"].isin(learned)
-    ]
-    return _means(chosen, ["stage", "layer", "text"])
-
-
-def sink_layers_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Lift on [SOS] by text layer and kind of sentence, mean over the trainings of a stage."""
-    chosen = rows[rows["final"] & (rows["measure"] == "lift") & (rows["head"] == -1)]
-    return _means(chosen, ["stage", "text_depth", "layer", "text"])
-
-
-def _means(rows: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
-    lines: list[Row] = []
-    for keys, part in rows.groupby(groups):
-        line: Row = dict(zip(groups, keys, strict=True))
-        lines.append(line | t_estimate(part["value"].to_numpy(dtype=np.float64)).line("mean"))
-    return pd.DataFrame(lines)
 
 
 def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -12,14 +12,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
+from litelvlm.models.glamm.masks.masker import encode_image, low_resolution_masks
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
-from litelvlm.training.glamm.packing import pack_conversations
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.training.glamm.sam import mask_losses, object_masks, point_prompt
 from litelvlm.training.glamm.sizes import GRID
 from litelvlm.training.loop import Losses, Stage, run_stage
-from litelvlm.training.packing import forward_packed, next_token_loss
+from litelvlm.training.packing import (
+    IGNORE,
+    Packed,
+    Turns,
+    forward_packed,
+    next_token_loss,
+    pack,
+)
 from litelvlm.training.pool import SceneBatch, ScenePool, attribute_labels
 from litelvlm.training.worlds.base import TrainingWorld
 
@@ -110,6 +117,44 @@ def draw_conversations(
     if rng.random() < _CONVERSATIONS:
         return [[conversation(row, *draw(len(row)))] for row in sentences]
     return [[conversation([s], *draw(1)) for s in row] for row in sentences]
+
+
+def pack_conversations(
+    tokenizer: GlammTokenizer,
+    n_tokens: int,
+    conversations: Sequence[Sequence[Conversation]],
+    rng: np.random.Generator,
+) -> Packed:
+    """Build the rows; answers are learned.
+
+    Args:
+        tokenizer: Of the model.
+        n_tokens: Visual tokens of an image.
+        conversations: Per scene the same number of conversations, each starting from the image;
+            [SEG] counts must agree between scenes.
+        rng: Draws the rotary offsets.
+    """
+    ids = [[tokenizer.encode(full_prompt(entry)) for entry in row] for row in conversations]
+    first = ids[0][0]
+    # The first question starts after the newline that ends the image sentence.
+    head = first.index(tokenizer.pieces.piece_to_id("<0x0A>")) + 1
+    start = first.index(IMAGE_INDEX)
+    texts = [[_turns(tokenizer, full[head:]) for full in row] for row in ids]
+    before, after = first[:start], first[start + 1 : head]
+    return pack(before, after, n_tokens, texts, rng, tokenizer.seg_id)
+
+
+def _turns(tokenizer: GlammTokenizer, tokens: list[int]) -> Turns:
+    """Tokens of a conversation; its answers are learned, their end tokens included."""
+    marker = tokenizer.pieces.encode("ASSISTANT:", out_type=int)
+    targets, inside = [IGNORE] * len(tokens), False
+    for i, token in enumerate(tokens):
+        if inside:
+            targets[i - 1] = token
+            inside = token != tokenizer.eos_id
+        elif tokens[i + 1 - len(marker) : i + 1] == marker:
+            inside = True
+    return Turns(tokens, targets)
 
 
 def inner_points(ids: Tensor, objects: Tensor) -> Tensor:

@@ -1,12 +1,10 @@
 """Training batches of the miniature LLaVA: questions about scenes, and CLIP's states of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -23,7 +21,6 @@ from litelvlm.data.worlds.canvas import pick
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.data.worlds.pictograms.objects import LEVELS
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES
-from litelvlm.models.vlm.miniature import vision_of
 from litelvlm.training.llava.sizes import IMAGE_TOKEN
 from litelvlm.training.packing import IGNORE, Packed, Turns, pack
 from litelvlm.training.pool import FIRST_SEED, ScenePool
@@ -91,52 +88,12 @@ def ground_of(seed: int) -> str:
     return pick(rng, PLACE_NAMES)
 
 
-class FeatureCache:
-    """Patch states in float16 (about 55 KB a scene), computed when first asked for.
-
-    Args:
-        folder: Where the arrays live; what is there is used again.
-        pool: The scenes.
-        tower: CLIP; the folder belongs to it alone.
-    """
-
-    def __init__(self, folder: Path, pool: ScenePool, tower: ClipTower) -> None:
-        self.pool, self.tower = pool, tower
-        folder.mkdir(parents=True, exist_ok=True)
-        n_tokens = tower.grid[0] * tower.grid[1]
-        width = vision_of(tower.clip.config).hidden_size
-        self._states = _memmap(folder / "states.npy", (pool.n, n_tokens, width), "float16")
-        self._known = _memmap(folder / "known.npy", (pool.n,), "bool")
-
-    def __getitem__(self, indices: Sequence[int] | Array) -> Tensor:
-        """States [B, N, d] in float32, in the order of the indices."""
-        rows = np.asarray(indices)
-        missing = np.sort(rows[~self._known[rows]])
-        if len(missing):
-            self._fill(missing)
-        return torch.from_numpy(self._states[rows].astype(np.float32))
-
-    @torch.inference_mode()
-    def _fill(self, indices: Array) -> None:
-        pixels = self.pool.crops(indices).to(self.tower.device)
-        states = self.tower.image(pixels).patch_tokens
-        self._states[indices] = states.half().cpu().numpy()
-        self._known[indices] = True
-
-
-def _memmap(path: Path, shape: tuple[int, ...], dtype: str) -> Array:
-    if path.exists():
-        found: Array = np.load(path, mmap_mode="r+")
-        return found
-    return open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-
-
 class QuestionScenes:
     """Training batches: questions of some scenes and the patch states of their images.
 
     Args:
         pool: The scenes.
-        features: CLIP's states of them.
+        tower: CLIP, which reads their images.
         tokenizer: The words.
         size: Scenes of a batch.
         n_questions: Questions about a scene.
@@ -146,19 +103,30 @@ class QuestionScenes:
     def __init__(
         self,
         pool: ScenePool,
-        features: FeatureCache,
+        tower: ClipTower,
         tokenizer: PreTrainedTokenizerFast,
         size: int,
         n_questions: int,
         seed: int,
     ) -> None:
-        self.pool, self.features, self.tokenizer = pool, features, tokenizer
+        self.pool, self.tower, self.tokenizer = pool, tower, tokenizer
         self.size, self.n_questions, self.seed = size, n_questions, seed
 
     def questions(self, index: int, rng: np.random.Generator) -> list[SceneQuestion]:
         """Questions of one scene."""
         things = things_in(self.pool.meta[index]["objects"], self.pool.coverage(index))
         return draw_questions(things, ground_of(FIRST_SEED + index), rng, self.n_questions)
+
+    @torch.no_grad()
+    def states(self, indices: Array) -> Tensor:
+        """CLIP's patch states [B, N, d] in float32, in the order of the indices.
+
+        They are rounded to float16, as the bundled miniature was trained.
+        """
+        order = np.argsort(indices)
+        pixels = self.pool.crops(indices[order]).to(self.tower.device)
+        states = self.tower.image(pixels).patch_tokens.half().float().cpu()
+        return states[np.argsort(order)]
 
     def patch_labels(self, index: int) -> Tensor:
         """Place of the category that covers most of each patch; ``IGNORE`` below a half [N]."""
@@ -174,7 +142,7 @@ class QuestionScenes:
         rng = np.random.default_rng([self.seed, step])
         indices = self.pool.indices(self.seed, step, self.size)
         questions = [self.questions(int(index), rng) for index in indices]
-        states = self.features[indices]
+        states = self.states(indices)
         short = bool(rng.random() < _SHORT)
         packed = pack_questions(self.tokenizer, states.shape[1], questions, rng, short)
         kinds = [[QUESTION_KINDS.index(q.kind) for q in row] for row in questions]

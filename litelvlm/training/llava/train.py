@@ -17,7 +17,7 @@ from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.miniature import vision_of
 from litelvlm.training.checkpoints import claim_folder
-from litelvlm.training.llava.batches import FeatureCache, QuestionBatch, QuestionScenes
+from litelvlm.training.llava.batches import QuestionBatch, QuestionScenes
 from litelvlm.training.llava.sizes import (
     LanguageSide,
     first_weights,
@@ -106,7 +106,7 @@ def train(
         recipe: What to train for how long.
         glamm: The miniature whose CLIP is used and whose language side is the start.
         pool: Training scenes.
-        out: Folder of the states, the log and the cached patch states.
+        out: Folder of the states and the log.
         seed: Order of the scenes and of every choice.
         device: Where to train.
 
@@ -118,9 +118,8 @@ def train(
     vision = vision_of(glamm.tower.clip.config)
     side = first_weights(glamm, tokenizer, llava_config(tokenizer, vision), seed)
     side = side.to(device)
-    features = FeatureCache(out / "features", pool, glamm.tower)
     size, count = recipe.stage.batch, recipe.questions
-    scenes = QuestionScenes(pool, features, tokenizer, size, count, seed)
+    scenes = QuestionScenes(pool, glamm.tower, tokenizer, size, count, seed)
     helper = CategoryHelper(side.llama.config.hidden_size).to(device)
     trained = nn.ModuleDict({"side": side, "helper": helper}).train()
 

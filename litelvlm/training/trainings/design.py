@@ -7,15 +7,16 @@ time on symbols, and stage D does so on rendered pixels; it is the longer list f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from litelvlm.training.trainings.factors import Factors, Member
 
 Level = str | int | float
-Outcome = Literal["sink", "reversal"]
+StageName = Literal["A", "B", "C", "D"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
 BLOCKS = 4
 """Seeds of each cell of a fractional stage; a seed is a block."""
 SEEDS = 3
@@ -88,36 +89,17 @@ TOGETHER: tuple[Mapping[str, Level], ...] = (
 The first makes a sink on purpose, to see what it does to the reversal. Two join what gave a sink in
 a pilot, or in single layers. The last does as the miniature does: its weak helper joins late.
 """
-STAGES = (*FRACTIONS, *ALONE)
 
-
-@dataclass(frozen=True)
-class PlannedEffect:
-    """A confirmatory effect: what one factor does to one outcome in one stage.
-
-    Attributes:
-        stage: Where it is measured.
-        factor: What changes.
-        outcome: "sink": log of the mean lift on [SOS] over layers and heads, on the suite's
-            questions. "reversal": reversal index of the true text minus that of an absent
-            category's text, at the layer that GLaMM reads.
-    """
-
-    stage: str
-    factor: str
-    outcome: Outcome
-
-    @property
-    def name(self) -> str:
-        """Short name."""
-        return f"{self.stage}.{self.outcome}.{self.factor}"
-
-
-CONFIRMATORY: tuple[PlannedEffect, ...] = (
-    *(PlannedEffect("A", factor, "sink") for factor in STAGE_A),
-    *(PlannedEffect("B", factor, "reversal") for factor in STAGE_B),
+CONFIRMATORY: tuple[str, ...] = (
+    *(f"A.sink.{factor}" for factor in STAGE_A),
+    *(f"B.reversal.{factor}" for factor in STAGE_B),
 )
-"""Effects whose p-values are adjusted together; everything else is exploratory."""
+"""Effects whose p-values are adjusted together, as STAGE.OUTCOME.FACTOR; all else is exploratory.
+
+"sink" is the log of the mean lift on [SOS] over layers and heads, on the suite's questions.
+"reversal" is the reversal index of the true text minus that of an absent category's text, at the
+layer that GLaMM reads.
+"""
 
 
 def fraction(factors: Mapping[str, tuple[Level, Level]]) -> list[tuple[int, ...]]:
@@ -181,29 +163,11 @@ def _against_base(stage: str) -> list[Member]:
     ]
 
 
-def members(stages: Sequence[str] = STAGES, only: str | None = None) -> list[Member]:
-    """All trainings of some stages, seed after seed, so that whole blocks are finished first.
-
-    Args:
-        stages: Of ``STAGES``.
-        only: Name of one cell; all if left out.
-
-    Raises:
-        ValueError: If a stage or the cell does not exist.
-    """
-    unknown = [stage for stage in stages if stage not in STAGES]
-    if unknown or not stages:
-        raise ValueError(f"unknown stage {', '.join(unknown)!r}; allowed are {', '.join(STAGES)}")
+def members(stages: Sequence[StageName] = STAGES) -> list[Member]:
+    """All trainings of some stages, seed after seed, so that whole blocks are finished first."""
     every = [
         member
         for stage in stages
         for member in (_fractional(stage) if stage in FRACTIONS else _against_base(stage))
     ]
-    every.sort(key=lambda member: member.seed)
-    if only is None:
-        return every
-    found = [member for member in every if member.cell == only]
-    if not found:
-        names = ", ".join(dict.fromkeys(member.cell for member in every))
-        raise ValueError(f"no cell {only!r} in stage {', '.join(stages)}; there are {names}")
-    return found
+    return sorted(every, key=lambda member: member.seed)

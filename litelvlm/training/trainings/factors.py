@@ -1,11 +1,11 @@
 """The conditions under which a small CLIP is trained, as one typed record."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
-from litelvlm.names import check_name
 
 ImageSide = Literal["bag", "grid", "pixels"]
 Loss = Literal["softmax", "sigmoid"]
@@ -13,33 +13,9 @@ Scope = Literal["object", "some", "scene", "place", "long"]
 Pooling = Literal["cls", "mean"]
 TextPooling = Literal["eos", "words"]
 MAX_OBJECTS = 4
-
-_CHOICES = {
-    "image": ImageSide,
-    "loss": Loss,
-    "scope": Scope,
-    "pooling": Pooling,
-    "text_pooling": TextPooling,
-}
-_RANGES: dict[str, tuple[float, float]] = {
-    "helper": (0, 10),
-    "sos_loss": (0, 10),
-    "helper_from": (0, 1),
-    "uninformative": (0, 0.9),
-    "filler": (0, 40),
-    "questions": (0.01, 1),
-    "clutter": (1, MAX_OBJECTS),
-    "categories": (2, len(CATEGORIES)),
-    "text_depth": (2, 24),
-    "image_depth": (2, 24),
-    "width": (16, 1024),
-    "registers": (0, 16),
-    "rate": (1e-6, 0.1),
-    "weight_decay": (0, 1),
-    "steps": (1, 10_000_000),
-    "batch": (2, 65_536),
-    "sharpness": (0.1, 16),
-}
+Weight = Annotated[float, Field(ge=0, le=10)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Depth = Annotated[int, Field(ge=2, le=24)]
 
 
 @dataclass(frozen=True)
@@ -80,50 +56,32 @@ class Factors:
 
     image: ImageSide = "pixels"
     loss: Loss = "softmax"
-    helper: float = 0.0
-    uninformative: float = 0.0
-    filler: int = 0
+    helper: Weight = 0.0
+    uninformative: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    filler: Annotated[int, Field(ge=0, le=40)] = 0
     scope: Scope = "scene"
-    questions: float = 0.3
-    clutter: int = MAX_OBJECTS
-    categories: int = 64
-    text_depth: int = 4
-    image_depth: int = 4
-    width: int = 128
-    registers: int = 0
-    rate: float = 1e-3
-    weight_decay: float = 0.1
-    steps: int = 500
-    batch: int = 128
-    sharpness: float = 1.0
+    questions: Annotated[float, Field(ge=0.01, le=1)] = 0.3
+    clutter: Annotated[int, Field(ge=1, le=MAX_OBJECTS)] = MAX_OBJECTS
+    categories: Annotated[int, Field(ge=2, le=len(CATEGORIES))] = 64
+    text_depth: Depth = 4
+    image_depth: Depth = 4
+    width: Annotated[int, Field(ge=16, le=1024, multiple_of=16)] = 128
+    registers: Annotated[int, Field(ge=0, le=16)] = 0
+    rate: Annotated[float, Field(ge=1e-6, le=0.1)] = 1e-3
+    weight_decay: Share = 0.1
+    steps: Annotated[int, Field(ge=1)] = 500
+    batch: Annotated[int, Field(ge=2)] = 128
+    sharpness: Annotated[float, Field(ge=0.1, le=16)] = 1.0
     pooling: Pooling = "cls"
     text_pooling: TextPooling = "eos"
-    sos_loss: float = 0.0
-    helper_from: float = 0.0
+    sos_loss: Weight = 0.0
+    helper_from: Share = 0.0
 
     def __post_init__(self) -> None:
-        check_values(asdict(self))
         if self.image == "bag" and (self.helper or self.registers or self.pooling != "cls"):
             raise ValueError(
                 "a bag of objects has no patches; leave helper and registers 0 and pooling 'cls'"
             )
-
-
-def check_values(values: Mapping[str, str | int | float]) -> None:
-    """Refuse a value outside of its table or range.
-
-    Raises:
-        ValueError: Naming the factor, its value and what is allowed.
-    """
-    for name, allowed in _CHOICES.items():
-        check_name(str(values[name]), get_args(allowed), name)
-    for name, (low, high) in _RANGES.items():
-        if not low <= float(values[name]) <= high:
-            raise ValueError(
-                f"{name} is {values[name]}, allowed are values from {low:g} to {high:g}"
-            )
-    if int(values["width"]) % 16:
-        raise ValueError(f"width is {values['width']}; take a multiple of 16")
 
 
 @dataclass(frozen=True)

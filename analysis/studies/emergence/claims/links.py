@@ -14,8 +14,14 @@ from litelvlm.analysis.studies.emergence.claims.trainings import (
 )
 from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.crossed import ByCategory, by_category, crossed_mean_of
-from litelvlm.analysis.studies.emergence.gains import counted_gains, gains_table
-from litelvlm.analysis.studies.emergence.links import Level, link, natural_trainings, with_gains
+from litelvlm.analysis.studies.emergence.links import (
+    Level,
+    counted_gains,
+    gains_table,
+    link,
+    natural_trainings,
+    with_gains,
+)
 from litelvlm.training.trainings.design import LOOKED_TWICE, cell_name
 
 MADE = "made a sink on purpose"
