@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
+from pathlib import Path
 
 import tyro
 
