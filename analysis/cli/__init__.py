@@ -17,6 +17,7 @@ from pathlib import Path
 import tyro
 
 from litelvlm.analysis.cli.options import Common
+from litelvlm.analysis.cli.overwriting import refuse_overwriting
 from litelvlm.analysis.cli.terminal import READER_GONE, mute, reader_gone
 from litelvlm.analysis.cli.verbs import VERBS
 from litelvlm.names import printable, unknown_name
@@ -147,6 +148,7 @@ def overview() -> str:
 def guarded(verb: Common) -> int:
     """Run a verb and turn what can go wrong into one line on stderr and an exit code."""
     try:
+        refuse_overwriting(verb)
         verb.load_plugins()
         return verb.run()
     except KeyboardInterrupt:

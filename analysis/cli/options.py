@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +50,10 @@ class Common:
         """Options by name, for a configuration; those that are left out are not in it."""
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
+
+    def files_written(self) -> Sequence[Path]:
+        """Files that the verb will write, where it writes files and no folder of its own."""
+        return ()
 
     def refuse_early(self) -> None:
         """Refuse what can be refused before anything large is imported.

@@ -1,7 +1,6 @@
 """`litelvlm segment`: masks, overlays and comparisons of one picture."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from litelvlm.analysis.cli.actions.loading import model_of
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
-from litelvlm.analysis.cli.verbs.segment import Segment
+from litelvlm.analysis.cli.verbs.segment import Segment, beside
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.overlay import (
     contrasting_tints,
@@ -124,11 +123,6 @@ def build_pruner(verb: Segment) -> Pruner | None:
             f"{verb.pruner!r} reads the true mask, which a picture alone does not have; use a study"
         )
     return pruner
-
-
-def beside(path: Path, what: str) -> Path:
-    """File of another picture of the same mask: `mask.png`, `mask_overlay.png`."""
-    return path.with_name(f"{path.stem}_{what}{path.suffix}")
 
 
 HEIGHT, GAP, TEXT = 360, 12, 18

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,3 +99,7 @@ class Audit(RunOptions, Printing):
         )
         sys.stderr.write(f"differences: {target}\n")
         return atomic_write(target, measured.model_dump_json(indent=1) + "\n")
+
+    def files_written(self) -> Sequence[Path]:
+        """The differences, where they are measured."""
+        return (self.numbers,) if self.measure and self.numbers else ()

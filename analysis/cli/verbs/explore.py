@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,3 +31,7 @@ class Explore(DataOptions, Printing):
     """How many expressions the page holds, spread evenly over the ranks of IoU."""
     signals: Literal["all", "clip"] = "all"
     """"clip" omits the signals of the language model: about 40 passes less per expression."""
+
+    def files_written(self) -> Sequence[Path]:
+        """The page."""
+        return (self.out,)

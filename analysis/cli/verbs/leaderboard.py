@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,3 +46,7 @@ class Leaderboard(Printing):
             require_writable(self.out, folder=False)
             sys.stdout.write(f"{write_leaderboard(cards, refused, self.out)}\n")
         return int(bool(refused))
+
+    def files_written(self) -> Sequence[Path]:
+        """The page."""
+        return () if self.json else (self.out,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,3 +70,7 @@ class Reproduce(Printing):
     """Keep encoded images in this folder, and read those that are there (31 MB each)."""
     out: Path = Path("reproduce")
     """Folder of downloads, converted weights, runs and report."""
+
+    def files_written(self) -> Sequence[Path]:
+        """The card."""
+        return (self.card,) if self.card else ()

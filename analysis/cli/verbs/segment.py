@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -91,3 +92,16 @@ class Segment(ModelOptions, Printing):
         if self.out.suffix.lower() != ".png":
             raise ValueError(f"--out {self.out} must end in .png: masks are written without loss")
         require_writable(self.out, folder=False)
+
+    def files_written(self) -> Sequence[Path]:
+        """Masks, and the pictures beside each."""
+        from litelvlm.data.mask_files import numbered
+
+        n = len(self.text)
+        masks = [numbered(self.out, i, n) for i in range(n)]
+        return [*masks, *(beside(mask, what) for mask in masks for what in ("overlay", "compare"))]
+
+
+def beside(path: Path, what: str) -> Path:
+    """File of another picture of the same mask: `mask.png`, `mask_overlay.png`."""
+    return path.with_name(f"{path.stem}_{what}{path.suffix}")
