@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
+import pyarrow as pa
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -19,9 +20,16 @@ from litelvlm.analysis.runs.locks import Shard, hold
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.beginning import first_line, new_record, now, resumed_record
 from litelvlm.analysis.runs.outcome import Counts, Exclusion
-from litelvlm.analysis.runs.parts import UNREADABLE, PartMeta, read_part, read_rows, write_part
+from litelvlm.analysis.runs.parts import (
+    UNREADABLE,
+    PartMeta,
+    part_files,
+    part_name,
+    read_part,
+    write_part,
+)
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Session, State, Summary, Table
-from litelvlm.data.files import atomic_write, remove_debris, set_aside
+from litelvlm.data.files import atomic_write, is_aside, remove_debris, set_aside
 
 log = logging.getLogger(__name__)
 Stored = TypeVar("Stored", bound=BaseModel)
@@ -51,7 +59,7 @@ class Run:
 
     def part_path(self, index: int) -> Path:
         """File of a part, counted from 0."""
-        return self.folder / "rows" / f"part-{index:04d}-of-{self.n_parts:04d}.parquet"
+        return self.folder / "rows" / part_name(index, self.n_parts)
 
     def read_part(self, index: int) -> PartMeta | None:
         """What became of a part's samples; None, with a message, if the part does not count.
@@ -183,6 +191,9 @@ def open_run(
         age = 0.0 if shard.count == 1 else 3600.0
         for old in (*remove_debris(folder, age), *remove_debris(folder / "rows", age)):
             log.info("removed what an interrupted run left: %s", old.name)
+        for path in foreign_files(folder, n_parts):
+            aside = set_aside(path)
+            log.warning("%s is no part of this run; it is now %s", path, aside.name)
         _write_config(folder, key)
         record = new_record(key, n_parts, shard, seeds or {}, limit, protocol, excluded)
         run = Run(folder, key, n_parts, shard, record)
@@ -220,6 +231,49 @@ def read_summary(folder: str | Path) -> Summary:
         ValueError: If the summary is damaged.
     """
     return _read(Path(folder), "summary.json", Summary)
+
+
+def foreign_files(folder: Path, n_parts: int) -> list[Path]:
+    """Files beside the parts of a run that neither are parts nor were set aside before."""
+    _, others = part_files(folder, n_parts)
+    return [path for path in others if not path.name.startswith(".") and not is_aside(path)]
+
+
+def read_rows(folder: str | Path) -> pd.DataFrame:
+    """Read all finished parts of a run as one table, in order.
+
+    Other files beside them are not read and named in the log.
+
+    Raises:
+        FileNotFoundError: If the folder holds no record of a run, or no part.
+        ValueError: If the record is damaged, or a part cannot be read or is of another run; the
+            file is named.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    paths, _ = part_files(folder, record.n_parts)
+    for path in foreign_files(folder, record.n_parts):
+        log.warning("%s is no part of this run and is not read; move it away", path)
+    if not paths:
+        raise FileNotFoundError(
+            f"{folder} has no rows; run the study with the same command to compute them"
+        )
+    tables = []
+    for path in paths:
+        try:
+            table, meta = read_part(path)
+            if (meta.key, part_name(meta.part, meta.of)) != (record.key, path.name):
+                raise ValueError("it is a part of another run, or another part of this one")
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{path} cannot be read ({error}); run the study again to replace it"
+            ) from error
+        tables.append(table.replace_schema_metadata(None))
+    filled = [table for table in tables if table.num_columns]
+    if not filled:
+        return pd.DataFrame()
+    frame: pd.DataFrame = pa.concat_tables(filled, promote_options="permissive").to_pandas()
+    return frame
 
 
 def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -99,36 +98,21 @@ def rows_digest(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def read_rows(folder: str | Path) -> pd.DataFrame:
-    """Read all finished parts of a run as one table, in order.
+def part_files(folder: Path, n_parts: int) -> tuple[list[Path], list[Path]]:
+    """Files of the parts of a run in order, and whatever else lies beside them.
 
-    Raises:
-        FileNotFoundError: If the folder holds no part.
-        ValueError: If a part cannot be read (the file is named), or parts of several runs are
-            mixed.
+    A file of another name is no part: file synchronisers leave copies beside the original.
+
+    Args:
+        folder: The run folder.
+        n_parts: Parts of the whole run.
     """
-    paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
-    if not paths:
-        raise FileNotFoundError(
-            f"{folder} has no rows; run the study with the same command to compute them"
-        )
-    tables, keys = [], set()
-    for path in paths:
-        try:
-            table, meta = read_part(path)
-        except UNREADABLE as error:
-            raise ValueError(
-                f"{path.name} cannot be read ({error}); run the study again to replace it"
-            ) from error
-        tables.append(table.replace_schema_metadata(None))
-        keys.add((meta.key, meta.of))
-    if len(keys) > 1:
-        raise ValueError(
-            f"{folder} mixes parts of different runs; "
-            "move the foreign ones away and run the study again"
-        )
-    filled = [table for table in tables if table.num_columns]
-    if not filled:
-        return pd.DataFrame()
-    frame: pd.DataFrame = pa.concat_tables(filled, promote_options="permissive").to_pandas()
-    return frame
+    named = {part_name(index, n_parts): index for index in range(n_parts)}
+    found = sorted((folder / "rows").iterdir()) if (folder / "rows").is_dir() else []
+    parts = sorted((path for path in found if path.name in named), key=lambda p: named[p.name])
+    return parts, [path for path in found if path.name not in named]
+
+
+def part_name(index: int, n_parts: int) -> str:
+    """Name of the file of a part, counted from 0."""
+    return f"part-{index:04d}-of-{n_parts:04d}.parquet"

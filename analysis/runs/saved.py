@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.record import RunRecord, Summary
 
 

@@ -7,6 +7,7 @@ deletes old ones.
 """
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -124,6 +125,16 @@ def set_aside(path: Path) -> Path:
         aside = path.with_name(f"{path.name}.damaged-{number}")
     path.rename(aside)
     return aside
+
+
+def is_aside(path: Path) -> bool:
+    """Whether ``set_aside`` gave a file its name.
+
+    Example:
+        >>> is_aside(Path("run.json.damaged-2")), is_aside(Path("run.json"))
+        (True, False)
+    """
+    return re.search(r"\.damaged(-\d+)?$", path.name) is not None
 
 
 def remove_debris(folder: str | Path, older_than: float = 3600.0) -> list[Path]:

@@ -29,7 +29,7 @@ from litelvlm.analysis.reproduce.assets import CHECKPOINT as ASSET
 from litelvlm.analysis.reproduce.assets import DATA
 from litelvlm.analysis.reproduce.fetch import bytes_missing, fetch, partial_path
 from litelvlm.analysis.reproduce.listing import kept_listing
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from tests.warm import Command
 
 ROOT = Path(__file__).parents[2]

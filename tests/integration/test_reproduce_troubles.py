@@ -16,7 +16,7 @@ from loopback_hub import (
     serving,
 )
 
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from tests.warm import run_python
 
 PIECE = 65_536

@@ -13,7 +13,7 @@ from litelvlm.analysis.cli.actions.loading import model_of, studied_of
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.runs.engine import CODE, prepare
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.signals.clip_scores import token_scores
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.studies import BENCH, STUDIES, reversal

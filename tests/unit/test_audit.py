@@ -21,7 +21,7 @@ from litelvlm.analysis.pages.audit.measure import (
     shown,
 )
 from litelvlm.analysis.pages.audit.printed import audit_text, found_for
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.models.glamm.options import GlammOptions
 from tests.study_inputs import Method
 

@@ -13,7 +13,7 @@ from litelvlm.analysis.cli.actions.loading import load_as, model_of, studied_of
 from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.models import families
 from litelvlm.models.families import ModelFamily
 from litelvlm.models.glamm.model import Glamm

@@ -180,12 +180,42 @@ def test_a_part_of_another_run_does_not_count(tmp_path, caplog):
     with open_run(tmp_path, make_key(code="d" * 64), 2) as other:
         write_parts(other, [1])
         other.part_path(0).write_bytes(run.part_path(0).read_bytes())
-        with pytest.raises(ValueError, match="mixes parts"):
+        with pytest.raises(ValueError, match=r"part-0000-of-0002.parquet .* another run"):
             read_rows(other.folder)
         assert other.read_part(0) is None
         assert "belongs to another run" in caplog.text
     assert read_record(other.folder).state == "partial"
     assert len(read_rows(other.folder)) == 2
+
+
+BESIDE = [
+    "part-0001-of-0002 (conflicted copy).parquet",
+    "part-0001-of-0002 2.parquet",
+    "part-0001-of-0009.parquet",
+    "part-0007-of-0002.parquet",
+    "part-001-of-0002.parquet",
+    "part-zzzz-of-q.parquet",
+    "notes.txt",
+]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("copied", [True, False])
+def test_files_beside_the_parts_are_named_and_count_for_nothing(name, copied, tmp_path, caplog):
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, range(2))
+    rows, beside = read_rows(run.folder), run.folder / "rows" / name
+    beside.write_bytes(run.part_path(1).read_bytes() if copied else b"x")
+    pd.testing.assert_frame_equal(read_rows(run.folder), rows)
+    assert f"{beside} is no part of this run and is not read" in caplog.text
+    caplog.clear()
+    with open_run(tmp_path, make_key(), 2) as again:
+        assert len(again.finished()) == 2
+    assert f"{beside} is no part of this run; it is now {name}.damaged" in caplog.text
+    assert not beside.exists()
+    caplog.clear()
+    pd.testing.assert_frame_equal(read_rows(run.folder), rows)
+    assert not caplog.text
 
 
 def test_a_part_without_rows_counts(tmp_path):

@@ -10,10 +10,9 @@ from litelvlm.analysis.cli.actions.questions import evaluate_task
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.sweep import STUDY
 from litelvlm.analysis.studies.sweep.config import Config

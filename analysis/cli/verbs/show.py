@@ -72,9 +72,8 @@ class Show(Printing):
     def judged(self) -> str:
         """Claims of the hypotheses of the file, and their family after adjustment."""
         from litelvlm.analysis.cli.text import claim_text
-        from litelvlm.analysis.runs.folder import read_record
+        from litelvlm.analysis.runs.folder import read_record, read_rows
         from litelvlm.analysis.runs.hypotheses import family_text, judge, read_family
-        from litelvlm.analysis.runs.parts import read_rows
 
         family = read_family(self.hypotheses or Path())
         studies = [read_record(folder).study for folder in self.folders]

@@ -18,9 +18,8 @@ from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.rendering import page_environment, template_source
-from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.stories import STORIES, story_of
 from litelvlm.analysis.studies.sweep.config import Config

@@ -30,11 +30,10 @@ from litelvlm.analysis.pages.report.tables import (
     relative,
     tables_of,
 )
-from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies import EVERY_STUDY, published

@@ -8,7 +8,7 @@ import torch
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_mask
 from litelvlm.analysis.runs.config import budget_counts
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.studies.constructions import PRIMARY, select
 from litelvlm.analysis.studies.examples import (
     FILE,

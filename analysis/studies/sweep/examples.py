@@ -15,7 +15,7 @@ from PIL import Image
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import fewest_tokens, target_masks
 from litelvlm.analysis.runs.config import counts_by_budget
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.studies.examples import (
     FILE,
     Example,
