@@ -22,6 +22,7 @@ from litelvlm.data.images import open_image
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.metrics import intersection_union
 from litelvlm.models.base import Grounding, GroundingModel
+from litelvlm.models.segmenting import MAX_SIGNS, checked_expressions
 from litelvlm.models.timed import timed
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
@@ -38,8 +39,6 @@ except ModuleNotFoundError as error:
     ) from error
 
 TITLE = "Visual-token pruning in pixel grounding"
-MAX_TEXT = 300
-"""Signs of an expression."""
 MAX_BYTES = 10 * 2**20
 """Largest upload in bytes."""
 MAX_PIXELS = 20_000_000
@@ -147,9 +146,7 @@ def compare(
             impossible.
     """
     check_name(method, usable_methods(), "method")
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"the expression has {len(text)} signs; at most {MAX_TEXT} are taken")
-    dialogue = model.conversation([text])
+    dialogue = model.conversation(checked_expressions(text))
     pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)
 
@@ -236,7 +233,7 @@ def build_app(
                 inputs = [
                     gradio.Image(type="filepath", sources=["upload", "clipboard"], label="Picture"),
                     gradio.Textbox(
-                        label="Expression", placeholder="the yellow giraffe", max_length=MAX_TEXT
+                        label="Expression", placeholder="the yellow giraffe", max_length=MAX_SIGNS
                     ),
                     gradio.Dropdown(methods, label="Method"),
                     gradio.Slider(

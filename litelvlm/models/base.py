@@ -23,6 +23,7 @@ from litelvlm.models.segmenting import (
     ANSWERS,
     MAX_NEW_TOKENS,
     PROTOCOLS,
+    checked_expressions,
     frames_of,
     joined,
     named_method,
@@ -278,8 +279,8 @@ class GroundingModel(StudiedModel):
             [T, F, H, W] of a clip. ``save("mask.png")`` of the result writes them.
 
         Raises:
-            ValueError: If there is no expression or an empty one, the budget is missing or out of
-                range, or the protocol unknown.
+            ValueError: If there is no expression, an empty one or one of more than 300 signs, the
+                budget is missing or out of range, or the protocol unknown.
 
         Example:
             >>> from litelvlm import load_model, load_refer, get_pruner
@@ -289,11 +290,7 @@ class GroundingModel(StudiedModel):
             >>> len(result.selection.indices)
             48
         """
-        expressions = [text] if isinstance(text, str) else list(text)
-        if not expressions:
-            raise ValueError(
-                "text has no expression; give at least one, for example 'the yellow giraffe'"
-            )
+        expressions = checked_expressions(text)
         check_name(protocol, PROTOCOLS, "protocol")
         check_name(answer, ANSWERS, "kind of answer")
         frames = frames_of(image)

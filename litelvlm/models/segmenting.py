@@ -15,6 +15,39 @@ MAX_NEW_TOKENS = 64
 """Longest generated answer; the trained ones have about ten tokens."""
 
 
+MAX_SIGNS = 300
+"""Longest expression that is asked about one picture; those of data sets are shorter."""
+
+
+def checked_expressions(text: str | Sequence[str]) -> list[str]:
+    """Expressions as given, one or several.
+
+    Raises:
+        ValueError: If there is none, or one is no text, too long, or cannot be written in UTF-8.
+    """
+    expressions = [text] if isinstance(text, str) else list(text)
+    if not expressions:
+        raise ValueError(
+            "text has no expression; give at least one, for example 'the yellow giraffe'"
+        )
+    for one in expressions:
+        if not isinstance(one, str):
+            raise ValueError(f"an expression is a {type(one).__name__}, expected text: {one!r}")
+        if len(one) > MAX_SIGNS:
+            raise ValueError(
+                f"an expression has {len(one):,} signs; at most {MAX_SIGNS} are taken: "
+                f"{one[:30]!r}..."
+            )
+        try:
+            one.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"an expression holds half a sign or bytes that are no UTF-8: {one!a}; type it "
+                "again, or read its file with the right encoding"
+            ) from error
+    return expressions
+
+
 def frames_of(image: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
     """The frames of an image or a clip; an image is a clip of one frame.
 

@@ -176,3 +176,22 @@ def test_the_name_of_sizes_alone_is_explained(run):
     code, out, _ = run("check", "--model", "glamm-7b", "--device", "cpu")
     assert code == 1
     assert "FAIL  model      'glamm-7b' names sizes only; give random_init=True" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a" * 100_000, "has 100,000 signs; at most 300"),
+        ("red " * 10_000, "has 40,000 signs; at most 300"),
+        ("the \udcff red", "no UTF-8"),
+        ("the \ud800 red", "no UTF-8"),
+        (b"the red circle", "is a int, expected text"),
+        ([None], "is a NoneType, expected text"),
+        (["the red circle", "b" * 301], "has 301 signs"),
+        ([], "has no expression"),
+    ],
+    ids=["letters", "words", "bytes", "half", "binary", "None", "second", "none"],
+)
+def test_an_expression_that_nobody_types_is_refused(model, sample, text, told):
+    with pytest.raises(ValueError, match=told):
+        model.segment(sample.image(), text)
