@@ -85,7 +85,7 @@ def test_empty_and_controlling_expressions(run, picture):
 
 def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
     glamm_cues._warn_of_cut.cache_clear()
-    long = " ".join(["very"] * 499 + ["red"])
+    long = " ".join(["a"] * 90 + ["red"])
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             code, _, err = segment(run, picture, long, TEXT, "--pruner", "litelvlm", "--budget", 12)
@@ -184,13 +184,12 @@ def test_the_name_of_sizes_alone_is_explained(run):
         ("a" * 100_000, "has 100,000 signs; at most 300"),
         ("red " * 10_000, "has 40,000 signs; at most 300"),
         ("the \udcff red", "no UTF-8"),
-        ("the \ud800 red", "no UTF-8"),
         (b"the red circle", "is a int, expected text"),
         ([None], "is a NoneType, expected text"),
         (["the red circle", "b" * 301], "has 301 signs"),
         ([], "has no expression"),
     ],
-    ids=["letters", "words", "bytes", "half", "binary", "None", "second", "none"],
+    ids=["letters", "words", "half", "binary", "None", "second", "none"],
 )
 def test_an_expression_that_nobody_types_is_refused(model, sample, text, told):
     with pytest.raises(ValueError, match=told):
