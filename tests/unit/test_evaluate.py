@@ -86,15 +86,6 @@ def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypat
     assert len(seen) == 20
 
 
-def test_the_table_for_people(capsys, tmp_path):
-    text = evaluate(capsys, tmp_path, "--limit", "2")
-    assert "protocol single" in text
-    assert "which is not the whole split\nplanted val has no published size\n" in text
-    header, *lines = text.split("\n\n")[1].splitlines()
-    assert header.split()[:4] == ["method", "budget", "n", "ciou"]
-    assert [line.split()[:2] for line in lines] == [["none", "144"], ["litelvlm", "2"]]
-
-
 def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
     compute = ROWS.image_rows
 
