@@ -219,7 +219,7 @@ def test_effects_go_from_all_layers_to_single_ones():
         ["mask_sos", "layer 2", "d_ri", 0.2],
         ["mask_word", "all", "d_ri", 0.3],
         ["mask_sos", "all", "d_ri", 0.4],
-        ["mask_sos", "all", "d_ts", 9.0],
+        ["mask_sos", "all", "cos_eos", 9.0],
     ]
     table = pd.DataFrame(cells, columns=["intervention", "layer_set", "measure", "mean"])
     ax = sink_causal.draw_effects(table.join(around(table["mean"])), "d_ri", new_axes())

@@ -33,9 +33,7 @@ def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
         for name, mean in zip(CHANGES, (sos, value, content, content), strict=True):
             change = rng.choice([-1, 1]) * mean + noise * rng.normal()
             row = {"d_ri": change, "abs_d_ri": abs(change), "cos_eos": 0.9, "jaccard_8": 0.5}
-            rows.append(
-                keys | row | {"intervention": name, "d_iou": 0.1 if sent_id < 4 else np.nan}
-            )
+            rows.append(keys | row | {"intervention": name})
     return pd.DataFrame(rows)
 
 
@@ -161,11 +159,9 @@ def test_nothing_to_summarise():
 def test_effects_count_what_was_measured():
     table = tables_of(made_up(sos=0.2))["effects"].set_index(["intervention", "measure"])
     assert table.loc[("mask_sos", "d_ri"), "n"] == 60
-    assert table.loc[("mask_sos", "d_iou"), ["n", "n_images"]].tolist() == [4, 2]
     assert table.loc[("mask_sos", "abs_d_ri"), "mean"] == pytest.approx(0.2, abs=0.02)
     assert table.loc[("mask_sos", "kept_changed"), "mean"] == 0.5
     assert table.loc[("mask_sos", "text_moved"), "mean"] == pytest.approx(0.1)
-    assert ("mask_sos", "d_ts") not in table.index
 
 
 def test_kept_tokens_are_compared_by_overlap():
