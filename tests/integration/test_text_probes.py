@@ -7,7 +7,7 @@ import pytest
 import torch
 from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.analysis.signals.text_sinks import sos_ranks
+from litelvlm.analysis.signals.text_attention import sos_ranks
 from litelvlm.clip.probes.text import (
     Edit,
     edited_embeds,

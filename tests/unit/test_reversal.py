@@ -17,8 +17,8 @@ from litelvlm.analysis.inputs.foreign import (
     choose_foreign_texts,
     draw_foreign,
 )
-from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
+from litelvlm.analysis.inputs.samples import image_targets
 from litelvlm.analysis.pages.report.claims import claim_row
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.constructions import PRIMARY

@@ -9,9 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.inputs.samples import askable, naming
+from litelvlm.analysis.inputs.samples import askable, image_targets, naming
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.work import ItemResult
