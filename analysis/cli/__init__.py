@@ -20,12 +20,13 @@ import tyro
 
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.terminal import READER_GONE, mute, reader_gone
-from litelvlm.analysis.cli.verbs import VERBS as WORKING
-from litelvlm.analysis.cli.verbs.completion import Completion
+from litelvlm.analysis.cli.verbs import VERBS
 from litelvlm.names import printable, unknown_name
 from litelvlm.version import __version__
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+"""How options are read: a flag has no opposite."""
 
 DESCRIPTION = """Neutral referee for visual-token pruning in pixel grounding.
 
@@ -48,9 +49,6 @@ _MISUSE = (
 _log = logging.getLogger("litelvlm")
 
 
-VERBS = {**WORKING, "completion": Completion}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; an interrupt at any moment gives the code of an interrupt.
 
@@ -63,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
 
     Raises:
-        SystemExit: With 0 after --help, with 2 if the arguments do not parse.
+        SystemExit: With 0 after --help and --tyro-print-completion, with 2 if the arguments do not
+            parse.
     """
     try:
         try:
@@ -89,6 +88,10 @@ def run_verb(arguments: Sequence[str]) -> int:
     if arguments[0] == "--version":
         sys.stdout.write(f"litelvlm {__version__}\n")
         return DONE
+    if arguments[0] == "--tyro-print-completion":  # of the program as a whole
+        tyro.extras.subcommand_cli_from_dict(
+            {**VERBS}, prog="litelvlm", args=arguments, config=CONFIG
+        )
     name, *rest = arguments
     if name not in VERBS:
         return refuse(unknown_name(name, VERBS, "verb"), USAGE)
@@ -117,7 +120,7 @@ def parse(name: str, arguments: Sequence[str]) -> Common:
         prog=f"litelvlm {name}",
         description=cleandoc(VERBS[name].__doc__ or ""),
         args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
+        config=CONFIG,
     )
     return verb
 

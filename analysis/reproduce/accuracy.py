@@ -8,12 +8,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.reproduce.finished import FinishedSplit
 from litelvlm.analysis.reproduce.lines import (
     ALL,
     DETECTABLE,
     NOTHING,
     REACH,
+    FinishedSplit,
     Line,
     budget_of,
     published_tokens,
@@ -36,7 +36,7 @@ states how far two runs of the released evaluation lie apart."""
 AVERAGE, SHARE = "Avg.", "Rel."
 Cell = tuple[str, int]
 """Method and budget."""
-Known = Mapping[Cell, tuple[str, float]]
+Known = dict[Cell, tuple[str, float]]
 """Published name and percentage, by our label and published budget."""
 
 
@@ -147,26 +147,28 @@ def _lines(
     return tuple(lines)
 
 
-def published_ciou(place: Place) -> dict[Cell, tuple[str, float]]:
+def published_ciou(place: Place) -> Known:
     """Published name and cIoU in percent of one split, by our label and published budget."""
     column = published.SPLITS.index(place)
-    found = {
-        (published.METHOD_BY_LABEL[label], tokens): (label, values[column])
-        for (label, tokens), values in published.ACCURACY.items()
-    }
-    whole = ("unpruned", published.UNPRUNED[column])
-    return found | {(UNPRUNED, published.N_TOKENS): whole}
+    return _by_cell(published.ACCURACY, column) | _unpruned(published.UNPRUNED[column])
 
 
-def published_overall(quantity: str) -> dict[Cell, tuple[str, float]]:
+def published_overall(quantity: str) -> Known:
     """Published name and percentage of Avg. or Rel., by our label and published budget."""
     column = (AVERAGE, SHARE).index(quantity)
-    found = {
+    whole = _unpruned(published.UNPRUNED_AVERAGE) if quantity == AVERAGE else {}
+    return _by_cell(published.AVERAGES, column) | whole
+
+
+def _by_cell(table: Mapping[tuple[str, int], Sequence[float]], column: int) -> Known:
+    return {
         (published.METHOD_BY_LABEL[label], tokens): (label, values[column])
-        for (label, tokens), values in published.AVERAGES.items()
+        for (label, tokens), values in table.items()
     }
-    whole = ("unpruned", published.UNPRUNED_AVERAGE)
-    return found if quantity == SHARE else found | {(UNPRUNED, published.N_TOKENS): whole}
+
+
+def _unpruned(value: float) -> Known:
+    return {(UNPRUNED, published.N_TOKENS): ("unpruned", value)}
 
 
 def split_cells(split: FinishedSplit) -> dict[Cell, tuple[SplitPixels, int]]:

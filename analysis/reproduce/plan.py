@@ -1,20 +1,19 @@
-"""What a reproduction needs, said before anything is fetched, and the user's consent to it."""
+"""What a reproduction needs, said before anything is fetched."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 
 from litelvlm.analysis.reproduce.listing import Listing
-from litelvlm.analysis.reproduce.place import Room, Workplace
+from litelvlm.analysis.reproduce.place import Room
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
 from litelvlm.data.embedded import EMBEDDED
-from litelvlm.data.files import atomic_write
 from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES
 
 FEASIBLE_HOURS = 1000
@@ -136,7 +135,10 @@ def see_device(wanted: str) -> tuple[str, str, int]:
         return "cuda", facts.name, facts.total_memory
     threads = torch.get_num_threads()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return "cpu", f"{platform.machine()}, {threads} thread{'s' * (threads > 1)}", memory
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is no limit
+    text = limit.read_text().strip() if limit.is_file() else ""
+    memory = min(memory, int(text)) if text.isdigit() else memory
+    return "cpu", f"CPU {platform.machine()}, {threads} thread{'s' * (threads > 1)}", memory
 
 
 def hours_for(settings: Settings, speed: Speed) -> float:
@@ -176,21 +178,3 @@ def hours_in_words(hours: float) -> str:
         minutes = max(1, round(60 * hours))
         return f"{minutes} minute{'s' * (minutes > 1)}"
     return f"{hours:.1f} hours" if hours < 100 else f"{hours:,.0f} hours"
-
-
-def agreed(place: Workplace, settings: Settings, listing: Listing | None) -> bool:
-    """Whether the user has agreed to this plan before; ``agree`` notes it."""
-    try:
-        return place.consent.read_text(encoding="utf-8").split() == [_digest(settings, listing)]
-    except (OSError, ValueError):
-        return False
-
-
-def agree(place: Workplace, settings: Settings, listing: Listing | None) -> None:
-    """Note that the user agrees, so that a run that goes on does not ask again."""
-    atomic_write(place.consent, _digest(settings, listing) + "\n")
-
-
-def _digest(settings: Settings, listing: Listing | None) -> str:
-    pinned = listing.model_dump_json() if listing else ""
-    return hashlib.sha256((settings.model_dump_json() + pinned).encode()).hexdigest()

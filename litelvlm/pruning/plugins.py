@@ -127,7 +127,8 @@ def _module_of(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # noqa: S101 - a Python file has both
+    assert spec is not None  # noqa: S101 - a Python file has both
+    assert spec.loader is not None  # noqa: S101
     module = module_from_spec(spec)
     # Dataclasses look their module up while they are made.
     sys.modules[name] = module

@@ -11,7 +11,7 @@ from litelvlm.analysis.api import complete_run, read_record, read_rows, read_sum
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
-from litelvlm.figures.labels.importance import SCORES
+from litelvlm.figures.importance import SCORES
 from litelvlm.models.glamm.attribution.importance import target_gradient
 from litelvlm.models.glamm.attribution.layers import reverse_sweep
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets

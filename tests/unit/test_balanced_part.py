@@ -13,8 +13,8 @@ from refer_tree import annotation
 from litelvlm.analysis.inputs.balanced import UNSTATED, BalancedSubset, stratum
 from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.reproduce.accuracy import accuracy_lines
-from litelvlm.analysis.reproduce.finished import FinishedSplit
-from litelvlm.analysis.reproduce.prepare import part_of
+from litelvlm.analysis.reproduce.lines import FinishedSplit
+from litelvlm.analysis.reproduce.run import part_of
 from litelvlm.analysis.reproduce.sampling import SplitPixels, average_against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.data.annotations import Annotation, RefDataError, read_instances

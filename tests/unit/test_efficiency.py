@@ -230,54 +230,24 @@ def test_arithmetic_puts_measured_against_expected(rows):
     tables = tables_of(rows)
     expected = prefill_ratios(tables["costs"]).set_index(["method", "k"]).expected
     assert expected["litelvlm", 48] == 3
-    ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots())
+    shown = (tables[name] for name in ("ratios", "costs", "published"))
+    ax = draw_arithmetic(*shown, Figure().subplots())
     drawn = ax.containers[0].lines[0].get_xydata()
     assert drawn.tolist() == pytest.approx(np.array([[1, 1], [3, 2], [9, 4]]))
-
-
-def test_published_points_are_hollow_and_say_so(rows):
-    tables = tables_of(rows)
-    ax = draw_arithmetic(
-        tables["ratios"], tables["costs"], Figure().subplots(), tables["published"]
-    )
-    lines = {line.get_label(): line for line in ax.lines if "published" in line.get_label()}
-    assert set(lines) == {"FastV, published", "VisPruner, published", "LiteLVLM, published"}
-    assert all(line.get_markerfacecolor() == "none" for line in lines.values())
+    (theirs,) = [line for line in ax.lines if line.get_label() == "LiteLVLM, published"]
     # 4.66 over 2.11 and 1.27 multiply-adds, 166.25 over 74.88 and 54.02 ms.
-    expected = np.array([[4.66 / 2.11, 166.25 / 74.88], [4.66 / 1.27, 166.25 / 54.02]])
-    assert lines["LiteLVLM, published"].get_xydata() == pytest.approx(expected)
+    printed = np.array([[4.66 / 2.11, 166.25 / 74.88], [4.66 / 1.27, 166.25 / 54.02]])
+    assert theirs.get_xydata() == pytest.approx(printed)
+
+
+SCORES = pd.DataFrame(
+    [["litelvlm", "ciou", 0.7], ["litelvlm", "giou", 0.1], ["uniform", "ciou", 0.5]],
+    columns=["method", "metric", "value"],
+).assign(budget=48, low=0.0, high=0.8)
 
 
 def test_the_front_joins_times_and_scores(rows):
-    scores = pd.DataFrame(
-        [
-            {
-                "method": "litelvlm",
-                "budget": 48,
-                "metric": "ciou",
-                "value": 0.7,
-                "low": 0.6,
-                "high": 0.8,
-            },
-            {
-                "method": "litelvlm",
-                "budget": 48,
-                "metric": "giou",
-                "value": 0.1,
-                "low": 0.0,
-                "high": 0.2,
-            },
-            {
-                "method": "uniform",
-                "budget": 48,
-                "metric": "ciou",
-                "value": 0.5,
-                "low": 0.4,
-                "high": 0.6,
-            },
-        ]
-    )
-    ax = draw_front(tables_of(rows)["times"], scores, Figure().subplots())
+    ax = draw_front(tables_of(rows)["times"], SCORES, Figure().subplots())
     (line,) = [container.lines[0] for container in ax.containers]
     assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
 
@@ -287,34 +257,18 @@ def test_the_front_takes_the_prefill_where_nothing_else_was_timed(rows):
     assert timed_part(times) == "end_to_end"
     alone = times[times["component"] != "end_to_end"]
     assert timed_part(alone) == "llm"
-    scores = pd.DataFrame(
-        {
-            "method": ["litelvlm"],
-            "budget": 48,
-            "metric": "ciou",
-            "value": 0.7,
-            "low": 0.6,
-            "high": 0.8,
-        }
-    )
-    ax = draw_front(alone, scores, Figure().subplots())
-    assert "prefill" in ax.get_xlabel()
+    assert "prefill" in draw_front(alone, SCORES, Figure().subplots()).get_xlabel()
 
 
-def test_the_front_is_drawn_of_full_size_models_alone(saved_runs):
+@pytest.mark.parametrize(("family", "drawn"), [(MINIATURE, False), ("other", True)])
+def test_the_front_is_drawn_of_full_size_models_alone(saved_runs, family, drawn):
     record = read_record(saved_runs["sweep"])
-    small, large = (
-        record.model_copy(update={"model": record.model | {"family": family}})
-        for family in (MINIATURE, "other")
-    )
-    assert "full-size models alone" in FIGURES["time_front"].obstacle(small)
-    assert FIGURES["time_front"].obstacle(large) == ""
-    assert FIGURES["time_components"].obstacle(small) == ""
-
-
-def test_the_figures_are_in_the_table():
-    assert {"time_components", "time_arithmetic", "time_front"} <= set(FIGURES)
-    assert {FIGURES[name].study for name in FIGURES if name.startswith("time_")} == {"efficiency"}
+    record = record.model_copy(update={"model": record.model | {"family": family}})
+    summary = SimpleNamespace(study="efficiency", tables={"times", "scores"})
+    run = SimpleNamespace(record=record, summary=summary)
+    obstacle = FIGURES["time_front"].obstacle(run)
+    assert ("full-size models alone" in obstacle, obstacle == "") == (not drawn, drawn)
+    assert FIGURES["time_components"].obstacle(run) == ""
 
 
 def bench(k48=80.0, rounds=24, activations=(230.0, 100.0)):

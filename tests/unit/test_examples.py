@@ -181,7 +181,7 @@ def test_examples_are_computed_once(run):
 
 @pytest.mark.usefixtures("coarse_figures")
 def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
-    with pytest.raises(FileNotFoundError, match="a sweep of protocol 'single' draws it"):
+    with pytest.raises(ValueError, match="a sweep of protocol 'single' draws it"):
         write_figures("examples", [saved_runs["sweep"]], tmp_path)
     assert "examples" not in {
         picture.name for picture in write_figures("all", [saved_runs["sweep"]], tmp_path)
