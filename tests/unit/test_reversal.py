@@ -97,8 +97,7 @@ def test_planted_values_come_back(instance, background):
     # among the lowest 16.
     row = primary(read_rows(instance)).iloc[0]
     assert (row.auroc, row.ri, row.n_in, row.rec_low_16, row.rec_high_16) == (0.0, 1.0, 9, 1.0, 0.0)
-    assert row.prec_low_8 == 1.0
-    assert row.lift_8 == pytest.approx(144 / 9)
+    assert row.rec_low_8 == pytest.approx(8 / 9)
     assert row.chance_rec_48 == pytest.approx(48 / 144)
     # Background: of 135 tokens outside, 18 belong to other objects and tie up to noise: RI about 1
     # - 18 / 135.
@@ -235,7 +234,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     pd.testing.assert_frame_equal(own, read_rows(instance))
     other = rows[rows.clip_model == "other"]
     assert primary(other).ri.mean() == pytest.approx(1 - 18 / 135, abs=0.02)
-    assert other.prec_low_8.isna().all()
+    assert other.rec_low_8.isna().all()
     assert "random_weights" not in set(other.control)
     found = verdicts(folder)
     assert (found["H2"], found["H2@other"]) == ("supported", "not supported")

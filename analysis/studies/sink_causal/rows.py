@@ -91,18 +91,19 @@ def image_rows(context: SinkCausalContext, index: int) -> ItemResult:
             "ri": _index(plain[None], inside, outside),
             "n_tokens": int(trace.text.eos_index[number]) + 1,
         }
-        for (name, place), texts in embeds.items():
-            if (name, place) == PLAIN:
-                continue
-            row = compared(budgets, scores[name, place][number][None], plain, inside, outside)
-            row["cos_eos"] = _cosine(texts[number : number + 1], embeds[PLAIN][number])
-            rows.append(keys | {"intervention": name, "layer_set": place, "n_draws": 1} | row)
-        texts = each_word[number]
-        row = compared(budgets, _scores(layout, patches, texts), plain, inside, outside)
-        row["cos_eos"] = _cosine(texts, embeds[PLAIN][number])
-        rows.append(
-            keys | {"intervention": "mask_word", "layer_set": "all", "n_draws": len(texts)} | row
-        )
+        # Of each intervention the scores and texts of its variants; most have one.
+        variants = {
+            key: (scores[key][number][None], texts[number][None])
+            for key, texts in embeds.items()
+            if key != PLAIN
+        }
+        words_hidden = each_word[number]
+        variants["mask_word", "all"] = _scores(layout, patches, words_hidden), words_hidden
+        for (name, place), (scored, texts) in variants.items():
+            tags = {"intervention": name, "layer_set": place, "n_draws": len(texts)}
+            row = compared(budgets, scored, plain, inside, outside)
+            row["cos_eos"] = float(cosine_similarity(texts, embeds[PLAIN][number][None]).mean())
+            rows.append(keys | tags | row)
     return ItemResult(rows, skipped)
 
 
@@ -144,7 +145,3 @@ def _index(
     scores: Float[Array, "v n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
 ) -> float:
     return float(np.mean([reversal_index(auroc(row, inside, outside)) for row in scores]))
-
-
-def _cosine(texts: Float[Tensor, "v p"], plain: Float[Tensor, "p"]) -> float:
-    return float(cosine_similarity(texts, plain[None]).mean())
