@@ -112,15 +112,6 @@ def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
     assert {c.verdict for c in strict if c.id in ("H5", "H5.mask")} == {"supported"}
 
 
-def test_targets_out_of_sight_are_counted():
-    rows = made_up(sos=0.2, value=0.2)
-    rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
-    claims = claims_of(rows)
-    assert all(
-        claim.excluded == {"target less than half visible": 2} and claim.n == 58 for claim in claims
-    )
-
-
 def test_expressions_that_cannot_be_read_word_by_word_leave_the_others_alone():
     sents = ["The ball", "ball " * 20, "The cube"]
     kept, asked, words, reasons = readable(PlantedModel(), sents, 0)
