@@ -11,14 +11,16 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from litelvlm.layout import Layout
-from litelvlm.models.glamm.attribution.importance import (
+from litelvlm.models.glamm.attribution.targets import (
+    TARGETS,
+    Targets,
     attention_rows,
     block_groups,
     block_importance,
+    frozen,
     leave_one_out,
     target_gradient,
 )
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.pruning import Selection
 from tests.glamm_parts import conversation, decode, full_prompt
 

@@ -358,7 +358,7 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
     assert prepare(reversal.STUDY, again, data, config).key.digest == keys[0].digest
     closure = CODE.closure([type(model).__module__])
     assert {
-        "litelvlm.models.vlm.queries.targets",
+        "litelvlm.models.vlm.queries.query",
         "litelvlm.models.vlm.network",
         "litelvlm.models.attribution",
     } <= closure

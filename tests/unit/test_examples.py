@@ -12,19 +12,16 @@ import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows
-from litelvlm.analysis.cli.actions.study import run_one
-from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.pages.explore.data import token_box
-from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.messages.events import nobody
-from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.studies.examples import FILE, read_examples, successes_and_failures
 from litelvlm.analysis.studies.overlay import (
     TINTS,
     kept_pixels,
 )
+from litelvlm.analysis.studies.sweep import STUDY
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions, sweep_config
+from litelvlm.analysis.studies.table import run_with_pictures
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
 from litelvlm.models.base import tower_view
@@ -147,6 +144,5 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
 def test_pictures_of_single_expressions_belong_to_the_single_protocol(tmp_path, protocol):
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    verb = StudyVerb(names=("sweep",), out=tmp_path)
-    run = run_one(verb, "sweep", model, data, config, Shard(), nobody, Processes(1))
+    run = run_with_pictures(STUDY, model, data, config, tmp_path)
     assert (run / FILE).is_file() == (protocol == "single")

@@ -13,10 +13,9 @@ from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.check import Check
 from litelvlm.analysis.reproduce.plan import see_device
 from litelvlm.data.refer import ReferSample
-from litelvlm.models.families import family_for
+from litelvlm.models.families import FAMILIES, family_for
 from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
-from litelvlm.models.glamm.entry import GLAMM
 
 USUAL_SIZE = (480, 640)
 """Pixels of the image whose visual tokens are named."""
@@ -50,7 +49,7 @@ def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
     The name of a size alone has no files. The parts are those of GLaMM's published checkpoint;
     models of other families are only loaded.
     """
-    if verb.model == FULL_SIZE or family_for(verb.model) is not GLAMM:
+    if verb.model == FULL_SIZE or family_for(verb.model) is not FAMILIES["glamm"]:
         return []
     return [(part.name, part.found, part.text) for part in inventory(verb.model, verb.clip)]
 
