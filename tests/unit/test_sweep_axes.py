@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.sweep.passes import (
     expression_passes,
     plan_conversations,
 )
-from litelvlm.analysis.studies.sweep.tables import no_target_table, token_table
+from litelvlm.analysis.studies.sweep.tables import no_target_table
 from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.models.base import Conversation
 from litelvlm.pruning import list_pruners
@@ -170,24 +170,13 @@ def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
     (entry,) = record.excluded
     assert (entry.method, entry.budget) == ("fastv", 16)
     assert entry.reason.startswith("fastv cannot average 16 of 144")
-    tokens = read_summary(folder).table("tokens").set_index(["method", "budget"])
+    tokens = read_summary(folder).table("agreement").set_index(["method", "budget"])
+    tokens = tokens[["n_kept", "n_average"]]
     # Tokens enter the model whole; (144 + 3 x 19) / 4 = 50.25 is what comes nearest to 50.
     assert tokens.loc[("fastv", 50)].tolist() == [144, 50.25]
     assert tokens.loc[("uniform", 16)].tolist() == [16, 16]
     assert ("fastv", 16) not in tokens.index
     pair_scores(rows)
-
-
-def test_tokens_that_differ_within_a_cell_are_refused():
-    rows = pd.DataFrame(
-        {"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]}
-    ).assign(image_id=[1, 2])
-    with pytest.raises(ValueError, match="different numbers"):
-        token_table(rows)
-    # Images of different size may keep different numbers.
-    whole = rows.assign(method="none", n_kept=[144, 128], n_average=[144.0, 128.0])
-    table = token_table(pd.concat([rows, whole])).set_index("method")
-    assert table["n_kept"].to_dict() == {"a": 7.5, "none": 136.0}
 
 
 def with_sentence(data, number, place, sent):

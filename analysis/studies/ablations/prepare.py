@@ -53,12 +53,12 @@ def make_context(
         chosen,
         single,
         config.budgets,
-        foreign,
-        config.seed,
-        altered,
-        "attention" in config.requests,
-        "rounding" in config.requests,
-        config.coalitions,
+        foreign=foreign,
+        seed=config.seed,
+        altered=altered,
+        attention="attention" in config.requests,
+        rounding="rounding" in config.requests,
+        coalitions=config.coalitions,
     )
 
 

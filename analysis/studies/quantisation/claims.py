@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
+from litelvlm.analysis.runs.claims import Claim, effect_claim
+from litelvlm.analysis.runs.means import mean_claim, nothing_claim
 from litelvlm.analysis.runs.study import Tables
-from litelvlm.analysis.stats.bootstrap import bootstrap_means
-from litelvlm.analysis.stats.crossed import crossed_mean
-from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
@@ -96,17 +94,15 @@ def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> li
     keys = ["image_id", "sent_id"]
     shares = chosen.assign(blank=chosen["blank"].astype(np.float64))
     wide = shares.pivot_table(index=keys, columns="precision", values="blank", aggfunc="mean")
-    more = (wide[way] - wide[FULL]).to_numpy()
     stated = shares.drop_duplicates(keys).set_index(keys).loc[wide.index].reset_index()
-    images = stated["image_id"].to_numpy()
     return [
-        effect_claim(
+        mean_claim(
             f"blank.{way}",
             f"In {way} more masks are blank, unpruned and under {method}.",
-            bootstrap_means(more[:, None], images),
+            wide[way] - wide[FULL],
+            stated,
             "share of blank masks with all bits",
             margin=margin,
-            crossed=crossed_mean(more, images, categories_of(stated)),
         )
     ]
 
@@ -134,18 +130,8 @@ def _same_tokens(id: str, statement: str, chosen: pd.DataFrame, margin: float) -
     keys = ["image_id", "sent_id"]
     of_expression = measured.groupby(keys, sort=True)["jaccard"].mean()
     stated = measured.drop_duplicates(keys).set_index(keys).loc[of_expression.index].reset_index()
-    values, images = of_expression.to_numpy(), stated["image_id"].to_numpy()
-    return [
-        null_claim(
-            id,
-            statement,
-            bootstrap_means(values[:, None], images),
-            1.0,
-            "Jaccard index of equal choices",
-            margin,
-            crossed=crossed_mean(values, images, categories_of(stated)),
-        )
-    ]
+    same = "Jaccard index of equal choices"
+    return [nothing_claim(id, statement, of_expression, stated, same, margin, null=1.0)]
 
 
 def memory_claims(rows: pd.DataFrame, factorial: Factorial, most: float) -> list[Claim]:
