@@ -13,14 +13,9 @@ from litelvlm.analysis.inputs.subset import EvenSubset, evenly
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import (
-    ALTERED,
     METHODS_BY_REQUEST,
     OPPOSITE,
-    REFERENCES,
-    REQUESTS,
-    RIVALS,
     TOGETHER,
-    request_of,
 )
 from litelvlm.analysis.studies.ablations.pairs import (
     OFFICIAL_PAIRS,
@@ -38,7 +33,7 @@ from litelvlm.analysis.studies.ablations.tables import (
 from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import strata_table
 from litelvlm.pruning import Cues
-from tests.study_inputs import NO_WORDS, PAPER, Method
+from tests.study_inputs import NO_WORDS, PAPER
 
 CIOU, CONFIG = SCORES["ciou"], ablations.Config()
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
@@ -72,18 +67,6 @@ def rows(done):
 
 def of(rows, method, budget=48):
     return rows[(rows.part == "methods") & (rows.method == method) & (rows.budget == budget)]
-
-
-def test_every_label_is_a_method_and_answers_one_request():
-    labels = [label for group in METHODS_BY_REQUEST.values() for label in group]
-    assert len(set(labels)) == len(labels)
-    for label in {*labels, *TOGETHER} - set(ALTERED):
-        assert Method.parse(label).label == label
-    assert set(METHODS_BY_REQUEST) < set(REQUESTS)
-    assert set(RIVALS) == set(METHODS_BY_REQUEST["rivals"])
-    assert set(REFERENCES) <= set(labels)
-    assert request_of("uniform") == "falsify"
-    assert request_of("litelvlm") == request_of("none") == "paper"
 
 
 def test_the_run_is_a_whole_result_on_an_even_part_of_the_split(done, rows):
@@ -129,13 +112,6 @@ def test_the_context_share_costs_what_it_takes_from_the_ranking(rows):
     np.testing.assert_array_equal(
         half.sort_values("sent_id").iou, raster.sort_values("sent_id").iou
     )
-
-
-def test_rows_say_how_many_tokens_are_there_as_context(rows):
-    shares = {"litelvlm": 0, "litelvlm(context_share=0.5)": 24, "litelvlm(context_share=1)": 48}
-    for method, context in shares.items():
-        assert set(of(rows, method).n_ctx) == {context}
-    assert (of(rows, "litelvlm").p50 == (of(rows, "litelvlm").iou >= 0.5)).all()
 
 
 def test_claims_and_deltas_on_the_planted_signal(done):
@@ -424,19 +400,6 @@ def test_nothing_to_summarise():
     assert ablations.make_claims(protocols_only, CONFIG) == []
     assert ablations.make_tables(protocols_only, CONFIG) == {}
     assert "No claim" in ablations.interpret([], {})
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"requests": ("rival",)}, "rivals"),
-        ({"requests": ()}, "requests"),
-        ({"images": 0}, "images"),
-    ],
-)
-def test_bad_configurations_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        ablations.Config(**fields)
 
 
 def test_a_subset_takes_images_and_expressions_at_even_distances():

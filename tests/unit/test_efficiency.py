@@ -1,12 +1,9 @@
 """Tables and figures of the bench from rows whose medians are known."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from litelvlm.analysis.api import read_record
 from litelvlm.analysis.runs.origin.provenance import MINIATURE
@@ -15,18 +12,9 @@ from litelvlm.analysis.studies.efficiency import timing as efficiency_timing
 from litelvlm.analysis.studies.efficiency.timing import (
     WrittenBytes,
     decode_time,
-    gpu_state,
     median_ratio,
 )
 from litelvlm.figures import FIGURES
-from litelvlm.figures.efficiency import (
-    draw_arithmetic,
-    draw_components,
-    draw_front,
-    prefill_ratios,
-    timed_part,
-)
-from litelvlm.models.timed import timed
 
 
 def tables_of(rows):
@@ -143,13 +131,6 @@ def test_choosing_is_put_beside_the_image_tower(rows):
     ) in efficiency.interpret([], tables)
 
 
-def test_published_rows_are_apart_from_ours(rows):
-    tables = tables_of(rows)
-    assert {"quantity", "method", "tokens", "value"} == set(tables["published"].columns)
-    assert "2.11" in tables["published"].value.tolist()
-    assert "LiteLVLM" not in set(tables["times"].method)
-
-
 def test_the_interval_of_a_ratio_widens_with_noise():
     rng = np.random.default_rng(0)
     steady, noisy = rng.normal(10, 0.1, 50), rng.normal(5, 1.0, 50)
@@ -168,13 +149,6 @@ def test_written_bytes_count_new_tensors_once_and_views_not_at_all():
     assert written.total == 800
 
 
-def test_a_timed_call_runs_once():
-    calls = []
-    found = timed(lambda: calls.append(1), torch.device("cpu"))
-    assert (calls, set(found)) == ([1], {"wall"})
-    assert found["wall"] >= 0
-
-
 def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
     # The prompt and its first token take 5 s, each of the next three 2 s.
     clock = iter([5.0, 7.0, 9.0, 11.0])
@@ -189,116 +163,7 @@ def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
         decode_time(lambda stop: None, torch.device("cpu"))
 
 
-def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
-    assert gpu_state(torch.device("cpu")) == ""
-    asked = []
-
-    def run(command, **_):
-        asked.append(command)
-        return SimpleNamespace(
-            returncode=0, stdout="580.1, 1980 MHz, 2619 MHz, 1980 MHz, 0x0, 300.1 W, 700.0 W, 41\n"
-        )
-
-    monkeypatch.setattr(efficiency_timing.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(efficiency_timing.subprocess, "run", run)
-    monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="ab")
-    )
-    said = gpu_state(torch.device("cuda"))
-    assert said.startswith("driver_version 580.1, clocks.sm 1980 MHz")
-    assert said.endswith("power.limit 700.0 W, temperature.gpu 41")
-    assert asked[0][0] == "/bin/nvidia-smi"
-    assert asked[0][-1] == "GPU-ab"
-
-
 # --- figures --------------------------------------------------------------------------------------
-
-
-def test_components_stack_to_the_sum_of_their_medians(rows):
-    times = tables_of(rows)["times"]
-    ax = draw_components(times, Figure().subplots())
-    ends = {}
-    for bar in ax.patches:
-        place = round(bar.get_y() + bar.get_height() / 2)
-        ends[place] = max(ends.get(place, 0), bar.get_x() + bar.get_width())
-    labels = [tick.get_text() for tick in ax.get_yticklabels()]
-    assert ends[labels.index("unpruned, 144")] == pytest.approx(100 * 1.02)
-    assert ends[labels.index("LiteLVLM, 16")] == pytest.approx(50 * 1.02)
-
-
-def test_arithmetic_puts_measured_against_expected(rows):
-    tables = tables_of(rows)
-    expected = prefill_ratios(tables["costs"]).set_index(["method", "k"]).expected
-    assert expected["litelvlm", 48] == 3
-    ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots())
-    drawn = ax.containers[0].lines[0].get_xydata()
-    assert drawn.tolist() == pytest.approx(np.array([[1, 1], [3, 2], [9, 4]]))
-
-
-def test_published_points_are_hollow_and_say_so(rows):
-    tables = tables_of(rows)
-    ax = draw_arithmetic(
-        tables["ratios"], tables["costs"], Figure().subplots(), tables["published"]
-    )
-    lines = {line.get_label(): line for line in ax.lines if "published" in line.get_label()}
-    assert set(lines) == {"FastV, published", "VisPruner, published", "LiteLVLM, published"}
-    assert all(line.get_markerfacecolor() == "none" for line in lines.values())
-    # 4.66 over 2.11 and 1.27 multiply-adds, 166.25 over 74.88 and 54.02 ms.
-    expected = np.array([[4.66 / 2.11, 166.25 / 74.88], [4.66 / 1.27, 166.25 / 54.02]])
-    assert lines["LiteLVLM, published"].get_xydata() == pytest.approx(expected)
-
-
-def test_the_front_joins_times_and_scores(rows):
-    scores = pd.DataFrame(
-        [
-            {
-                "method": "litelvlm",
-                "budget": 48,
-                "metric": "ciou",
-                "value": 0.7,
-                "low": 0.6,
-                "high": 0.8,
-            },
-            {
-                "method": "litelvlm",
-                "budget": 48,
-                "metric": "giou",
-                "value": 0.1,
-                "low": 0.0,
-                "high": 0.2,
-            },
-            {
-                "method": "uniform",
-                "budget": 48,
-                "metric": "ciou",
-                "value": 0.5,
-                "low": 0.4,
-                "high": 0.6,
-            },
-        ]
-    )
-    ax = draw_front(tables_of(rows)["times"], scores, Figure().subplots())
-    (line,) = [container.lines[0] for container in ax.containers]
-    assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
-
-
-def test_the_front_takes_the_prefill_where_nothing_else_was_timed(rows):
-    times = tables_of(rows)["times"]
-    assert timed_part(times) == "end_to_end"
-    alone = times[times["component"] != "end_to_end"]
-    assert timed_part(alone) == "llm"
-    scores = pd.DataFrame(
-        {
-            "method": ["litelvlm"],
-            "budget": 48,
-            "metric": "ciou",
-            "value": 0.7,
-            "low": 0.6,
-            "high": 0.8,
-        }
-    )
-    ax = draw_front(alone, scores, Figure().subplots())
-    assert "prefill" in ax.get_xlabel()
 
 
 def test_the_front_is_drawn_of_full_size_models_alone(saved_runs):
@@ -310,11 +175,6 @@ def test_the_front_is_drawn_of_full_size_models_alone(saved_runs):
     assert "full-size models alone" in FIGURES["time_front"].obstacle(small)
     assert FIGURES["time_front"].obstacle(large) == ""
     assert FIGURES["time_components"].obstacle(small) == ""
-
-
-def test_the_figures_are_in_the_table():
-    assert {"time_components", "time_arithmetic", "time_front"} <= set(FIGURES)
-    assert {FIGURES[name].study for name in FIGURES if name.startswith("time_")} == {"efficiency"}
 
 
 def bench(k48=80.0, rounds=24, activations=(230.0, 100.0)):

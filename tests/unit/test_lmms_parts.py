@@ -97,11 +97,6 @@ def test_grounding_answers_come_in_the_order_of_the_requests():
         assert np.array_equal(masks.read_mask(found[place], height, width), own)
     one_by_one = grounding.ground_all(model, iter(questions), None, None)
     assert one_by_one == found
-    together = grounding.ground_all(model, questions, None, None, "conversation")
-    assert len(together) == len(docs)
-    assert together != found
-    with pytest.raises(ValueError, match="unknown protocol"):
-        grounding.ground_all(model, questions, None, None, "official")
 
 
 def test_an_answer_is_cut_at_the_first_stop():

@@ -17,10 +17,8 @@ from litelvlm.analysis.studies.quantisation.factorial import Factorial
 from litelvlm.analysis.studies.quantisation.prepare import work_of
 from litelvlm.analysis.studies.quantisation.rows import COLUMNS
 from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.figures import quantisation as draw
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import full_config
-from tests.figure_files import style
 
 METHODS = ("mask_oracle(share=1.0)", "llm_attention", "uniform")
 CONFIG = Config(precisions=("nf4",), methods=METHODS, budgets=(48, 16), images=None, expressions=1)
@@ -263,34 +261,3 @@ def test_the_configuration_refuses_what_cannot_be_crossed():
         Config(methods=("none",))
     with pytest.raises(ValueError, match="'int8', 'nf4', 'nf4_double' or 'fp4'"):
         Config(precisions=("int4",))
-
-
-def test_figures_show_the_numbers_of_the_tables():
-    _, rows = rows_of(FewerBits(lost=1, lost_pruned=3))
-    tables = make_tables(rows, CONFIG)
-    lines = draw.in_order(tables["interactions"])
-    assert list(lines["budget"].iloc[:2]) == [48, 16]
-    ax = draw.draw_interactions(lines, style.new_figure()[1])
-    dots = next(c for c in ax.collections if len(c.get_offsets()) == len(lines))
-    np.testing.assert_allclose(dots.get_offsets()[:, 0], lines["interaction"])
-    ax = draw.draw_scores(tables["scores"], "uniform", style.new_figure()[1])
-    drawn = {line.get_label(): line for line in ax.get_lines()}
-    assert list(drawn) == ["NF4", "all bits"] or list(drawn) == ["all bits", "NF4"]
-    scores = tables["scores"].set_index(["precision", "method", "budget", "metric"])["value"]
-    np.testing.assert_allclose(
-        drawn["NF4"].get_ydata(),
-        [
-            scores["nf4", "uniform", 16, "ciou"],
-            scores["nf4", "uniform", 48, "ciou"],
-            scores["nf4", "none", 144, "ciou"],
-        ],
-    )
-    sizes = tables["memory"].assign(component=lambda t: t["component"])
-    full = pd.concat(
-        [sizes, *[sizes[sizes.component == "clip"].assign(component=c, bytes=0) for c in
-                  set(draw.COMPONENTS) - set(sizes.component)]]
-    )  # fmt: skip
-    ax = draw.draw_memory(full, style.new_figure()[1])
-    bars = {c.get_label(): [bar.get_width() * 1e6 for bar in c] for c in ax.containers}
-    np.testing.assert_allclose(bars["language model"], [900, 900, 300, 300])
-    np.testing.assert_allclose(bars["keys and values of visual tokens"], [4, 0, 4, 0])

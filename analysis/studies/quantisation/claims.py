@@ -7,12 +7,13 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, effect_claim
-from litelvlm.analysis.runs.means import mean_claim, nothing_claim
+from litelvlm.analysis.runs.means import counted_claim, mean_claim, nothing_claim
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
 from litelvlm.analysis.studies.scores import SCORES
+from litelvlm.analysis.studies.sweep.paired import PairedEffect
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
@@ -53,37 +54,33 @@ def interaction_claims(
         groups |= {
             f"interaction.{way}@{cell[1]}": ((cell,), f"with {cell[1]} tokens") for cell in cells
         }
-    found = []
-    for id, (chosen, where) in groups.items():
-        effect = factorial.interaction(way, chosen)
-        statement = (
+    return [
+        cost_claim(
+            id,
             f"Pruning by {method} costs more {factorial.score.label} in {way} than with all bits, "
-            f"{where}."
+            f"{where}.",
+            factorial.interaction(way, chosen),
+            "the loss of both is the sum of the two losses",
+            margin,
         )
-        found.append(
-            effect_claim(
-                id,
-                statement,
-                effect.over_images,
-                "the loss of both is the sum of the two losses",
-                margin=margin,
-                crossed=effect.crossed,
-            )
-        )
-    return found
+        for id, (chosen, where) in groups.items()
+    ]
 
 
 def loss_claim(factorial: Factorial, way: str, margin: float) -> Claim:
     """Whether fewer bits alone cost accuracy."""
+    label = factorial.score.label
     effect = factorial.loss(way, factorial.unpruned)
-    return effect_claim(
-        f"loss.{way}",
-        f"With every visual token, {way} lowers the {factorial.score.label}.",
-        effect.over_images,
-        f"{factorial.score.label} with all bits",
-        margin=margin,
-        crossed=effect.crossed,
-    )
+    statement = f"With every visual token, {way} lowers the {label}."
+    return cost_claim(f"loss.{way}", statement, effect, f"{label} with all bits", margin)
+
+
+def cost_claim(
+    id: str, statement: str, effect: PairedEffect, null_description: str, margin: float
+) -> Claim:
+    """A claim that an effect lies above 0."""
+    images, crossed = effect
+    return effect_claim(id, statement, images, null_description, margin=margin, crossed=crossed)
 
 
 def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> list[Claim]:
@@ -143,22 +140,15 @@ def memory_claims(rows: pd.DataFrame, factorial: Factorial, most: float) -> list
     alone = savings[savings["precision"] == FULL].sort_values("budget").iloc[0]
     saved = float(alone["saved"])
     return [
-        Claim(
-            id="memory.pruning",
-            statement=(
-                f"With {int(alone['budget'])} tokens pruning alone saves less than "
-                f"{most:.0%} of the bytes of weights, keys and values."
-            ),
-            estimate=saved,
-            low=saved,
-            high=saved,
-            n_images=1,
-            n=1,
-            null=most,
-            null_description="of all memory, as published of a model of 7 billion weights",
-            verdict="supported" if saved < most else "not supported",
-            method="bytes, counted: the same for every image",
-            unit="calls",
+        counted_claim(
+            "memory.pruning",
+            f"With {int(alone['budget'])} tokens pruning alone saves less than "
+            f"{most:.0%} of the bytes of weights, keys and values.",
+            saved,
+            most,
+            "of all memory, as published of a model of 7 billion weights",
+            saved < most,
+            "bytes, counted: the same for every image",
         )
     ]
 
