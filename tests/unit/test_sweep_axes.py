@@ -16,7 +16,6 @@ from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.analysis.studies.sweep.passes import (
     SweepContext,
-    divide_cells,
     expression_passes,
     plan_conversations,
 )
@@ -84,10 +83,9 @@ def test_a_method_around_random_tokens_draws_with_seeds(label):
     assert method.seeded
     assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
     assert method.pruner(7).needs == method.pruner().needs
-    cells, _ = divide_cells(
-        sweep.Config(methods=(label,), seeds=3), {48: 48}, PlantedModel().sizes(144)
-    )
-    assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [
+    config = sweep.Config(methods=(label,), seeds=3)
+    context = SweepContext(PlantedModel(), planted_data(1), config, (48,))
+    assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in context.cells(144)] == [
         (label, s, s) for s in range(3)
     ]
     assert not Method.parse(label.replace("random", "fastervlm")).seeded
@@ -116,7 +114,8 @@ def test_all_stands_for_every_method_in_every_preset():
 
 def test_an_impossible_budget_is_left_out_with_its_reason():
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(48, 16))
-    cells, excluded = divide_cells(config, {48: 48, 16: 16}, with_layers(4).sizes(144))
+    context = SweepContext(with_layers(4), planted_data(1), config, (48, 16))
+    cells, excluded = context.cells(144), context.excluded
     # One of four layers before the drop: 144 / 4 = 36 tokens on average already.
     assert [(cell.method, cell.budget) for cell in cells] == [
         ("fastv", 48),

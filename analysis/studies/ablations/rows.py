@@ -16,7 +16,7 @@ from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
-from litelvlm.analysis.stats.ranking import auroc, reversal_index, tie_fraction
+from litelvlm.analysis.stats.ranking import auroc, jaccard, reversal_index, tie_fraction
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
     CONTEXT_ONLY,
@@ -189,20 +189,9 @@ def rounding(cues: Cues, budgets: Mapping[int, int]) -> dict[str, float]:
     found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in get_args(Precision)}
     exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
     return found | {
-        f"jaccard_{name}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse)))
+        f"jaccard_{name}": jaccard(*(p.select(cues, k).indices.tolist() for p in (exact, coarse)))
         for name, k in budgets.items()
     }
-
-
-def jaccard(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Shared over all entries of two sets.
-
-    Example:
-        >>> jaccard(torch.tensor([1, 2, 3]), torch.tensor([3, 4, 1]))
-        0.5
-    """
-    shared = int(torch.isin(first, second).sum())
-    return shared / (len(first) + len(second) - shared)
 
 
 def select(label: str, cues: Cues, budget: int) -> Selection:
