@@ -163,9 +163,6 @@ def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
         decode_time(lambda stop: None, torch.device("cpu"))
 
 
-# --- figures --------------------------------------------------------------------------------------
-
-
 def test_the_front_is_drawn_of_full_size_models_alone(saved_runs):
     record = read_record(saved_runs["sweep"])
     small, large = (
