@@ -160,7 +160,7 @@ def _against_base(stage: str) -> list[Member]:
     ]
 
 
-def members(stages: Sequence[StageName] = STAGES) -> list[Member]:
+def members(stages: Sequence[str] = STAGES) -> list[Member]:
     """All trainings of some stages, seed after seed, so that whole blocks are finished first."""
     every = [
         member
