@@ -21,11 +21,9 @@ from litelvlm.clip.states import ClipImage
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 
-GRID, BUDGET, IMAGES = (24, 24), 192, 4
+GRID, BUDGET = (24, 24), 192
 SIZES = {"N": 576, "D": 1024, "P": 768, "T": 1, "E": 64, "d": 4096, "C": 3, "L": 32}
 GREEDY = ("cdpruner", "divprune", "scope", "evtp_iv_like")
-SLOW = 20_000
-"""Milliseconds from which on a batch is not timed."""
 
 
 def clip_tower(device: str, layers: int) -> ClipTower:
@@ -85,7 +83,6 @@ def measure(
     device: str = "cpu",
     seconds: float = 2.0,
     repeats: int = 15,
-    batch: int = 32,
     layers: int = 24,
     methods: tuple[str, ...] = (),
 ) -> dict[str, Any]:
@@ -94,27 +91,20 @@ def measure(
     pixels = torch.randn(1, 3, 336, 336, generator=torch.Generator().manual_seed(0))
     pixels = pixels.to(device, tower.clip.dtype)
     image = tower.image(pixels)
-    distinct = [random_cues(seed, device, image) for seed in range(IMAGES)]
-    many = [distinct[i % IMAGES] for i in range(batch)]
+    cues = random_cues(0, device, image)
     forward: list[float] = []
     ones: dict[str, list[float]] = {}
-    batches: dict[str, list[float]] = {}
     for turn, (name, method) in enumerate(list_pruners().items()):
         if method.stage == "llm" or name == "none" or (methods and name not in methods):
             continue
         if not forward or turn % 8 == 0:
             forward += milliseconds(partial(tower.image, pixels), device, seconds, 3)
-        pruner = get_pruner(name)
-        call = partial(pruner.select, distinct[0], BUDGET)
+        call = partial(get_pruner(name).select, cues, BUDGET)
         ones[name] = milliseconds(call, device, seconds, repeats)
-        if max(ones[name]) * batch < SLOW:
-            call = partial(pruner.select_batch, many, BUDGET)
-            batches[name] = [t / batch for t in milliseconds(call, device, seconds, 3)]
     whole = spread(forward)
     rows = {
         name: {
             "one image": spread(times),
-            f"per image of {batch}": spread(batches[name]) if name in batches else None,
             "share of forward": spread(times)["median"] / whole["median"],
         }
         for name, times in ones.items()

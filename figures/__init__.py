@@ -21,24 +21,25 @@ from litelvlm.figures import (
     sink_causal,
     sweep,
 )
-from litelvlm.figures.groups import strata
 from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
-    **reversal.DRAWINGS,
-    **mechanism.DRAWINGS,
-    **sink.DRAWINGS,
-    **sink_causal.DRAWINGS,
-    **emergence.DRAWINGS,
-    **importance.DRAWINGS,
-    **faithfulness.DRAWINGS,
-    **sweep.DRAWINGS,
-    **strata.DRAWINGS,
-    **published.DRAWINGS,
-    **ablations.DRAWINGS,
-    **significance.DRAWINGS,
-    **quantisation.DRAWINGS,
-    **examples.DRAWINGS,
-    **efficiency.DRAWINGS,
+    drawing.name: drawing
+    for drawing in (
+        *reversal.DRAWINGS,
+        *mechanism.DRAWINGS,
+        *sink.DRAWINGS,
+        *sink_causal.DRAWINGS,
+        *emergence.DRAWINGS,
+        *importance.DRAWINGS,
+        *faithfulness.DRAWINGS,
+        *sweep.DRAWINGS,
+        *published.DRAWINGS,
+        *ablations.DRAWINGS,
+        *significance.DRAWINGS,
+        *quantisation.DRAWINGS,
+        *examples.DRAWINGS,
+        *efficiency.DRAWINGS,
+    )
 }
 """Closed table of figures, in the order in which a report shows them."""

@@ -1,49 +1,39 @@
 """Figures of the ablations: what each part of the method contributes, and in which protocol."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.figures import style
-from litelvlm.figures.axes import READINGS, WIDER, budget_axis
+from litelvlm.figures.axes import (
+    READINGS,
+    WIDER,
+    budget_axis,
+    dots,
+    error_bars,
+    legend_beside,
+    unpruned_level,
+)
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
+from litelvlm.figures.style import Look, look
+from litelvlm.figures.sweep import SCORE
 
 PROTOCOLS = ("official", "single, the expressions drawn")
 """Protocols of the table "protocols" that are compared draw by draw."""
 ORACLE, INVERSE_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
-
-
-class MethodStyle(NamedTuple):
-    """How a line of D1 is drawn; a variant must not look like its method."""
-
-    label: str
-    colour: str
-    marker: str
-    linestyle: str
-
-
-def _style_of(method: str) -> MethodStyle:
-    return MethodStyle(style.label(method), style.colour(method), style.mark(method), "-")
-
-
-LINE_STYLES: Mapping[str, MethodStyle] = {
-    PAPER: _style_of(PAPER),
-    PAPER_RULE: MethodStyle(style.label(PAPER_RULE), style.colour(PAPER), "s", "--"),
+LINE_STYLES = {
+    PAPER: look(PAPER),
+    PAPER_RULE: look(PAPER_RULE)._replace(marker="s"),
     # With one text these are the same tokens, so they are drawn alike in every figure.
-    "litelvlm(direction=highest)": _style_of("high_similarity"),
-    "litelvlm(texts=shuffled)": MethodStyle(
-        "LiteLVLM, text of another image", "#A05195", "<", "--"
-    ),
-    "litelvlm(texts=empty)": MethodStyle("LiteLVLM, empty text", "#665191", ">", "--"),
-    "llm_attention": MethodStyle("attention of the language model", "#2F4B7C", "D", "-."),
-    "random": _style_of("random"),
-    "uniform": _style_of("uniform"),
+    "litelvlm(direction=highest)": look("high_similarity"),
+    "litelvlm(texts=shuffled)": Look("#A05195", "<", "--", "LiteLVLM, text of another image"),
+    "litelvlm(texts=empty)": Look("#665191", ">", "--", "LiteLVLM, empty text"),
+    "llm_attention": Look("#2F4B7C", "D", "-.", "attention of the language model"),
+    "random": look("random"),
+    "uniform": look("uniform"),
 }
-"""Lines of D1 in the order of its legend."""
+"""Lines of D1 in the order of its legend. A variant does not look like its method."""
 BESIDE = 0.06
 """How far the paper's own rule stands right of the released code, in units of the index."""
 STEP = 0.05
@@ -60,11 +50,8 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per method of ``LINE_STYLES`` with its intervals, moved sideways
             a little so that none hides another. The space between the oracles is shaded.
     """
-    chosen = table[table["metric"] == "ciou"].sort_values("budget")
-    unpruned = chosen[chosen["method"] == "none"]
-    for low, value, high in unpruned[["low", "value", "high"]].itertuples(index=False):
-        ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
-        ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
+    chosen = table[table["metric"] == SCORE.name].sort_values("budget")
+    unpruned_level(ax, chosen[chosen["method"] == "none"])
     best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, INVERSE_ORACLE))
     if len(best) and len(worst):
         ax.fill_between(
@@ -78,24 +65,13 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
         )
     drawn = [method for method in LINE_STYLES if (chosen["method"] == method).any()]
     for place, method in enumerate(drawn):
-        label, colour, marker, linestyle = LINE_STYLES[method]
         line = chosen[chosen["method"] == method]
-        ax.errorbar(
-            line["budget"] * 2 ** (STEP * (place - (len(drawn) - 1) / 2)),
-            line["value"],
-            yerr=[line["value"] - line["low"], line["high"] - line["value"]],
-            color=colour,
-            marker=marker,
-            markersize=4.5,
-            linestyle=linestyle,
-            linewidth=1.0,
-            elinewidth=1.0,
-            label=label,
-        )
+        beside = 2 ** (STEP * (place - (len(drawn) - 1) / 2))
+        line = line.assign(beside=line["budget"] * beside)
+        error_bars(ax, line, "beside", "value", LINE_STYLES[method])
     budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
-    ax.set(ylabel="cIoU")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    ax.set(ylabel=SCORE.label)
+    return legend_beside(ax)
 
 
 def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -108,28 +84,15 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
             ones beside them the paper's own rule. A thin bar is the wider interval over images and
             categories.
     """
-    colour = style.colour(PAPER)
-    for method, offset, face in ((PAPER, 0.0, colour), (PAPER_RULE, BESIDE, "white")):
-        line = table[table["method"] == method].sort_values("ri")
-        if line.empty:
-            continue
-        x = line["ri"] + offset
-        ax.vlines(x, line["low_categories"], line["high_categories"], colour, linewidth=0.6)
-        ax.errorbar(
-            x,
-            line["delta"],
-            yerr=[line["delta"] - line["low"], line["high"] - line["delta"]],
-            color=colour,
-            marker="o",
-            markersize=4.5,
-            markerfacecolor=face,
-            linestyle=style.line(method),
-            linewidth=0.8,
-            elinewidth=1.6,
-            label=style.label(method),
-        )
+    for method, offset, face in ((PAPER, 0.0, None), (PAPER_RULE, BESIDE, "white")):
+        line = table[table["method"] == method]
+        line = line.assign(ri=line["ri"] + offset)
+        own = look(method)._replace(marker="o")
+        ends = line["low_categories"], line["high_categories"]
+        ax.vlines(line["ri"], *ends, own.colour, linewidth=0.6)
+        if len(line):
+            error_bars(ax, line, "ri", "delta", own, face=face)
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set(xlabel="reversal index, mean of each quarter", ylabel="cIoU minus that of random tokens")
     return ax
 
 
@@ -146,24 +109,14 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
     official = table["protocol"] == PROTOCOLS[0]
     unpruned = table.loc[(table["method"] == "none") & official, "ciou"].item()
     methods = protocol_methods(table)
-    for protocol, offset, fill in zip(PROTOCOLS, (0.0, NOT_OFFICIAL), (True, False), strict=True):
+    colours = [style.colour(method) for method in methods]
+    for protocol, offset in zip(PROTOCOLS, (0.0, NOT_OFFICIAL), strict=True):
         line = table[table["protocol"] == protocol].set_index("method").loc[methods]
-        places = np.arange(len(methods)) + offset
-        colours = [style.colour(method) for method in methods]
-        ax.hlines(places, line["low"], line["high"], colors=colours, linewidth=1.2)
-        ax.scatter(
-            line["ciou"],
-            places,
-            c=colours if fill else ["white"] * len(methods),
-            edgecolors=colours,
-            linewidths=1.0,
-            s=16,
-            zorder=3,
-        )
+        filled = [protocol == PROTOCOLS[0]] * len(methods)
+        dots(ax, line, "ciou", np.arange(len(methods)) + offset, colours, filled)
     ax.set_yticks(np.arange(len(methods)) + NOT_OFFICIAL / 2, [style.label(m) for m in methods])
     ax.set_ylim(len(methods) - 0.4, -0.5)
     ax.axvline(unpruned, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set(xlabel="cIoU", ylabel="")
     return ax
 
 
@@ -181,27 +134,27 @@ def compared_protocols(run: Saved) -> bool:
     return "none" in official and official == single != {"none"}
 
 
-def _budgets(run: Saved) -> RenderedFigure:
+@Drawing("ablations", ("scores",))
+def ablation_budgets(run: Saved) -> RenderedFigure:
+    """The cIoU of the method and its parts against visual tokens."""
     table = run.table("scores")
     figure, ax = style.new_figure(style.PAGE, 3.6)
     draw_budgets(table, ax).set_title(run.title("What is each part of the method worth?"))
-    return RenderedFigure(
-        figure,
-        sample_note(
-            table,
-            "bars: 95 % intervals from resampling images, moved sideways a little; oracles read "
-            "the true mask",
-        ),
+    what = (
+        "bars: 95 % intervals from resampling images, moved sideways a little; oracles read "
+        "the true mask"
     )
+    return RenderedFigure(figure, sample_note(table, what))
 
 
-def _gain(run: Saved) -> RenderedFigure:
+@Drawing("ablations", ("gain",))
+def ablation_gain(run: Saved) -> RenderedFigure:
+    """The cIoU minus that of random tokens, by quarters of the reversal index."""
     table = run.table("gain")
     budgets = sorted(table["budget"].unique(), reverse=True)
-    figure, axes = style.side_panels(len(budgets), 2.7)
+    figure, axes = style.new_panels(len(budgets), style.PAGE, 2.7, sharex=True, sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
         draw_gain(table[table["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
-        ax.set(xlabel="", ylabel="")
     axes[0].set_ylabel("cIoU minus that of random tokens", fontsize=8)
     figure.supxlabel("reversal index, mean of each quarter of the expressions", fontsize=9)
     style.heading(figure, run.title("Does reversal predict the benefit?"))
@@ -209,46 +162,26 @@ def _gain(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, sample_note(table, what))
 
 
-def _protocols(run: Saved) -> RenderedFigure:
+@Drawing("ablations", ("protocols",), drawable=compared_protocols)
+def ablation_protocols(run: Saved) -> RenderedFigure:
+    """The cIoU of the method and its parts in the official and the single protocol."""
     table = run.table("protocols")
     budgets = sorted(table.loc[table["method"] != "none", "budget"].unique(), reverse=True)
-    figure, axes = style.side_panels(len(budgets), 1.6 + 0.26 * len(protocol_methods(table)))
+    height = 1.6 + 0.26 * len(protocol_methods(table))
+    figure, axes = style.new_panels(len(budgets), style.PAGE, height, sharex=True, sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
         lines = table[(table["budget"] == budget) | (table["method"] == "none")]
         draw_protocols(lines, ax).set_title(f"{budget} tokens", fontsize=9)
-        ax.set_xlabel("")
     figure.supxlabel("cIoU", fontsize=9)
     style.heading(figure, run.title("What carries the score in the official protocol?"))
-    note = sample_note(
-        table[table["protocol"] == PROTOCOLS[0]],
+    what = (
         "n counts every draw; filled: official protocol, up to three expressions in one "
         "conversation with one selection; hollow: single protocol, the same expressions; "
         "line: unpruned model, official protocol; "
-        "95 % intervals from resampling images and draws",
+        "95 % intervals from resampling images and draws"
     )
-    return RenderedFigure(figure, note)
+    official = table[table["protocol"] == PROTOCOLS[0]]
+    return RenderedFigure(figure, sample_note(official, what))
 
 
-DRAWINGS = {
-    "ablation_budgets": Drawing(
-        "ablations",
-        "cIoU against visual tokens, for the method and its parts.",
-        _budgets,
-        ("scores",),
-    ),
-    "ablation_gain": Drawing(
-        "ablations",
-        "cIoU minus that of random tokens, by quarters of the reversal index.",
-        _gain,
-        ("gain",),
-        columns={"gain": ("ri", "method", "low_categories", "high_categories")},
-    ),
-    "ablation_protocols": Drawing(
-        "ablations",
-        "cIoU of the method and its parts in the official and the single protocol.",
-        _protocols,
-        ("protocols",),
-        drawable=compared_protocols,
-        columns={"protocols": ("protocol", "method", "budget")},
-    ),
-}
+DRAWINGS = (ablation_budgets, ablation_gain, ablation_protocols)

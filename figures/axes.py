@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from litelvlm.arrays import Array
 from litelvlm.figures import style
 
 WIDER = "thin: the wider interval over images and categories"
@@ -24,32 +26,76 @@ def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:
     ax.set_xlabel("visual tokens kept")
 
 
-def band(
-    ax: Axes, line: pd.DataFrame, x: str, y: str, method: str, label: str, linestyle: str = "-"
-) -> None:
-    """One line over its interval, in the colour and with the marker of a method.
+def legend_beside(ax: Axes, title: str | None = None) -> Axes:
+    """Put the legend right of the axes, and return these."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title=title)
+    return ax
+
+
+def band(ax: Axes, line: pd.DataFrame, x: str, y: str, look: style.Look) -> None:
+    """One line over its interval; nothing where the table is empty.
 
     Args:
         ax: Where to draw.
         line: Columns x, y, low and high.
         x: Column of the horizontal axis.
         y: Column of the value.
-        method: Whose colour and marker to use.
-        label: In the legend.
-        linestyle: As in matplotlib.
+        look: Of the line.
     """
+    if line.empty:
+        return
     line = line.sort_values(x)
-    colour = style.colour(method)
+    colour, marker, dashes, label = look
     ax.plot(
-        line[x],
-        line[y],
-        color=colour,
-        marker=style.mark(method),
-        markersize=4.5,
-        linestyle=linestyle,
-        label=label,
+        line[x], line[y], color=colour, marker=marker, markersize=4.5, linestyle=dashes, label=label
     )
     ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+
+
+def error_bars(
+    ax: Axes,
+    line: pd.DataFrame,
+    x: str,
+    y: str,
+    look: style.Look,
+    *,
+    face: str | None = None,
+    ends: tuple[str, str] = ("low", "high"),
+) -> None:
+    """One line with its interval at each point.
+
+    Args:
+        ax: Where to draw.
+        line: Columns x, y and the ends.
+        x: Column of the horizontal axis.
+        y: Column of the value.
+        look: Of the line.
+        face: Colour inside the markers; that of the line if left out.
+        ends: Columns of the lower and the upper end.
+    """
+    line = line.sort_values(x)
+    reach = [line[y] - line[ends[0]], line[ends[1]] - line[y]]
+    colour, marker, linestyle, label = look
+    ax.errorbar(
+        line[x],
+        line[y],
+        yerr=[part.clip(lower=0) for part in reach],
+        color=colour,
+        marker=marker,
+        markersize=4.5,
+        markerfacecolor=face or colour,
+        linestyle=linestyle,
+        linewidth=1.2,
+        capsize=2,
+        label=label,
+    )
+
+
+def unpruned_level(ax: Axes, table: pd.DataFrame) -> None:
+    """The score of the unpruned model as a level with its interval: columns value, low, high."""
+    for low, value, high in table[["low", "value", "high"]].itertuples(index=False):
+        ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
+        ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
 
 
 def heatmap(
@@ -97,38 +143,65 @@ def lines_of(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFra
         yield name, table[table[column] == name]
 
 
-def forest(
+def dots(
     ax: Axes,
     table: pd.DataFrame,
     value: str,
-    names: list[str],
-    colours: list[str],
-    null: float,
+    places: Float[Array, "n"],
+    colours: Sequence[str],
     filled: Sequence[bool] | None = None,
 ) -> None:
-    """One dot with its interval per line of a table, the first on top; a line marks the null.
+    """One dot with its interval per line of a table.
 
     Args:
         ax: Where to draw.
-        table: Columns value, low and high.
-        value: Column of the dots. Where the table also has low_categories and high_categories, a
+        table: Columns value, low and high. Where it also has low_categories and high_categories, a
             thin line shows this wider interval.
-        names: Labels of the lines.
+        value: Column of the dots.
+        places: On the vertical axis.
         colours: Colours of the lines.
-        null: Value without an effect.
         filled: Which dots are filled; all if left out.
     """
-    places = np.arange(len(table))
-    faces = (
-        colours
-        if filled is None
-        else [c if full else "white" for c, full in zip(colours, filled, strict=True)]
-    )
+    full = filled or [True] * len(table)
+    faces = [colour if one else "white" for colour, one in zip(colours, full, strict=True)]
     ax.hlines(places, table["low"], table["high"], colors=colours, linewidth=1.4)
     if "low_categories" in table:
         ends = table["low_categories"], table["high_categories"]
         ax.hlines(places, *ends, colors=colours, linewidth=0.6)
     ax.scatter(table[value], places, c=faces, edgecolors=colours, linewidths=1.0, s=18, zorder=3)
+
+
+def forest(
+    ax: Axes,
+    table: pd.DataFrame,
+    value: str,
+    names: Sequence[str],
+    colours: Sequence[str],
+    null: float = 0.0,
+    filled: Sequence[bool] | None = None,
+) -> None:
+    """``dots`` with names, the first line on top; a vertical line marks the value of no effect."""
+    places = np.arange(len(table), dtype=np.float64)
+    dots(ax, table, value, places, colours, filled)
     ax.set_yticks(places, names)
     ax.invert_yaxis()
     ax.axvline(null, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_ylabel("")
+
+
+def stacked(ax: Axes, parts: pd.DataFrame, names: Sequence[str], colours: Sequence[str]) -> Axes:
+    """Horizontal bars of several parts each, the first line on top.
+
+    Args:
+        ax: Where to draw.
+        parts: A line per bar and a column per part.
+        names: Of the bars.
+        colours: Of the parts.
+    """
+    left = parts.cumsum(axis=1) - parts
+    for part, colour in zip(parts, colours, strict=True):
+        places = range(len(parts))
+        ax.barh(places, parts[part], left=left[part], color=colour, label=part)
+    ax.set_yticks(range(len(parts)), names)
+    ax.invert_yaxis()
+    return legend_beside(ax)

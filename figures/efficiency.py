@@ -5,19 +5,20 @@ from matplotlib.axes import Axes
 
 from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
 from litelvlm.figures import style
-from litelvlm.figures.axes import lines_of
+from litelvlm.figures.axes import error_bars, legend_beside, lines_of, stacked
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
+from litelvlm.figures.sweep import SCORE
 
-STAGES = (
-    "preprocess",
-    "clip_image",
-    "selection",
-    "projector",
-    "llm",
-    "sam_encoder",
-    "mask_decoder",
-)
-COLOURS = ("#BBBBBB", "#0072B2", "#E69F00", "#999933", "#D55E00", "#009E73", "#CC79A7")
+STAGES = {
+    "preprocess": "#BBBBBB",
+    "clip_image": "#0072B2",
+    "selection": "#E69F00",
+    "projector": "#999933",
+    "llm": "#D55E00",
+    "sam_encoder": "#009E73",
+    "mask_decoder": "#CC79A7",
+}
+"""Components in the order in which bars are stacked, and their colours."""
 
 
 def draw_components(times: pd.DataFrame, ax: Axes) -> Axes:
@@ -27,29 +28,14 @@ def draw_components(times: pd.DataFrame, ax: Axes) -> Axes:
         times: The summary's table "times": method, k, component, metric, value.
         ax: Where to draw; only components that were timed appear.
     """
-    chosen = times[(times["metric"] == "wall_ms") & times["component"].isin(STAGES)]
+    chosen = times[(times["metric"] == "wall_ms") & times["component"].isin(list(STAGES))]
     arms = list(dict.fromkeys(zip(chosen["method"], chosen["k"], strict=True)))
-    left = dict.fromkeys(arms, 0.0)
-    for stage, colour in zip(STAGES, COLOURS, strict=True):
-        part = chosen[chosen["component"] == stage].set_index(["method", "k"])["value"]
-        if part.empty:
-            continue
-        widths = [float(part.get(arm, 0.0)) for arm in arms]
-        ax.barh(
-            range(len(arms)),
-            widths,
-            left=list(left.values()),
-            color=colour,
-            label=stage.replace("_", " "),
-        )
-        left = {
-            arm: start + width for (arm, start), width in zip(left.items(), widths, strict=True)
-        }
-    ax.set_yticks(range(len(arms)), [f"{style.label(method)}, {k}" for method, k in arms])
-    ax.invert_yaxis()
+    wide = chosen.pivot(index=["method", "k"], columns="component", values="value").fillna(0.0)
+    stages = [stage for stage in STAGES if stage in wide]
+    parts = wide.loc[arms, stages].rename(columns=lambda stage: stage.replace("_", " "))
+    names = [f"{style.label(method)}, {k}" for method, k in arms]
     ax.set(xlabel="median time (ms)")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    return stacked(ax, parts, names, [STAGES[stage] for stage in stages])
 
 
 def timed_part(times: pd.DataFrame) -> str:
@@ -68,74 +54,46 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
     """
     part = timed_part(times)
     whole = times[(times["metric"] == "wall_ms") & (times["component"] == part)]
-    ciou = scores[scores["metric"] == "ciou"].rename(columns={"budget": "k", "value": "ciou"})
-    both = whole.merge(ciou[["method", "k", "ciou", "low", "high"]], on=["method", "k"])
-    for method, line in lines_of(both, "method"):
-        line = line.sort_values("value")
-        reach = [line["ciou"] - line["low"], line["high"] - line["ciou"]]
-        ax.errorbar(
-            line["value"],
-            line["ciou"],
-            yerr=reach,
-            linewidth=1.2,
-            capsize=2,
-            label=style.label(method),
-            color=style.colour(method),
-            marker=style.mark(method) or "o",
-        )
+    shown = scores[scores["metric"] == SCORE.name].rename(columns={"budget": "k"})
+    shown = shown.rename(columns={"value": SCORE.name})[["method", "k", SCORE.name, "low", "high"]]
+    for method, line in lines_of(whole.merge(shown, on=["method", "k"]), "method"):
+        error_bars(ax, line, "value", SCORE.name, style.look(method))
     what = "a whole call" if part == END else "the language model's prefill"
-    ax.set(xlabel=f"median time of {what} (ms)", ylabel="cIoU")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    ax.set(xlabel=f"median time of {what} (ms)", ylabel=SCORE.label)
+    return legend_beside(ax)
 
 
 def draw_arithmetic(
-    ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes, published: pd.DataFrame | None = None
+    ratios: pd.DataFrame, costs: pd.DataFrame, published: pd.DataFrame, ax: Axes
 ) -> Axes:
     """Draw the measured speed-up of the prefill against the one by multiply-adds (E3).
 
     Args:
         ratios: The summary's table "ratios", unpruned over the arm's.
         costs: The summary's table "costs".
-        ax: Where to draw; the diagonal is where arithmetic alone decides.
         published: The summary's table "published", whose points are hollow and say so.
+        ax: Where to draw; the diagonal is where arithmetic alone decides.
     """
-    expected = prefill_ratios(costs)
     chosen = ratios[(ratios["component"] == "llm") & (ratios["metric"] == "wall_ms")]
-    both = chosen.merge(expected, on=["method", "k", "n_text"])
+    both = chosen.merge(prefill_ratios(costs), on=["method", "k", "n_text"])
     for method, line in lines_of(both, "method"):
-        line = line.sort_values("expected")
-        reach = [line["ratio"] - line["low"], line["high"] - line["ratio"]]
-        ax.errorbar(
+        error_bars(ax, line, "expected", "ratio", style.look(method, linestyle="none"))
+    theirs = published_ratios(published)
+    for (method, line), mark in zip(lines_of(theirs, "method"), "sD^", strict=False):
+        ax.plot(
             line["expected"],
             line["ratio"],
-            yerr=reach,
-            linestyle="none",
-            capsize=2,
-            label=style.label(method),
-            color=style.colour(method),
-            marker=style.mark(method) or "o",
+            mark,
+            color=style.MUTED,
+            markerfacecolor="none",
+            label=f"{method}, published",
         )
-    most = float(both["expected"].max())
-    if published is not None:
-        theirs = published_ratios(published)
-        most = max(most, float(theirs["expected"].max()))
-        for (method, line), mark in zip(lines_of(theirs, "method"), "sD^", strict=False):
-            ax.plot(
-                line["expected"],
-                line["ratio"],
-                label=f"{method}, published",
-                marker=mark,
-                markerfacecolor="none",
-                color=style.MUTED,
-                linestyle="none",
-            )
-    ax.plot([1, most], [1, most], color=style.MUTED, linewidth=0.8, zorder=0)
+    ends = 1, max(both["expected"].max(), theirs["expected"].max())
+    ax.plot(ends, ends, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(
         xlabel="ratio of multiply-adds, unpruned to pruned", ylabel="ratio of median prefill times"
     )
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    return legend_beside(ax)
 
 
 def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
@@ -158,38 +116,7 @@ def prefill_ratios(costs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:
-    first: pd.DataFrame = table[table["n_text"] == table["n_text"].min()]
-    return first
-
-
-def _components(run: Saved) -> RenderedFigure:
-    times = _first(run.table("times"))
-    figure, ax = style.new_figure(6.4, 1.2 + 0.22 * len(times[["method", "k"]].drop_duplicates()))
-    draw_components(times, ax).set_title(run.title("Where does the time go?"))
-    return RenderedFigure(
-        figure,
-        f"Medians of {int(times['n_runs'].min())} rounds, arms in random order; {_machine(run)}.",
-    )
-
-
-def _front(run: Saved) -> RenderedFigure:
-    figure, ax = style.new_figure(6.4, 3.6)
-    draw_front(_first(run.table("times")), run.table("scores"), ax).set_title(
-        run.title("What does accuracy cost?")
-    )
-    return RenderedFigure(
-        figure, f"Bars: 95 % intervals from resampling images; times: medians; {_machine(run)}."
-    )
-
-
-def _arithmetic(run: Saved) -> RenderedFigure:
-    figure, ax = style.new_figure(6.0, 3.6)
-    draw_arithmetic(run.table("ratios"), run.table("costs"), ax, run.table("published"))
-    ax.set_title(run.title("Does time follow arithmetic?"))
-    hollow = "Hollow marks: the authors' published table for the full-size model, not measured here"
-    return RenderedFigure(
-        figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {hollow}."
-    )
+    return table[table["n_text"] == table["n_text"].min()]
 
 
 def _machine(run: Saved) -> str:
@@ -197,21 +124,35 @@ def _machine(run: Saved) -> str:
     return f"{machine['gpu'] or machine['cpu']}, {run.record.model['dtype']}"
 
 
-DRAWINGS = {
-    "time_components": Drawing(
-        "efficiency", "Median time by component, method and budget.", _components, ("times",)
-    ),
-    "time_front": Drawing(
-        "efficiency",
-        "cIoU of a sweep against the median time of a whole call, of full-size models.",
-        _front,
-        ("times", "scores"),
-        full_size=True,
-    ),
-    "time_arithmetic": Drawing(
-        "efficiency",
-        "Measured speed-up of the prefill against its multiply-adds.",
-        _arithmetic,
-        ("ratios", "costs", "published"),
-    ),
-}
+@Drawing("efficiency", ("times",))
+def time_components(run: Saved) -> RenderedFigure:
+    """Median time by component, method and budget."""
+    times = _first(run.table("times"))
+    figure, ax = style.new_figure(6.4, 1.2 + 0.22 * len(times[["method", "k"]].drop_duplicates()))
+    draw_components(times, ax).set_title(run.title("Where does the time go?"))
+    rounds = f"Medians of {int(times['n_runs'].min())} rounds, arms in random order"
+    return RenderedFigure(figure, f"{rounds}; {_machine(run)}.")
+
+
+@Drawing("efficiency", ("times", "scores"), full_size=True)
+def time_front(run: Saved) -> RenderedFigure:
+    """The cIoU of a sweep against the median time of a whole call, of full-size models."""
+    figure, ax = style.new_figure(6.4, 3.6)
+    draw_front(_first(run.table("times")), run.table("scores"), ax)
+    ax.set_title(run.title("What does accuracy cost?"))
+    what = "Bars: 95 % intervals from resampling images; times: medians"
+    return RenderedFigure(figure, f"{what}; {_machine(run)}.")
+
+
+@Drawing("efficiency", ("ratios", "costs", "published"))
+def time_arithmetic(run: Saved) -> RenderedFigure:
+    """Measured speed-up of the prefill against its multiply-adds."""
+    figure, ax = style.new_figure(6.0, 3.6)
+    draw_arithmetic(run.table("ratios"), run.table("costs"), run.table("published"), ax)
+    ax.set_title(run.title("Does time follow arithmetic?"))
+    what = f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}"
+    hollow = "Hollow marks: the authors' published table for the full-size model, not measured here"
+    return RenderedFigure(figure, f"{what}. {hollow}.")
+
+
+DRAWINGS = (time_components, time_front, time_arithmetic)

@@ -2,11 +2,11 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from litelvlm.analysis.signals.targets import main_target
+from litelvlm.figures import style
 from litelvlm.figures.axes import band
-from litelvlm.figures.labels.importance import SCORES, SIGNALS
+from litelvlm.figures.importance import SCORES, SIGNALS
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 RANKINGS = {
@@ -40,27 +40,20 @@ def draw_curve(table: pd.DataFrame, curve: str, ax: Axes) -> Axes:
     chosen = table[(table["curve"] == curve) & (table["target"] == target)]
     for ranking, (label, method) in RANKINGS.items():
         line = chosen[chosen["ranking"] == ranking]
-        if not line.empty:
-            band(ax, line, "k", "value", method, label)
+        band(ax, line, "k", "value", style.look(method, label))
     ax.set(xlabel=WORDS[curve], ylabel=f"mean {target.replace('_', ' ')}")
     return ax
 
 
-def _curves(run: Saved) -> RenderedFigure:
+@Drawing("faithfulness", ("curves",))
+def faithfulness_curves(run: Saved) -> RenderedFigure:
+    """What is left of the full answer as tokens are added or removed in ranked order."""
     table = run.table("curves")
-    figure = Figure(figsize=(8.6, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, (left, right) = style.new_panels(2, 8.6, 3.6, sharey=True)
     draw_curve(table, "insertion", left).legend(loc="lower right")
     draw_curve(table, "deletion", right)
-    figure.suptitle(run.title("Adding and removing tokens in ranked order"), x=0.01, ha="left")
+    style.heading(figure, run.title("Adding and removing tokens in ranked order"))
     return RenderedFigure(figure, sample_note(table))
 
 
-DRAWINGS = {
-    "faithfulness_curves": Drawing(
-        "faithfulness",
-        "What is left of the full answer as tokens are added or removed in ranked order.",
-        _curves,
-        ("curves",),
-    ),
-}
+DRAWINGS = (faithfulness_curves,)

@@ -7,10 +7,9 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.studies.examples import HOW_DRAWN
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
-from litelvlm.figures.saved import Saved
+from litelvlm.figures.saved import Drawing, Saved
 from litelvlm.names import check_name
 
 KINDS = ("png", "svg", "pdf")
@@ -51,39 +50,33 @@ def write_figures(
         FileNotFoundError: If a folder holds no finished run.
     """
     check_name(name, [*FIGURES, "all"], "figure")
-    saved = [Saved(run) for run in runs]
-    studies = [run.summary.study for run in saved]
-    twice = sorted({study for study in studies if studies.count(study) > 1})
-    if twice:
-        raise ValueError(
-            f"several runs of the study {twice[0]!r} would write the same files; "
-            "draw each run into a folder of its own"
-        )
-    for run in saved:
+    by_study: dict[str, Saved] = {}
+    for folder in runs:
+        run = Saved(folder)
+        if run.summary.study in by_study:
+            raise ValueError(
+                f"several runs of the study {run.summary.study!r} would write the same files; "
+                "draw each run into a folder of its own"
+            )
         if run.summary.partial and not partial:
             raise ValueError(
                 f"{run.folder} is incomplete, so its numbers are not results; "
                 "add --partial to draw it anyway"
             )
-    if name != "all" and FIGURES[name].study not in studies:
-        given = ", ".join(studies) or "none"
-        raise ValueError(
-            f"figure {name!r} needs a run of the study {FIGURES[name].study!r}; given: {given}"
-        )
-    pairs = [
-        (key, drawing, run)
-        for key, drawing in FIGURES.items()
-        for run in saved
-        if run.summary.study == drawing.study
-    ]
+        by_study[run.summary.study] = run
     if name != "all":
-        for key, _, run in pairs:
-            if key == name:
-                check_fits(name, run)
+        figure = FIGURES[name]
+        if figure.study not in by_study:
+            given = ", ".join(by_study) or "none"
+            raise ValueError(
+                f"figure {name!r} needs a run of the study {figure.study!r}; given: {given}"
+            )
+        check_fits(figure, by_study[figure.study])
+        return [write_figure(figure, by_study[figure.study], out)]
     return [
-        write_figure(key, run, out)
-        for key, drawing, run in pairs
-        if name in (key, "all") and drawing.fits(run)
+        write_figure(figure, by_study[figure.study], out)
+        for figure in FIGURES.values()
+        if figure.study in by_study and not figure.obstacle(by_study[figure.study])
     ]
 
 
@@ -100,41 +93,32 @@ def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
     """
     check_name(name, FIGURES, "figure")
     saved = Saved(run.folder if isinstance(run, SavedRun) else run)
-    check_fits(name, saved)
+    check_fits(FIGURES[name], saved)
     with style.styled():
         return FIGURES[name].draw(saved).figure
 
 
-def check_fits(name: str, run: Saved) -> None:
+def check_fits(figure: Drawing, run: Saved) -> None:
     """Refuse a figure that a run lacks the lines for.
 
     Raises:
         ValueError: If it does; the figures that can be drawn are named.
-        FileNotFoundError: If it lacks the pictures, with how to get them.
     """
-    if not FIGURES[name].fits(run):
-        same_study = FIGURES[name].study == run.summary.study
-        drawing = FIGURES[name]
-        if same_study and (obstacle := drawing.obstacle(run.record) or drawing.outdated(run)):
-            raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
-        missing = [file for file in FIGURES[name].files if not (run.folder / file).is_file()]
-        if same_study and missing:
-            raise FileNotFoundError(f"{run.folder} has no {missing[0]}; {HOW_DRAWN}")
-        able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(run)) or "none"
+    if obstacle := figure.obstacle(run):
+        able = ", ".join(key for key, one in FIGURES.items() if not one.obstacle(run)) or "none"
         raise ValueError(
-            f"figure {name!r} cannot be drawn from {run.folder}, a run of the study "
-            f"{run.summary.study!r}; its figures: {able}"
+            f"figure {figure.name!r} cannot be drawn from {run.folder}: {obstacle}; "
+            f"its figures: {able}"
         )
 
 
-def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:
+def write_figure(figure: Drawing, run: Saved, out: Path) -> FigureFiles:
     """Draw one figure of a run."""
     with style.styled():
-        figure, note = FIGURES[name].draw(run)
-        style.note(figure, note)
+        drawn, note = figure.draw(run)
+        style.note(drawn, note)
         files = {
-            kind: atomic_write(out / f"{name}.{kind}", content)
-            for kind, content in style.encode(figure, *KINDS).items()
+            kind: atomic_write(out / f"{figure.name}.{kind}", content)
+            for kind, content in style.encode(drawn, *KINDS).items()
         }
-    drawing = FIGURES[name]
-    return FigureFiles(name, f"{drawing.summary} {note}", files, drawing.opens)
+    return FigureFiles(figure.name, f"{figure.summary} {note}", files, figure.opens)

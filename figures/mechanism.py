@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import forest
+from litelvlm.figures.axes import forest, legend_beside
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 COLOURS = {
@@ -30,19 +30,19 @@ def draw_probes(table: pd.DataFrame, ax: Axes) -> Axes:
     """
     drawn = table[["ri"]].assign(low=table["ri_low"], high=table["ri_high"])
     colours = [COLOURS[verdict] for verdict in table["verdict"]]
-    forest(ax, drawn, "ri", list(table["name"]), colours, null=0.0)
+    forest(ax, drawn, "ri", list(table["name"]), colours)
     ax.set_ylim(len(table) - 0.5, -0.5)
     for verdict in dict.fromkeys(table["verdict"]):
         ax.scatter([], [], c=COLOURS[verdict], s=20, label=verdict)
-    released = table.loc[table["probe"] == "released", "ri"]
-    for value in released:
+    for value in table.loc[table["probe"] == "released", "ri"]:
         ax.axvline(value, color=style.INK, linewidth=0.8, linestyle=":", zorder=0)
     ax.set(xlabel="reversal index (dotted: as released)")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title="fall of the index")
-    return ax
+    return legend_beside(ax, "fall of the index")
 
 
-def _indices(run: Saved) -> RenderedFigure:
+@Drawing("mechanism", ("probes",))
+def mechanism_index(run: Saved) -> RenderedFigure:
+    """Reversal index under each probe."""
     table = run.table("probes")
     own = table[table["clip_model"] == ""]
     figure, ax = style.new_figure(8.0, 1.2 + 0.24 * len(own))
@@ -51,8 +51,4 @@ def _indices(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, sample_note(own, note))
 
 
-DRAWINGS = {
-    "mechanism_index": Drawing(
-        "mechanism", "Reversal index under each probe.", _indices, ("probes",)
-    ),
-}
+DRAWINGS = (mechanism_index,)

@@ -6,10 +6,16 @@ in one conversation, and a sweep in another protocol judges another method.
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from litelvlm.analysis.inputs.methods import PAPER_RULE, RANDOM
-from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.published import (
+    ACCURACY_CAUTION,
+    ACCURACY_SOURCE,
+    METHOD_BY_LABEL,
+    N_TOKENS,
+    SPLITS,
+    accuracy,
+)
 from litelvlm.figures import style, sweep
 from litelvlm.figures.axes import budget_axis, lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
@@ -28,7 +34,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per method.
     """
     for label, line in lines_of(table, "label"):
-        method = published.METHOD_BY_LABEL[label]
+        method = METHOD_BY_LABEL[label]
         ax.plot(
             line["tokens"],
             line["kept"],
@@ -40,21 +46,16 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
             linewidth=1.0,
             label=label,
         )
-    ax.axhline(sweep.KEPT, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.axhline(sweep.LEAST, color=style.MUTED, linewidth=0.8, zorder=0)
     budget_axis(ax, table["tokens"])
-    ax.set(
-        xlabel=f"visual tokens kept, of {published.N_TOKENS}", ylabel="share of the unpruned cIoU"
-    )
+    ax.set(xlabel=f"visual tokens kept, of {N_TOKENS}", ylabel="share of the unpruned cIoU")
     ax.legend(loc="lower right", fontsize=7)
     return ax
 
 
 def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Lines of "comparisons" for the published methods, for ``OURS`` and no others."""
-    lines: pd.DataFrame = comparisons[
-        comparisons["method"].isin([*published.METHOD_BY_LABEL.values(), *OURS])
-    ]
-    return lines
+    return comparisons[comparisons["method"].isin([*METHOD_BY_LABEL.values(), *OURS])]
 
 
 def same_shares(left: Axes, right: Axes, n_left: int, n_right: int) -> None:
@@ -66,48 +67,30 @@ def same_shares(left: Axes, right: Axes, n_left: int, n_right: int) -> None:
 
 def _comparable(run: Saved) -> bool:
     """Whether a sweep has a published method or a control."""
-    if not sweep.compared_with(run, "none"):
-        return False
-    return not measured(run.table("comparisons")).empty
+    compared = sweep.compared_with("none", run)
+    return compared and not measured(run.table("comparisons")).empty
 
 
-def _published(run: Saved) -> RenderedFigure:
+@Drawing("sweep", ("scores", "comparisons"), protocol="official", drawable=_comparable)
+def published(run: Saved) -> RenderedFigure:
+    """The published table beside a sweep in the same protocol, at the same shares of tokens."""
     scores, lines = run.table("scores"), measured(run.table("comparisons"))
     n_tokens = int(scores.loc[scores["method"] == "none", "budget"].max())
     data, split = run.record.data["name"], run.record.data["split"]
-    figure = Figure(figsize=(style.PAGE, 3.9), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    draw_published(published.accuracy(data, split), left)
-    sweep.draw_retention(lines, right).set(xlabel=f"visual tokens kept, of {n_tokens}", ylabel="")
+    figure, (left, right) = style.new_panels(2, style.PAGE, 3.9, sharey=True)
+    draw_published(accuracy(data, split), left)
+    sweep.draw_retention(lines, right, sweep.least_kept(run))
+    right.set(xlabel=f"visual tokens kept, of {n_tokens}", ylabel="")
     right.legend(loc="lower right", fontsize=7, ncols=2)
-    same_shares(left, right, published.N_TOKENS, n_tokens)
+    same_shares(left, right, N_TOKENS, n_tokens)
     left.set_ylim(bottom=0)
-    where = (
-        f"{data} {split}"
-        if (data, split) in published.SPLITS
-        else f"mean of {len(published.SPLITS)} splits"
-    )
+    where = f"{data} {split}" if (data, split) in SPLITS else f"mean of {len(SPLITS)} splits"
     left.set_title(f"published: GLaMM, {where}", fontsize=9)
     right.set_title(f"ours: {data} {split}", fontsize=9)
     style.heading(figure, run.title("Share of the unpruned cIoU: published and ours"))
-    ours = protocol_note(
-        run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images"
-    )
-    return RenderedFigure(
-        figure,
-        f"Both sides: official protocol. Right: {ours} Left: {published.ACCURACY_SOURCE}. "
-        f"{published.ACCURACY_CAUTION}",
-    )
+    what = "bars: one-sided 95 % lower bounds, paired, from resampling images"
+    sides = f"Right: {protocol_note(run, lines, what)} Left: {ACCURACY_SOURCE}."
+    return RenderedFigure(figure, f"Both sides: official protocol. {sides} {ACCURACY_CAUTION}")
 
 
-DRAWINGS = {
-    "published": Drawing(
-        "sweep",
-        "The published accuracy table beside a sweep in the same protocol, at the same shares of "
-        "visual tokens.",
-        _published,
-        ("scores", "comparisons"),
-        protocol="official",
-        drawable=_comparable,
-    ),
-}
+DRAWINGS = (published,)

@@ -5,17 +5,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import budget_axis, forest, lines_of
+from litelvlm.figures.axes import band, budget_axis, forest, lines_of, stacked
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
+from litelvlm.figures.style import Look
+from litelvlm.figures.sweep import SCORE
 
 PRECISIONS = {
-    "none": ("all bits", "#1b1b1b", "o"),
-    "int8": ("int8", "#0072B2", "s"),
-    "nf4": ("NF4", "#D55E00", "^"),
-    "nf4_double": ("NF4, scales in 8 bits", "#CC79A7", "v"),
-    "fp4": ("FP4", "#009E73", "D"),
+    "none": Look("#1b1b1b", "o", "-", "all bits"),
+    "int8": Look("#0072B2", "s", "-", "int8"),
+    "nf4": Look("#D55E00", "^", "-", "NF4"),
+    "nf4_double": Look("#CC79A7", "v", "-", "NF4, scales in 8 bits"),
+    "fp4": Look("#009E73", "D", "-", "FP4"),
 }
-"""Name, colour and marker of each precision."""
+"""How the line of each precision is drawn."""
 COMPONENTS = {
     "language_model": ("language model", "#D55E00"),
     "language_head": ("its head", "#E69F00"),
@@ -36,18 +38,11 @@ def draw_scores(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
         method: Whose lines to draw.
         ax: Where to draw.
     """
-    chosen = table[(table["metric"] == "ciou") & table["method"].isin([method, "none"])]
+    chosen = table[(table["metric"] == SCORE.name) & table["method"].isin([method, "none"])]
     for precision, line in lines_of(chosen, "precision"):
-        name, colour, marker = PRECISIONS[precision]
-        line = line.sort_values("budget")
-        ax.plot(
-            line["budget"], line["value"], color=colour, marker=marker, markersize=4, label=name
-        )
-        ax.fill_between(
-            line["budget"], line["low"], line["high"], color=colour, alpha=0.1, linewidth=0
-        )
+        band(ax, line, "budget", "value", PRECISIONS[precision])
     budget_axis(ax, chosen["budget"])
-    ax.set(ylabel="cIoU")
+    ax.set(ylabel=SCORE.label)
     ax.legend(loc="lower right", title=style.label(method))
     return ax
 
@@ -61,16 +56,13 @@ def draw_interactions(table: pd.DataFrame, ax: Axes) -> Axes:
     """
     known = np.isfinite(table["low_categories"].to_numpy(dtype=np.float64))
     ends = {end: table[f"{end}_categories"].where(known, table[end]) for end in ("low", "high")}
-    names = [
-        f"{style.label(method)}, {budget}, {PRECISIONS[precision][0]}"
-        for precision, method, budget in zip(
-            table["precision"], table["method"], table["budget"], strict=True
-        )
-    ]
-    colours = [PRECISIONS[precision][1] for precision in table["precision"]]
+    looks = [PRECISIONS[precision] for precision in table["precision"]]
+    parts = zip(table["method"], table["budget"], looks, strict=True)
+    names = [f"{style.label(method)}, {budget}, {look.label}" for method, budget, look in parts]
     filled = (table["p_holm"] <= 0.05).tolist()
-    forest(ax, table.assign(**ends), "interaction", names, colours, null=0.0, filled=filled)
-    ax.set(xlabel="loss of both − sum of the two losses, in cIoU", ylabel="")
+    colours = [look.colour for look in looks]
+    forest(ax, table.assign(**ends), "interaction", names, colours, filled=filled)
+    ax.set(xlabel=f"loss of both − sum of the two losses, in {SCORE.label}")
     return ax
 
 
@@ -85,12 +77,29 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[keys.sort_values(["m", "b", "p"], kind="stable").index]
 
 
-def _interaction(run: Saved) -> RenderedFigure:
+def draw_memory(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Stacked bytes by component: each precision unpruned and at its smallest budget.
+
+    Args:
+        table: The summary's table "memory": precision, budget, component, bytes.
+        ax: Where to draw, one bar per precision and budget.
+    """
+    ends = [table["budget"].max(), table["budget"].min()]
+    bars = [(one, budget) for one in dict.fromkeys(table["precision"]) for budget in ends]
+    wide = table.pivot(index=["precision", "budget"], columns="component", values="bytes") / 1e6
+    parts = wide.loc[bars, list(COMPONENTS)].rename(columns=lambda name: COMPONENTS[name][0])
+    names = [f"{PRECISIONS[one].label}, {budget} tokens" for one, budget in bars]
+    ax.set(xlabel="MB")
+    return stacked(ax, parts, names, [colour for _, colour in COMPONENTS.values()])
+
+
+@Drawing("quantisation", ("scores", "interactions"))
+def quantisation_interaction(run: Saved) -> RenderedFigure:
+    """What pruning and fewer bits cost together, beyond the sum of both."""
     lines = in_order(run.table("interactions"))
     figure, (left, right) = style.new_panels(2, 9.6, max(3.6, 1.2 + 0.16 * len(lines)))
     draw_scores(run.table("scores"), str(lines["method"].iloc[0]), left)
-    draw_interactions(lines, right)
-    right.tick_params(axis="y", labelsize=7)
+    draw_interactions(lines, right).tick_params(axis="y", labelsize=7)
     left.set_title(run.title("Does pruning cost more with fewer bits?"))
     what = (
         "bands: 95 % intervals from resampling images; bars: over images, and categories too where "
@@ -99,36 +108,9 @@ def _interaction(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, sample_note(lines, what))
 
 
-def draw_memory(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Stacked bytes by component: each precision unpruned and at its smallest budget.
-
-    Args:
-        table: The summary's table "memory": precision, budget, component, bytes.
-        ax: Where to draw, one bar per precision and budget.
-    """
-    budgets = sorted(set(table["budget"]))
-    shown = [
-        (precision, budget)
-        for precision in dict.fromkeys(table["precision"])
-        for budget in (budgets[-1], budgets[0])
-    ]
-    wide = table.set_index(["component", "precision", "budget"])["bytes"] / 1e6
-    left = np.zeros(len(shown))
-    for component, (name, colour) in COMPONENTS.items():
-        sizes = np.array([wide[component, precision, budget] for precision, budget in shown])
-        ax.barh(np.arange(len(shown)), sizes, left=left, color=colour, label=name, height=0.7)
-        left += sizes
-    ax.set_yticks(
-        np.arange(len(shown)),
-        [f"{PRECISIONS[precision][0]}, {budget} tokens" for precision, budget in shown],
-    )
-    ax.invert_yaxis()
-    ax.set(xlabel="MB")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
-
-
-def _memory(run: Saved) -> RenderedFigure:
+@Drawing("quantisation", ("memory",))
+def quantisation_memory(run: Saved) -> RenderedFigure:
+    """Bytes by component in each precision, unpruned and pruned."""
     figure, ax = style.new_figure(7.6, 3.2)
     draw_memory(run.table("memory"), ax)
     ax.set_title(run.title("What do weights and visual tokens take?"))
@@ -139,17 +121,4 @@ def _memory(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, note)
 
 
-DRAWINGS = {
-    "quantisation_interaction": Drawing(
-        "quantisation",
-        "What pruning and fewer bits cost together, beyond the sum of both.",
-        _interaction,
-        ("scores", "interactions"),
-    ),
-    "quantisation_memory": Drawing(
-        "quantisation",
-        "Bytes by component in each precision, unpruned and pruned.",
-        _memory,
-        ("memory",),
-    ),
-}
+DRAWINGS = (quantisation_interaction, quantisation_memory)

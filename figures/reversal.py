@@ -9,14 +9,22 @@ from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.constructions import PRIMARY, select
 from litelvlm.analysis.studies.examples import FILE, read_examples
 from litelvlm.figures import style
-from litelvlm.figures.axes import band, budget_axis, forest, heatmap, lines_of
-from litelvlm.figures.examples import draw_examples, panel_grid
-from litelvlm.figures.groups.categories import draw_categories, excluded_text, shown_categories
+from litelvlm.figures.axes import (
+    band,
+    budget_axis,
+    error_bars,
+    forest,
+    heatmap,
+    legend_beside,
+    lines_of,
+)
+from litelvlm.figures.categories import draw_categories, excluded_text, shown_categories
+from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 # (control, text mode, probe) of the constructions on the used layer, in the order in which they
 # take explanations away.
-CONSTRUCTIONS: dict[tuple[str, str, str], str] = {
+CONSTRUCTIONS = {
     ("none", "template", "released"): "true text, true mask",
     ("other_text", "shuffled", "released"): "text of another image",
     ("same_category_text", "shuffled", "released"): "text of another image, same category",
@@ -51,11 +59,7 @@ def constructions(table: pd.DataFrame) -> pd.DataFrame:
     chosen = table[
         (table["labels"] == "primary") & (table["layer"] == -2) & (table["clip_model"] == "")
     ]
-    keys = pd.Series(
-        list(zip(chosen["control"], chosen["text_mode"], chosen["probe"], strict=True)),
-        chosen.index,
-    )
-    shown = keys.map(CONSTRUCTIONS)
+    shown = chosen[["control", "text_mode", "probe"]].apply(tuple, axis=1).map(CONSTRUCTIONS)
     order = [name for name in CONSTRUCTIONS.values() if (shown == name).any()]
     return (
         chosen.assign(shown=pd.Categorical(shown, order, ordered=True))
@@ -75,16 +79,15 @@ def draw_index(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     means = constructions(means)
     names = list(means["shown"])
     seen = constructions(rows[rows["visible_frac"] >= MIN_VISIBLE])
-    true = names[0]
+    colours = dict.fromkeys(names, style.colour("centre_distance"))
+    colours[names[0]] = style.colour("litelvlm")
     sns.violinplot(
         seen,
         x="ri",
         y="shown",
         order=names,
         hue="shown",
-        palette={
-            name: style.colour("litelvlm" if name == true else "centre_distance") for name in names
-        },
+        palette=colours,
         inner=None,
         dodge=False,
         linewidth=0,
@@ -97,11 +100,8 @@ def draw_index(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     ax.hlines(places, means["low"], means["high"], colors=style.INK, linewidth=1.4, zorder=4)
     ax.scatter(means["ri"], places, c=style.INK, s=14, zorder=5)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set(
-        xlim=(-1.02, 1.02),
-        xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)",
-        ylabel="",
-    )
+    words = "reversal index, 1 − 2 AUROC (positive: the referent ranks low)"
+    ax.set(xlim=(-1.02, 1.02), xlabel=words, ylabel="")
     return ax
 
 
@@ -116,11 +116,10 @@ def draw_recall(table: pd.DataFrame, ax: Axes) -> Axes:
         for kept, line in lines_of(lines, "kept"):
             method = _METHODS.get((ranking, kept), ranking)
             linestyle = "-" if ranking == "similarity" else ":"
-            band(ax, line, "budget", "recall", method, style.label(method), linestyle)
+            band(ax, line, "budget", "recall", style.look(method, linestyle=linestyle))
     budget_axis(ax, table["budget"])
     ax.set(ylim=(0, 1), ylabel="share of the referent's tokens kept")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    return legend_beside(ax)
 
 
 def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -131,8 +130,8 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per group.
     """
     names = table["stratum"].str.replace("_", " ") + ": " + table["group"]
-    forest(ax, table, "ri", list(names), [style.colour("litelvlm")] * len(table), null=0.0)
-    ax.set(xlabel="reversal index (positive: the referent ranks low)", ylabel="")
+    forest(ax, table, "ri", list(names), [style.colour("litelvlm")] * len(table))
+    ax.set(xlabel="reversal index (positive: the referent ranks low)")
     return ax
 
 
@@ -167,75 +166,81 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
     ax.scatter(
         true["area_frac"], true["ri"], s=5, color=style.colour("litelvlm"), alpha=0.3, linewidths=0
     )
-    error = [table["ri"] - table["low"], table["high"] - table["ri"]]
-    ax.errorbar(
-        table["area_frac"],
-        table["ri"],
-        yerr=error,
-        color=style.INK,
-        marker="o",
-        markersize=4,
-        capsize=2,
-    )
+    error_bars(ax, table, "area_frac", "ri", style.Look(style.INK, "o", "-", ""))
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_xscale("log")
     ax.set(ylim=(-1.02, 1.02), xlabel="target's share of the image", ylabel="reversal index")
     return ax
 
 
-def _index(run: Saved) -> RenderedFigure:
-    means, n = run.table("ri"), _category_rows(run)
-    height = max(4.4, 1.2 + 0.19 * n)
-    figure, axes = style.new_panels(2 if n else 1, style.PAGE, height)
+@Drawing("reversal", ("ri",), drawable=lambda run: len(constructions(run.table("ri"))) > 0, opens=2)
+def reversal_index(run: Saved) -> RenderedFigure:
+    """Reversal index per expression, with every control, and by category of the referent."""
+    means, categories = run.table("ri"), pd.DataFrame()
+    if "categories" in run.summary.tables:
+        table = run.table("categories")
+        categories, excluded = shown_categories(table[table["claim"] == "H1.sign"], "ri")
+    height = max(4.4, 1.2 + 0.19 * len(categories))
+    figure, axes = style.new_panels(2 if len(categories) else 1, style.PAGE, height)
     draw_index(run.rows, means, axes[0]).set_xlabel("reversal index, 1 − 2 AUROC", fontsize=8.5)
     style.heading(figure, run.title("Does the similarity rank the referent low?"))
     what = (
         "positive: the referent ranks low; dots: means with 95 % intervals from resampling images"
     )
-    if n:
-        what += f"; {_category_panel(run, axes[1])}"
+    if len(categories):
+        draw_categories(categories, "ri", axes[1]).set_title(
+            "By category (expressions)", fontsize=9
+        )
+        axes[1].set_xlim(-1.02, 1.02)
+        axes[1].set_xlabel("reversal index", fontsize=8.5)
+        what += f"; right: {excluded_text(excluded)}"
     return RenderedFigure(figure, sample_note(constructions(means), what))
 
 
-def _recall(run: Saved) -> RenderedFigure:
+@Drawing("reversal", ("recall",))
+def reversal_recall(run: Saved) -> RenderedFigure:
+    """Share of the referent's tokens kept by similarity, low and high, and without text."""
     table = run.table("recall")
     figure, ax = style.new_figure(6.4, 3.6)
     draw_recall(table, ax).set_title(run.title("How much of the referent does a budget keep?"))
     return RenderedFigure(figure, sample_note(table))
 
 
-def _strata(run: Saved) -> RenderedFigure:
+@Drawing("reversal", ("strata",))
+def reversal_strata(run: Saved) -> RenderedFigure:
+    """Reversal index by kind of expression, size and visibility."""
     table = run.table("strata")
     figure, ax = style.new_figure(5.6, 1.4 + 0.22 * len(table))
     draw_strata(table, ax).set_title(run.title("For which expressions is there a reversal?"))
     return RenderedFigure(figure, sample_note(table))
 
 
-def _layers(run: Saved) -> RenderedFigure:
+@Drawing("reversal", ("layers",))
+def reversal_layers(run: Saved) -> RenderedFigure:
+    """Reversal index by layer and CLIP model."""
     table = run.table("layers")
-    figure, ax = style.new_figure(
-        3.4 + 1.1 * table["clip_model"].nunique(), 1.6 + 0.26 * table["layer"].nunique()
-    )
+    size = 3.4 + 1.1 * table["clip_model"].nunique(), 1.6 + 0.26 * table["layer"].nunique()
+    figure, ax = style.new_figure(*size)
     draw_layers(table, ax, run.record.model["name"]).set_title(run.title("Reversal by layer"))
-    return RenderedFigure(
-        figure,
-        sample_note(table, "means; every layer is read through the final norm and the projection"),
-    )
+    what = "means; every layer is read through the final norm and the projection"
+    return RenderedFigure(figure, sample_note(table, what))
 
 
-def _area(run: Saved) -> RenderedFigure:
+@Drawing("reversal", ("area",))
+def reversal_area(run: Saved) -> RenderedFigure:
+    """Reversal index against the target's size."""
     table = run.table("area")
     figure, ax = style.new_figure(5.6, 3.4)
     draw_area(run.rows, table, ax).set_title(run.title("Reversal by target size"))
-    return RenderedFigure(
-        figure, sample_note(table, "means over fifths of the targets with 95 % intervals")
-    )
+    what = "means over fifths of the targets with 95 % intervals"
+    return RenderedFigure(figure, sample_note(table, what))
 
 
-def _examples(run: Saved) -> RenderedFigure:
+@Drawing("reversal", files=(str(FILE),))
+def reversal_examples(run: Saved) -> RenderedFigure:
+    """What the lowest similarity keeps of a few expressions."""
     _, examples = read_examples(run.folder)
-    figure, axes = panel_grid(examples)
-    draw_examples(examples, axes)
+    figure = draw_examples(examples)
     style.heading(figure, run.title("What the lowest similarity keeps"))
     shares = ", ".join(str(example.percentile) for example in examples)
     note = (
@@ -245,55 +250,11 @@ def _examples(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, note + "Tokens that are not kept are dark.")
 
 
-def _category_panel(run: Saved, ax: Axes) -> str:
-    """Draw the facet by category, and say in words what it leaves out."""
-    table = run.table("categories")
-    shown, n = shown_categories(table[table["claim"] == "H1.sign"], "ri")
-    draw_categories(shown, "ri", ax).set_title("By category (expressions)", fontsize=9)
-    ax.set_xlim(-1.02, 1.02)
-    ax.set_xlabel("reversal index", fontsize=8.5)
-    return f"right: {excluded_text(n)}"
-
-
-def _category_rows(run: Saved) -> int:
-    """Lines that the facet by category needs; 0 where the data state no categories."""
-    if "categories" not in run.summary.tables:
-        return 0
-    table = run.table("categories")
-    return len(shown_categories(table[table["claim"] == "H1.sign"], "ri")[0])
-
-
-DRAWINGS = {
-    "reversal_index": Drawing(
-        "reversal",
-        "Reversal index per expression, with every control, and by category of the referent.",
-        _index,
-        ("ri",),
-        drawable=lambda run: not constructions(run.table("ri")).empty,
-        opens=2,
-    ),
-    "reversal_recall": Drawing(
-        "reversal",
-        "Share of the referent's tokens kept by similarity, low and high, and without text.",
-        _recall,
-        ("recall",),
-    ),
-    "reversal_strata": Drawing(
-        "reversal",
-        "Reversal index by kind of expression, size and visibility.",
-        _strata,
-        ("strata",),
-    ),
-    "reversal_layers": Drawing(
-        "reversal", "Reversal index by layer and CLIP model.", _layers, ("layers",)
-    ),
-    "reversal_area": Drawing(
-        "reversal", "Reversal index against the target's size.", _area, ("area",)
-    ),
-    "reversal_examples": Drawing(
-        "reversal",
-        "What the lowest similarity keeps of a few expressions.",
-        _examples,
-        files=(str(FILE),),
-    ),
-}
+DRAWINGS = (
+    reversal_index,
+    reversal_recall,
+    reversal_strata,
+    reversal_layers,
+    reversal_area,
+    reversal_examples,
+)

@@ -1,7 +1,7 @@
 """A finished run as figures see it: its record, its tables, its rows; nothing else is read."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
-from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.figures import style
+from litelvlm.analysis.studies.examples import HOW_DRAWN
 
 INTERVALS = "95 % intervals from resampling images"
 
@@ -20,8 +19,10 @@ class Saved(SavedRun):
     """A finished run with titles for its figures."""
 
     def title(self, text: str) -> str:
-        """A title with the marks this run needs."""
-        return style.title(text, miniature=is_miniature(self.record), partial=self.summary.partial)
+        """A title, marked for a miniature model and for a partial run."""
+        found = {"miniature": is_miniature(self.record), "partial run": self.summary.partial}
+        marks = ", ".join(mark for mark, holds in found.items() if holds)
+        return f"{text} ({marks})" if marks else text
 
 
 class RenderedFigure(NamedTuple):
@@ -35,12 +36,11 @@ class RenderedFigure(NamedTuple):
 class Drawing:
     """A named figure.
 
+    It decorates the function from a run to the figure, whose name and docstring it takes.
+
     Attributes:
         study: Whose runs it is drawn from.
-        summary: What it shows, in one sentence.
-        draw: From a run to the figure.
         tables: Tables of the summary that it reads; a run may lack one that would be empty.
-        columns: By table, columns that it reads and that tables of earlier versions lack.
         files: Files of the run folder that it reads.
         protocol: The one protocol whose runs it is drawn from; any if left out.
         full_size: Whether it is drawn of full-size models alone, since it misleads of a miniature.
@@ -48,43 +48,32 @@ class Drawing:
             figure shows has none.
         opens: Its rank among the figures that may open a report, the best is 1; 0 for one that
             does not.
+        name: In the table of figures.
+        summary: What it shows, in one sentence.
+        draw: From a run to the figure.
     """
 
     study: str
-    summary: str
-    draw: Callable[[Saved], RenderedFigure]
     tables: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     protocol: str = ""
     full_size: bool = False
     drawable: Callable[[Saved], bool] = lambda run: True
-    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     opens: int = 0
+    name: str = ""
+    summary: str = ""
+    draw: Callable[[Saved], RenderedFigure] = lambda run: RenderedFigure(Figure(), "")
 
-    def fits(self, run: Saved) -> bool:
-        """Whether a run holds what this figure is drawn from."""
-        if run.summary.study != self.study or self.obstacle(run.record):
-            return False
-        if not set(self.tables) <= set(run.summary.tables) or self.outdated(run):
-            return False
-        if not all((run.folder / name).is_file() for name in self.files):
-            return False
-        return self.drawable(run)
+    def __call__(self, draw: Callable[[Saved], RenderedFigure]) -> "Drawing":
+        """The figure that a function draws."""
+        return replace(self, draw=draw, name=draw.__name__, summary=draw.__doc__ or "")
 
-    def outdated(self, run: Saved) -> str:
-        """What the run's tables lack because an earlier version wrote them; empty if nothing."""
-        for name, columns in self.columns.items():
-            if name in run.summary.tables:
-                missing = [column for column in columns if column not in run.table(name)]
-                if missing:
-                    return (
-                        f"its table {name!r} was written by an earlier version and has no "
-                        f"{' and no '.join(missing)}; run `litelvlm study {self.study}` again"
-                    )
-        return ""
-
-    def obstacle(self, record: RunRecord) -> str:
-        """Why the figure is not drawn of a run of its study, with the fix; empty if it is."""
+    def obstacle(self, run: Saved) -> str:
+        """Why the figure cannot be drawn of a run, with the fix; empty if it can."""
+        record = run.record
+        missing = [name for name in self.files if not (run.folder / name).is_file()]
+        if run.summary.study != self.study:
+            return f"it needs a run of the study {self.study!r}, and this is {record.study!r}"
         if self.protocol not in ("", record.protocol):
             return (
                 f"it needs protocol {self.protocol!r}, and the run has {record.protocol!r}; "
@@ -95,6 +84,10 @@ class Drawing:
                 "it is drawn of full-size models alone; at the size of a miniature, choosing "
                 "tokens takes longer than they save"
             )
+        if missing:
+            return f"the run has no {missing[0]}; {HOW_DRAWN}"
+        if not set(self.tables) <= set(run.summary.tables) or not self.drawable(run):
+            return "the run has no lines for it"
         return ""
 
 
@@ -115,5 +108,4 @@ def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str
 
 
 def _span(counts: "pd.Series[int]") -> str:
-    low, high = int(counts.min()), int(counts.max())
-    return str(low) if low == high else f"{low} to {high}"
+    return " to ".join(dict.fromkeys(str(int(end)) for end in (counts.min(), counts.max())))

@@ -1,4 +1,4 @@
-"""Figures of significance: differences to the paper's method, and the share of cIoU kept."""
+"""Figures of significance: differences to the paper's method, and the share of the score kept."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
-from litelvlm.figures.sweep import KEPT
+from litelvlm.figures.sweep import LEAST, SCORE
 
 LEVEL = 0.05  # of p after adjustment
 MARKED = " †"  # compared with another method than the paper's
@@ -38,39 +39,28 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
     """
     shown = in_order(table)
     names = [
-        style.label(method) + (MARKED if other != "litelvlm" else "")
+        style.label(method) + (MARKED if other != PAPER else "")
         for method, other in zip(shown["method"], shown["reference"], strict=True)
     ]
-    sure = (shown["p_holm"] <= LEVEL).tolist()
-    forest(
-        ax, shown, "delta", names, [style.colour(m) for m in shown["method"]], null=0.0, filled=sure
-    )
-    ax.set(xlabel="cIoU minus that of LiteLVLM at the same budget", ylabel="")
+    colours, sure = shown["method"].map(style.colour).tolist(), shown["p_holm"] <= LEVEL
+    forest(ax, shown, "delta", names, colours, filled=sure.tolist())
+    ax.set(xlabel=f"{SCORE.label} minus that of LiteLVLM at the same budget")
     return ax
 
 
 def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
-    """S2: share of the unpruned cIoU that each method keeps, with 95 % intervals.
+    """S2: share of the unpruned score that each method keeps, with 95 % intervals.
 
     Args:
         table: Lines of one budget of the summary's table "retention": request, method, kept, low,
             high, bound.
-        ax: Where to draw; a dot is filled where the one-sided 95 % bound clears 90 %.
+        ax: Where to draw; a dot is filled where the one-sided 95 % bound clears the share that
+            claims are about.
     """
     shown = table.sort_values("kept", ascending=False, kind="stable")
-    names, colours = zip(
-        *((style.label(method), style.colour(method)) for method in shown["method"]), strict=True
-    )
-    forest(
-        ax,
-        shown,
-        "kept",
-        list(names),
-        list(colours),
-        null=KEPT,
-        filled=(shown["bound"] > KEPT).tolist(),
-    )
-    ax.set(xlabel="share of the unpruned cIoU", ylabel="")
+    names, colours = (shown["method"].map(name).tolist() for name in (style.label, style.colour))
+    forest(ax, shown, "kept", names, colours, LEAST, (shown["bound"] > LEAST).tolist())
+    ax.set(xlabel=f"share of the unpruned {SCORE.label}")
     return ax
 
 
@@ -83,16 +73,10 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns="place")
 
 
-def largest(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of the largest budget."""
-    lines: pd.DataFrame = table[table["budget"] == table["budget"].max()]
-    return lines
-
-
 def by_request(
     table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], title: str
 ) -> Figure:
-    """Panels of requests below each other, each with its title in words.
+    """Panels of requests below each other, each with its title in words, as high as its lines.
 
     Args:
         table: Lines of one budget with a column "request".
@@ -101,35 +85,22 @@ def by_request(
     """
     panels = table["request"].map(REQUESTS)
     titles = [name for name in dict.fromkeys(REQUESTS.values()) if (panels == name).any()]
-    groups = [table[panels == name] for name in titles]
-    figure, axes = style.stacked_panels([len(group) for group in groups])
-    for ax, name, group in zip(axes, titles, groups, strict=True):
+    heights = [float((panels == name).sum()) + 1 for name in titles]
+    figure = Figure(figsize=(style.PAGE, 0.9 + 0.165 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for ax, name in zip(axes[:, 0], titles, strict=True):
+        group = table[panels == name]
         draw(group, ax).set_title(name, fontsize=8.5, pad=3)
         ax.tick_params(axis="y", labelsize=8)
         ax.set_ylim(len(group) - 0.4, -0.6)
-        if ax is not axes[-1]:
-            ax.set_xlabel("")
+        ax.label_outer()
     style.heading(figure, title)
     return figure
 
 
-def _deltas(run: Saved) -> RenderedFigure:
-    table = run.table("deltas")
-    lines = largest(table[table["metric"] == "ciou"])
-    title = run.title(f"Which methods differ from LiteLVLM? {lines['budget'].max()} tokens")
-    what = (
-        "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 "
-        "(image swaps, Holm's adjustment over all differences)"
-    )
-    return RenderedFigure(
-        by_request(lines, draw_deltas, title),
-        " ".join([sample_note(lines, what), *exceptions(lines)]),
-    )
-
-
 def exceptions(table: pd.DataFrame) -> list[str]:
     """What the marked lines are compared with, if there are any."""
-    marked = table[table["reference"] != "litelvlm"]
+    marked = table[table["reference"] != PAPER]
     pairs = [
         f"“{style.label(m)}” with “{style.label(r)}”"
         for m, r in zip(marked["method"], marked["reference"], strict=True)
@@ -137,21 +108,28 @@ def exceptions(table: pd.DataFrame) -> list[str]:
     return [f"{MARKED.strip()} compares {'; '.join(pairs)}."] if pairs else []
 
 
-def _retention(run: Saved) -> RenderedFigure:
-    lines = largest(run.table("retention"))
-    title = run.title(f"Is 90 % kept? {lines['budget'].max()} tokens")
-    what = "95 % intervals, paired, from resampling images; filled: one-sided 95 % bound above 90 %"
+@Drawing("ablations", ("deltas",))
+def ablation_deltas(run: Saved) -> RenderedFigure:
+    """Paired differences of cIoU to the paper's method."""
+    table = run.table("deltas")
+    lines = table[(table["metric"] == SCORE.name) & (table["budget"] == table["budget"].max())]
+    title = run.title(f"Which methods differ from LiteLVLM? {lines['budget'].max()} tokens")
+    what = (
+        "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 "
+        "(image swaps, Holm's adjustment over all differences)"
+    )
+    note = " ".join([sample_note(lines, what), *exceptions(lines)])
+    return RenderedFigure(by_request(lines, draw_deltas, title), note)
+
+
+@Drawing("ablations", ("retention",))
+def ablation_retention(run: Saved) -> RenderedFigure:
+    """Share of the unpruned cIoU kept, against the share that claims are about."""
+    table, least = run.table("retention"), f"{100 * LEAST:g} %"
+    lines = table[table["budget"] == table["budget"].max()]
+    title = run.title(f"Is {least} kept? {lines['budget'].max()} tokens")
+    what = f"95 % intervals, paired, from resampling images; filled: one-sided bound above {least}"
     return RenderedFigure(by_request(lines, draw_retention, title), sample_note(lines, what))
 
 
-DRAWINGS = {
-    "ablation_deltas": Drawing(
-        "ablations", "Paired differences of cIoU to the paper's method.", _deltas, ("deltas",)
-    ),
-    "ablation_retention": Drawing(
-        "ablations",
-        "Share of the unpruned cIoU kept, against the 90 % line.",
-        _retention,
-        ("retention",),
-    ),
-}
+DRAWINGS = (ablation_deltas, ablation_retention)

@@ -5,16 +5,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import band, heatmap
+from litelvlm.figures.axes import band, heatmap, legend_beside
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 LINES = {
-    ("trained", "template"): ("trained, the method's sentences", "litelvlm"),
-    ("trained", "expression"): ("trained, bare expressions", "low_similarity"),
-    ("trained", "permuted"): ("trained, words permuted", "high_similarity"),
-    ("random", "template"): ("random weights", "random"),
+    ("trained", "template"): style.look("litelvlm", "trained, the method's sentences"),
+    ("trained", "expression"): style.look("low_similarity", "trained, bare expressions"),
+    ("trained", "permuted"): style.look("high_similarity", "trained, words permuted"),
+    ("random", "template"): style.look("random", "random weights"),
 }
-"""(weights, wording) to its name and the method whose colour it has."""
+"""(weights, wording) to how its line is drawn."""
 WORDINGS = {
     "template": "the method's sentences",
     "expression": "bare expressions, as captions",
@@ -65,10 +65,9 @@ def draw_layers(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line with a band per wording and weights.
     """
     lift = table[(table["measure"] == "lift") & (table["query"] == "eos")]
-    for (weights, mode), (name, method) in LINES.items():
+    for (weights, mode), look in LINES.items():
         line = lift[(lift["weights"] == weights) & (lift["text_mode"] == mode)]
-        if not line.empty:
-            band(ax, line, "layer", "mean", method, name)
+        band(ax, line, "layer", "mean", look)
     ax.axhline(1, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_xticks(sorted(lift["layer"].unique()))
     ax.set(xlabel="layer of the text tower", ylabel="lift (1: uniform attention)")
@@ -87,11 +86,10 @@ def draw_positions(table: pd.DataFrame, role: str, ax: Axes) -> Axes:
     """
     here = table[table["role"] == role]
     for kind, method in KINDS.items():
-        band(ax, here[here["kind"] == kind], "layer", "share", method, kind)
+        band(ax, here[here["kind"] == kind], "layer", "share", style.look(method, kind))
     uniform = here[here["kind"] == UNIFORM].sort_values("layer")
     ax.plot(uniform["layer"], uniform["share"], color=style.INK, linestyle=":", label=UNIFORM)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.set(xlabel="layer", ylabel="share of what [EOS] receives")
     return ax
 
 
@@ -103,113 +101,76 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
             (in nats).
         ax: Where to draw; one line per wording and weights.
     """
-    for (weights, mode), (name, method) in LINES.items():
-        line = table[(table["weights"] == weights) & (table["text_mode"] == mode)].sort_values(
-            "n_tokens"
-        )
-        if not line.empty:
-            ax.plot(
-                line["n_tokens"],
-                line["entropy"],
-                color=style.colour(method),
-                marker=style.mark(method),
-                markersize=4.5,
-                label=name,
-            )
+    means = table.assign(low=table["entropy"], high=table["entropy"])
+    for (weights, mode), look in LINES.items():
+        line = means[(means["weights"] == weights) & (means["text_mode"] == mode)]
+        band(ax, line, "n_tokens", "entropy", look)
     curve = table.drop_duplicates("n_tokens").sort_values("n_tokens")
-    ax.plot(
-        curve["n_tokens"],
-        curve["uniform_entropy"],
-        color=style.INK,
-        linestyle=":",
-        label="uniform attention",
-    )
+    ends, label = curve["uniform_entropy"], "uniform attention"
+    ax.plot(curve["n_tokens"], ends, color=style.INK, linestyle=":", label=label)
     ax.set(xlabel="tokens from [SOS] to [EOS]", ylabel="entropy in nats")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    return legend_beside(ax)
 
 
-def _grid(run: Saved) -> RenderedFigure:
+@Drawing("sink", ("grid",))
+def sink_grid(run: Saved) -> RenderedFigure:
+    """Lift of attention from [EOS] to [SOS] over uniform, per wording, layer and head."""
     table = run.table("grid")
     (least,) = (claim.null for claim in run.summary.claims if claim.id == "H4")
     margin = round(least - 1, 12)  # of the run, which H4 must exceed
     wordings = [mode for mode in WORDINGS if (table["text_mode"] == mode).any()]
-    figure, axes = style.side_panels(len(wordings), 1.7 + 0.22 * table["layer"].nunique())
+    height = 1.7 + 0.22 * table["layer"].nunique()
+    figure, axes = style.new_panels(len(wordings), style.PAGE, height, sharex=True, sharey=True)
     ends = float(table["lift"].min()), float(table["lift"].max())
     for ax, mode in zip(axes, wordings, strict=True):
         draw_grid(table[table["text_mode"] == mode], margin, ax, ends)
         ax.set_title(WORDINGS[mode], fontsize=8.5)
-    for ax in axes[1:]:
-        ax.set_ylabel("")
+        ax.label_outer()
     colours = axes[0].collections[0]
     figure.colorbar(colours, ax=axes, label="lift (1: uniform attention)", pad=0.01)
     style.heading(figure, run.title("Attention of [EOS] to [SOS]"))
-    return RenderedFigure(
-        figure,
-        sample_note(
-            table,
-            f"stars: the 95 % interval lies further than {margin:g} from uniform attention; "
-            "no caption has its words permuted, so these texts lie outside the training "
-            "distribution; exploratory",
-        ),
+    what = (
+        f"stars: the 95 % interval lies further than {margin:g} from uniform attention; "
+        "no caption has its words permuted, so these texts lie outside the training "
+        "distribution; exploratory"
     )
+    return RenderedFigure(figure, sample_note(table, what))
 
 
-def _layers(run: Saved) -> RenderedFigure:
+@Drawing("sink", ("layers",))
+def sink_layers(run: Saved) -> RenderedFigure:
+    """Lift of attention from [EOS] to [SOS] by layer, with permuted words and random weights."""
     table = run.table("layers")
     figure, ax = style.new_figure(5.4, 3.4)
     draw_layers(table, ax).set_title(run.title("Attention of [EOS] to [SOS] by layer"))
-    return RenderedFigure(
-        figure, sample_note(table[(table["measure"] == "lift") & (table["query"] == "eos")])
-    )
+    shown = table[(table["measure"] == "lift") & (table["query"] == "eos")]
+    return RenderedFigure(figure, sample_note(shown))
 
 
-def _positions(run: Saved) -> RenderedFigure:
+@Drawing("sink", ("positions",))
+def sink_positions(run: Saved) -> RenderedFigure:
+    """Attention of [EOS], and what it receives, by kind of position in every layer."""
     table = run.table("positions")
     roles = list(dict.fromkeys(table["role"]))
-    figure, axes = style.side_panels(len(roles), 2.9)
+    figure, axes = style.new_panels(len(roles), style.PAGE, 2.9, sharex=True, sharey=True)
     for ax, role in zip(axes, roles, strict=True):
         draw_positions(table, role, ax).set_title(role, fontsize=8.5)
-        ax.set(xlabel="", ylabel="")
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("share of what [EOS] receives")
     figure.supxlabel("layer of the text tower", fontsize=9)
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    legend_beside(axes[-1])
     style.heading(figure, run.title("What [EOS] attends to, and what it receives from there"))
     what = "bands: 95 % intervals from resampling images; dotted: uniform attention, same tokens"
     return RenderedFigure(figure, sample_note(table, what))
 
 
-def _entropy(run: Saved) -> RenderedFigure:
+@Drawing("sink", ("length",))
+def sink_entropy(run: Saved) -> RenderedFigure:
+    """Entropy of the attention of [EOS] against the number of tokens."""
     table = run.table("length")
     figure, ax = style.new_figure(6.4, 3.2)
     draw_entropy(table, ax).set_title(run.title("How spread is the attention of [EOS]?"))
     return RenderedFigure(figure, sample_note(table, "means over layers and heads at each length"))
 
 
-DRAWINGS = {
-    "sink_grid": Drawing(
-        "sink",
-        "Lift of attention from [EOS] to [SOS] over uniform, per wording, layer and head.",
-        _grid,
-        ("grid",),
-    ),
-    "sink_layers": Drawing(
-        "sink",
-        "Lift of attention from [EOS] to [SOS] by layer, with permuted words and random weights.",
-        _layers,
-        ("layers",),
-    ),
-    "sink_positions": Drawing(
-        "sink",
-        "Attention of [EOS], and what it receives, by kind of position in every layer.",
-        _positions,
-        ("positions",),
-    ),
-    "sink_entropy": Drawing(
-        "sink",
-        "Entropy of the attention of [EOS] against the number of tokens.",
-        _entropy,
-        ("length",),
-    ),
-}
+DRAWINGS = (sink_grid, sink_layers, sink_positions, sink_entropy)

@@ -35,20 +35,12 @@ SIZES = ("abs_d_ri", "kept_changed", "text_moved")
 def effects_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Lines of one measure: interventions in all layers, in the last third, in single layers."""
     chosen = table[table["measure"] == measure]
+    single = set(chosen["layer_set"]) - {"all", "last third"}
+    places = ["all", "last third", *sorted(single, key=lambda layer: int(layer.split()[-1]))]
     changes = list(CHANGES)
-    places = [
-        "all",
-        "last third",
-        *sorted(set(chosen["layer_set"]) - {"all", "last third"}, key=_number),
-    ]
-    order = chosen["layer_set"].map(places.index) * len(changes) + chosen["intervention"].map(
-        changes.index
-    )
+    order = chosen["layer_set"].map(places.index) * len(changes)
+    order += chosen["intervention"].map(changes.index)
     return chosen.assign(order=order).sort_values("order")
-
-
-def _number(layer: str) -> int:
-    return int(layer.split()[-1])
 
 
 def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
@@ -60,35 +52,29 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
         ax: Where to draw, interventions in all layers on top.
     """
     chosen = effects_of(table, measure)
-    names = [
-        f"{CHANGES[c][0]}, {place}" if place != "all" else f"{CHANGES[c][0]}, all layers"
-        for c, place in zip(chosen["intervention"], chosen["layer_set"], strict=True)
-    ]
-    forest(
-        ax,
-        chosen,
-        "mean",
-        names,
-        [CHANGES[change][1] for change in chosen["intervention"]],
-        null=0.0,
-    )
-    ax.set(xlabel=MEASURES[measure], ylabel="")
+    places = chosen["layer_set"].replace("all", "all layers")
+    pairs = zip(chosen["intervention"], places, strict=True)
+    names = [f"{CHANGES[change][0]}, {place}" for change, place in pairs]
+    colours = [CHANGES[change][1] for change in chosen["intervention"]]
+    forest(ax, chosen, "mean", names, colours)
+    ax.set(xlabel=MEASURES[measure])
     return ax
 
 
-def _effects(run: Saved) -> RenderedFigure:
+@Drawing("sink_causal", ("effects",))
+def sink_effects(run: Saved) -> RenderedFigure:
+    """How much index, kept tokens and embedding change without [SOS], or without a word."""
     table = run.table("effects")
     measures = [name for name in SIZES if (table["measure"] == name).any()]
     lines = effects_of(table, measures[0])
     figure, axes = style.new_panels(len(measures), style.PAGE, 1.3 + 0.17 * len(lines))
-    for place, (measure, ax) in enumerate(zip(measures, axes, strict=True)):
-        draw_effects(table, measure, ax)
-        ax.set_xlim(left=0)
+    for measure, ax in zip(measures, axes, strict=True):
+        draw_effects(table, measure, ax).set_xlim(left=0)
         ax.set_ylim(len(lines) - 0.4, -0.6)
         ax.tick_params(labelsize=7)
         ax.xaxis.set_major_locator(MaxNLocator(3))
         ax.set_xlabel(fill(MEASURES[measure], LETTERS), fontsize=8)
-        if place:
+        if ax is not axes[0]:
             ax.set_yticklabels([])
     style.heading(figure, run.title("Does the sink cause the reversal?"))
     what = (
@@ -97,11 +83,4 @@ def _effects(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, sample_note(lines, what))
 
 
-DRAWINGS = {
-    "sink_effects": Drawing(
-        "sink_causal",
-        "How much index, kept tokens and embedding change without [SOS], or without a word.",
-        _effects,
-        ("effects",),
-    ),
-}
+DRAWINGS = (sink_effects,)

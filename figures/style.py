@@ -1,9 +1,10 @@
 """One style for every figure: colours, markers, notes, and files with reproducible bytes."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
+from typing import NamedTuple
 
 import matplotlib as mpl
 import seaborn as sns
@@ -12,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from litelvlm.figures.labels.methods import method_name, title_of, words_of
+from litelvlm.figures.names import label as label
 from litelvlm.names import printable
-from litelvlm.pruning.registry import list_pruners
+from litelvlm.pruning.registry import list_pruners, spelled
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 PAGE = 7.2
@@ -113,31 +114,41 @@ def mark(method: str) -> str:
     return _style_of(method)[1]
 
 
-def label(method: str) -> str:
-    """The name of a method as readers know it, with what its preset and its fields do, in words.
-
-    Example:
-        >>> label("litelvlm(context_share=0.5, order=raster)")
-        'LiteLVLM, half context, in raster order'
-    """
-    title, words = title_of(method), words_of(method)
-    return f"{title} {words}" if words.startswith("(") else ", ".join(filter(None, (title, words)))
-
-
 def line(method: str) -> str:
     """The line style of a method: solid, or dashed with a preset or fields of its own."""
-    return "-" if method_name(method) == method else "--"
+    return "-" if spelled(method).name == method else "--"
+
+
+class Look(NamedTuple):
+    """How a line is drawn: colour, marker and line style as in matplotlib, name in the legend."""
+
+    colour: str
+    marker: str
+    linestyle: str
+    label: str
+
+
+def look(method: str, name: str = "", linestyle: str = "") -> Look:
+    """How the lines of a method are drawn.
+
+    Args:
+        method: Its label.
+        name: What the legend calls it, if not by its own name.
+        linestyle: Of this line, if not the method's own.
+    """
+    style = linestyle or line(method)
+    return Look(colour(method), mark(method), style, name or label(method))
 
 
 def rank(method: str) -> int:
     """Place of a method in legends: the paper's method first, then controls, then others."""
     order = list(dict.fromkeys((*_STYLES, *list_pruners())))
-    return order.index(name) if (name := method_name(method)) in order else len(order)
+    return order.index(name) if (name := spelled(method).name) in order else len(order)
 
 
 def _style_of(method: str) -> tuple[str, str]:
     """Colour and marker; grey for what is not in the table of methods."""
-    name = method_name(method)
+    name = spelled(method).name
     if name in _STYLES:
         return _STYLES[name]
     others = [other for other in list_pruners() if other not in _STYLES]
@@ -145,12 +156,6 @@ def _style_of(method: str) -> tuple[str, str]:
         return MUTED, "."
     place, kinds = others.index(name), len(_MORE_COLOURS)
     return _MORE_COLOURS[place % kinds], _MORE_MARKERS[(place + place // kinds) % kinds]
-
-
-def title(text: str, *, miniature: bool, partial: bool = False) -> str:
-    """The title of a figure, marked for a miniature model and for a partial run."""
-    marks = [mark for mark, holds in (("miniature", miniature), ("partial run", partial)) if holds]
-    return f"{text} ({', '.join(marks)})" if marks else text
 
 
 def note(figure: Figure, text: str) -> None:
@@ -174,30 +179,13 @@ def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def new_panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with several axes side by side. Sizes in inches, of the whole figure."""
+def new_panels(
+    n: int, width: float, height: float, *, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with several axes side by side, which may share axes. Sizes in inches, of all."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, [figure.add_subplot(1, n, place + 1) for place in range(n)]
-
-
-def stacked_panels(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """A figure with panels below each other that share the horizontal axis.
-
-    Args:
-        lines: Number of lines in each panel, which decides its height.
-    """
-    heights = [n + 1.0 for n in lines]
-    figure = Figure(figsize=(PAGE, 0.9 + 0.165 * sum(heights)), layout="constrained")
-    panels = figure.subplots(
-        len(lines), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
-    )
-    return figure, panels[:, 0].tolist()
-
-
-def side_panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side that share both axes. Height in inches."""
-    figure = Figure(figsize=(PAGE, height), layout="constrained")
-    return figure, figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0].tolist()
+    panels = figure.subplots(1, n, sharex=sharex, sharey=sharey, squeeze=False)
+    return figure, panels[0].tolist()
 
 
 def heading(figure: Figure, text: str) -> None:

@@ -1,25 +1,46 @@
-"""Figures of the accuracy sweep: scores by method and token budget, with controls."""
+"""Figures of the accuracy sweep: scores by method and token budget, with controls and groups."""
 
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.studies.scores import RESAMPLED
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
+from litelvlm.analysis.runs.claims import MIN_IMAGES
+from litelvlm.analysis.studies.scores import SCORES
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.figures import style
-from litelvlm.figures.axes import band, budget_axis, forest, lines_of
+from litelvlm.figures.axes import (
+    READINGS,
+    WIDER,
+    band,
+    budget_axis,
+    dots,
+    error_bars,
+    forest,
+    legend_beside,
+    lines_of,
+    unpruned_level,
+)
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
-METRICS = {score.name: score.label for score in RESAMPLED}
+SCORE = SCORES[Config.score]
+"""The score that claims are about."""
+LEAST = float(Config.model_fields["retained"].default)
+"""Share of the unpruned score that claims are about, unless a run says another."""
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
-KEPT = 0.90
-"""Share of the unpruned cIoU that the paper claims to keep."""
 LINES = 10
 """Most methods in one panel; more are spread over panels that repeat ``REFERENCES``."""
 REFERENCES = ("none", "random")
+STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}
+"""Kinds of group, with the method whose colour each has."""
+SIZES = ("small", "medium", "large")
+RULE = 0.32
+"""How far the dot of the paper's own rule lies below that of the released code, in lines."""
 
 
 def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
@@ -27,99 +48,78 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
-        metric: "ciou", "giou" or "p50".
+        metric: Name of a score.
         ax: Where to draw; one line per method, dotted for oracles, the unpruned score as a level.
     """
     chosen = table[table["metric"] == metric]
-    whole = chosen[chosen["method"] == "none"]
+    unpruned_level(ax, chosen[chosen["method"] == "none"])
     pruned = chosen[chosen["method"] != "none"]
-    for low, value, high in whole[["low", "value", "high"]].itertuples(index=False):
-        ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
-        ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
     for method, line in lines_of(in_order(pruned), "method"):
-        linestyle = ":" if method in ORACLES else style.line(method)
-        band(ax, line, "budget", "value", method, style.label(method), linestyle)
+        band(ax, line, "budget", "value", _look(method))
     budget_axis(ax, pruned["budget"])
-    ax.set(ylabel=METRICS[metric])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    ax.set(ylabel=SCORES[metric].label)
+    return legend_beside(ax)
 
 
-def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Share of the unpruned cIoU that each method keeps, with one-sided 95 % bounds.
+def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
+    """Share of the unpruned score that each method keeps, with one-sided 95 % bounds.
 
     Args:
         table: The summary's table "comparisons": method, budget, metric, reference, retention,
             retention_bound.
         ax: Where to draw; dots are estimates, bars reach down to the bounds.
+        least: Share that claims are about.
     """
-    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "none")]
+    chosen = table[(table["metric"] == SCORE.name) & (table["reference"] == "none")]
     for method, line in lines_of(in_order(chosen), "method"):
-        line = line.sort_values("budget")
-        down = line["retention"] - line["retention_bound"]
-        ax.errorbar(
-            line["budget"],
-            line["retention"],
-            yerr=[down.clip(lower=0), 0 * down],
-            color=style.colour(method),
-            marker=style.mark(method),
-            markersize=4.5,
-            linestyle=":" if method in ORACLES else style.line(method),
-            linewidth=1.2,
-            capsize=2,
-            label=style.label(method),
-        )
-    ax.axhline(KEPT, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.annotate(
-        "90 %", (0.01, KEPT), xycoords=("axes fraction", "data"), ha="left", va="top", fontsize=7.5
-    )
+        ends = "retention_bound", "retention"
+        error_bars(ax, line, "budget", "retention", _look(method), ends=ends)
+    ax.axhline(least, color=style.MUTED, linewidth=0.8, zorder=0)
+    corner, where = (0.01, least), ("axes fraction", "data")
+    ax.annotate(f"{100 * least:g} %", corner, xycoords=where, va="top", fontsize=7.5)
     budget_axis(ax, chosen["budget"])
-    ax.set(ylabel="share of the unpruned cIoU")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
+    ax.set(ylabel=f"share of the unpruned {SCORE.label}")
+    return legend_beside(ax)
 
 
-def draw_delta(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Paired difference of cIoU to random tokens at one budget.
-
-    Args:
-        table: The lines of one budget of ``random_differences``: method, delta, low, high.
-        ax: Where to draw; one line per method.
-    """
-    names, colours = names_and_colours(table["method"])
-    forest(ax, table, "delta", names, colours, null=0.0)
-    ax.set(xlabel="", ylabel="")
-    return ax
-
-
-def random_differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of cIoU of the summary's table "comparisons" against random tokens."""
-    return in_order(table[(table["metric"] == "ciou") & (table["reference"] == "random")])
-
-
-def draw_kind(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw cIoU of one kind of expression, unpruned beside pruned.
+def draw_methods(table: pd.DataFrame, column: str, ax: Axes) -> Axes:
+    """One dot with its interval per method.
 
     Args:
-        table: The lines of one kind of ``largest_budget``: method, value, low, high.
-        ax: Where to draw; one line per method.
+        table: One line per method: method, the column of the dots, low, high.
+        column: Of the dots.
+        ax: Where to draw.
     """
-    names, colours = names_and_colours(table["method"])
-    forest(ax, table, "value", names, colours, null=0.0)
-    ax.set(xlim=(0, 1), xticks=(0, 0.5, 1), xlabel="", ylabel="")
+    names = [style.label(method) for method in table["method"]]
+    forest(ax, table, column, names, [style.colour(method) for method in table["method"]])
     return ax
 
 
-def largest_budget(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of cIoU of each method at its largest budget, of the summary's table "kinds"."""
-    chosen = table[table["metric"] == "ciou"]
-    most = chosen.groupby("method")["budget"].transform("max")
-    return in_order(chosen[chosen["budget"] == most])
+def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
+    """D2: score minus that of random tokens, by kind of expression, target size and words.
 
-
-def names_and_colours(methods: "pd.Series[str]") -> tuple[list[str], list[str]]:
-    """Names and colours of methods."""
-    return [style.label(method) for method in methods], [style.colour(method) for method in methods]
+    Args:
+        table: Lines of one budget of the summary's table "strata": stratum, group, method, delta,
+            low, high, low_categories, high_categories.
+        ax: Where to draw; one line per group. The filled dot is the released code, the hollow one
+            below it the paper's own rule. A thin line is the wider interval over images and
+            categories.
+    """
+    groups = table[table["method"] == PAPER]
+    known = list(zip(groups["stratum"], groups["group"], strict=True))
+    for method, offset in ((PAPER, 0.0), (PAPER_RULE, RULE)):
+        lines = table[table["method"] == method]
+        keys = zip(lines["stratum"], lines["group"], strict=True)
+        places = np.array([known.index(key) for key in keys]) + offset
+        colours = [style.colour(STRATA[stratum]) for stratum in lines["stratum"]]
+        dots(ax, lines, "delta", places, colours, [method == PAPER] * len(lines))
+    names = [
+        f"{group} target" if stratum == "size" and group in SIZES else str(group)
+        for stratum, group in known
+    ]
+    ax.set_yticks(np.arange(len(names)), names)
+    ax.axvline(0.0, color=style.MUTED, linewidth=0.8, zorder=0)
+    return ax
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +143,23 @@ def panels(methods: Sequence[str]) -> list[list[str]]:
     return [shared + others[start : start + size] for start in range(0, len(others), size)]
 
 
+def enough_images(table: pd.DataFrame) -> pd.DataFrame:
+    """Groups that rest on at least 20 images at every budget; all of them if none does."""
+    fewest = table.groupby(["stratum", "group"])["n_images"].transform("min")
+    large = table[fewest >= MIN_IMAGES]
+    return table if large.empty else large
+
+
+def strata_in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines by kind, size from small to large, and words."""
+    size = table["group"].map(lambda group: SIZES.index(group) if group in SIZES else len(SIZES))
+    place = table["stratum"].map(list(STRATA).index)
+    ordered: pd.DataFrame = table.assign(place=place, size=size).sort_values(
+        ["place", "size", "group"], kind="stable"
+    )
+    return ordered.drop(columns=["place", "size"])
+
+
 def _lines(table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], title: str) -> Figure:
     groups = panels([method for method, _ in lines_of(in_order(table), "method")])
     columns = min(2, len(groups))
@@ -157,105 +174,113 @@ def _lines(table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], titl
     return figure
 
 
-def _forests(
-    groups: Sequence[tuple[str, pd.DataFrame]],
-    draw: Callable[[pd.DataFrame, Axes], Axes],
-    label: str,
-    title: str,
-) -> Figure:
+def _forests(groups: Sequence[tuple[str, pd.DataFrame]], column: str, title: str) -> Figure:
+    """A panel per group with a dot per method, whose names stand once where they are the same."""
     tallest = max(len(lines) for _, lines in groups)
-    figure = Figure(figsize=(1.8 + 1.9 * len(groups), 1.3 + 0.2 * tallest), layout="constrained")
+    size = 1.8 + 1.9 * len(groups), 1.3 + 0.2 * tallest
+    figure, places = style.new_panels(len(groups), *size, sharex=True)
     first = list(groups[0][1]["method"])
-    places = figure.subplots(1, len(groups), sharex=True, squeeze=False)[0]
     for ax, (name, lines) in zip(places, groups, strict=True):
-        draw(lines, ax).set_title(name, fontsize=9)
+        draw_methods(lines, column, ax).set_title(name, fontsize=9)
         if ax is not places[0] and list(lines["method"]) == first:
             ax.set_yticklabels([])
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    figure.supxlabel(label, fontsize=9)
+    style.heading(figure, title)
     return figure
 
 
-def _accuracy(run: Saved, metric: str) -> RenderedFigure:
-    table = run.table("scores")
-    title = run.title(f"{METRICS[metric]} against visual tokens")
-    figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
-    return RenderedFigure(
-        figure,
-        protocol_note(
-            run, table, "bands: 95 % intervals from resampling images; oracles read the true mask"
-        ),
-    )
+def least_kept(run: Saved) -> float:
+    """Share of the unpruned score that the claims of a run are about."""
+    return next((claim.null for claim in run.summary.claims if claim.id == "H8"), LEAST)
 
 
-def _retention(run: Saved) -> RenderedFigure:
-    table = run.table("comparisons")
-    figure = _lines(table, draw_retention, run.title("How much of the unpruned score is kept?"))
-    return RenderedFigure(
-        figure,
-        protocol_note(
-            run, table, "bars: one-sided 95 % lower bounds, paired, from resampling images"
-        ),
-    )
+def _look(method: str) -> style.Look:
+    return style.look(method, linestyle=":" if method in ORACLES else "")
 
 
-def compared_with(run: Saved, reference: str) -> bool:
+def compared_with(reference: str, run: Saved) -> bool:
     """Whether a sweep has lines against a reference: "none" or "random"."""
     table = run.table("comparisons")
     return not table.empty and bool((table["reference"] == reference).any())
 
 
-def _delta(run: Saved) -> RenderedFigure:
-    lines = random_differences(run.table("comparisons"))
+def _accuracy(run: Saved, metric: str) -> RenderedFigure:
+    table = run.table("scores")
+    title = run.title(f"{SCORES[metric].label} against visual tokens")
+    figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
+    what = "bands: 95 % intervals from resampling images; oracles read the true mask"
+    return RenderedFigure(figure, protocol_note(run, table, what))
+
+
+@Drawing("sweep", ("scores",), opens=1)
+def accuracy_ciou(run: Saved) -> RenderedFigure:
+    """The cIoU against visual tokens, by method."""
+    return _accuracy(run, "ciou")
+
+
+@Drawing("sweep", ("scores",))
+def accuracy_giou(run: Saved) -> RenderedFigure:
+    """The gIoU against visual tokens, by method."""
+    return _accuracy(run, "giou")
+
+
+@Drawing("sweep", ("comparisons",), drawable=partial(compared_with, "none"))
+def retention(run: Saved) -> RenderedFigure:
+    """Share of the unpruned cIoU that each method keeps."""
+    table, least = run.table("comparisons"), least_kept(run)
+    title = run.title("How much of the unpruned score is kept?")
+    figure = _lines(table, lambda lines, ax: draw_retention(lines, ax, least), title)
+    what = "bars: one-sided 95 % lower bounds, paired, from resampling images"
+    return RenderedFigure(figure, protocol_note(run, table, what))
+
+
+@Drawing("sweep", ("comparisons",), drawable=partial(compared_with, "random"))
+def delta_random(run: Saved) -> RenderedFigure:
+    """Paired difference of cIoU to random tokens at the same budget."""
+    table = run.table("comparisons")
+    lines = in_order(table[(table["metric"] == SCORE.name) & (table["reference"] == "random")])
     budgets = sorted(lines["budget"].unique(), reverse=True)
     groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
-    label = "cIoU minus that of random tokens at the same budget"
-    figure = _forests(groups, draw_delta, label, run.title("Better than random tokens?"))
-    return RenderedFigure(
-        figure, protocol_note(run, lines, "95 % intervals, paired, from resampling images")
-    )
+    figure = _forests(groups, "delta", run.title("Better than random tokens?"))
+    figure.supxlabel(f"{SCORE.label} minus that of random tokens at the same budget", fontsize=9)
+    what = "95 % intervals, paired, from resampling images"
+    return RenderedFigure(figure, protocol_note(run, lines, what))
 
 
-def _kinds(run: Saved) -> RenderedFigure:
-    lines = largest_budget(run.table("kinds"))
+@Drawing("sweep", ("kinds",))
+def accuracy_kinds(run: Saved) -> RenderedFigure:
+    """The cIoU by kind of expression at the largest budget."""
+    table = run.table("kinds")
+    chosen = table[table["metric"] == SCORE.name]
+    most = chosen.groupby("method")["budget"].transform("max")
+    lines = in_order(chosen[chosen["budget"] == most])
     groups = [(kind, lines[lines["kind"] == kind]) for kind in sorted(lines["kind"].unique())]
-    title = run.title(f"cIoU by kind of expression, {_budgets(lines)} tokens")
-    return RenderedFigure(_forests(groups, draw_kind, "cIoU", title), protocol_note(run, lines))
+    budgets = " or ".join(map(str, sorted(lines["budget"].unique())))
+    title = run.title(f"{SCORE.label} by kind of expression, {budgets} tokens")
+    figure = _forests(groups, "value", title)
+    figure.axes[0].set(xlim=(0, 1), xticks=(0, 0.5, 1))
+    figure.supxlabel(SCORE.label, fontsize=9)
+    return RenderedFigure(figure, protocol_note(run, lines))
 
 
-def _budgets(lines: pd.DataFrame) -> str:
-    return " or ".join(map(str, sorted(lines["budget"].unique())))
+@Drawing("sweep", ("strata",))
+def ablation_strata(run: Saved) -> RenderedFigure:
+    """The cIoU minus that of random tokens, by kind, size and number of words."""
+    table = run.table("strata")
+    shown = strata_in_order(enough_images(table))
+    budgets = sorted(shown["budget"].unique(), reverse=True)
+    groups = len(shown[["stratum", "group"]].drop_duplicates())
+    size = style.PAGE, 1.3 + 0.24 * groups
+    figure, axes = style.new_panels(len(budgets), *size, sharex=True, sharey=True)
+    for ax, budget in zip(axes, budgets, strict=True):
+        draw_strata(shown[shown["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
+    axes[0].set_ylim(groups - 0.4, -0.5)
+    figure.supxlabel(f"{SCORE.label} of LiteLVLM minus that of random tokens", fontsize=9)
+    style.heading(figure, run.title("Where does LiteLVLM beat random tokens?"))
+    what = f"per group; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
+    if len(shown) < len(table):
+        n_excluded = len(table[["stratum", "group"]].drop_duplicates()) - groups
+        what += f"; groups with fewer than {MIN_IMAGES} images left out: {n_excluded}"
+    return RenderedFigure(figure, protocol_note(run, shown, what))
 
 
-DRAWINGS = {
-    "accuracy_ciou": Drawing(
-        "sweep",
-        "cIoU against visual tokens, by method.",
-        partial(_accuracy, metric="ciou"),
-        ("scores",),
-        opens=1,
-    ),
-    "accuracy_giou": Drawing(
-        "sweep",
-        "gIoU against visual tokens, by method.",
-        partial(_accuracy, metric="giou"),
-        ("scores",),
-    ),
-    "retention": Drawing(
-        "sweep",
-        "Share of the unpruned cIoU that each method keeps.",
-        _retention,
-        ("comparisons",),
-        drawable=partial(compared_with, reference="none"),
-    ),
-    "delta_random": Drawing(
-        "sweep",
-        "Paired difference of cIoU to random tokens at the same budget.",
-        _delta,
-        ("comparisons",),
-        drawable=partial(compared_with, reference="random"),
-    ),
-    "accuracy_kinds": Drawing(
-        "sweep", "cIoU by kind of expression at the largest budget.", _kinds, ("kinds",)
-    ),
-}
+DRAWINGS = (accuracy_ciou, accuracy_giou, retention, delta_random, accuracy_kinds, ablation_strata)

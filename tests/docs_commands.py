@@ -20,7 +20,7 @@ from tests.small_studies import SMALL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LIGHT = {"ls", "completion"}
+LIGHT = {"ls"}
 """Verbs that load no model and write no file."""
 
 

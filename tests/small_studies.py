@@ -12,8 +12,6 @@ SMALL = {
         "sampled": 1,
         "integration_steps": 2,
         "coalitions": 8,
-        "permutations": 1,
-        "masks": 4,
         "mean_images": 2,
     },
     "faithfulness": {"images": 2, "steps": 2, "removals": 2, "coalitions": 8},

@@ -8,24 +8,22 @@ more. This package alone knows every room (library, studies, figures).
 import errno
 import io
 import logging
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from inspect import cleandoc
-from pathlib import Path
 
 import tyro
 
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.terminal import READER_GONE, mute, reader_gone
-from litelvlm.analysis.cli.verbs import VERBS as WORKING
-from litelvlm.analysis.cli.verbs.completion import Completion
+from litelvlm.analysis.cli.verbs import VERBS
 from litelvlm.names import printable, unknown_name
 from litelvlm.version import __version__
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+"""How options are read: a flag has no opposite."""
 
 DESCRIPTION = """Neutral referee for visual-token pruning in pixel grounding.
 
@@ -48,9 +46,6 @@ _MISUSE = (
 _log = logging.getLogger("litelvlm")
 
 
-VERBS = {**WORKING, "completion": Completion}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; an interrupt at any moment gives the code of an interrupt.
 
@@ -63,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
 
     Raises:
-        SystemExit: With 0 after --help, with 2 if the arguments do not parse.
+        SystemExit: With 0 after --help and --tyro-print-completion, with 2 if the arguments do not
+            parse.
     """
     try:
         try:
@@ -89,6 +85,10 @@ def run_verb(arguments: Sequence[str]) -> int:
     if arguments[0] == "--version":
         sys.stdout.write(f"litelvlm {__version__}\n")
         return DONE
+    if arguments[0] == "--tyro-print-completion":  # of the program as a whole
+        tyro.extras.subcommand_cli_from_dict(
+            {**VERBS}, prog="litelvlm", args=arguments, config=CONFIG
+        )
     name, *rest = arguments
     if name not in VERBS:
         return refuse(unknown_name(name, VERBS, "verb"), USAGE)
@@ -117,7 +117,7 @@ def parse(name: str, arguments: Sequence[str]) -> Common:
         prog=f"litelvlm {name}",
         description=cleandoc(VERBS[name].__doc__ or ""),
         args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
+        config=CONFIG,
     )
     return verb
 
@@ -173,22 +173,13 @@ def refuse(error: Exception, code: int) -> int:
 
 
 def refuse_unexpected(error: Exception) -> int:
-    """Say in one line that this is a defect of ours, and keep the traceback in a file."""
-    import tempfile
+    """Print the trace of a defect of ours, and say in a last line that it is one."""
     import traceback
 
-    from litelvlm.data.cache import cache_folder
-    from litelvlm.data.files import atomic_write
-
-    text = "".join(traceback.format_exception(error))
-    name = f"error-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
-    try:
-        kept = atomic_write(cache_folder() / "errors" / name, text)
-    except OSError:
-        kept = atomic_write(Path(tempfile.gettempdir()) / name, text)
+    sys.stderr.write(printable("".join(traceback.format_exception(error))))
     sys.stderr.write(
         f"litelvlm: unexpected {type(error).__name__}: {one_line(error)}; this is a defect of the "
-        f"suite, and its trace is in {kept}\n"
+        "suite, whose trace stands above\n"
     )
     return FAILED
 

@@ -39,49 +39,34 @@ class TokenLabels(NamedTuple):
         return int(self.inside.sum())
 
 
-def skip_reason(coverage: Float[Array, "..."], low: float = OUT_COVERAGE) -> str | None:
+def skip_reason(coverage: Float[Array, "..."]) -> str | None:
     """Why a mask cannot be labelled: none of it is visible, or nothing else is; None if it can."""
     if not (coverage > 0).any():
         return OUTSIDE_CROP
     # A mask too small for the threshold is labelled by its best token, which then is not out of it.
-    n_out = int((coverage <= low).sum()) - int(coverage.max() <= low)
+    n_out = int((coverage <= OUT_COVERAGE).sum()) - int(coverage.max() <= OUT_COVERAGE)
     return None if n_out else FILLS_IMAGE
 
 
-def label_tokens(
-    coverage: Float[Array, "..."], high: float = IN_COVERAGE, low: float = OUT_COVERAGE
-) -> TokenLabels:
-    """Label tokens by their coverage: in from ``high`` upwards, out up to ``low``, ignored between.
+def label_tokens(coverage: Float[Array, "..."]) -> TokenLabels:
+    """Label tokens by their coverage: in from 0.5 upwards, out up to 0.05, ignored between.
 
     Raises:
-        ValueError: If the thresholds are not 0 <= low < high <= 1, or nothing is visible in or out
-            of the mask.
+        ValueError: If nothing is visible in or out of the mask.
 
     Example:
         >>> import numpy as np
         >>> label_tokens(np.array([0.9, 0.3, 0.0])).outside.tolist()
         [False, False, True]
     """
-    if not 0 <= low < high <= 1:
-        raise ValueError(
-            f"thresholds must satisfy 0 <= low < high <= 1, got low={low}, high={high}"
-        )
-    reason = skip_reason(coverage, low)
+    reason = skip_reason(coverage)
     if reason:
         raise ValueError(f"{reason}: such a sample has no labels; skip it with this reason")
     flat = coverage.ravel()
-    inside, tiny = flat >= high, bool((flat < high).all())
+    inside, tiny = flat >= IN_COVERAGE, bool((flat < IN_COVERAGE).all())
     if tiny:
         inside = np.arange(flat.size) == int(flat.argmax())
-    return TokenLabels(inside, (flat <= low) & ~inside, tiny)
-
-
-def soft_labels(
-    coverage: Float[Array, "..."],
-) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
-    """Weights in and out of the mask, c and 1 - c, for a ranking measure without thresholds."""
-    flat = coverage.ravel().astype(np.float64).clip(0, 1)
-    return flat, 1 - flat
+    return TokenLabels(inside, (flat <= OUT_COVERAGE) & ~inside, tiny)
 
 
 def toroidal_shifts(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Int[Array, "s 2"]:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
 from litelvlm.pruning.cues import SUBSTITUTES
-from litelvlm.pruning.spelling import FAITHFUL, spelled
+from litelvlm.pruning.registry import FAITHFUL, spelled
 
 UNPRUNED, RANDOM = "none", "random"
 PAPER = "litelvlm"

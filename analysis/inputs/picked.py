@@ -8,7 +8,6 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE, skip_reason
 from litelvlm.analysis.inputs.samples import (
-    same_words,
     target_mask,
     token_coverage,
     unaskable,
@@ -107,21 +106,3 @@ def primary(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     visible = rows["visible_frac"] >= MIN_VISIBLE
     hidden = rows.loc[~visible, "sent_id"].nunique()
     return rows[visible], {HIDDEN: hidden} if hidden else {}
-
-
-def foreign_text(data: Dataset, index: int) -> str:
-    """The text of another image's expression, as different from this image's own as possible.
-
-    The next image with another category and other words comes first, then the next with other
-    words, then the next at all.
-
-    Raises:
-        ValueError: If there is no other image.
-    """
-    if len(data) < 2:
-        raise ValueError("a foreign expression needs a second image; take more images")
-    own = data[index].expressions[0]
-    others = [data[(index + step) % len(data)].expressions[0] for step in range(1, len(data))]
-    worded = [other for other in others if not same_words(own.sent, other.sent)]
-    different = [other for other in worded if set(own.category_id).isdisjoint(other.category_id)]
-    return (different or worded or others)[0].sent

@@ -1,7 +1,11 @@
-"""What the live demo computes: one expression with all visual tokens and with a pruned set."""
+"""The live demo: one expression with all visual tokens and with a pruned set, on a gradio page."""
 
+import os
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,6 +19,7 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
+from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.metrics import intersection_union
 from litelvlm.models.base import Grounding, GroundingModel
 from litelvlm.models.timed import timed
@@ -22,12 +27,32 @@ from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
 from litelvlm.pruning.cues import SUBSTITUTES
 
+try:
+    import gradio
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+except ModuleNotFoundError as error:
+    raise RuntimeError(
+        "the demo needs gradio, which is not installed here; run: pip install 'gradio>=6.31' (in a "
+        "checkout, `make env` installs it)"
+    ) from error
+
+TITLE = "Visual-token pruning in pixel grounding"
 MAX_TEXT = 300
 """Signs of an expression."""
 MAX_BYTES = 10 * 2**20
 """Largest upload in bytes."""
 MAX_PIXELS = 20_000_000
 """Most pixels of an upload; more are refused before they are decoded."""
+KEPT = (60, 240)
+"""Every so many seconds, pictures older than so many seconds are deleted."""
+MAX_WAITING = 8
+"""Requests that wait for their turn; further ones are told to come back."""
+SESSIONS = 64
+"""Visitors whose copy of the page is kept in memory; gradio keeps 10,000."""
+TIMES = 64
+"""Answers whose times gradio keeps; it would keep 10,000 and summarise them after each answer."""
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 REPEATS = 3
 """Timed passes of the language model and the mask decoder; their median is shown."""
 ORACLE_CUES = frozenset(
@@ -87,24 +112,13 @@ def read_upload(path: str | Path) -> Image.Image:
     """Open an uploaded picture, refused before it is decoded if it is too large.
 
     Raises:
-        ValueError: If the file or the picture is too large, or no picture.
+        ValueError: If it is too large, or no picture.
     """
-    size = Path(path).stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"the file has {size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are taken"
-        )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", Image.DecompressionBombWarning
-            )  # our own limit is lower
-            with Image.open(path) as picture:
-                width, height = picture.size
-    except Image.DecompressionBombError as error:
-        most = f"at most {MAX_PIXELS / 1e6:.0f} million pixels are taken"
-        raise ValueError(f"the picture is too large; {most}") from error
-    except OSError as error:
+        # Pillow warns above a limit that is higher than ours.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            width, height = picture.size
+    except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"not a readable picture ({type(error).__name__})") from error
     if width * height > MAX_PIXELS:
         raise ValueError(
@@ -139,29 +153,150 @@ def compare(
     pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)
 
-    def choose() -> Selection:
-        return pruner.select(model.cues(state, dialogue), budget)
-
     def ground(selection: Selection | None) -> Grounding:
         return model.ground([state], [dialogue], [selection])[0]
 
-    selection = choose()  # also the warm-up, like the first two passes: none of them is timed
-    whole, few = ground(None), ground(selection)
+    def pruned() -> Grounding:
+        return ground(pruner.select(model.cues(state, dialogue), budget))
+
+    whole, few = ground(None), pruned()  # also the warm-up, which is not timed
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
+    trace = few.selection
+    kept = trace.average if isinstance(trace, LayerTrace) else float(len(trace.indices))
+    seconds = [
+        median(timed(work, model.device)["wall"] for _ in range(REPEATS)) / 1e3
+        for work in (lambda: ground(None), pruned)
+    ]
     return DemoResult(
         draw_kept(picture, whole_mask, None, state.view, tint),
         draw_kept(picture, few_mask, few.selection, state.view, tint),
         intersection_union(few_mask, whole_mask.astype(np.uint8)).iou,
-        few.selection.average
-        if isinstance(few.selection, LayerTrace)
-        else float(len(selection.indices)),
+        kept,
         state.view.n_tokens,
-        median_seconds(lambda: ground(None), model.device),
-        median_seconds(lambda: ground(choose()), model.device),
+        *seconds,
     )
 
 
-def median_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Median seconds of ``REPEATS`` calls; a GPU's queue is waited for."""
-    return median(timed(work, device)["wall"] for _ in range(REPEATS)) / 1e3
+@contextmanager
+def contained() -> Iterator[Path]:
+    """A temporary folder for everything that gradio writes; nothing is reported to anyone."""
+    with tempfile.TemporaryDirectory(prefix="litelvlm-demo-") as folder:
+        os.environ |= {
+            "GRADIO_TEMP_DIR": folder,
+            "MPLCONFIGDIR": folder,
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "GRADIO_ANALYTICS_MAX_EVENTS": str(TIMES),
+            "HF_HUB_OFFLINE": "1",
+        }
+        yield Path(folder)
+
+
+def build_app(
+    model: GroundingModel, scenes: Mapping[str, Image.Image], folder: Path
+) -> gradio.Blocks:
+    """The page; call it inside ``contained``.
+
+    Args:
+        model: Grounding model.
+        scenes: Example expressions with their pictures.
+        folder: Temporary folder of ``contained``, for the example pictures.
+    """
+    # gradio answers in any of its 40 threads, and each thread that computes keeps memory for
+    # itself: an arena of malloc and torch's buffers, about 13 MiB with the miniature.
+    worker = ThreadPoolExecutor(max_workers=1)
+
+    def answer(
+        path: str | None, text: str, method: str, budget: float | None, seed: float | None
+    ) -> tuple[UInt8[Array, "h w 3"], UInt8[Array, "h w 3"], str]:
+        try:
+            if path is None:
+                raise ValueError("choose a picture first: upload one, or take an example")
+            if budget is None or seed is None:
+                raise ValueError(
+                    "the number of tokens and the seed must be whole numbers; one of them is empty"
+                )
+            asked = read_upload(path), text, method, int(budget), int(seed)
+            found = worker.submit(compare, model, *asked).result()
+        except ValueError as error:
+            raise gradio.Error(str(error), print_exception=False) from error
+        return found.unpruned, found.pruned, found.summary
+
+    # The slider is there before a picture is. Too large a number for a picture is refused.
+    most = max(model.view(picture.height, picture.width).n_tokens for picture in scenes.values())
+    examples = []
+    for number, (text, picture) in enumerate(scenes.items()):
+        picture.save(folder / f"example-{number}.png")
+        examples.append([str(folder / f"example-{number}.png"), text])
+    methods = [(f"{name}: {about}", name) for name, about in usable_methods().items()]
+    with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=KEPT) as app:
+        gradio.Markdown(f"# {TITLE}\n{note(model)}")
+        with gradio.Row():
+            with gradio.Column():
+                inputs = [
+                    gradio.Image(type="filepath", sources=["upload", "clipboard"], label="Picture"),
+                    gradio.Textbox(
+                        label="Expression", placeholder="the yellow giraffe", max_length=MAX_TEXT
+                    ),
+                    gradio.Dropdown(methods, label="Method"),
+                    gradio.Slider(
+                        1, most, max(1, most // 3), step=1, label="Visual tokens to keep"
+                    ),
+                    gradio.Number(label="Seed of random methods", value=0, precision=0),
+                ]
+                run = gradio.Button("Compare", variant="primary")
+            with gradio.Column():
+                pruned = gradio.Image(
+                    label="Pruned: dark cells were dropped; CLIP does not see hatched parts",
+                    format="png",
+                )
+                unpruned = gradio.Image(label="Unpruned", format="png")
+                summary = gradio.Markdown()
+        outputs = [unpruned, pruned, summary]
+        run.click(answer, inputs, outputs, api_name="compare", concurrency_limit=1)
+        gradio.Examples(examples, inputs[:2])
+    return app.queue(max_size=MAX_WAITING)
+
+
+def note(model: GroundingModel) -> str:
+    """What readers must know of the model and of their uploads."""
+    limits = (
+        f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels. They "
+        f"are deleted after {sum(KEPT) // 60} minutes at most, and when the server stops."
+    )
+    miniature = (
+        "This model is a miniature that knows rendered scenes only; photographs are foreign to it. "
+    )
+    return miniature * has_miniature_sizes(model.clip_tower) + limits
+
+
+@contextmanager
+def served(
+    model: GroundingModel, scenes: Mapping[str, Image.Image], host: str, port: int | None
+) -> Iterator[str]:
+    """Serve the page at the address that is given; whatever it wrote is deleted at the end.
+
+    A page of another site cannot reach the server under a name of its own (DNS rebinding): on one
+    address only its own names are answered.
+    """
+    names = ["*"] if host in EVERYWHERE else ["127.0.0.1", "localhost", "::1", host]
+    # The theme's own fonts would be fetched from a network.
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    with contained() as folder:
+        app = build_app(model, scenes, folder)
+        try:
+            _, address, _ = app.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                max_file_size=MAX_BYTES,
+                enable_monitoring=False,
+                state_session_capacity=SESSIONS,
+                app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=names)]},
+                prevent_thread_lock=True,
+                quiet=True,
+                theme=gradio.themes.Base(**fonts),
+            )
+            yield address
+        finally:
+            app.close(verbose=False)

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 
-from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.stories import shown, story_of
+from litelvlm.analysis.studies.stories import told
 
 
 def finding(summary: Summary) -> str:
     """The main result of a finished run: one sentence, one number with its interval.
 
-    A study without a sentence of its own is told by its first claim.
+    A study without a sentence of its own is told by its leading claim.
     """
-    claims = {claim.id: claim for claim in summary.claims}
-    return story_of(summary.study).sentence(claims) or _first(summary)
+    nothing = summary.interpretation or "Nothing was claimed; see its tables."
+    return told(summary.study, summary.claims) or nothing
 
 
 def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
@@ -46,13 +45,3 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
             "asks the other studies too"
         )
     return found
-
-
-def _first(summary: Summary) -> str:
-    if not summary.claims:
-        return summary.interpretation or "Nothing was claimed; see its tables."
-    claim = summary.claims[0]
-    statement = claim.statement.rstrip(".")
-    words = {"supported": "Shown", "not supported": "Not so", "undetermined": "Open"}
-    told = f"{words[claim.verdict]}: {statement} ({shown(claim)})"
-    return "; ".join(filter(None, (told, undetermined_reason(claim), claim.power))) + "."

@@ -1,6 +1,7 @@
 """The table of accuracy: cIoU of each split, their mean (Avg.) and the share kept (Rel.)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.reproduce.finished import FinishedSplit
 from litelvlm.analysis.reproduce.lines import (
     ALL,
     DETECTABLE,
     NOTHING,
     REACH,
+    FinishedSplit,
     Line,
     budget_of,
     published_tokens,
@@ -36,7 +37,7 @@ states how far two runs of the released evaluation lie apart."""
 AVERAGE, SHARE = "Avg.", "Rel."
 Cell = tuple[str, int]
 """Method and budget."""
-Known = Mapping[Cell, tuple[str, float]]
+Known = dict[Cell, tuple[str, float]]
 """Published name and percentage, by our label and published budget."""
 
 
@@ -99,6 +100,7 @@ def _lines(
 ) -> tuple[Line, ...]:
     """Measured percentages beside the published ones, then published rows at the same budgets."""
     lines = list[Line]()
+    line = partial(Line, place=place, quantity=quantity, unit="%", margin=MARGIN)
     for (method, budget), one in found.items():
         tokens = published_tokens(budget, n_tokens)
         label, number = known.get((method, tokens), ("", NOTHING))
@@ -107,38 +109,31 @@ def _lines(
         low, high = difference - REACH * error, difference + REACH * error
         verdict = verdict_of(low, high, MARGIN, min(one.images), comparable)
         lines.append(
-            Line(
-                place=place,
+            line(
                 method=method,
                 label=label,
                 tokens=tokens,
                 budget=budget,
-                quantity=quantity,
-                unit="%",
                 published=number,
                 measured=measured,
                 difference=difference,
                 low=low,
                 high=high,
                 tells=DETECTABLE * error if label else NOTHING,
-                margin=MARGIN,
                 n_images=sum(one.images),
                 n=one.n,
                 verdict=verdict if label else "no published number",
             )
         )
-    there, budgets = {(line.method, line.tokens) for line in lines}, {line.tokens for line in lines}
+    there = {(one.method, one.tokens) for one in lines}
+    budgets = {tokens for _, tokens in there}
     lines += [
-        Line(
-            place=place,
+        line(
             method=method if method in list_pruners() else label,
             label=label,
             tokens=tokens,
             budget=budget_of(tokens, n_tokens),
-            quantity=quantity,
-            unit="%",
             published=number,
-            margin=MARGIN,
             verdict="not measured",
         )
         for (method, tokens), (label, number) in known.items()
@@ -147,26 +142,28 @@ def _lines(
     return tuple(lines)
 
 
-def published_ciou(place: Place) -> dict[Cell, tuple[str, float]]:
+def published_ciou(place: Place) -> Known:
     """Published name and cIoU in percent of one split, by our label and published budget."""
     column = published.SPLITS.index(place)
-    found = {
-        (published.METHOD_BY_LABEL[label], tokens): (label, values[column])
-        for (label, tokens), values in published.ACCURACY.items()
-    }
-    whole = ("unpruned", published.UNPRUNED[column])
-    return found | {(UNPRUNED, published.N_TOKENS): whole}
+    return _by_cell(published.ACCURACY, column) | _unpruned(published.UNPRUNED[column])
 
 
-def published_overall(quantity: str) -> dict[Cell, tuple[str, float]]:
+def published_overall(quantity: str) -> Known:
     """Published name and percentage of Avg. or Rel., by our label and published budget."""
     column = (AVERAGE, SHARE).index(quantity)
-    found = {
+    whole = _unpruned(published.UNPRUNED_AVERAGE) if quantity == AVERAGE else {}
+    return _by_cell(published.AVERAGES, column) | whole
+
+
+def _by_cell(table: Mapping[tuple[str, int], Sequence[float]], column: int) -> Known:
+    return {
         (published.METHOD_BY_LABEL[label], tokens): (label, values[column])
-        for (label, tokens), values in published.AVERAGES.items()
+        for (label, tokens), values in table.items()
     }
-    whole = ("unpruned", published.UNPRUNED_AVERAGE)
-    return found if quantity == SHARE else found | {(UNPRUNED, published.N_TOKENS): whole}
+
+
+def _unpruned(value: float) -> Known:
+    return {(UNPRUNED, published.N_TOKENS): ("unpruned", value)}
 
 
 def split_cells(split: FinishedSplit) -> dict[Cell, tuple[SplitPixels, int]]:

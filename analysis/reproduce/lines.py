@@ -1,13 +1,19 @@
 """Published beside measured: one line, its verdict, and the budgets that correspond."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 from scipy import stats
 
+from litelvlm.analysis.inputs.balanced import BalancedSubset
+from litelvlm.analysis.reproduce.settings import Place
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Number
+from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.outcome import Frozen
+from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies import published
+from litelvlm.data.refer import ReferDataset
 
 REACH = float(stats.norm.ppf(0.975))
 """Standard errors on either side of a number that make its 95 % interval."""
@@ -27,6 +33,50 @@ AGREEMENTS: dict[Agreement, str] = {
     "no published number": "the authors publish no number for this line",
     "not measured": "the authors publish this line, and nothing was measured beside it",
 }
+
+
+@dataclass(frozen=True)
+class FinishedSplit:
+    """One split whose run is finished.
+
+    Attributes:
+        place: Data set and split of the published column.
+        run: The finished run.
+        n_tokens: Visual tokens of the model before pruning.
+        data: The whole split.
+        part: The balanced part that was asked; None if the whole split was.
+    """
+
+    place: Place
+    run: SavedRun
+    n_tokens: int
+    data: ReferDataset
+    part: BalancedSubset | None = None
+
+    @property
+    def name(self) -> str:
+        """Data set and split in one word."""
+        return "/".join(self.place)
+
+    @property
+    def miniature(self) -> bool:
+        """Whether the model is a miniature."""
+        return is_miniature(self.run.record)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether model and split are the published ones."""
+        same = self.data.name == self.place[0] and not self.data.count_note
+        return same and not self.miniature
+
+    @property
+    def part_note(self) -> str:
+        """What the part is made of, and the weight of one image; empty for a whole split."""
+        if self.part is None:
+            return ""
+        pixels = self.run.rows.groupby("image_id")["union_px"].sum()
+        heaviest = f"the heaviest image holds {pixels.max() / pixels.sum():.0%}"
+        return f"{self.part.text}; {heaviest} of the pixels counted"
 
 
 class Line(Frozen):

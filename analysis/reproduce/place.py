@@ -20,7 +20,6 @@ class Workplace:
     Attributes:
         root: The folder that the user named.
         listing: The commits and hashes that the reproduction is pinned to.
-        consent: What the user agreed to.
         downloads: Files as the hub has them.
         runs: Run folders.
         report: Report and figures.
@@ -29,7 +28,6 @@ class Workplace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.listing = root / "hub.json"
-        self.consent = root / "agreed.txt"
         self.downloads = root / "hub"
         self.runs = root / "runs"
         self.report = root / "report"

@@ -1,20 +1,19 @@
-"""What a reproduction needs, said before anything is fetched, and the user's consent to it."""
+"""What a reproduction needs, said before anything is fetched."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 
 from litelvlm.analysis.reproduce.listing import Listing
-from litelvlm.analysis.reproduce.place import Room, Workplace
+from litelvlm.analysis.reproduce.place import Room
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
 from litelvlm.data.embedded import EMBEDDED
-from litelvlm.data.files import atomic_write
 from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES
 
 FEASIBLE_HOURS = 1000
@@ -52,19 +51,18 @@ def plan_text(settings: Settings, listing: Listing | None, found: Sequence[Room]
 
     Args:
         settings: What is asked for.
-        listing: What the hub has; None if nothing is fetched, or the hub was not reached.
+        listing: What the hub has; None if nothing is fetched.
         found: Room on each disk.
 
     Raises:
         ValueError: If a GPU is wanted and there is none.
     """
-    unknown = listing is None and bool(settings.assets)
     lines = [f"Table {settings.table}: {get_target(settings.table).title}", ""]
-    lines += _unlisted(settings) if unknown else _listed(listing)
-    lines += ["", "Disk:"]
-    for room in found:
-        needed = "" if unknown else f"{room.needed / 1e9:.1f} GB still needed, "
-        lines.append(f"  {room.folder}: {needed}{room.free / 1e9:.1f} GB free")
+    lines += [*_listed(listing), "", "Disk:"]
+    lines += [
+        f"  {room.folder}: {room.needed / 1e9:.1f} GB still needed, {room.free / 1e9:.1f} GB free"
+        for room in found
+    ]
     lines += ["", *_computing(settings)]
     lines += ["You may interrupt it at any time: run the same command again to continue.", ""]
     return "\n".join(lines)
@@ -78,18 +76,6 @@ def _listed(listing: Listing | None) -> list[str]:
         for r in repositories
     ]
     return ["Fetched from the hub:", *(lines or ["  nothing; the files are yours"])]
-
-
-def _unlisted(settings: Settings) -> list[str]:
-    """What would be fetched, as far as it is known without the hub."""
-    lines = ["To fetch from the hub, which was not reached (sizes as last seen):"]
-    for asset in settings.assets:
-        size = "unknown size" if asset.about is None else f"about {asset.about:.1f} GB"
-        lines.append(f"  {asset.role:<10} {size}  {' or '.join(asset.names)}\n{'':14}{asset.terms}")
-    sizes = [asset.about for asset in settings.assets]
-    more = ", and what is unknown" if None in sizes else ""
-    room = 2 * sum(about or 0 for about in sizes)
-    return [*lines, f"  about {room:.1f} GB of disk with what is converted and unpacked{more}"]
 
 
 def _computing(settings: Settings) -> list[str]:
@@ -136,7 +122,10 @@ def see_device(wanted: str) -> tuple[str, str, int]:
         return "cuda", facts.name, facts.total_memory
     threads = torch.get_num_threads()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return "cpu", f"{platform.machine()}, {threads} thread{'s' * (threads > 1)}", memory
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is no limit
+    text = limit.read_text().strip() if limit.is_file() else ""
+    memory = min(memory, int(text)) if text.isdigit() else memory
+    return "cpu", f"CPU {platform.machine()}, {threads} thread{'s' * (threads > 1)}", memory
 
 
 def hours_for(settings: Settings, speed: Speed) -> float:
@@ -176,21 +165,3 @@ def hours_in_words(hours: float) -> str:
         minutes = max(1, round(60 * hours))
         return f"{minutes} minute{'s' * (minutes > 1)}"
     return f"{hours:.1f} hours" if hours < 100 else f"{hours:,.0f} hours"
-
-
-def agreed(place: Workplace, settings: Settings, listing: Listing | None) -> bool:
-    """Whether the user has agreed to this plan before; ``agree`` notes it."""
-    try:
-        return place.consent.read_text(encoding="utf-8").split() == [_digest(settings, listing)]
-    except (OSError, ValueError):
-        return False
-
-
-def agree(place: Workplace, settings: Settings, listing: Listing | None) -> None:
-    """Note that the user agrees, so that a run that goes on does not ask again."""
-    atomic_write(place.consent, _digest(settings, listing) + "\n")
-
-
-def _digest(settings: Settings, listing: Listing | None) -> str:
-    pinned = listing.model_dump_json() if listing else ""
-    return hashlib.sha256((settings.model_dump_json() + pinned).encode()).hexdigest()

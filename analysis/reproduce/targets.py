@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from litelvlm.analysis.reproduce.accuracy import accuracy_lines, missing_splits, overall_lines
-from litelvlm.analysis.reproduce.costs import ablation_lines, cost_lines
-from litelvlm.analysis.reproduce.finished import FinishedSplit
-from litelvlm.analysis.reproduce.lines import Line
+from litelvlm.analysis.reproduce.costs import cost_lines
+from litelvlm.analysis.reproduce.lines import FinishedSplit, Line
 from litelvlm.analysis.reproduce.settings import Place, Settings
 from litelvlm.analysis.studies import published
-from litelvlm.analysis.studies.published_video import VIDEO_SOURCE, video
 from litelvlm.names import check_name
 
 CHUNK = 4
 """Images of a part of a run: what an interrupt can cost at most."""
-_PLAIN_INTERVAL = "The interval is 95 %; in the ablation it is that of the measured difference."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +33,8 @@ class Target:
         quick: Images of each split, and draws, of the short form.
         interval: What the interval of a line counts.
         caution: What a reader must know before comparing.
-        scored: Whether it has the scores of a result card, and lines over all splits.
-        timed: Whether it times one image: no part of a split is taken, and a cache would skip what
-            is timed.
+        timed: Whether it times one image: no part of a split is taken, a cache would skip what is
+            timed, and there are no scores for a result card and no lines over all splits.
     """
 
     title: str
@@ -52,16 +48,15 @@ class Target:
     tokens: tuple[int, ...]
     draws: int
     quick: tuple[int, int]
-    interval: str = _PLAIN_INTERVAL
+    interval: str = "The interval is 95 %."
     caution: str
-    scored: bool = False
     timed: bool = False
 
     def overall(self, splits: Sequence[FinishedSplit]) -> tuple[tuple[Line, ...], str]:
         """Lines over all splits, and the note why there are none where there could be."""
         missing = missing_splits([split.place for split in splits])
-        if not self.scored or not missing:
-            return (overall_lines(splits) if self.scored else (), "")
+        if self.timed or not missing:
+            return (() if self.timed else overall_lines(splits), "")
         return (), (
             "Avg. and Rel. of the published table need all splits; not measured here: "
             f"{', '.join(missing)}."
@@ -73,15 +68,6 @@ def _sweep(settings: Settings) -> Mapping[str, object]:
         "methods": settings.methods,
         "protocol": "official",
         "seeds": settings.draws,
-        "batch_size": settings.batch_size,
-        "chunk_size": CHUNK,
-    }
-
-
-def _ablations(settings: Settings) -> Mapping[str, object]:
-    return {
-        "images": None,
-        "official_seeds": settings.draws,
         "batch_size": settings.batch_size,
         "chunk_size": CHUNK,
     }
@@ -106,23 +92,6 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             "only where a part of the split was taken.",
             caution="LLaVA-PruMerge is not in the suite (its PruMerge+ is another method). The "
             "rivals' settings are not published; ours are those of their own papers.",
-            scored=True,
-        ),
-        "ablation": Target(
-            title="Parts of the method removed, reversed or replaced: differences of cIoU in "
-            "points",
-            study="ablations",
-            options=_ablations,
-            lines=ablation_lines,
-            # One expression through every method, and the protocols with all of them.
-            passes=lambda asked: len(asked.tokens) * (115 + 25 * asked.draws),
-            splits=(("refcoco", "testA"),),
-            methods=(),
-            tokens=(192, 64),
-            draws=5,
-            quick=(40, 2),
-            caution="The authors publish no table of these differences, so none stands beside "
-            "them.",
         ),
         "efficiency": Target(
             title="Cost by visual tokens: the unpruned model over the method",
@@ -143,33 +112,14 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
     }
 )
 """The tables by name."""
-VIDEO_REASON = (
-    "it needs VideoGLaMM's weights and a model family for them, a reader of Ref-DAVIS-17 and "
-    "Refer-YouTube-VOS, and the scores J and F; this suite has none of these"
-)
-"""Why the table of videos is not run."""
-
-
-def video_text() -> str:
-    """What ``--plan`` says of the table of videos: why it is not run, and what is published."""
-    numbers = video().to_string(index=False)
-    return (
-        "Table video: Referring video segmentation: J, F and J&F in percent\n\n"
-        f"Not run: {VIDEO_REASON}.\n\nPublished ({VIDEO_SOURCE}):\n{numbers}\n"
-    )
 
 
 def get_target(name: str) -> Target:
     """One table by its name.
 
     Raises:
-        ValueError: If there is none, or it is not run; the message says what works instead.
+        ValueError: If there is none.
     """
-    if name == "video":
-        raise ValueError(
-            f"the table 'video' is not run: {VIDEO_REASON}; litelvlm reproduce video --plan shows "
-            f"the published numbers; these are run: {', '.join(TARGETS)}"
-        )
     return TARGETS[check_name(name, TARGETS, "table")]
 
 

@@ -22,6 +22,7 @@ over categories where rows state them. Members that are not tested count with p 
 out never helps another.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -100,8 +101,8 @@ class HypothesisFamily(Frozen):
     @field_validator("hypotheses")
     @classmethod
     def _distinct(cls, value: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
-        ids = [one.id for one in value]
-        twice = sorted({id for id in ids if ids.count(id) > 1})
+        ids = Counter(one.id for one in value)
+        twice = sorted(id for id, count in ids.items() if count > 1)
         if twice:
             raise ValueError(f"ids occur twice: {', '.join(twice)}")
         return value
@@ -165,7 +166,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
     margin = one.margin if one.margin is not None else float("nan")
     if not one.groups:
         values = _values(one, chosen, "where")
-        result, crossed = drawn(values[one.measure] - one.null, values)
+        result, crossed = drawn(values[one.measure], values)
         meaning = "the value that must be exceeded"
     else:
         (first, a), (second, b) = (
@@ -174,15 +175,13 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
         )
         shared = a.index.intersection(b.index)
         if len(shared) == len(a) == len(b):
-            paired = a.assign(**{one.measure: a[one.measure] - b[one.measure].reindex(a.index)})
-            result, crossed = drawn(paired[one.measure] - one.null, paired)
+            result, crossed = drawn(a[one.measure] - b[one.measure].reindex(a.index), a)
         else:
-            result, crossed = _difference(a, b, one.measure, one.null)
+            result, crossed = _difference(a, b, one.measure)
         meaning = f"{first} minus {second}; the value that must be exceeded"
-    claim = effect_claim(one.id, one.statement, result, meaning, margin=margin, crossed=crossed)
-    # The claim is about the distance to the null; it is shown on the scale of the measure.
-    moved = ("estimate", "low", "high", "low_categories", "high_categories", "null")
-    return claim.model_copy(update={name: getattr(claim, name) + one.null for name in moved})
+    return effect_claim(
+        one.id, one.statement, result, meaning, margin=margin, crossed=crossed, null=one.null
+    )
 
 
 def _select(one: Hypothesis, rows: pd.DataFrame, wanted: RowFilter, name: str) -> pd.DataFrame:
@@ -219,7 +218,7 @@ def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _difference(
-    first: pd.DataFrame, second: pd.DataFrame, measure: str, null: float
+    first: pd.DataFrame, second: pd.DataFrame, measure: str
 ) -> tuple[Bootstrap, Crossed]:
     """Mean of the first less that of the second, whose expressions are others."""
     both = pd.concat([first, second])
@@ -229,11 +228,11 @@ def _difference(
     def difference(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
         counts = np.maximum(sums[:, 2:], 1e-300)  # a resample without a side has a mean of 0 there
         means = sums[:, :2] / counts
-        value: Array = means[:, :1] - means[:, 1:] - null
+        value: Array = means[:, :1] - means[:, 1:]
         return value
 
     result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, difference)
-    crossed = crossed_mean(_linear(numbers, sides) - null, images, categories_of(both))
+    crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both))
     return result, crossed
 
 

@@ -3,9 +3,10 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 
 class RunLockedError(RuntimeError):
@@ -47,77 +48,57 @@ class Shard:
 def hold(folder: Path, shard: Shard) -> Iterator[None]:
     """Hold one share of a run folder.
 
-    Other shares may be held at the same time, the whole run may not. The operating system drops the
-    locks when the process ends, however it ends.
+    Other shares of the same division may be held at the same time; another division writes the same
+    parts. The operating system drops a lock when its process ends, however it ends.
 
     Raises:
         RunLockedError: If another process holds this share or one that overlaps it.
     """
-    with ExitStack() as stack:
-        stack.enter_context(
-            _locked(
-                folder / "run.lock", fcntl.LOCK_SH if shard.count > 1 else fcntl.LOCK_EX, folder
-            )
-        )
-        own = folder / f"shard-{shard.index}-of-{shard.count}.lock"
-        if any(
-            _is_held(path)
-            for path in folder.glob("shard-*.lock")
-            if not path.stem.endswith(f"-of-{shard.count}")
-        ):
-            raise _refusal(folder)  # another division into shares writes the same parts
-        handle = stack.enter_context(_locked(own, fcntl.LOCK_EX, folder))
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
-
-
-@contextmanager
-def _locked(path: Path, mode: int, folder: Path) -> Iterator[int]:
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    own = folder / f"shard-{shard.index}-of-{shard.count}.lock"
+    with own.open("a+", encoding="utf-8") as stream:
+        # Ours is taken before others are looked at, so that of two that collide one sees the other.
+        mine = _taken(stream, fcntl.LOCK_EX)
+        # The holder before may have removed the file after it was opened here.
+        mine = mine and own.exists() and os.path.samestat(os.fstat(stream.fileno()), own.stat())
         try:
-            fcntl.flock(handle, mode | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise _refusal(folder) from error
-        # The former holder may have removed the file between our opening and locking it.
-        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-            break
-        os.close(handle)
-    try:
-        yield handle
-    finally:
-        with suppress(BlockingIOError):  # the last of several sharers removes the file
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-        os.close(handle)
+            holders = list(filter(None, map(_holder, _rivals(folder, own, mine))))
+            if holders or not mine:
+                raise RunLockedError(
+                    f"{folder.name} is in use by {' and '.join(holders) or 'another process'}; "
+                    "wait for it, or stop it and give the command again"
+                )
+            stream.truncate(0)
+            stream.write(f"{os.getpid()}\n")
+            stream.flush()
+            yield
+        finally:
+            if mine:
+                own.unlink(missing_ok=True)
 
 
-def _is_held(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+def _rivals(folder: Path, own: Path, mine: bool) -> list[Path]:
+    """Files of shares that overlap ours: another division, or ours where somebody else has it."""
+    division = own.name.partition("-of-")[2]
+    others = [
+        path for path in folder.glob("shard-*.lock") if path.name.partition("-of-")[2] != division
+    ]
+    return sorted(others if mine else [*others, own])
 
 
-def _refusal(folder: Path) -> RunLockedError:
-    names = []
-    for path in sorted(folder.glob("shard-*.lock")):
-        if _is_held(path):
+def _holder(path: Path) -> str:
+    """The process that holds a share, in words; empty if none does."""
+    with suppress(FileNotFoundError), path.open(encoding="utf-8") as stream:
+        if not _taken(stream, fcntl.LOCK_SH):
             share = path.stem.removeprefix("shard-").replace("-of-", "/")
-            names.append(
-                f"process {path.read_text().strip()}"
-                + ("" if share == "1/1" else f" (shard {share})")
-            )
-    holders = " and ".join(names) or "another process"
-    return RunLockedError(
-        f"{folder.name} is in use by {holders}; wait for it, or stop it and give the command again"
-    )
+            told = "" if share == "1/1" else f" (shard {share})"
+            return f"process {stream.read().strip()}{told}"
+    return ""
+
+
+def _taken(stream: TextIO, mode: int) -> bool:
+    """Whether the lock of an open file could be taken; it is dropped when the file is closed."""
+    try:
+        fcntl.flock(stream, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -4,19 +4,18 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import TokenQuery
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.ranking import stable_order
+from litelvlm.pruning.ranking import row_norms, stable_order
 from litelvlm.pruning.scoring import context_scores
 
 REVERSED, REVERSED_INPUT = "low_similarity", "low_input_similarity"
@@ -32,11 +31,6 @@ SUBSTITUTES = (
 """Scores of models without a text tower of their own
 (``litelvlm.pruning.methods.substitutes``); the state norm is that of the projected token."""
 LEADS = (REVERSED, REVERSED_INPUT)
-
-# A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
-# most there can be, sqrt(width).
-MASSIVE_SHARE = 20 / 64
-
 
 Scores = dict[str, Float[Array, "n"]]
 
@@ -109,24 +103,3 @@ def ranking(values: Float[Array, "n"]) -> Int[Array, "n"]:
     """Token indices, highest value first, ties by lower index."""
     order: Array = stable_order(torch.from_numpy(values), descending=True).numpy()
     return order
-
-
-def visual_sinks(states: Float[Tensor, "s d"], first: int, n_tokens: int) -> Bool[Array, "n"]:
-    """Visual tokens with massive activations in the massive channels of the first token.
-
-    Args:
-        states: States inside the language model.
-        first: Index of the first visual token.
-        n_tokens: Visual tokens.
-
-    Source: Kang et al. 2025, See what you are told: visual attention sink in large multimodal
-        models, section 3. There the bound is 20 at d = 4096, and channels 1415 and 2533 of
-        LLaMA-2-7B were found by looking; here they are read off the first token, so that any model
-        can be asked.
-    """
-    scaled = states.float() / states.float().pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
-    bound = MASSIVE_SHARE * states.shape[1] ** 0.5
-    channels = scaled[0].abs() > bound
-    massive = (scaled[first : first + n_tokens, channels].abs() > bound).any(1)
-    found: Array = massive.cpu().numpy()
-    return found

@@ -22,7 +22,6 @@ from litelvlm.data.images import open_image
 from litelvlm.models.attribution import TokenTargets, frozen
 from litelvlm.models.base import QueriedModel
 
-COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
 BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of the shorter side
 
 

@@ -17,7 +17,7 @@ from litelvlm.models.attribution import (
     block_groups,
     leave_one_out,
 )
-from litelvlm.pruning.layers.depths import middle_layers
+from litelvlm.pruning.layers.drops import middle_layers
 
 BLOCKS = 6
 ALL_HEADS, NO_LAYER = -1, -1

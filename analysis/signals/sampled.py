@@ -1,4 +1,4 @@
-"""Importance signals that cost many passes: integrated gradients, Shapley values, ridge."""
+"""Importance signals that cost many passes: integrated gradients and Shapley values."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,11 +10,45 @@ from torch import Tensor
 
 from litelvlm.analysis.signals.gradients import blurred_tokens, integrated_gradients
 from litelvlm.analysis.signals.importance import Signal, as_array, block_signals, blocks_of
-from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
 from litelvlm.analysis.stats.agreement import reliability
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import TokenQuery, TokenTargets
 from litelvlm.models.base import QueriedModel
+
+Game = Callable[[Bool[Array, "b g"]], Float[Array, "b t"]]
+"""From presence, a row for each coalition, to its value for each target."""
+
+
+def kernel_shap(
+    game: Game, n_players: int, samples: int, rng: np.random.Generator
+) -> Float[Array, "g t"]:
+    """Shapley values by weighted regression on sampled coalitions, each with its complement.
+
+    Sizes are drawn with the kernel's weight, so the regression itself is unweighted; the values are
+    constrained to sum to the value of everybody less that of nobody. An additive game is solved
+    exactly once the samples span it.
+
+    Args:
+        game: Value of coalitions.
+        n_players: Groups of tokens.
+        samples: Coalitions, complements included.
+        rng: Random numbers.
+
+    Source: Lundberg and Lee 2017, theorem 2; paired sampling Covert and Lee 2021, section 4.
+    """
+    sizes = np.arange(1, n_players)
+    probability = 1 / (sizes * (n_players - sizes))
+    drawn = rng.choice(sizes, size=-(-samples // 2), p=probability / probability.sum())
+    order = rng.random((len(drawn), n_players)).argsort(1).argsort(1)
+    half = order < drawn[:, None]
+    present = np.concatenate([half, ~half])[:samples]
+    nobody, everybody = game(np.array([[False] * n_players, [True] * n_players]))
+    total = everybody - nobody
+    # The constraint leaves n - 1 unknowns: the last player's value is the total less the others'.
+    design = present[:, :-1].astype(np.float64) - present[:, -1:]
+    outcome = game(present) - nobody - present[:, -1:] * total
+    values = np.linalg.lstsq(design, outcome, rcond=None)[0]
+    return np.vstack([values, total - values.sum(0)])
 
 
 def block_game(query: TokenQuery, targets: TokenTargets) -> tuple[Game, Int[Array, "n"]]:
@@ -46,14 +80,11 @@ def sampled_signals(
     *,
     steps: int,
     coalitions: int,
-    permutations: int,
-    masks: int,
-    kept: int,
     seed: int,
 ) -> Iterator[Signal]:
     """Signals that cost tens to hundreds of passes.
 
-    They are other removals, integrated gradients, Shapley values and ridge regression.
+    They are other removals, integrated gradients and Shapley values.
 
     Args:
         model: The model that is asked.
@@ -63,9 +94,6 @@ def sampled_signals(
         token: Mean token of the data set.
         steps: Nodes of integrated gradients.
         coalitions: Of KernelSHAP, over both halves.
-        permutations: Of Shapley sampling, over both halves.
-        masks: Random token sets of the ridge regression.
-        kept: Tokens in such a set.
         seed: Of whatever is drawn.
     """
     main = targets.names[targets.main]
@@ -82,22 +110,11 @@ def sampled_signals(
         )
         yield Signal("integrated_gradients", values, main, removal=name, error=error)
     game, groups = block_game(query, targets)
-    players = int(groups.max()) + 1
-    halves: dict[str, Callable[[np.random.Generator], Float[Array, "g t"]]] = {
-        "kernel_shap": lambda rng: kernel_shap(game, players, -(-coalitions // 2), rng),
-        "shapley_sampling": lambda rng: shapley_sampling(game, players, -(-permutations // 2), rng),
-    }
-
-    def tokens(present: Bool[Array, "b n"]) -> Float[Array, "b t"]:
-        return as_array(targets.keeping(torch.from_numpy(present), query.batch_size))
-
-    rng = np.random.default_rng(seed)
-    for name, method in halves.items():
-        first, second = method(rng), method(rng)
-        both = (first + second) / 2
-        for column, target in enumerate(targets.names):
-            found = reliability(first[:, column], second[:, column], stepped_up=True)
-            yield Signal(name, both[groups, column], target, removal="drop", reliability=found)
-    effects = ridge_on_masks(tokens, targets.n_tokens, kept, masks, rng)
+    rng, players = np.random.default_rng(seed), int(groups.max()) + 1
+    first, second = (kernel_shap(game, players, -(-coalitions // 2), rng) for _ in range(2))
     for column, target in enumerate(targets.names):
-        yield Signal("ridge", effects[:, column], target, removal="drop")
+        both = (first[:, column] + second[:, column]) / 2
+        # Of the mean of both halves, after Spearman and Brown.
+        half = reliability(first[:, column], second[:, column])
+        whole = 2 * half / (1 + half) if half > -1 else float("-inf")
+        yield Signal("kernel_shap", both[groups], target, removal="drop", reliability=whole)

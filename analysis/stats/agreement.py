@@ -83,18 +83,10 @@ def chance_corrected(value: float, chance: float) -> float:
     return (value - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-def reliability(
-    first: Real[Array, "n"], second: Real[Array, "n"], stepped_up: bool = False
-) -> float:
-    """Reliability of a signal that was measured twice, by Spearman; nan where one is constant.
+def reliability(first: Real[Array, "n"], second: Real[Array, "n"]) -> float:
+    """Reliability of one of two measurements of a signal: their Spearman correlation.
 
-    That of one measurement is their correlation r. That of their mean is 2 r / (1 + r) (Spearman
-    and Brown), which is too high for either alone.
-
-    Args:
-        first: One measurement.
-        second: The other one.
-        stepped_up: Whether to speak of the mean of the two.
+    It is nan where one is constant.
 
     Raises:
         ValueError: If a value is not finite.
@@ -103,10 +95,7 @@ def reliability(
         return float("nan")
     check_finite(first, "first measurement")
     check_finite(second, "second measurement")
-    r = float(stats.spearmanr(first, second).statistic)
-    if not stepped_up:
-        return r
-    return 2 * r / (1 + r) if r > -1 else float("-inf")
+    return float(stats.spearmanr(first, second).statistic)
 
 
 def ceiling_of(first: float, second: float) -> float:

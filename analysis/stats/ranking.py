@@ -1,4 +1,4 @@
-"""How a token ranking relates to a mask: AUROC, reversal index, effect size, recall.
+"""How a token ranking relates to a mask: AUROC, reversal index, contrast, recall.
 
 Arrays only. ``inside`` and ``outside`` mark the tokens in and out of the mask; tokens in neither
 are ignored, and N' = n_in + n_out is the number of eligible ones. Leading axes of the labels hold
@@ -8,28 +8,27 @@ several masks scored at once.
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Real, Shaped
+from jaxtyping import Bool, Float, Real
 
 from litelvlm.analysis.stats.bootstrap import check_finite
 from litelvlm.arrays import Array
 
 
 def auroc(
-    scores: Real[Array, "n"], inside: Shaped[Array, "*masks n"], outside: Shaped[Array, "*masks n"]
+    scores: Real[Array, "n"], inside: Bool[Array, "*masks n"], outside: Bool[Array, "*masks n"]
 ) -> Float[Array, "*masks"]:
     """Probability that a token in the mask scores above one outside it; ties count one half.
 
     Args:
         scores: One score per token.
-        inside: Booleans, or weights >= 0: the pair (i, j) then weighs inside_i * outside_j (soft
-            labels).
-        outside: The same for the other side.
+        inside: Tokens in the mask.
+        outside: Tokens out of it.
 
     Returns:
         Values in [0, 1], one per mask.
 
     Raises:
-        ValueError: If a score is not finite, or a mask has no weight inside or outside.
+        ValueError: If a score is not finite, or a mask has no token inside or outside.
 
     Example:
         >>> import numpy as np
@@ -40,8 +39,6 @@ def auroc(
     check_finite(scores, "scores")
     weight_in, weight_out = inside.astype(np.float64), outside.astype(np.float64)
     for name, weight in (("inside", weight_in), ("outside", weight_out)):
-        if (weight < 0).any():
-            raise ValueError(f"the weights {name} the mask must not be negative")
         if (weight.sum(-1) == 0).any():
             raise ValueError(
                 f"a mask without tokens {name} has no AUROC; skip that sample with its reason"
@@ -88,34 +85,6 @@ def reversal_index(area: Float[Array, "*masks"]) -> Float[Array, "*masks"]:
     """RI = 1 - 2 AUROC, in [-1, 1]: positive when the mask's tokens score lower."""
     value: Array = np.asarray(1 - 2 * area)
     return value
-
-
-def hedges_g(
-    scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
-) -> float:
-    """Hedges' g, inside minus outside the mask; negative means reversal.
-
-    Scores without any spread differ by nothing and give 0.
-
-    Raises:
-        ValueError: If a score is not finite, a side is empty, or fewer than three tokens are
-            eligible.
-    """
-    check_finite(scores, "scores")
-    a, b = scores[inside].astype(np.float64), scores[outside].astype(np.float64)
-    n = len(a) + len(b)
-    if not len(a) or not len(b) or n < 3:
-        raise ValueError(
-            f"both sides and three tokens in all are needed, got {len(a)} inside and {len(b)} "
-            "outside"
-        )
-    if np.ptp(scores[inside | outside]) == 0:
-        return 0.0
-    pooled = np.sqrt((((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()) / (n - 2))
-    difference = a.mean() - b.mean()
-    if pooled == 0:
-        return float(np.copysign(np.inf, difference))
-    return float((1 - 3 / (4 * (n - 2) - 1)) * difference / pooled)
 
 
 def score_contrast(
@@ -182,25 +151,6 @@ def at_budgets(
         highest_k = {"prec_high": high / k, "rec_high": high / n_in}
         found.append(lowest_k | highest_k | chance | {"lift": (low / k) / (n_in / n)})
     return found
-
-
-def soft_recall(scores: Real[Array, "n"], coverage: Float[Array, "n"], k: int) -> float:
-    """Share of the mask's visible area that lies under the k lowest of all tokens."""
-    check_finite(scores, "scores")
-    return float(coverage[np.argsort(scores, kind="stable")[:k]].sum() / coverage.sum())
-
-
-def pointing_game(
-    scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
-) -> float:
-    """Whether the lowest eligible score lies in the mask, as a share of tied minima.
-
-    Chance is n_in / N', the share of eligible tokens in the mask.
-    """
-    check_finite(scores, "scores")
-    eligible = inside | outside
-    lowest = eligible & (scores == scores[eligible].min())
-    return float(inside[lowest].mean())
 
 
 def tie_fraction(scores: Real[Array, "n"]) -> float:

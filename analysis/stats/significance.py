@@ -73,25 +73,6 @@ def paired_swap_test(
     return Comparison(observed, (1 + extreme) / (1 + permutations), n_images)
 
 
-def sign_test(image_means: Float[Array, "images"]) -> Comparison:
-    """Exact two-sided sign test of image means; zeros are left out."""
-    check_finite(image_means, "image means")
-    positive, n = int((image_means > 0).sum()), int((image_means != 0).sum())
-    return Comparison(
-        positive / n if n else 0.5, float(stats.binomtest(positive, n).pvalue) if n else 1.0, n
-    )
-
-
-def wilcoxon_test(image_means: Float[Array, "images"]) -> Comparison:
-    """Wilcoxon's signed-rank test on image means, two-sided; zeros are left out."""
-    check_finite(image_means, "image means")
-    n = int((image_means != 0).sum())
-    if not n:
-        return Comparison(0.0, 1.0, 0)
-    result = stats.wilcoxon(image_means)
-    return Comparison(float(result.statistic), float(result.pvalue), n)
-
-
 def equivalence_test(difference: Float[Array, "images"], margin: float) -> Comparison:
     """Two one-sided t tests (TOST) on image means: small p if |difference| < ``margin``.
 

@@ -94,20 +94,3 @@ def shift_p_values(correlations: Float[Array, "a b rows cols"]) -> Float[Array, 
     extreme = (flat[..., 1:] >= flat[..., :1] - 1e-12).sum(-1)
     p: Array = (1 + extreme) / flat.shape[-1]
     return p
-
-
-def tau_b(first: Real[Array, "a n"], second: Real[Array, "b n"]) -> Float[Array, "a b"]:
-    """Kendall's tau-b of every row with every other one; 0 where a row is constant."""
-    above = np.triu_indices(first.shape[1], 1)
-
-    def signs(values: Array) -> Array:
-        return np.stack([np.sign(row[:, None] - row)[above] for row in values]).astype(np.float32)
-
-    a, b = signs(first), signs(second)
-    sizes = np.sqrt(np.abs(a).sum(1, dtype=np.float64))[:, None] * np.sqrt(
-        np.abs(b).sum(1, dtype=np.float64)
-    )
-    value: Array = np.divide(
-        (a @ b.T).astype(np.float64), sizes, out=np.zeros_like(sizes), where=sizes > 0
-    )
-    return value

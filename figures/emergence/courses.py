@@ -1,14 +1,14 @@
-"""How sink and reversal come in the course of a training, and where the sign turns."""
+"""How sink and reversal come in the course of a training, and whether they go together."""
 
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from litelvlm.figures import style
-from litelvlm.figures.emergence.stages import LABELS, counted
-from litelvlm.figures.labels.conditions import cell_label
+from litelvlm.figures.emergence.factors import LABELS, STAGES, cell_label, counted
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 KINDS = {
@@ -26,15 +26,21 @@ TRAJECTORIES = ("sink", "reversal", "largest_layer_uninformative", "reversal_tru
 
 def kinds(table: pd.DataFrame) -> "pd.Series[str]":
     """Kind of condition of each line of the table "trajectories"; see ``KINDS``."""
-    conditions = [
-        table["stage"] == "A",
-        table["sos_loss"] > 0,
-        table["helper"] > 0,
-        table["pooling"] == "mean",
-        table["cell"] == JOINED,
-    ]
-    names = ["bags", "made", "helper", "mean", "joined"]
-    return pd.Series(np.select(conditions, names, "class"), index=table.index)
+    conditions = {
+        "bags": table["stage"] == "A",
+        "made": table["sos_loss"] > 0,
+        "helper": table["helper"] > 0,
+        "mean": table["pooling"] == "mean",
+        "joined": table["cell"] == JOINED,
+    }
+    found = np.select(list(conditions.values()), list(conditions), "class")
+    return pd.Series(found, index=table.index)
+
+
+def known(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Lines of "trajectories" that have an outcome, each training once, at eighths of its steps."""
+    found = table[~table["repeated"]].dropna(subset=[outcome])
+    return found.assign(share=(8 * found["share"]).round() / 8)  # steps are whole numbers
 
 
 def draw_trajectories(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
@@ -45,9 +51,8 @@ def draw_trajectories(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
         outcome: Column of the values.
         ax: Where to draw; a thin line per training, the mean of each kind of condition thick.
     """
-    known = table[~table["repeated"]].dropna(subset=[outcome])
-    known = known.assign(share=known["share"].map(_eighth))
-    for kind, part in known.groupby(kinds(known)):
+    lines = known(table, outcome)
+    for kind, part in lines.groupby(kinds(lines)):
         name, method = KINDS[str(kind)]
         colour = style.colour(method)
         for _, line in part.groupby("training"):
@@ -73,9 +78,8 @@ def draw_signs(table: pd.DataFrame, ax: Axes, limit: float | None = None, bar: b
         limit: Value of the darkest red, and of the darkest blue below 0; the largest if left out.
         bar: Whether to draw the bar of colours.
     """
-    known = table[~table["repeated"]].dropna(subset=["reversal"])
-    known = known.assign(share=known["share"].map(_eighth))
-    wide = known.pivot(index=["cell", "training"], columns="share", values="reversal")
+    lines = known(table, "reversal")
+    wide = lines.pivot(index=["cell", "training"], columns="share", values="reversal")
     last = wide[wide.columns[-1]]
     means = last.groupby("cell").transform("mean")
     cells = wide.index.get_level_values("cell")
@@ -100,39 +104,83 @@ def draw_signs(table: pd.DataFrame, ax: Axes, limit: float | None = None, bar: b
     return ax
 
 
-def _eighth(share: float) -> float:
-    """The eighth of a training that a kept step stands for: steps are whole numbers."""
-    return round(8 * share) / 8
+def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Sink against reversal, every training that learned as a point, one marker per stage.
+
+    Args:
+        table: The summary's table "outcomes"; trainings that were made to have a sink are left out.
+        ax: Where to draw.
+    """
+    return _scatter(_learned(table), "sink", "reversal", ax)
 
 
-def _trajectories(run: Saved) -> RenderedFigure:
+def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
+    """What LiteLVLM gains over random tokens against the reversal index, trainings as points.
+
+    Args:
+        table: The summary's table "gains"; only trainings that count in the claims are drawn.
+        ax: Where to draw.
+    """
+    return _scatter(_counted(table), "index", "gain", ax)
+
+
+def _counted(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of "gains" that count in the claims. The study itself would load models to say so."""
+    return table[table["learned"] & table["works"] & ~table["repeated"]]
+
+
+def _scatter(table: pd.DataFrame, x: str, y: str, ax: Axes) -> Axes:
+    """Two columns of trainings, one marker per stage, with lines at 0."""
+    for stage, look in STAGES.items():
+        part = table[table["stage"] == stage]
+        if not part.empty:
+            colour, marker, _, label = look
+            ax.scatter(part[x], part[y], color=colour, marker=marker, s=18, label=label)
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set(xlabel=LABELS[x], ylabel=LABELS[y])
+    ax.legend(loc="best")
+    return ax
+
+
+def _learned(table: pd.DataFrame) -> pd.DataFrame:
+    """Trainings that learned and have both outcomes, each once; none was made to have a sink."""
+    natural = table["learned"] & ~table["repeated"] & (table["sos_loss"] == 0)
+    return table[natural].dropna(subset=["sink", "reversal"])
+
+
+@Drawing("emergence", ("trajectories",))
+def emergence_trajectories(run: Saved) -> RenderedFigure:
+    """Sink and reversal over the course of each training."""
     table = run.table("trajectories")
-    figure, _ = style.new_figure(9.6, 7.2)
-    figure.clear()
-    for ax, outcome in zip(figure.subplots(2, 2).flat, TRAJECTORIES, strict=True):
+    figure = Figure(figsize=(9.6, 7.2), layout="constrained")
+    axes = figure.subplots(2, 2).ravel()
+    for ax, outcome in zip(axes, TRAJECTORIES, strict=True):
         draw_trajectories(table, outcome, ax)
-    figure.axes[0].set_title(run.title("From the first step to the last"))
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3)
+    axes[0].set_title(run.title("From the first step to the last"))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     count = table.loc[~table["repeated"], "training"].nunique()
     note = "thin lines are trainings, thick ones means of a kind of condition (number in brackets)"
     return RenderedFigure(figure, counted(count, note))
 
 
-def _signs(run: Saved) -> RenderedFigure:
-    table = run.table("trajectories").dropna(subset=["reversal"])
-    table = table[~table["repeated"]]
-    stages = sorted(set(table["stage"]))
-    lines = max(table.loc[table["stage"] == stage, "training"].nunique() for stage in stages)
-    figure, _ = style.new_figure(4.8 * len(stages), 1.6 + 0.085 * lines)
-    figure.clear()
+@Drawing(
+    "emergence",
+    ("trajectories",),
+    drawable=lambda run: not known(run.table("trajectories"), "reversal").empty,
+)
+def emergence_signs(run: Saved) -> RenderedFigure:
+    """Map of the reversal by training and step: where its sign turns."""
+    table = known(run.table("trajectories"), "reversal")
+    trainings = table.groupby("stage")["training"].nunique()
+    size = 4.8 * len(trainings), 1.6 + 0.085 * trainings.max()
+    figure, axes = style.new_panels(len(trainings), *size)
     # Few early values lie far out; with them the others would all be pale.
     limit = float(table["reversal"].abs().quantile(0.95))
-    axes = np.atleast_1d(figure.subplots(1, len(stages)))
-    for ax, stage in zip(axes, stages, strict=True):
-        draw_signs(table[table["stage"] == stage], ax, limit, bar=stage == stages[-1])
+    for ax, stage in zip(axes, trainings.index, strict=True):
+        draw_signs(table[table["stage"] == stage], ax, limit, bar=ax is axes[-1])
         ax.set_title(f"Stage {stage}")
-    axes[0].set_title(run.title(f"Where in training the sign turns: stage {stages[0]}"))
+    axes[0].set_title(run.title(f"Where in training the sign turns: stage {trainings.index[0]}"))
     note = (
         "one line each, lines of one condition together, in stage B named by the factors at their "
         "high level; a training of two stages stands in the first"
@@ -140,18 +188,24 @@ def _signs(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, counted(table["training"].nunique(), note))
 
 
-DRAWINGS = {
-    "emergence_trajectories": Drawing(
-        "emergence",
-        "Sink and reversal over the course of each training.",
-        _trajectories,
-        ("trajectories",),
-    ),
-    "emergence_signs": Drawing(
-        "emergence",
-        "Map of the reversal by training and step: where its sign turns.",
-        _signs,
-        ("trajectories",),
-        drawable=lambda run: bool(run.table("trajectories")["reversal"].notna().any()),
-    ),
-}
+@Drawing("emergence", ("outcomes",), drawable=lambda run: not _learned(run.table("outcomes")).empty)
+def emergence_link(run: Saved) -> RenderedFigure:
+    """Sink against reversal across trainings."""
+    table = run.table("outcomes")
+    figure, ax = style.new_figure(5.4, 3.8)
+    draw_link(table, ax).set_title(run.title("Do sink and reversal go together?"))
+    note = "those that learned to find categories; none was made to have a sink"
+    return RenderedFigure(figure, counted(len(_learned(table)), note))
+
+
+@Drawing("emergence", ("gains",), drawable=lambda run: not _counted(run.table("gains")).empty)
+def emergence_gain(run: Saved) -> RenderedFigure:
+    """Gain of LiteLVLM over random tokens against the reversal index across trainings."""
+    table = run.table("gains")
+    figure, ax = style.new_figure(5.4, 3.8)
+    draw_gain(table, ax).set_title(run.title("Does the reversal tell what LiteLVLM gains?"))
+    note = "those that learned and whose reader finds objects; mean of the budgets"
+    return RenderedFigure(figure, counted(len(_counted(table)), note))
+
+
+DRAWINGS = (emergence_trajectories, emergence_signs, emergence_link, emergence_gain)

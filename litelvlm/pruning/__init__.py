@@ -6,24 +6,21 @@
 [1, 3]
 """
 
-from litelvlm.pruning.add_ons import AddOn
-from litelvlm.pruning.base import Pruner, ScorePruner
+from litelvlm.pruning.base import Origin, Pruner, ScorePruner
 from litelvlm.pruning.budgets import ModelSizes, check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.layers.base import LayerPlan, LayerPruner
-from litelvlm.pruning.layers.view import LayerTrace
+from litelvlm.pruning.layers.base import LayerPlan, LayerPruner, LayerTrace
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.methods.litelvlm import LiteLVLM
 from litelvlm.pruning.methods.reverse import Reverse
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.plugins import load_plugin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
 from litelvlm.pruning.registry import get_pruner, list_pruners, register_pruner
 from litelvlm.pruning.scoring import context_scores, text_similarity
 from litelvlm.pruning.selection import RawSelection, Selection
 from litelvlm.pruning.vit import VitView
-from litelvlm.pruning.wrapping import Wrapper
+from litelvlm.pruning.wrapping import AddOn, Wrapper
 
 __all__ = [
     "CUES",

@@ -1,21 +1,145 @@
-"""What a pruning method is."""
+"""What a pruning method is, and what the annotations of its fields allow."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from functools import cache, partial
+from math import inf
+from numbers import Integral, Real
+from typing import Annotated, ClassVar, Literal, cast, get_args, get_origin, get_type_hints
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.names import check_name
 from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL, TRUTH, Cues
-from litelvlm.pruning.options import check_field_values
-from litelvlm.pruning.origin import OURS, Origin
 from litelvlm.pruning.positions import Order, Positions
 from litelvlm.pruning.ranking import ascending, highest
 from litelvlm.pruning.selection import RawSelection, Selection
+
+# How an error message calls a number type.
+_WORDS = {int: "a whole number", float: "a number", type(None): "None"}
+# A numpy number counts as one of Python's.
+_ACCEPTED = {int: Integral, float: Real}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where a number must lie; written into the annotation of a field.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        without_low: ``low`` itself is refused.
+        without_high: ``high`` itself is refused.
+    """
+
+    low: float
+    high: float = inf
+    without_low: bool = False
+    without_high: bool = False
+
+    def check(self, value: float, what: str) -> None:
+        """Refuse a value outside, NaN included.
+
+        Raises:
+            ValueError: Naming the field, the value and the interval.
+        """
+        above = value > self.low if self.without_low else value >= self.low
+        below = value < self.high if self.without_high else value <= self.high
+        if not (above and below):
+            left, right = "(" if self.without_low else "[", ")" if self.without_high else "]"
+            raise ValueError(
+                f"{what} {value!r} is not in {left}{self.low}, {self.high}{right}; give a number "
+                "inside"
+            )
+
+
+Share = Annotated[float, Bounds(0, 1)]
+ShareBelowOne = Annotated[float, Bounds(0, 1, without_high=True)]
+ShareAboveZero = Annotated[float, Bounds(0, 1, without_low=True)]
+NotNegative = Annotated[float, Bounds(0, without_high=True)]
+FromZero = Annotated[int, Bounds(0, without_high=True)]
+FromOne = Annotated[int, Bounds(1, without_high=True)]
+
+_hints_of = cache(partial(get_type_hints, include_extras=True))
+
+
+def check_field_values(cls: type, options: Mapping[str, object]) -> None:
+    """Refuse a field value that the annotation of its class does not allow.
+
+    Only ``Literal`` and number annotations are checked.
+
+    Raises:
+        ValueError: Naming the field, the value and what is allowed.
+    """
+    hints = _hints_of(cls)
+    for name, value in options.items():
+        if get_origin(hints[name]) is Literal:
+            _check_allowed(value, get_args(hints[name]), name)
+            continue
+        alone = get_origin(hints[name]) in (None, Annotated)
+        kinds = (hints[name],) if alone else get_args(hints[name])
+        _check_number(value, tuple(getattr(kind, "__origin__", kind) for kind in kinds), name)
+        for bounds in (entry for kind in kinds for entry in getattr(kind, "__metadata__", ())):
+            if value is not None:
+                bounds.check(cast(float, value), name)
+
+
+def _check_allowed(value: object, allowed: tuple[object, ...], what: str) -> None:
+    """Refuse a value outside a closed set of options.
+
+    Raises:
+        ValueError: Naming the value and the options.
+    """
+    if isinstance(value, str) and all(isinstance(option, str) for option in allowed):
+        check_name(value, [str(option) for option in allowed], what)
+    if value not in allowed:
+        raise ValueError(
+            f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, allowed))}"
+        )
+
+
+def _check_number(value: object, kinds: tuple[type, ...], what: str) -> None:
+    """Refuse a value of none of the number types ``kinds``; fields of other types pass.
+
+    Raises:
+        ValueError: Naming the value and the types.
+    """
+    if not set(kinds) <= set(_WORDS):
+        return
+    accepted = tuple(_ACCEPTED.get(kind, kind) for kind in kinds)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise ValueError(
+            f"{what} {value!r} is not allowed; give {' or '.join(_WORDS[kind] for kind in kinds)}"
+        )
+
+
+Confidence = Literal["A", "B", "C", "-"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Paper, code licence, and how closely a method here follows its authors.
+
+    Attributes:
+        source: Paper, as "arXiv 2412.01818", or "this library".
+        licence: Licence of the official code: its SPDX name, "none" if the code carries none, "no
+            code" if none was found, "-" for a method of this library. Formulas were taken from it,
+            never text.
+        confidence: "A": written after the official code, line by line. "B": after parts of it or
+            two independent sources. "C": our reading of a paper, so that numbers are not the
+            authors'. "-": a method of this library.
+    """
+
+    source: str
+    licence: str
+    confidence: Confidence
+
+
+OURS = Origin("this library", "-", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +217,6 @@ class Pruner(ABC):
         nothing_to_merge = self.synthetic and count == cues.n_tokens
         raw = RawSelection(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
         return self.to_selection(raw, cues.n_tokens, count)
-
-    def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
-        """Choose exactly ``budget`` tokens of each of several images, as single calls would.
-
-        Cues stay per image, so images may have different numbers of texts and nothing is padded.
-        What a tower computed is kept by its ``Cues``: several methods and budgets on one list run
-        the towers once. Ranking by a score is a few operations per image; methods whose steps
-        follow one upon another take each step for all images at once where that is faster (see
-        ``GreedyPruner``).
-
-        Raises:
-            ValueError: As ``select``.
-        """
-        return [self.select(cues, budget) for cues in batch]
 
     @abstractmethod
     def choose(self, cues: Cues, budget: int) -> RawSelection:

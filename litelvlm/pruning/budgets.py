@@ -84,27 +84,3 @@ def tokens_from_ratio(ratio: float, n_tokens: int) -> int:
             f"{0.5 / n_tokens}"
         )
     return count
-
-
-def check_share(
-    share: float, what: str, *, low_open: bool = False, high_open: bool = False
-) -> float:
-    """Return a share of the budget if it lies between 0 and 1.
-
-    Args:
-        share: The value.
-        what: Field name for the message.
-        low_open: 0 itself is refused.
-        high_open: 1 itself is refused.
-
-    Raises:
-        ValueError: If it is outside, or NaN.
-    """
-    above = share > 0 if low_open else share >= 0
-    below = share < 1 if high_open else share <= 1
-    if not (above and below):
-        interval = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
-        raise ValueError(
-            f"{what} {share!r} is not in {interval}; give it as a share, for example {what}=0.5"
-        )
-    return share

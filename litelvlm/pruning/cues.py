@@ -21,14 +21,14 @@ class Cue:
     Attributes:
         source: What it depends on: the "image" alone, the "text" as well, or the "truth" (only an
             annotated image has it).
-        axes: Axis names. N tokens (frames x rows x columns, raster order in each frame, CLS left
-            out), T texts, D vision width, P joint width, E head width, d language-model width, L
-            its layers, C colour channels.
+        axes: A letter for each. N tokens (frames x rows x columns, raster order in each frame, CLS
+            left out), T texts, D vision width, P joint width, E head width, d language-model width,
+            L its layers, C colour channels.
         meaning: What it holds.
     """
 
     source: Literal["image", "text", "truth"]
-    axes: tuple[str, ...]
+    axes: str
     meaning: str
 
     @property
@@ -40,102 +40,84 @@ class Cue:
 CUES: Mapping[str, Cue] = MappingProxyType(
     {
         "patch_tokens": Cue(
-            "image",
-            ("N", "D"),
-            "patch states of CLIP's second-last layer: what the projector receives",
+            "image", "ND", "patch states of CLIP's second-last layer: what the projector receives"
         ),
-        "cls_token": Cue("image", ("D",), "CLS state of the second-last layer"),
+        "cls_token": Cue("image", "D", "CLS state of the second-last layer"),
         "patch_embeds": Cue(
-            "image", ("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"
+            "image", "NP", "visual_projection(post_layernorm(patch_tokens)), not normalised"
         ),
-        "text_embeds": Cue(
-            "text", ("T", "P"), "projected [EOS] state of each text, not normalised"
-        ),
+        "text_embeds": Cue("text", "TP", "projected [EOS] state of each text, not normalised"),
         "query": Cue(
-            "image", ("D",), "CLS row of the last block's query projection, heads joined, unscaled"
+            "image", "D", "CLS row of the last block's query projection, heads joined, unscaled"
         ),
-        "keys": Cue(
-            "image", ("N", "D"), "patch rows of the last block's key projection, heads joined"
-        ),
+        "keys": Cue("image", "ND", "patch rows of the last block's key projection, heads joined"),
         "values": Cue(
-            "image", ("N", "D"), "patch rows of the last block's value projection, heads joined"
+            "image", "ND", "patch rows of the last block's value projection, heads joined"
         ),
-        "cls_key": Cue("image", ("D",), "CLS row of the last block's key projection, heads joined"),
+        "cls_key": Cue("image", "D", "CLS row of the last block's key projection, heads joined"),
         "cls_attention": Cue(
             "image",
-            ("N",),
+            "N",
             "attention of CLS to the patches in the second-last block, mean over heads",
         ),
-        "keys_mean": Cue(
-            "image", ("N", "E"), "patch keys of the second-last block, mean over heads"
-        ),
+        "keys_mean": Cue("image", "NE", "patch keys of the second-last block, mean over heads"),
         "key_norm": Cue(
-            "image",
-            ("N",),
-            "length of each patch's key in the second-last block, heads joined",
+            "image", "N", "length of each patch's key in the second-last block, heads joined"
         ),
         "projected": Cue(
-            "image", ("N", "d"), "projector(patch_tokens): what the language model would receive"
+            "image", "Nd", "projector(patch_tokens): what the language model would receive"
         ),
         "late_states": Cue(
-            "image", ("N", "D"), "patch states of the last third of CLIP's layers, mean over them"
+            "image", "ND", "patch states of the last third of CLIP's layers, mean over them"
         ),
-        "colours": Cue(
-            "image", ("N", "C"), "mean red, green and blue of each token's cell, 0 to 1"
-        ),
+        "colours": Cue("image", "NC", "mean red, green and blue of each token's cell, 0 to 1"),
         "rotary_cosine": Cue(
             "image",
-            ("N",),
+            "N",
             "mean cosine of the language model's rotary angles at each unpruned position",
         ),
         "rotary_sine": Cue(
             "image",
-            ("N",),
+            "N",
             "mean sine of the language model's rotary angles at each unpruned position",
         ),
         "llm_attention": Cue(
-            "text",
-            ("N", "L"),
-            "attention of the unpruned language model's [SEG] query, mean over heads",
+            "text", "NL", "attention of the unpruned language model's [SEG] query, mean over heads"
         ),
-        "llm_prompt_attention": Cue(
-            "text", ("N", "L"), "the same for the last token of the question"
-        ),
+        "llm_prompt_attention": Cue("text", "NL", "the same for the last token of the question"),
         "llm_gradient": Cue(
-            "text", ("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens"
+            "text", "Nd", "gradient of the unpruned mask's mean logit by the projected tokens"
         ),
         "block_importance": Cue(
             "text",
-            ("N",),
+            "N",
             "fall of the unpruned mask's soft Dice without the token's block of the grid",
         ),
         "external_similarity": Cue(
-            "text", ("N",), "similarity of each token's cell with the text in another model"
+            "text", "N", "similarity of each token's cell with the text in another model"
         ),
         "input_similarity": Cue(
             "text",
-            ("N",),
+            "N",
             "cosine of each projected token with the mean embedding of the text after it",
         ),
         "received_attention": Cue(
             "image",
-            ("N",),
+            "N",
             "attention each token receives in the image tower's last block, mean over heads",
         ),
         "tower_value_norm": Cue(
             "image",
-            ("N",),
+            "N",
             "length of each token's value in the image tower's last block, heads joined",
         ),
         "coverage": Cue(
             "truth",
-            ("N",),
+            "N",
             "share of each token's cell that the true mask covers, 0 to 1; for oracles only",
         ),
         "box": Cue(
-            "truth",
-            ("N",),
-            "1 in the cells of the box around the true mask, else 0; for oracles only",
+            "truth", "N", "1 in the cells of the box around the true mask, else 0; for oracles only"
         ),
     }
 )

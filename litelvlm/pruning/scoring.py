@@ -8,8 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import Precision, rounded, row_dots, row_norms, unit_rows
-from litelvlm.pruning.ranking import highest
+from litelvlm.pruning.ranking import Precision, highest, rounded, row_dots, row_norms, unit_rows
 
 Similarity = Literal["dot", "cosine"]
 

@@ -109,7 +109,7 @@ def test_a_study_added_by_the_guide_runs_and_passes_its_tests(project):
     table = project / "analysis/studies/__init__.py"
     (last,) = re.findall(r'^ +"quantisation": ".*",\n', table.read_text(), re.MULTILINE)
     insert(table, last, f"        {entry}")
-    imported, drawn, behind = re.findall(r"`((?:\*\*)?\w+(?:\.DRAWINGS)?,)`", guide)
+    imported, drawn, behind = re.findall(r"`(\*?\w+(?:\.DRAWINGS)?,)`", guide)
     drawings = project / "figures" / "__init__.py"
     insert(drawings, "    importance,\n", f"    {imported}")
     insert(drawings, f"    {behind}\n", f"    {drawn}")

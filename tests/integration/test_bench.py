@@ -126,7 +126,7 @@ def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(
     model, data, name, entering
 ):
     config = efficiency.Config(methods=(name,), budgets=(48,))
-    prompt = list(arms_of(model, data[0], config, (48,))[0].values())[-1].prompt
+    prompt = list(arms_of(model, data[0], config, (48,))[0].values())[-1]
     # Every token of the text stays; the placeholder is one of them.
     assert prompt.spliced.lengths == (
         len(model.tokenizer.encode(full_prompt(prompt.conversation))) - 1 + entering,

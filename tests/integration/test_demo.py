@@ -5,13 +5,14 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.analysis.pages import demo_app
+from litelvlm.analysis.pages import demo
 from litelvlm.analysis.pages.demo import DemoResult, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
 
@@ -41,22 +42,15 @@ def test_both_masks_are_those_of_the_model(model, scene):
     assert min(found.unpruned_seconds, found.pruned_seconds) > 0
 
 
-def test_keeping_everything_agrees_with_the_unpruned_mask(model, scene):
-    assert compare(model, *scene, "random", 144).agreement == 1.0
-
-
 def test_a_method_inside_the_language_model_counts_tokens_per_layer(model, scene):
     assert compare(model, *scene, "fastv", 48).n_kept == 48
 
 
 def test_the_summary_says_what_was_saved():
     blank = np.zeros((1, 1, 3), dtype=np.uint8)
-    text = DemoResult(
-        blank, blank, 0.5, 36.0, 144, unpruned_seconds=0.2, pruned_seconds=0.05
-    ).summary
+    text = DemoResult(blank, blank, 0.5, 36.0, 144, 0.2, 0.05).summary
     assert "36 of 144 visual tokens (75% fewer)" in text
     assert "50 ms instead of 200 ms (75% less time)" in text
-    assert "IoU 0.50" in text
     assert "25% more" in DemoResult(blank, blank, 1.0, 1.0, 144, 0.2, 0.25).summary
 
 
@@ -88,13 +82,10 @@ def test_uploads_are_checked_before_they_are_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr("litelvlm.analysis.pages.demo.MAX_PIXELS", 2399)
     with pytest.raises(ValueError, match="60 x 40 pixels"):
         read_upload(path)
-    monkeypatch.setattr("litelvlm.analysis.pages.demo.MAX_BYTES", path.stat().st_size - 1)
-    with pytest.raises(ValueError, match="at most"):
-        read_upload(path)
 
 
 @pytest.mark.parametrize(
-    ("side", "message"), [(10_000, "10000 x 10000 pixels"), (60_000, "too large")]
+    ("side", "message"), [(10_000, "10000 x 10000 pixels"), (60_000, "DecompressionBombError")]
 )
 def test_a_small_file_that_claims_a_huge_picture_is_refused_unread(tmp_path, side, message):
     path = tmp_path / "bomb.png"
@@ -111,16 +102,9 @@ def test_a_small_file_that_claims_a_huge_picture_is_refused_unread(tmp_path, sid
         read_upload(path)
 
 
-def test_an_upload_that_is_no_picture_is_refused(tmp_path):
-    path = tmp_path / "upload.png"
-    path.write_text("<script>")
-    with pytest.raises(ValueError, match="not a readable picture"):
-        read_upload(path)
-
-
 @pytest.fixture
 def page(model, scene, monkeypatch):
-    """The demo's page whose computations only note their thread, and those threads."""
+    """The function behind the page's button, whose computations only note their thread."""
     threads = []
 
     def computed(model, picture, *_):
@@ -128,39 +112,27 @@ def page(model, scene, monkeypatch):
         return DemoResult(np.asarray(picture), np.asarray(picture), 1.0, 1.0, 2, 1.0, 1.0)
 
     async def built(folder):  # without a running loop gradio makes some and closes none
-        return demo_app.build_app(model, [scene[::-1]], folder)
+        return demo.build_app(model, {scene[1]: scene[0]}, folder)
 
-    monkeypatch.setattr(demo_app, "compare", computed)
-    with demo_app.contained() as folder:
-        yield asyncio.run(built(folder)), threads
-
-
-def answer_of(app):
-    """The page's function behind its button."""
-    (found,) = [one.fn for one in app.fns.values() if one.api_name == "compare"]
-    return found
+    monkeypatch.setattr(demo, "compare", computed)
+    with mock.patch.dict("os.environ"), demo.contained() as folder:
+        app = asyncio.run(built(folder))
+        (found,) = [one.fn for one in app.fns.values() if one.api_name == "compare"]
+        yield found, threads
 
 
 def test_every_answer_is_computed_in_one_and_the_same_thread(page, scene, tmp_path):
-    app, threads = page
+    answer, threads = page
     scene[0].save(tmp_path / "one.png")
     for _ in range(4):
         with ThreadPoolExecutor(1) as caller:
-            caller.submit(
-                answer_of(app), str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0
-            ).result()
-    assert len(threads) == 4
-    assert len(set(threads)) == 1
-    assert threads[0].name.startswith(demo_app.THREAD)
+            caller.submit(answer, str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0).result()
+    assert (len(threads), len(set(threads))) == (4, 1)
 
 
-def test_a_refusal_in_that_thread_reaches_the_page_in_words(page, tmp_path):
-    app, threads = page
+def test_a_refusal_reaches_the_page_in_words(page, tmp_path):
+    answer, threads = page
     (tmp_path / "one.png").write_text("no picture")
     with pytest.raises(Exception, match="not a readable picture"):
-        answer_of(app)(str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
+        answer(str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
     assert threads == []
-
-
-def test_the_server_keeps_the_times_of_few_answers_only(page):
-    assert page[0]._queue.ANALYTICS_MAX_EVENTS == demo_app.TIMES

@@ -6,7 +6,7 @@ import pytest
 from transformers import CLIPModel
 
 from litelvlm import load_model
-from litelvlm.analysis.pages.demo_app import note
+from litelvlm.analysis.pages.demo import note
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.analysis.runs.record import RunRecord

@@ -1,4 +1,4 @@
-"""The tables of ablations and of costs, from an empty folder to the printed page and the report."""
+"""The table of costs, from an empty folder to the printed page and the report."""
 
 import json
 
@@ -69,37 +69,6 @@ def printed_lines(printed, lines):
         for line in lines
         for wanted, n in [(line["method"].split(), len(line["verdict"].split()))]
     )
-
-
-def test_the_table_of_ablations(reproduce):
-    found, printed, run, report = reproduce("ablation", "--draws", "1")
-    title = "Parts of the method removed, reversed or replaced: differences of cIoU in points"
-    assert found["title"] == f"{title} (miniature: a rehearsal)"
-    assert any("fastv@16: fastv cannot average 16 of 144" in note for note in found["notes"])
-    rows, lines = read_rows(run), found["lines"]
-    assert set(rows["protocol"]) == {"single", "official"}
-    assert set(rows[rows["protocol"] == "official"]["seed"]) == {0}
-
-    # Each line is the difference of two scores that its own rows give.
-    single = rows[(rows["protocol"] == "single") & (rows["part"] == "methods")]
-    pixels = single[single["budget"] == 16].groupby("method")[["inter_px", "union_px"]].sum()
-    ciou = 100 * pixels["inter_px"] / pixels["union_px"]
-    assert len(lines) > 20
-    for line in lines:
-        method, reference = line["method"].split(" - ")
-        assert line["measured"] == pytest.approx(ciou[method] - ciou[reference])
-        assert line["low"] <= line["measured"] <= line["high"]
-        assert (line["tokens"], line["budget"], line["n_images"]) == (64, 16, 2)
-    opposite = "litelvlm:paper(direction=highest) - litelvlm:paper"
-    assert opposite in {line["method"] for line in lines}
-    assert {line["verdict"] for line in lines} == {"no published number"}
-    assert {line["published"] for line in lines} == {None}
-
-    # The second call measured nothing, and prints the same lines; so does the report.
-    assert title in printed
-    assert printed_lines(printed, lines)
-    assert f"{len(lines)} no published number" in printed
-    assert opposite in report
 
 
 def test_the_table_of_costs(reproduce):

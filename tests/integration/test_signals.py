@@ -12,14 +12,16 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from litelvlm.layout import Layout
-from litelvlm.models.glamm.attribution.importance import (
+from litelvlm.models.glamm.attribution.targets import (
+    TARGETS,
+    Targets,
     attention_rows,
     block_groups,
     block_importance,
+    frozen,
     leave_one_out,
     target_gradient,
 )
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.models.glamm.prompting.places import expression_places
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection

@@ -12,7 +12,6 @@ from litelvlm.clip.probes.text import (
     Edit,
     edited_embeds,
     eos_attention,
-    rollout,
     text_flow,
     trace_text,
     with_sos_share,
@@ -168,14 +167,6 @@ def test_what_cannot_be_edited_is_refused(trace):
         edited_embeds(trace, Edit(), [9])
     with pytest.raises(ValueError, match="every key of a sentence is masked"):
         edited_embeds(trace, Edit(masked=torch.ones_like(trace.beyond)), [0])
-
-
-def test_rollout_by_hand():
-    # One layer (A + I) / 2, the second applied on top.
-    first = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
-    found = rollout(torch.stack([first, first])[:, None])
-    assert_near(found[0, 0], torch.tensor([[1.0, 0.0], [0.25, 0.75]]))
-    assert_near(found[1, 0], torch.tensor([[1.0, 0.0], [0.4375, 0.5625]]))
 
 
 @torch.inference_mode()

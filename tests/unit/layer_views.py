@@ -5,7 +5,7 @@ Tokens 1 to 4 of the sequence are visual, the rest is text.
 
 import torch
 
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.base import LayerView
 
 # Two heads, two query tokens (5 and 6), seven places.
 ATTENTION = torch.tensor(

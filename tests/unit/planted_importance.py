@@ -74,7 +74,7 @@ def importance_rows(rng, strength):
     score = scores[REVERSED]
     # The true mask agrees with importance as far as the reversed ranking may, for comparison.
     scores["coverage"] = score + 0.5 * smooth(rng.spawn(1)[0])
-    tokens = Tokens(GRID, rng.random(N), rng.random(N), np.zeros(N, dtype=bool))
+    tokens = Tokens(GRID, rng.random(N), rng.random(N))
     signals = list(planted_signals(rng, score, strength))
     rows = agreement_rows(scores, signals, tokens, 16, {REVERSED: 0.9}, BUDGETS)
     for signal in signals[:4]:

@@ -40,24 +40,12 @@ def test_reliability_of_two_halves():
     rng = np.random.default_rng(17)
     signal = rng.normal(size=20_000)
     halves = [signal + rng.normal(size=20_000) for _ in range(2)]
-    half = agreement.reliability(*halves)
-    whole = agreement.reliability(*halves, stepped_up=True)
-    # Pearson r of the halves would be 1/2 (Spearman .483), the whole signal's reliability 2/3
-    # (.651).
-    assert half == pytest.approx(0.483, abs=0.02)
-    assert whole == pytest.approx(2 * half / (1 + half))
-    noise = rng.normal(size=(2, 2000))
-    assert agreement.reliability(*noise, stepped_up=True) < agreement.USABLE
+    # Pearson r of the halves would be 1/2.
+    assert agreement.reliability(*halves) == pytest.approx(0.483, abs=0.02)
+    assert agreement.reliability(*rng.normal(size=(2, 2000))) < agreement.USABLE
     assert np.isnan(agreement.reliability(np.zeros(5), np.arange(5.0)))
     with pytest.raises(ValueError, match="second measurement: not a finite number"):
         agreement.reliability(np.arange(3.0), np.array([0.0, np.nan, 1.0]))
-
-
-def test_a_retest_is_not_stepped_up():
-    first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0, 2.0, 4.0])
-    # Spearman 1 - 6 * 2 / (4 * 15) = 0.8; two halves of one signal would have 1.6 / 1.8.
-    assert agreement.reliability(first, second) == pytest.approx(0.8)
-    assert agreement.reliability(first, second, stepped_up=True) == pytest.approx(1.6 / 1.8)
 
 
 def test_a_ceiling_needs_two_usable_reliabilities():

@@ -1,9 +1,12 @@
 """Tables and figures of the bench from rows whose medians are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from litelvlm.analysis.api import read_record
 from litelvlm.analysis.runs.origin.provenance import MINIATURE
@@ -15,6 +18,13 @@ from litelvlm.analysis.studies.efficiency.timing import (
     median_ratio,
 )
 from litelvlm.figures import FIGURES
+from litelvlm.figures.efficiency import (
+    draw_arithmetic,
+    draw_components,
+    draw_front,
+    prefill_ratios,
+    timed_part,
+)
 
 
 def tables_of(rows):
@@ -163,15 +173,64 @@ def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
         decode_time(lambda stop: None, torch.device("cpu"))
 
 
-def test_the_front_is_drawn_of_full_size_models_alone(saved_runs):
+# --- figures --------------------------------------------------------------------------------------
+
+
+def test_components_stack_to_the_sum_of_their_medians(rows):
+    times = tables_of(rows)["times"]
+    ax = draw_components(times, Figure().subplots())
+    ends = {}
+    for bar in ax.patches:
+        place = round(bar.get_y() + bar.get_height() / 2)
+        ends[place] = max(ends.get(place, 0), bar.get_x() + bar.get_width())
+    labels = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert ends[labels.index("unpruned, 144")] == pytest.approx(100 * 1.02)
+    assert ends[labels.index("LiteLVLM, 16")] == pytest.approx(50 * 1.02)
+
+
+def test_arithmetic_puts_measured_against_expected(rows):
+    tables = tables_of(rows)
+    expected = prefill_ratios(tables["costs"]).set_index(["method", "k"]).expected
+    assert expected["litelvlm", 48] == 3
+    shown = (tables[name] for name in ("ratios", "costs", "published"))
+    ax = draw_arithmetic(*shown, Figure().subplots())
+    drawn = ax.containers[0].lines[0].get_xydata()
+    assert drawn.tolist() == pytest.approx(np.array([[1, 1], [3, 2], [9, 4]]))
+    (theirs,) = [line for line in ax.lines if line.get_label() == "LiteLVLM, published"]
+    # 4.66 over 2.11 and 1.27 multiply-adds, 166.25 over 74.88 and 54.02 ms.
+    printed = np.array([[4.66 / 2.11, 166.25 / 74.88], [4.66 / 1.27, 166.25 / 54.02]])
+    assert theirs.get_xydata() == pytest.approx(printed)
+
+
+SCORES = pd.DataFrame(
+    [["litelvlm", "ciou", 0.7], ["litelvlm", "giou", 0.1], ["uniform", "ciou", 0.5]],
+    columns=["method", "metric", "value"],
+).assign(budget=48, low=0.0, high=0.8)
+
+
+def test_the_front_joins_times_and_scores(rows):
+    ax = draw_front(tables_of(rows)["times"], SCORES, Figure().subplots())
+    (line,) = [container.lines[0] for container in ax.containers]
+    assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
+
+
+def test_the_front_takes_the_prefill_where_nothing_else_was_timed(rows):
+    times = tables_of(rows)["times"]
+    assert timed_part(times) == "end_to_end"
+    alone = times[times["component"] != "end_to_end"]
+    assert timed_part(alone) == "llm"
+    assert "prefill" in draw_front(alone, SCORES, Figure().subplots()).get_xlabel()
+
+
+@pytest.mark.parametrize(("family", "drawn"), [(MINIATURE, False), ("other", True)])
+def test_the_front_is_drawn_of_full_size_models_alone(saved_runs, family, drawn):
     record = read_record(saved_runs["sweep"])
-    small, large = (
-        record.model_copy(update={"model": record.model | {"family": family}})
-        for family in (MINIATURE, "other")
-    )
-    assert "full-size models alone" in FIGURES["time_front"].obstacle(small)
-    assert FIGURES["time_front"].obstacle(large) == ""
-    assert FIGURES["time_components"].obstacle(small) == ""
+    record = record.model_copy(update={"model": record.model | {"family": family}})
+    summary = SimpleNamespace(study="efficiency", tables={"times", "scores"})
+    run = SimpleNamespace(record=record, summary=summary)
+    obstacle = FIGURES["time_front"].obstacle(run)
+    assert ("full-size models alone" in obstacle, obstacle == "") == (not drawn, drawn)
+    assert FIGURES["time_components"].obstacle(run) == ""
 
 
 def bench(k48=80.0, rounds=24, activations=(230.0, 100.0)):

@@ -13,20 +13,17 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.cli.actions.study import run_one
-from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.pages.explore.data import token_box
-from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.messages.events import nobody
-from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.studies.examples import FILE, read_examples, successes_and_failures
 from litelvlm.analysis.studies.overlay import (
     TINTS,
     draw_overlay,
     kept_pixels,
 )
+from litelvlm.analysis.studies.sweep import STUDY
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions, sweep_config
+from litelvlm.analysis.studies.table import run_with_pictures
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
 from litelvlm.figures.saved import Saved, protocol_note
@@ -153,7 +150,7 @@ def test_examples_are_computed_once(run):
 
 @pytest.mark.usefixtures("coarse_figures")
 def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
-    with pytest.raises(FileNotFoundError, match="a sweep of protocol 'single' draws it"):
+    with pytest.raises(ValueError, match="a sweep of protocol 'single' draws it"):
         write_figures("examples", [saved_runs["sweep"]], tmp_path)
     assert "examples" not in {
         picture.name for picture in write_figures("all", [saved_runs["sweep"]], tmp_path)
@@ -183,8 +180,7 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(
 ):
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    verb = StudyVerb(names=("sweep",), out=tmp_path)
-    run = run_one(verb, "sweep", model, data, config, Shard(), nobody, Processes(1))
+    run = run_with_pictures(STUDY, model, data, config, tmp_path)
     assert (run / FILE).is_file() == drawn
     table = read_summary(run).table("scores")
     # Every expression once, or up to three of an image in each of two draws.

@@ -12,18 +12,15 @@ from litelvlm.analysis.signals.clip_scores import SUBSTITUTES
 from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST, TOGETHER
 from litelvlm.figures import (
     ablations,
-    axes,
-    emergence,
+    categories,
     faithfulness,
     importance,
-    mechanism,
     reversal,
     significance,
-    sink_causal,
     style,
     sweep,
 )
-from litelvlm.figures.groups import categories, strata
+from litelvlm.figures.emergence import courses, factors
 from litelvlm.figures.saved import Saved
 from tests.figure_files import drawn_numbers
 from tests.study_inputs import every_method
@@ -65,8 +62,8 @@ def test_methods_look_different_and_presets_and_options_look_like_their_method()
         *TOGETHER
     }:
         assert not set("=_:") & set(style.label(label)), label
-    lines = [(s.colour, s.marker, s.linestyle) for s in ablations.LINE_STYLES.values()]
-    assert len(set(lines)) == len(lines)
+    looks = [look[:3] for look in ablations.LINE_STYLES.values()]
+    assert len(set(looks)) == len(looks)
 
 
 @pytest.mark.parametrize(
@@ -91,18 +88,6 @@ def test_names_cover_all_scores_and_requests():
     assert set(significance.REQUESTS) == {"paper", *METHODS_BY_REQUEST}
 
 
-def test_each_line_of_a_sweep_is_that_of_its_method(saved_runs):
-    table = Saved(saved_runs["sweep"]).table("scores").query("metric == 'ciou'")
-    ax = sweep.draw_accuracy(table, "ciou", new_axes())
-    lines = {line.get_label(): line for line in ax.get_lines()}
-    for method in ("litelvlm", "random", "mask_oracle"):
-        own = table[table["method"] == method].sort_values("budget")[["budget", "value"]]
-        np.testing.assert_allclose(lines[style.label(method)].get_xydata(), own)
-        assert lines[style.label(method)].get_color() == style.colour(method)
-    unpruned = table.loc[table["method"] == "none", "value"].item()
-    assert set(lines["unpruned"].get_ydata()) == {unpruned}
-
-
 def test_reversal_constructions_ignore_other_layers_and_labels():
     tags = {"control": "none", "text_mode": "template", "probe": "released", "layer": -2}
     tags |= {"labels": "primary", "ri": 0.5, "clip_model": ""}
@@ -114,16 +99,6 @@ def test_reversal_constructions_ignore_other_layers_and_labels():
     )
     shown = reversal.constructions(pd.DataFrame([tags, *(tags | other for other in others)]))
     assert shown[["shown", "ri"]].values.tolist() == [["true text, true mask", 0.5]]
-
-
-def test_a_forest_has_its_first_line_on_top():
-    table = around([0.2, -0.1]).assign(value=[0.2, -0.1])
-    ax = new_axes()
-    axes.forest(ax, table, "value", ["first", "second"], ["#000000", "#ff0000"], null=0.0)
-    assert ax.yaxis_inverted()
-    assert words(ax) == ["first", "second"]
-    np.testing.assert_allclose(points(ax), [[0.2, 0], [-0.1, 1]])
-    assert np.isin(np.round(table.to_numpy(), 9), np.round(drawn_numbers(ax.figure), 9)).all()
 
 
 def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference():
@@ -169,13 +144,13 @@ STRATA = pd.DataFrame(
 
 
 def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
-    assert strata.enough_images(STRATA)["group"].tolist() == STRATA["group"].tolist()[:4]
-    assert len(strata.enough_images(STRATA.assign(n_images=5))) == len(STRATA)
+    assert sweep.enough_images(STRATA)["group"].tolist() == STRATA["group"].tolist()[:4]
+    assert len(sweep.enough_images(STRATA.assign(n_images=5))) == len(STRATA)
     # A group with enough images at one budget only is left out at both, so that panels align.
     other = STRATA.assign(budget=16, n_images=STRATA["n_images"] - 8)
-    assert "over 5 words" not in set(strata.enough_images(pd.concat([STRATA, other]))["group"])
+    assert "over 5 words" not in set(sweep.enough_images(pd.concat([STRATA, other]))["group"])
     order = ["attribute", "relation", "small", "medium", "over 5 words"]
-    assert strata.in_order(STRATA)["group"].tolist() == order
+    assert sweep.strata_in_order(STRATA)["group"].tolist() == order
 
 
 def test_with_many_categories_the_middle_ones_are_named_as_left_out():
@@ -195,36 +170,6 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     ax = categories.draw_categories(table[:2], "ri", new_axes())
     assert words(ax) == ["c0 (10)", "c1 (10)"]
     np.testing.assert_allclose(points(ax)[:, 0], table["ri"][:2])
-
-
-def test_probes_are_drawn_with_intervals_and_coloured_by_verdict():
-    verdicts = ["kept", "removed", "amplified"]
-    table = pd.DataFrame(
-        {"probe": ["released", "a", "b"], "name": list("ABC"), "ri": [0.3, 0.02, 0.8]}
-    )
-    table = table.join(around(table["ri"]).add_prefix("ri_")).assign(
-        name=list("ABC"), ri_base=0.3, verdict=verdicts
-    )
-    ax = mechanism.draw_probes(table, new_axes())
-    np.testing.assert_allclose(points(ax)[:3, 0], table["ri"])
-    assert words(ax) == list("ABC")
-    assert ax.get_legend_handles_labels()[1] == verdicts
-    # The dotted line is the index as released, where its dot lies.
-    assert any(line.get_xdata()[0] == 0.30 for line in ax.get_lines())
-
-
-def test_effects_go_from_all_layers_to_single_ones():
-    cells = [
-        ["mask_content", "layer 10", "d_ri", 0.1],
-        ["mask_sos", "layer 2", "d_ri", 0.2],
-        ["mask_word", "all", "d_ri", 0.3],
-        ["mask_sos", "all", "d_ri", 0.4],
-        ["mask_sos", "all", "d_ts", 9.0],
-    ]
-    table = pd.DataFrame(cells, columns=["intervention", "layer_set", "measure", "mean"])
-    ax = sink_causal.draw_effects(table.join(around(table["mean"])), "d_ri", new_axes())
-    np.testing.assert_allclose(points(ax)[:, 0], [0.4, 0.3, 0.2, 0.1])
-    assert words(ax)[::3] == ["[SOS] hidden, all layers", "a random content token hidden, layer 10"]
 
 
 def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_score(saved_runs):
@@ -254,76 +199,47 @@ def test_changes_are_those_from_the_base_of_the_same_seed():
             "learned": [True, True, True, False, True, True],
         }
     )
-    found = emergence.changes_from_base(table, "sink")
+    found = factors.changes_from_base(table, "sink")
     assert found["cell"].tolist() == ["rate-0.1", "rate-0.1", "loss-sigmoid"]
     np.testing.assert_allclose(found["change"], [0.5, 0.7, -0.1])
-    ax = emergence.draw_cells(table, "sink", new_axes())
+    ax = factors.draw_cells(table, "sink", new_axes())
     assert words(ax) == ["loss sigmoid (1)", "rate 0.1 (2)"]
-    np.testing.assert_allclose(sorted(points(ax)[:, 0]), [-0.1, 0.5, 0.7])
     assert np.isclose(drawn_numbers(ax.figure), 0.6).any()  # the mean of both
 
 
-EFFECTS = pd.DataFrame(
-    [
-        ["A", "sink", "uninformative", "0.0", "0.5", 0.8, True, 0.01],
-        ["A", "sink", "text_depth", "4", "8", 0.1, True, 1.0],
-        ["B", "reversal", "scope", "scene", "object", -0.3, True, 0.04],
-        ["B", "found", "scope", "scene", "object", 0.2, False, np.nan],
-    ],
-    columns=[
-        *("stage", "outcome", "factor", "low_level", "high_level"),
-        *("effect", "confirmatory", "p_holm"),
-    ],
-)
-EFFECTS = EFFECTS.join(around(EFFECTS["effect"]))
-OUTCOMES = pd.DataFrame(
-    {
-        "training": list("abcdef"),
-        "stage": ["A", "A", "A", "A", "B", "B"],
-        "uninformative": [0.0, 0.0, 0.5, 0.5, 0.0, 0.5],
-        "text_depth": [4, 8, 4, 8, 4, 4],
-        "sink": [0.1, 0.2, 0.9, 1.0, 0.3, 0.4],
-        "reversal": np.arange(6) / 10,
-        "learned": [True, True, True, False, True, True],
-    }
-).assign(repeated=False, sos_loss=0.0)
-
-
-def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled():
-    ax = emergence.draw_effects(EFFECTS, new_axes())
-    assert words(ax) == [
-        *("uninformative: 0.0 to 0.5", "text depth: 4 to 8", "scope: scene to object"),
-    ]
-    dots = ax.collections[1]
-    assert dots.get_offsets()[:, 0].tolist() == [0.8, 0.1, -0.3]
-    white = [tuple(face) == (1, 1, 1, 1) for face in dots.get_facecolors()]
-    assert white == [False, True, False]
-
-
-def test_points_are_trainings_and_bars_their_means():
-    ax = emergence.draw_points(OUTCOMES, EFFECTS[EFFECTS["stage"] == "A"], new_axes())
-    dots = [c for c in ax.collections if len(c.get_offsets()) == 2]
-    heights = [sorted(c.get_offsets()[:, 1].tolist()) for c in dots]
-    assert heights == [[0.1, 0.2], [0.9, 1.0], [0.1, 0.9], [0.2, 1.0]]
-    assert [tick.get_text() for tick in ax.get_xticklabels()][:2] == ["uninformative\n0.0", "\n0.5"]
-    hollow = [tuple(f) == (1, 1, 1, 1) for c in dots[:2] for f in c.get_facecolors()]
-    assert hollow == [False, False, False, True]
+def test_points_are_trainings_of_the_stage_at_both_levels():
+    outcomes = pd.DataFrame(
+        {
+            "stage": ["A", "A", "A", "A", "B"],
+            "rate": [0.0, 0.0, 0.5, 0.5, 0.0],
+            "sink": [0.1, 0.2, 0.9, 1.0, 0.3],
+            "learned": [True, True, True, False, True],
+        }
+    )
+    effect = {"stage": "A", "outcome": "sink", "factor": "rate"}
+    effects = pd.DataFrame([effect | {"low_level": "0.0", "high_level": "0.5"}])
+    ax = factors.draw_points(outcomes, effects, new_axes())
+    dots = [c for c in ax.collections if isinstance(c, PathCollection)]
+    assert [c.get_offsets()[:, 1].tolist() for c in dots] == [[0.1, 0.2], [0.9, 1.0]]
+    assert [to_hex(face) == "#ffffff" for face in dots[1].get_facecolors()] == [False, True]
 
 
 def test_links_and_gains_are_drawn_of_trainings_that_count():
-    found = points(emergence.draw_link(OUTCOMES, new_axes()))
-    assert len(found) == 5
-    assert [0.4, 0.5] in np.round(found, 6).tolist()
-    fewer = OUTCOMES.assign(sos_loss=[1.0, *[0.0] * 5], repeated=[False] * 5 + [True])
-    assert len(points(emergence.draw_link(fewer, new_axes()))) == 3
-    gains = pd.DataFrame(
-        [
-            ["B", 0, 0.5, 0.1, True, False, True],
-            ["B", 1, -0.5, -0.2, True, False, True],
-            ["C", 0, 0.2, 0.05, True, False, False],
-            ["C", 0, 0.3, 0.9, False, False, True],
-            ["C", 0, 0.5, 0.1, True, True, True],  # the first again, of another stage
-        ],
-        columns=["stage", "seed", "index", "gain", "learned", "repeated", "works"],
-    )
-    assert points(emergence.draw_gain(gains, new_axes())).tolist() == [[0.5, 0.1], [-0.5, -0.2]]
+    columns = ["stage", "sink", "reversal", "learned", "repeated", "sos_loss"]
+    outcomes = [
+        ["A", 0.1, 0.3, True, False, 0.0],
+        ["A", 0.2, 0.4, False, False, 0.0],
+        ["B", 0.3, 0.5, True, True, 0.0],
+        ["B", 0.4, 0.6, True, False, 1.0],
+    ]
+    ax = courses.draw_link(pd.DataFrame(outcomes, columns=columns), new_axes())
+    assert points(ax).tolist() == [[0.1, 0.3]]
+    columns = ["stage", "index", "gain", "learned", "repeated", "works"]
+    gains = [
+        ["B", 0.5, 0.1, True, False, True],
+        ["C", 0.2, 0.05, True, False, False],
+        ["C", 0.3, 0.9, False, False, True],
+        ["C", 0.5, 0.1, True, True, True],  # the first again, of another stage
+    ]
+    ax = courses.draw_gain(pd.DataFrame(gains, columns=columns), new_axes())
+    assert points(ax).tolist() == [[0.5, 0.1]]

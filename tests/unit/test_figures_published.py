@@ -4,16 +4,14 @@ It stands beside a run without touching its numbers.
 """
 
 import numpy as np
-import pandas as pd
 import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_summary
 from litelvlm.analysis.studies import published, sweep
 from litelvlm.figures import FIGURES
-from litelvlm.figures import published as drawing
 from litelvlm.figures.saved import Saved
-from tests.figure_files import draw_figure, style, write_figures
+from tests.figure_files import draw_figure, write_figures
 
 
 def test_published_means_are_those_that_were_printed():
@@ -46,20 +44,6 @@ def test_a_split_that_was_published_is_taken_alone():
     assert published.accuracy("refcoco", "test").equals(published.accuracy())
 
 
-def test_published_lines_are_hollow_dashed_and_in_the_colours_of_their_methods():
-    table = published.accuracy()
-    ax = drawing.draw_published(table, style.new_figure()[1])
-    lines = {line.get_label(): line for line in ax.get_lines()}
-    for label, method in published.METHOD_BY_LABEL.items():
-        own = table[table["label"] == label]
-        np.testing.assert_allclose(lines[label].get_xydata(), own[["tokens", "kept"]])
-        assert (lines[label].get_color(), lines[label].get_linestyle()) == (
-            style.colour(method),
-            "--",
-        )
-        assert lines[label].get_markerfacecolor() == "white"
-
-
 @pytest.fixture(scope="module")
 def official(tmp_path_factory):
     config = sweep.Config(
@@ -78,9 +62,6 @@ def test_the_official_protocol_stands_on_both_sides(saved_runs, official, tmp_pa
     assert drawn.caption.count("official protocol") == 2
     # A sweep in the single protocol is another method; it is not drawn beside the published table.
     single = saved_runs["sweep"]
-    drawing_of = FIGURES["published"]
-    assert drawing_of.fits(Saved(official))
-    assert not drawing_of.fits(Saved(single))
     with pytest.raises(ValueError, match="needs protocol 'official', and the run has 'single'"):
         write_figures("published", [single], tmp_path)
     with pytest.raises(ValueError, match="litelvlm study sweep --protocol official"):
@@ -99,11 +80,3 @@ def test_ours_stands_at_the_same_shares_of_tokens(official):
     ).sort_values("budget")
     (drawn,) = [c for c in right.containers if c.get_label() == "LiteLVLM"]
     np.testing.assert_allclose(drawn.lines[0].get_xydata(), ours[["budget", "retention"]])
-
-
-def test_only_methods_of_the_table_and_controls_are_drawn_beside_it():
-    table = pd.DataFrame(
-        {"method": ["litelvlm", "litelvlm:paper", "random", "mask_oracle", "fastv"]}
-    )
-    shown = ["litelvlm", "litelvlm:paper", "random", "fastv"]
-    assert list(drawing.measured(table)["method"]) == shown

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from litelvlm.analysis.signals.gradients import (
-    COMPLETE,
     inner_layers,
     input_signals,
     integrated_gradients,
@@ -67,7 +66,7 @@ def test_integrated_gradients_by_hand_and_complete(toy):
     # y3 = s1 s2 along the ray from 0: each token gets half of the product, 3 * 2 / 2.
     found = integrated_gradients(toy, 2, torch.zeros(2, 2), steps=8)
     np.testing.assert_allclose(found.values, [3, 3], rtol=1e-5)
-    assert found.error < 1e-5 < COMPLETE
+    assert found.error < 1e-5
     # y2 from the baseline b: sum of x^2 - b^2.
     shifted = integrated_gradients(toy, 1, torch.ones(2, 2), steps=8, batch_size=3)
     np.testing.assert_allclose(shifted.values, [3, 8], rtol=1e-5)
@@ -78,6 +77,6 @@ def test_a_poor_integral_is_told_by_its_error():
     toy.__class__ = type(
         "Steep", (Toy,), {"__call__": lambda self, x: (20 * (x.sum(2) - 1)).sigmoid().repeat(1, 3)}
     )
-    assert integrated_gradients(toy, 0, torch.zeros(1, 2), steps=2).error > COMPLETE
-    assert integrated_gradients(toy, 0, torch.zeros(1, 2), steps=64).error < COMPLETE
+    assert integrated_gradients(toy, 0, torch.zeros(1, 2), steps=2).error > 0.05
+    assert integrated_gradients(toy, 0, torch.zeros(1, 2), steps=64).error < 0.05
     assert integrated_gradients(toy, 0, torch.ones(1, 2)).error == float("inf")

@@ -201,7 +201,7 @@ def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
         (
             "ivc_prune",
             {"coordinate_share": 0.6},
-            "coordinate_share 0.6 is taken twice; give at most 0.5",
+            r"coordinate_share 0.6 is not in \[0, 0.5\]",
         ),
         ("ivc_prune", {"seed_share": -0.1}, "seed_share -0.1"),
         ("ivc_prune", {"budget_is": "kept"}, "unknown budget_is 'kept'"),

@@ -8,7 +8,7 @@ import torch
 from layer_views import ATTENTION, View
 
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, LayerTrace, get_pruner, list_pruners
-from litelvlm.pruning.layers.depths import scaled_layers
+from litelvlm.pruning.layers.drops import scaled_layers
 
 METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]
 # Nuwa prunes before the language model too.

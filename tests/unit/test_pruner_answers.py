@@ -87,7 +87,7 @@ def test_greedy_volume_finds_the_largest_determinant():
     # Three vectors: a = (2, 0), b = (1.9, 0.1), c = (0, 1). a first (norm 2), then c (residual 1)
     # before b (0.1).
     projected = torch.tensor([[2.0, 0.0], [1.9, 0.1], [0.0, 1.0]])
-    assert greedy_volume((projected @ projected.T)[None], 3).tolist() == [[0, 2, 1]]
+    assert greedy_volume(projected @ projected.T, 3).tolist() == [0, 2, 1]
 
 
 def test_divprune():

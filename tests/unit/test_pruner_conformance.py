@@ -1,6 +1,6 @@
 """What every method must do, from one list of cases.
 
-Exact counts, identities, ties, number types, cues and batches.
+Exact counts, identities, ties, number types, cues and texts.
 """
 
 import pytest
@@ -19,9 +19,9 @@ from pruner_cases import (
     tensors,
 )  # fmt: skip
 
-from litelvlm.pruning import CUES, Cues, get_pruner, greedy, list_pruners
-from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 from litelvlm.pruning.greedy import GreedyPruner
+from litelvlm.pruning.ranking import cosine_matrix
 from tests.method_cases import BEFORE, CASES, parametrised
 
 
@@ -33,7 +33,7 @@ def test_every_method_has_a_case():
 @pytest.mark.parametrize("budget", [1, 2, 3, 7, 12, 20, 41])
 def test_exact_length_in_range_and_described(name, options, budget):
     pruner = get_pruner(name, **options)
-    selection = pruner.select(all_cues(), budget)
+    selection = pruner.select(all_cues(n_texts=1 + budget % 5), budget)
     kept = [i for i in selection.indices.tolist() if i != -1]
     assert len(selection) == budget
     assert selection.positions.shape == (1, budget)
@@ -131,23 +131,6 @@ def test_declared_cues_suffice(name, options):
     assert same(pruner.select(Cues(given, GRID, vit=vit), 12), pruner.select(all_cues(), 12))
 
 
-@every_case
-def test_a_batch_equals_single_calls_whatever_the_number_of_texts(name, options):
-    pruner = get_pruner(name, **options)
-    batch = [
-        all_cues(seed, n_texts, key=seed, added=0.3) for seed, n_texts in ((0, 2), (1, 1), (2, 5))
-    ]
-    for budget in (12, N):
-        together = pruner.select_batch(batch, budget)
-        assert len(together) == 3
-        assert all(
-            same(a, pruner.select(cues, budget)) for a, cues in zip(together, batch, strict=True)
-        )
-    assert pruner.select_batch([], 12) == []
-    with pytest.raises(ValueError, match="budget 43"):
-        pruner.select_batch(batch, N + 1)
-
-
 def test_smaller_budgets_of_greedy_methods_take_the_first_steps_of_larger_ones():
     nested = [
         name
@@ -167,18 +150,6 @@ def test_smaller_budgets_of_greedy_methods_take_the_first_steps_of_larger_ones()
     get_pruner("cdpruner").select(mixed, 20)
     expected = strong.select(Cues(tensors(), GRID), 20).indices
     assert torch.equal(strong.select(mixed, 20).indices, expected)
-
-
-@pytest.mark.parametrize("name", ["cdpruner", "divprune", "scope", "evtp_iv_like"])
-def test_steps_taken_for_several_images_at_once_are_those_of_each(name, monkeypatch):
-    pruner = get_pruner(name)
-    batch = [all_cues(seed) for seed in range(4)]
-    alone = [pruner.select(cues, 20) for cues in batch]
-    # As on an accelerator.
-    monkeypatch.setattr(greedy, "ONE_BY_ONE", ())
-    assert all(same(a, b) for a, b in zip(pruner.select_batch(batch, 20), alone, strict=True))
-    with pytest.raises(ValueError, match=r"same number of tokens, got \[1, 42\]"):
-        pruner.select_batch([all_cues(), Cues({}, (1, 1))], 1)
 
 
 @pytest.mark.parametrize("name", EQUIVARIANT)

@@ -76,8 +76,6 @@ def test_a_method_of_one_grid_names_what_to_take_for_several_frames(name, option
     words = f"method '{name}' .* cannot choose among the tokens of 3 frames; take '{{}}'"
     with pytest.raises(ValueError, match=words.format(pruner.video_substitute)):
         pruner.select(video(), 12)
-    with pytest.raises(ValueError, match=words.format(pruner.video_substitute)):
-        pruner.select_batch([video(), video()], 12)
     # One frame is an image. A method that also drops tokens later lets more of them enter.
     chosen = pruner.select(video(1), 12)
     assert len(chosen) == 12 or isinstance(chosen, LayerPlan)

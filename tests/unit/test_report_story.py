@@ -13,8 +13,9 @@ from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.claims import WIDTH, adjusted_in, cards, interval_plot
 from litelvlm.analysis.pages.report.compare import run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, Term, glossary_page, terms
-from litelvlm.analysis.pages.report.opening import lead_claim, what_would_change_it
+from litelvlm.analysis.pages.report.opening import what_would_change_it
 from litelvlm.analysis.pages.report.page import build_report
+from litelvlm.analysis.studies.stories import leading
 
 ROOT = Path(__file__).parents[2]
 VOID = {"meta", "img", "br", "hr", "input", "link"}
@@ -97,21 +98,25 @@ def test_every_tag_is_closed_and_every_id_is_there_once(whole, two):
 def test_a_report_of_one_study_asks_its_question(saved_runs, two):
     heading = re.search("<h1[^>]*>(.*?)</h1>", two).group(1)
     assert "attend to [SOS] more than uniform attention would?" in heading
-    assert lead_claim(read_summary(saved_runs["sink"])).id == "H4"
+    assert lead_of(read_summary(saved_runs["sink"])).id == "H4"
+
+
+def lead_of(summary):
+    return leading(summary.study, summary.claims)
 
 
 def test_the_plot_beside_an_answer_is_of_the_claim_that_it_tells(saved_runs):
     summary = read_summary(saved_runs["sink"])
     part = summary.claims[0].model_copy(update={"id": "H4.part", "verdict": "supported"})
-    assert lead_claim(summary.model_copy(update={"claims": (part, *summary.claims)})).id == "H4"
+    assert lead_of(summary.model_copy(update={"claims": (part, *summary.claims)})).id == "H4"
     budgets = [
         part.model_copy(update={"id": f"random@{budget}", "verdict": verdict})
         for budget, verdict in ((48, "undetermined"), (32, "not supported"), (8, "supported"))
     ]
     swept = summary.model_copy(update={"study": "sweep", "claims": tuple(budgets)})
-    assert lead_claim(swept).id == "random@8"
-    assert lead_claim(swept.model_copy(update={"claims": tuple(budgets[:2])})).id == "random@32"
-    assert lead_claim(swept.model_copy(update={"claims": ()})) is None
+    assert lead_of(swept).id == "random@8"
+    assert lead_of(swept.model_copy(update={"claims": tuple(budgets[:2])})).id == "random@32"
+    assert lead_of(swept.model_copy(update={"claims": ()})) is None
 
 
 def test_two_models_stand_side_by_side(saved_runs, two, tmp_path):

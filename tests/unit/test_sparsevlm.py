@@ -13,8 +13,8 @@ from layer_views import View
 
 from litelvlm.pruning import get_pruner
 from litelvlm.pruning.layers.rated_drops import falling_counts
-from litelvlm.pruning.layers.recycling import candidate_count, density_peaks, recycled_count
 from litelvlm.pruning.layers.state import text_raters
+from litelvlm.pruning.methods.sparsevlm import candidate_count, density_peaks, recycled_count
 
 BOTH = ("sparsevlm", "sparsevlm_plus")
 

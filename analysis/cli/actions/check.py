@@ -1,30 +1,26 @@
 """`litelvlm check`: packages, device, model and data, one line each."""
 
-import os
 import platform
 import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
-import torch
 from packaging.requirements import Requirement
 
 from litelvlm.analysis.cli.actions.loading import data_of, model_of
 from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.check import Check
+from litelvlm.analysis.reproduce.plan import see_device
 from litelvlm.data.refer import ReferSample
-from litelvlm.models.families import family_for
+from litelvlm.models.families import FAMILIES, family_for
 from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
-from litelvlm.models.glamm.entry import GLAMM
 
 USUAL_SIZE = (480, 640)
 """Pixels of the image whose visual tokens are named."""
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
-GIB = 2**30
 
 
 def run(verb: Check) -> int:
@@ -53,7 +49,7 @@ def model_parts(verb: Check) -> list[tuple[str, bool, str]]:
     The name of a size alone has no files. The parts are those of GLaMM's published checkpoint;
     models of other families are only loaded.
     """
-    if verb.model == FULL_SIZE or family_for(verb.model) is not GLAMM:
+    if verb.model == FULL_SIZE or family_for(verb.model) is not FAMILIES["glamm"]:
         return []
     return [(part.name, part.found, part.text) for part in inventory(verb.model, verb.clip)]
 
@@ -120,15 +116,9 @@ def installed(name: str) -> str | None:
 
 def device() -> str:
     """What torch would compute on, and the memory there."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is no limit
-    text = limit.read_text().strip() if limit.is_file() else ""
-    memory = min(memory, int(text)) if text.isdigit() else memory
-    here = f"CPU, {torch.get_num_threads()} threads, {memory / GIB:.0f} GiB of memory"
-    if not torch.cuda.is_available():
-        return f"{here} (no GPU found, none needed for the miniature)"
-    most = torch.cuda.mem_get_info()[1] / GIB
-    return f"GPU {torch.cuda.get_device_name()}, {most:.0f} GiB; {here}"
+    kind, name, memory = see_device("auto")
+    note = " (no GPU found, none needed for the miniature)" if kind == "cpu" else ""
+    return f"{name}, {memory / 1e9:.0f} GB of memory{note}"
 
 
 def spread_over(n: int, some: int) -> list[int]:

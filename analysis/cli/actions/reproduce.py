@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.cli.actions.loading import hide_loading_bar
@@ -14,12 +13,11 @@ from litelvlm.analysis.pages.cards import Split, make_card
 from litelvlm.analysis.pages.reproduction import write_reproduction
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
-from litelvlm.analysis.reproduce.place import Room, Workplace, pending, require_room, rooms
-from litelvlm.analysis.reproduce.plan import agree, agreed, cached_bytes, plan_text
-from litelvlm.analysis.reproduce.prepare import convert_all
-from litelvlm.analysis.reproduce.run import Reproduction, measure
+from litelvlm.analysis.reproduce.place import Workplace, pending, require_room, rooms
+from litelvlm.analysis.reproduce.plan import cached_bytes, plan_text
+from litelvlm.analysis.reproduce.run import Reproduction, convert_all, measure
 from litelvlm.analysis.reproduce.settings import Settings, own_path
-from litelvlm.analysis.reproduce.targets import TARGETS, get_target, parse_splits, video_text
+from litelvlm.analysis.reproduce.targets import get_target, parse_splits
 from litelvlm.analysis.reproduce.text import notes, table_text, title
 from litelvlm.analysis.runs.locks import Shard, hold
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
@@ -28,9 +26,6 @@ from litelvlm.data.files import atomic_write
 
 def run(verb: Reproduce) -> int:
     """Go through all steps; 1 if samples failed or the plan was refused."""
-    if verb.plan and verb.table == "video":
-        sys.stdout.write(video_text())
-        return 0
     settings = settings_of(verb)
     check_files(verb, settings)
     require_writable(verb.out, folder=True)
@@ -38,26 +33,17 @@ def run(verb: Reproduce) -> int:
     place.root.mkdir(parents=True, exist_ok=True)
     with hold(place.root, Shard()):
         listing = None
-        try:
-            if settings.assets:
-                listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
-        except ConnectionError:
-            if verb.plan:  # what is known without the hub
-                sys.stdout.write(plan_text(settings, None, disks(verb, settings, place, None)))
-                sys.stdout.flush()
-            raise
-        found = disks(verb, settings, place, listing)
+        if settings.assets:
+            listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
+        found = rooms(place, listing, verb.cache, cached_bytes(settings))
         if verb.plan:
             sys.stdout.write(plan_text(settings, listing, found))
             return int(not all(room.enough for room in found))
-        if not agreed(place, settings, listing):
-            sys.stderr.write(plan_text(settings, listing, found))
-            require_room(found)
-            if not (verb.yes or confirmed()):
-                sys.stderr.write("nothing was fetched\n")
-                return 1
-            agree(place, settings, listing)
+        sys.stderr.write(plan_text(settings, listing, found))
         require_room(found)
+        if not (verb.yes or confirmed()):
+            sys.stderr.write("nothing was fetched\n")
+            return 1
         return reproduce(verb, settings, place, listing)
 
 
@@ -103,19 +89,9 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
             )
         require_writable(verb.cache, folder=True)
     if verb.card is not None:
-        if not target.scored:
-            scored = ", ".join(name for name, table in TARGETS.items() if table.scored)
-            raise ValueError(
-                f"--card works with the tables {scored}, not with {verb.table}; leave --card out"
-            )
+        if target.timed:
+            raise ValueError(f"--card needs scores, and {verb.table} has times; leave --card out")
         require_writable(verb.card, folder=False)
-
-
-def disks(
-    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
-) -> Sequence[Room]:
-    """The bytes that each disk must still hold."""
-    return rooms(place, listing, verb.cache, cached_bytes(settings))
 
 
 def confirmed() -> bool:

@@ -1,4 +1,4 @@
-"""The verbs of the command line that do work; `completion`, which lists them, is separate."""
+"""The verbs of the command line."""
 
 from litelvlm.analysis.cli.verbs.audit import Audit
 from litelvlm.analysis.cli.verbs.bench import Bench

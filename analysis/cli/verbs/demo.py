@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import dataclass
 
 from litelvlm.analysis.cli.options import ModelOptions
@@ -34,17 +35,12 @@ class Demo(ModelOptions):
             raise ValueError(f"--port {self.port} does not exist; give one from 1 to 65535")
         from litelvlm import load_refer
         from litelvlm.analysis.cli.actions.loading import model_of
-        from litelvlm.analysis.pages.demo_app import build_app, contained, launch
+        from litelvlm.analysis.pages.demo import served
 
         model, data = model_of(self), load_refer("embedded", split="val")
-        scenes = [(sample.expressions[0].sent, sample.image()) for sample in data[:4]]
-        with contained() as folder:
-            app = build_app(model, scenes, folder)
-            _, address, _ = launch(app, folder, self.host, self.port, block=False)
+        scenes = {sample.expressions[0].sent: sample.image() for sample in data[:4]}
+        with served(model, scenes, self.host, self.port) as address:
             sys.stdout.write(f"{address}  (stop with Ctrl-C)\n")
             sys.stdout.flush()
-            try:
-                app.block_thread()
-            finally:
-                app.close(verbose=False)
+            threading.Event().wait()
         return 0

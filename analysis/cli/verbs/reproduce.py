@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
@@ -15,7 +14,7 @@ from litelvlm.analysis.cli.options import Device, Printing
 class Reproduce(Printing):
     """Reproduce a published table: fetch, convert, check, run, and print both side by side.
 
-    It says what it needs and asks once. You may interrupt it anywhere and run the same command
+    It says what it needs and asks. You may interrupt it anywhere and run the same command
     again. A download then continues in the middle of a file, a run at the last finished part. It
     prints published numbers beside ours, with difference, interval and verdict.
 
@@ -28,12 +27,8 @@ class Reproduce(Printing):
       litelvlm reproduce refseg --quick --model embedded --data embedded --splits refcoco/val
     """
 
-    table: Annotated[
-        tyro.conf.Positional[str],
-        tyro.conf.arg(
-            help="refseg, ablation or efficiency. Of video --plan says why it is not run."
-        ),
-    ]
+    table: tyro.conf.Positional[str]
+    """refseg or efficiency."""
     quick: bool = False
     """Take a part of each split, balanced over category and size, and fewer draws; the table states
     the smallest difference that this part can show."""
@@ -50,8 +45,8 @@ class Reproduce(Printing):
     draws: int | None = None
     """Draws of the official protocol (default: 5; 2 with --quick; efficiency draws nothing)."""
     images: int | None = None
-    """Images of each split, a balanced part (default: all; with --quick 100 for refseg, 40 for
-    ablation; efficiency takes one)."""
+    """Images of each split, a balanced part (default: all; with --quick 100 for refseg;
+    efficiency takes one)."""
     model: str | None = None
     """A copy of the published checkpoint that you have, or "embedded" for a rehearsal (default: the
     hub's)."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.claims import IntervalPlot, interval_plot
-from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.stories import common_question, story_of
+from litelvlm.analysis.studies.stories import common_question, leading
 from litelvlm.analysis.studies.table import get_study
 
 
@@ -45,7 +44,7 @@ def question(records: Sequence[RunRecord]) -> str:
 
 def answer(anchor: str, run: str, summary: Summary) -> RunAnswer:
     """What a finished run found, with the plot of the claim behind its sentence."""
-    claim = lead_claim(summary)
+    claim = leading(summary.study, summary.claims)
     return RunAnswer(
         anchor=anchor,
         run=run,
@@ -54,25 +53,6 @@ def answer(anchor: str, run: str, summary: Summary) -> RunAnswer:
         verdict=claim.verdict if claim else "",
         plot=interval_plot(claim) if claim else None,
     )
-
-
-def lead_claim(summary: Summary) -> Claim | None:
-    """The claim that the sentence of a run tells; None if nothing was claimed.
-
-    Of several budgets it is the first that is settled, an effect before its lack.
-    """
-    story = story_of(summary.study)
-    for lead in story.leads:
-        found = [
-            claim
-            for claim in summary.claims
-            if claim.id == lead or (lead.endswith("@") and claim.id.startswith(lead))
-        ]
-        for verdict in ("supported", "not supported", "undetermined"):
-            if told := [claim for claim in found if claim.verdict == verdict]:
-                return told[0]
-    strongest = story.strongest({claim.id: claim for claim in summary.claims})
-    return strongest or next(iter(summary.claims), None)
 
 
 def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list[str]:

@@ -16,8 +16,8 @@ ones, the measure is blind and says so. (A rank correlation over all tokens, wit
 norm held fixed, is kept as an exploratory claim. It has little power: most tokens matter little,
 and their order dominates it.)
 
-Controls besides: the signal with its tokens shuffled, the signal of another expression, nearness to
-the centre, and models that lose their trained layers from the top.
+Controls besides: the signal with its tokens shuffled, nearness to the centre, and models that lose
+their trained layers from the top.
 """
 
 from litelvlm.analysis.runs.study import Study

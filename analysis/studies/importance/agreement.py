@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.clip_scores import lead_of, ranking
@@ -19,10 +19,8 @@ from litelvlm.analysis.stats.agreement import (
     top_k_iou_chance,
 )
 from litelvlm.analysis.stats.spatial import (
-    rank_correlations,
     shift_p_values,
     shifted_correlations,
-    tau_b,
 )
 from litelvlm.arrays import Array
 
@@ -37,13 +35,11 @@ class Tokens(NamedTuple):
         grid: (rows, columns).
         norms: Norm of CLIP's state, a covariate.
         coverage: Coverage by the true mask, a covariate of the second model.
-        sinks: Tokens with massive activations inside the language model.
     """
 
     grid: tuple[int, int]
     norms: Float[Array, "n"]
     coverage: Float[Array, "n"]
-    sinks: Bool[Array, "n"]
 
     def covariates(self, partial_set: str) -> Float[Array, "n c"] | None:
         """What is held fixed under a name; None for nothing."""
@@ -115,10 +111,11 @@ def agreement_rows(
     rows = correlation_rows(scores, whole, tokens, reliability)
     rows += correlation_rows(reversed_only, layers, tokens, {})
     rows += correlation_rows(reversed_only, heads, tokens, {}, (NONE,))
-    rows += other_rows(scores, whole, k)
+    values = np.stack([signal.values for signal in whole])
+    rows += pair_rows(scores, whole, "pearson", pearson(stacked(scores), values))
+    rows += overlap_rows(scores, whole, (k,))
     named = [signal for signal in whole if signal.key in PREREGISTERED]
-    rows += overlap_rows(scores, named, [budget for budget in budgets if budget != k])
-    return rows + without_sinks(scores, whole, tokens)
+    return rows + overlap_rows(scores, named, [budget for budget in budgets if budget != k])
 
 
 def correlation_rows(
@@ -169,17 +166,6 @@ def pair_rows(
     ]
 
 
-def other_rows(
-    scores: Mapping[str, Float[Array, "n"]], signals: Sequence[Signal], k: int
-) -> list[Row]:
-    """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
-    a, b = stacked(scores), np.stack([signal.values for signal in signals])
-    linear = pair_rows(scores, signals, "pearson", pearson(a, b))
-    tau = pair_rows(scores, signals, "tau_b", tau_b(a, b))
-    both = [found for pair in zip(linear, tau, strict=True) for found in pair]
-    return both + overlap_rows(scores, signals, (k,))
-
-
 def overlap_rows(
     scores: Mapping[str, Float[Array, "n"]], signals: Sequence[Signal], depths: Sequence[int]
 ) -> list[Row]:
@@ -199,23 +185,6 @@ def overlap_rows(
                     row(score, signal, metric, value, k=k, chance=chance[metric])
                     for metric, value in found.items()
                 ]
-    return rows
-
-
-def without_sinks(
-    scores: Mapping[str, Float[Array, "n"]], signals: Sequence[Signal], tokens: Tokens
-) -> list[Row]:
-    """Spearman correlations over the tokens that are no sinks; no rows without a sink."""
-    left = ~tokens.sinks
-    if left.all() or left.sum() <= 2 * BINS:
-        return []
-    a, b, rows = stacked(scores)[:, left], np.stack([signal.values[left] for signal in signals]), []
-    for partial_set in (NONE, POSITION):
-        covariates = tokens.covariates(partial_set)
-        found = rank_correlations(a, b, None if covariates is None else covariates[left])
-        rows += pair_rows(
-            scores, signals, "spearman", found, partial_set=partial_set, sinks="removed"
-        )
     return rows
 
 

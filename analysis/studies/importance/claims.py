@@ -18,6 +18,7 @@ from litelvlm.analysis.signals.targets import main_target
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
 from litelvlm.analysis.studies.importance.config import Config
+from litelvlm.analysis.studies.importance.rows import SHUFFLED
 from litelvlm.analysis.studies.importance.tables import IOU, PARTS, RBO, overlaps, part_rows
 
 SHORT = {
@@ -30,7 +31,6 @@ WORDS = {
 }
 """What attends, and what is lost, by the main target of a run."""
 MASK_SCORE, PLACE_SCORE = "coverage", "centre_distance"
-SHUFFLED = "shuffled_signal"
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:

@@ -17,16 +17,13 @@ class Config(QuestionConfig):
             default is the whole bundled split.
         budgets: Token counts at which overlaps at the top are taken; None for the published
             shares.
-        checked: Of them, how many also get a second template, a foreign expression and
-            reinitialised layers.
+        checked: Of them, how many also get a second template and reinitialised layers.
         sampled: Of them, how many also get the signals of many passes.
         second_template: Template of the retest.
         depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all
             tokens.
         integration_steps: Nodes of integrated gradients.
         coalitions: Of KernelSHAP (512 in a full study).
-        permutations: Of Shapley sampling (25 in a full study).
-        masks: Random token sets of the ridge regression (1000 in a full study).
         mean_images: Images that the mean token is taken over.
         batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
         margin: A correlation, or an overlap corrected for chance, below it counts as none; settled
@@ -41,8 +38,6 @@ class Config(QuestionConfig):
     depth: Count | None = None
     integration_steps: Count = 32
     coalitions: Count = 256
-    permutations: Count = 8
-    masks: Count = 300
     mean_images: Count = 32
     batch_size: Count | None = None
     margin: float = Field(default=0.05, gt=0)

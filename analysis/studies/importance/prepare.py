@@ -29,10 +29,9 @@ def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
         frozenset(middles(len(picked), config.checked)),
         frozenset(middles(len(picked), config.sampled)),
     )
-    single = "the control of foreign expressions is left out: it takes a second image"
     return Work(
         picked,
         lambda index: partial(image_rows, context, index),
         resolved={"depth": context.depth, "budgets": list(budgets)},
-        notes=(*picked.notes, *([single] if len(picked) == 1 else [])),
+        notes=picked.notes,
     )

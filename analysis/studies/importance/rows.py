@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text
+from litelvlm.analysis.inputs.picked import PickedExpressions
 from litelvlm.analysis.inputs.queries import prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.signals.clip_scores import Scores, lead_of, token_scores, visual_sinks
+from litelvlm.analysis.signals.clip_scores import Scores, lead_of, token_scores
 from litelvlm.analysis.signals.importance import (
     GRADIENT,
     PREREGISTERED,
@@ -27,9 +27,10 @@ from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_row
 from litelvlm.analysis.studies.importance.config import Config
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
 from litelvlm.arrays import Array
-from litelvlm.models.attribution import TokenQuery, TokenTargets
+from litelvlm.models.attribution import TokenQuery
 from litelvlm.models.base import QueriedModel
 
+SHUFFLED = "shuffled_signal"
 JOINT = (*PREREGISTERED, *RELEVANCE, *GRADIENT)
 """Signals whose ranks are also kept as a picture against the scores."""
 
@@ -39,7 +40,6 @@ COLUMNS: tuple[Column, ...] = (
     *LABELS,
     CATEGORY,
     Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
-    Column("n_sinks", int, "Visual tokens whose norm makes them outliers."),
     Column("control", str, "Control that the row is about, or 'none'."),
     Column("score", str, "CLIP-side score."),
     Column("signal", str, "Importance signal inside the language model."),
@@ -50,7 +50,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("compl_err", float, "Completeness error of the attribution, relative."),
     Column("metric", str, "Measure of agreement."),
     Column("partial_set", str, "Covariates that are held fixed."),
-    Column("sinks", str, "Outlier tokens 'kept' or 'removed'."),
+    Column("sinks", str, "Outlier tokens: 'kept'; earlier runs also hold 'removed'."),
     Column("k", int, "Tokens at the top that the measure compares; 0 for all."),
     Column("value", float, "Value of the measure."),
     Column("chance", float, "Its expectation under random order."),
@@ -84,15 +84,17 @@ def image_rows(context: ImportanceContext, index: int) -> ItemResult:
         query, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
-        scores, tokens = scores_of(query, covered, targets, [config.seed, int(expression.sent_id)])
+        seed = config.seed + int(expression.sent_id)
+        scores = token_scores(
+            query, covered, np.random.default_rng([config.seed, int(expression.sent_id)])
+        )
+        tokens = Tokens(query.view.layout.plane, scores["state_norm"], covered)
         lead = lead_of(scores)
-        keys |= {"n_sinks": int(tokens.sinks.sum())}
         signals = cheap_signals(query, targets)
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
         if index in context.checked:
             signals, reliability = retested(context, query, signals, scores, covered)
-            rows += foreign_rows(context, index, query, scores) if len(context.data) > 1 else []
-            rows += reinitialised_rows(query, tokens, config.seed + int(expression.sent_id))
+            rows += reinitialised_rows(query, tokens, seed)
         if index in context.sampled:
             signals += sampled_signals(
                 context.model,
@@ -102,29 +104,15 @@ def image_rows(context: ImportanceContext, index: int) -> ItemResult:
                 context.token,
                 steps=config.integration_steps,
                 coalitions=config.coalitions,
-                permutations=config.permutations,
-                masks=config.masks,
-                kept=context.depth,
-                seed=config.seed + int(expression.sent_id),
+                seed=seed,
             )
         rows += agreement_rows(scores, signals, tokens, context.depth, reliability, context.budgets)
         for signal in signals:
             if signal.key in JOINT:
                 rows += joint_rows(lead, scores[lead], signal)
             if signal.key in PREREGISTERED:
-                seed = config.seed + int(expression.sent_id)
-                rows += shuffled_rows(lead, scores[lead], signal, seed)
+                rows.append(shuffled_row(lead, scores[lead], signal, seed))
     return ItemResult([keys | found for found in rows])
-
-
-def scores_of(
-    query: TokenQuery, covered: Float[Array, "n"], targets: TokenTargets, seed: Sequence[int]
-) -> tuple[Scores, Tokens]:
-    """Scores of the tokens before the language model, and what else is known of them."""
-    scores = token_scores(query, covered, np.random.default_rng(seed))
-    halfway = len(query.layers) // 2
-    sinks = visual_sinks(query.entering(halfway), targets.start, targets.n_tokens)
-    return scores, Tokens(query.view.layout.plane, scores["state_norm"], covered, sinks)
 
 
 def retested(
@@ -146,35 +134,14 @@ def retested(
         for signal in signals
     ]
     # Random scores read no text either: their draws differ, and their reliability counts as 1.
-    second, _ = scores_of(again, covered, targets, [context.config.seed])
+    second = token_scores(again, covered, np.random.default_rng([context.config.seed]))
     text_free = [name for name in scores if "similarity" not in name]
     of_scores = {name: reliability(values, second[name]) for name, values in scores.items()}
     return found, of_scores | dict.fromkeys(text_free, 1.0)
 
 
-def foreign_rows(
-    context: ImportanceContext, index: int, query: TokenQuery, scores: Scores
-) -> list[Row]:
-    """The image's own scores against the importance of its tokens for another expression."""
-    other = query.about(foreign_text(context.data, index), context.config.question_index)
-    signals = [
-        signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
-    ]
-    lead = lead_of(scores)
-    return [control_row("foreign_expression", lead, scores[lead], signal) for signal in signals]
-
-
-def shuffled_rows(lead: str, values: Float[Array, "n"], signal: Signal, seed: int) -> list[Row]:
-    """The signal with its tokens shuffled, and against itself."""
+def shuffled_row(lead: str, values: Float[Array, "n"], signal: Signal, seed: int) -> Row:
+    """Plain Spearman correlation with the signal's tokens shuffled."""
     order = np.random.default_rng(seed).permutation(len(values))
-    mixed = replace(signal, values=signal.values[order])
-    return [
-        control_row("shuffled_signal", lead, values, mixed),
-        control_row("self", lead, signal.values, signal),
-    ]
-
-
-def control_row(control: str, lead: str, values: Float[Array, "n"], signal: Signal) -> Row:
-    """Plain Spearman correlation under a control."""
-    correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
-    return row(lead, signal, "spearman", correlation, control=control)
+    correlation = float(rank_correlations(values[None], signal.values[order][None])[0, 0])
+    return row(lead, signal, "spearman", correlation, control=SHUFFLED)

@@ -5,13 +5,11 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.signals.clip_scores import lead_of
-from litelvlm.analysis.signals.gradients import COMPLETE
 from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.lines import (
     adjusted,
     lines_of_claims,
-    mean_line,
     mean_lines,
     measured_together,
 )
@@ -33,12 +31,10 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "grid": plain Spearman of the reversed similarity with a signal per layer and head, p and q
         within the signal;
         "layers": the same per layer for every signal that has layers; "agreement": score, signal,
-        measure, covariates, sinks; "joint": share of tokens per pair of rank bins; "controls":
-        shuffled, foreign and self; "reinitialised": by lowest layer; "completeness": error of
-        integrated gradients by baseline, and the share of images where it exceeds 5 %;
-        "visibility": the parts of H6 on these expressions, and on all; "overlap": overlaps of the
-        first k tokens of every score with the two signals named in advance, above chance, by k;
-        "categories": the parts of H6 by category of the referent.
+        measure, covariates, sinks; "joint": share of tokens per pair of rank bins;
+        "reinitialised": by lowest layer; "overlap": overlaps of the first k tokens of every score
+        with the two signals named in advance, above chance, by k; "categories": the parts of H6 by
+        category of the referent.
     """
     visible, _ = primary(rows)
     if visible.empty:
@@ -49,18 +45,12 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     grids = [means(part, ["signal", "layer", "head"]) for _, part in heads]
     whole = plain[(plain["layer"] < 0) & (plain["metric"] != "joint")]
     joint = plain[plain["metric"] == "joint"]
-    completeness = whole[whole["compl_err"].notna()].drop_duplicates(["sent_id", *SIGNAL])
     found = {
         "grid": pd.concat(grids, ignore_index=True) if grids else pd.DataFrame(),
         "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"]),
         "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"]),
         "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"])),
-        "controls": means(
-            visible[~visible["control"].isin(["none", REINITIALISED])], ["control", *SIGNAL]
-        ),
         "reinitialised": means(visible[visible["control"] == REINITIALISED], [*SIGNAL, "layer"]),
-        "completeness": untested(means(flagged(completeness), ["measure", "removal"])),
-        "visibility": visibility_table(rows),
         "overlap": overlap_table(whole),
         "categories": lines_of_claims({id: overlaps(visible, id, IOU) for id in PARTS}, "value"),
     }
@@ -92,18 +82,6 @@ def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None)
     return first.assign(value=chosen.groupby("sent_id")["corrected"].mean()).sort_index()
 
 
-def visibility_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """The parts of H6 on expressions that are at least half visible, and on all."""
-    return pd.DataFrame(
-        [
-            {"part": id, "targets": targets}
-            | mean_line(overlaps(chosen, id, IOU), "value", "value")
-            for targets, chosen in (("at least half visible", primary(rows)[0]), ("all", rows))
-            for id in PARTS
-        ]
-    )
-
-
 def overlap_table(whole: pd.DataFrame) -> pd.DataFrame:
     """Overlap at the top by score, named signal, measure and k: corrected for chance, and as it is.
 
@@ -120,15 +98,6 @@ def overlap_table(whole: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat([mean_lines(part, "value") for part in measured_together(wide)])
     plain = rows.groupby(by)[["value", "chance"]].mean().rename(columns={"value": "overlap"})
     return table.merge(plain.reset_index(), on=by).sort_values(by, ignore_index=True)
-
-
-def flagged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Completeness errors, and beside them whether each is too large."""
-    nothing = dict.fromkeys(("chance", "corrected", "ceiling", "p_shift"), np.nan)
-    error = rows.assign(measure="error", value=rows["compl_err"], **nothing)
-    return pd.concat(
-        [error, error.assign(measure="flagged", value=(rows["compl_err"] > COMPLETE).astype(float))]
-    )
 
 
 def untested(table: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from litelvlm.analysis.stats.bootstrap import bootstrap
 from litelvlm.analysis.stats.dense import class_sums, guessed_iou, mean_iou
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
-from litelvlm.pruning.features import unit_rows
+from litelvlm.pruning.ranking import unit_rows
 
 PROMPT = "a photo of a {}."
 """What stands around the name of a category."""

@@ -23,7 +23,7 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.layout import Layout
 from litelvlm.models.base import TowerModel
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import unit_rows
+from litelvlm.pruning.ranking import unit_rows
 from litelvlm.pruning.scoring import text_similarity
 
 BASE = "released"

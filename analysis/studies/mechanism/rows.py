@@ -9,7 +9,7 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
+from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.mechanism.dense import class_columns
 from litelvlm.analysis.studies.mechanism.probes import MechanismContext, Ranking, rank_all
 from litelvlm.arrays import Array
@@ -21,7 +21,6 @@ COLUMNS: tuple[Column, ...] = (
     *TOWER,
     Column("probe", str, "What is changed: a name of ``PROBES``."),
     Column("ri", float, "Reversal index with the true text, -1 to 1."),
-    Column("pointing", float, "1 if the highest score lies inside, else 0."),
     Column("n_ranked", int, "Tokens in the ranking."),
     Column("called_{category}", int, "Tokens of the target that are called this category, by id."),
     Column("ri_foreign", float, "Mean reversal index with texts of other images."),
@@ -61,7 +60,6 @@ def probe_row(
     if np.isnan(scores).all() or not inside.any() or not outside.any():
         return None
     row = {"ri": float(reversal_index(auroc(scores, inside, outside)))}
-    row["pointing"] = pointing_game(scores, inside, outside)
     row["n_ranked"] = int(ranking.ranked.sum())
     if ranking.foreign is not None and len(chosen):
         others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in chosen]

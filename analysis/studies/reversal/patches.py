@@ -14,10 +14,10 @@ from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.clip.tower import Tower
 from litelvlm.layout import Layout
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.value_norm import ValueNorm
+from litelvlm.pruning.ranking import row_norms
 from litelvlm.pruning.scoring import context_scores, text_similarity
 
 

@@ -9,18 +9,9 @@ from scipy import stats
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
-from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
+from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
-from litelvlm.analysis.stats.ranking import (
-    at_budgets,
-    auroc,
-    hedges_g,
-    pointing_game,
-    reversal_index,
-    score_contrast,
-    soft_recall,
-    tie_fraction,
-)
+from litelvlm.analysis.stats.ranking import at_budgets, auroc, reversal_index, score_contrast
 from litelvlm.analysis.studies.constructions import PRIMARY, Construction
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.patches import Patches
@@ -39,16 +30,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("sim", str, "Similarity: 'dot', 'cos' or 'none'."),
     Column("text_mode", str, "Which text: the 'template', the bare 'expression' or another one."),
     Column("control", str, "Control, 'oracle', or 'none' for the true text and mask."),
-    Column("labels", str, "Coverage that counts as inside: 'primary', '0.25/0.75' or 'soft'."),
+    Column("labels", str, "Coverage that counts as inside: 'primary', which is half."),
     Column("n_draws", int, "Draws that the row is the mean of."),
     Column("auroc", float, "Probability that an inside token scores above an outside one."),
     Column("ri", float, "Reversal index 1 - 2 AUROC, -1 to 1; positive where the inside is low."),
-    Column("hedges_g", float, "Standardised difference of the means, inside minus outside."),
     Column("gap", float, "Mean score inside minus mean score outside."),
     Column("msc", float, "The same of scores scaled to 0 to 1 over the image; negative: reversed."),
-    Column("pointing", float, "1 if the lowest score lies inside, else 0; a share of tied ones."),
-    Column("chance_pointing", float, "The same for random scores."),
-    Column("tie_frac", float, "Share of tokens whose score another token has too."),
     Column("prec_low_{budget}", float, "Precision of the lowest scores at a budget."),
     Column("rec_low_{budget}", float, "Recall of the lowest scores at a budget."),
     Column("prec_high_{budget}", float, "Precision of the highest scores at a budget."),
@@ -56,7 +43,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("chance_prec_{budget}", float, "Precision of random tokens at a budget."),
     Column("chance_rec_{budget}", float, "Recall of random tokens at a budget."),
     Column("lift_{budget}", float, "Precision of the lowest scores over that of random tokens."),
-    Column("soft_rec_low_{budget}", float, "Share of the covered area in the lowest scores."),
     Column("same_category", bool, "The foreign text or mask is of the referent's category."),
 )
 
@@ -120,7 +106,6 @@ def tags(
     sim: str,
     text_mode: str,
     control: str = "none",
-    labels: str = "primary",
     n_draws: int = 1,
 ) -> Row:
     """Columns that say how a row's ranking and labels were made."""
@@ -130,7 +115,7 @@ def tags(
         "sim": sim,
         "text_mode": text_mode,
         "control": control,
-        "labels": labels,
+        "labels": "primary",
         "n_draws": n_draws,
     }
 
@@ -145,16 +130,11 @@ def measures(
     """
     inside, outside, _ = label_tokens(covered)
     row = area(auroc(scores, inside, outside)) | {
-        "hedges_g": hedges_g(scores, inside, outside),
         "gap": float(scores[inside].mean() - scores[outside].mean()),
         "msc": score_contrast(scores, inside, outside),
-        "pointing": pointing_game(scores, inside, outside),
-        "chance_pointing": float(inside.sum() / (inside | outside).sum()),
-        "tie_frac": tie_fraction(scores),
     }
     for k, found in zip(budgets, at_budgets(scores, inside, outside, budgets), strict=True):
         row |= {f"{name}_{k}": value for name, value in found.items()}
-        row[f"soft_rec_low_{k}"] = soft_recall(scores, covered, k)
     return row
 
 
@@ -195,22 +175,16 @@ class RankingRows:
         return {"rank_agreement": float(self.agreement[number]), "clip_model": self.clip}
 
     def rows(self, number: int, covered: Float[Array, "n"]) -> list[Row]:
-        """Rows of one text against its own mask, with the primary ranking under other labels."""
+        """Rows of one text against its own mask."""
         found = [
             tags(*key) | measures(s[number], covered, self.budgets)
             for key, s in self.wordings.items()
         ]
         inside, outside, _ = label_tokens(covered)
-        found += [
+        return found + [
             tags("lens", layer, "dot", "template") | area(auroc(s[number], inside, outside))
             for layer, s in self.lens.items()
         ]
-        scores = self.primary[number]
-        if skip_reason(covered, low=0.25) is None:
-            inside, outside, _ = label_tokens(covered, high=0.75, low=0.25)
-            found.append(tags(*self.key, labels="0.25/0.75") | area(auroc(scores, inside, outside)))
-        found.append(tags(*self.key, labels="soft") | area(auroc(scores, *soft_labels(covered))))
-        return found
 
 
 def wording_rows(

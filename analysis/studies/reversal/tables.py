@@ -12,7 +12,6 @@ from litelvlm.analysis.stats.lines import (
     mean_lines,
     measured_together,
 )
-from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.constructions import PRIMARY, SUBSTITUTES, Construction, select
 from litelvlm.analysis.studies.reversal.config import Config
 from litelvlm.analysis.studies.reversal.rows import TEXT_FREE
@@ -36,17 +35,6 @@ CATEGORY_CLAIMS = {
 """The claim that rests on each difference."""
 STRATA = ("kind", "area_quintile", "category", "n_words", "visible", "n_same_category", "split")
 _SIDES = {"lowest": "rec_low", "highest": "rec_high", "random": "chance_rec"}
-_MEASURES = (
-    "auroc",
-    "ri",
-    "hedges_g",
-    "gap",
-    "msc",
-    "pointing",
-    "chance_pointing",
-    "tie_frac",
-    "rank_agreement",
-)
 
 
 def unlabelled(rows: pd.DataFrame, clip: str) -> int:
@@ -98,9 +86,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
 
     Returns:
         "ri" per construction and "layers" of every CLIP model; of the model's own "recall" per
-        budget and ranking, "measures" of the primary ranking, "strata" and "area" of its RI,
-        "categories" with what each claim rests on by category, and rank "tests" on image means.
-        Empty if no target is visible enough.
+        budget and ranking, "strata" and "area" of the primary ranking's RI, and "categories" with
+        what each claim rests on by category. Empty if no target is visible enough.
     """
     visible = rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
@@ -126,10 +113,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         found["categories"] = categories
     return found | {
         "recall": recall_table(own, key),
-        "measures": measures_table(primary),
         "strata": strata_table(select(rows[rows["clip_model"] == ranker], key, min_visible=0.0)),
         "area": area_table(primary),
-        "tests": tests_table(own, key),
     }
 
 
@@ -167,15 +152,6 @@ def recall_table(rows: pd.DataFrame, key: Construction) -> pd.DataFrame:
 def _place(probe: str) -> tuple[int, str]:
     """Text-free scores in the order of ``TEXT_FREE``, others behind by name."""
     return (TEXT_FREE.index(probe) if probe in TEXT_FREE else len(TEXT_FREE), probe)
-
-
-def measures_table(primary: pd.DataFrame) -> pd.DataFrame:
-    """Mean of every measure of the primary ranking, beside that of random tokens at budgets."""
-    prefixes = ("prec_", "chance_prec_", "lift_", "soft_rec")
-    names = [*_MEASURES, *(name for name in primary.columns if name.startswith(prefixes))]
-    values = primary.set_index("image_id")[names].astype(np.float64).rename_axis(columns="measure")
-    parts = measured_together(values.where(np.isfinite(values)))
-    return pd.concat([mean_lines(part) for part in parts], ignore_index=True)
 
 
 def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
@@ -232,19 +208,3 @@ def area_table(primary: pd.DataFrame) -> pd.DataFrame:
             for number, group in primary.groupby(fifth)
         ]
     )
-
-
-def tests_table(rows: pd.DataFrame, key: Construction) -> pd.DataFrame:
-    """Two-sided sign and Wilcoxon tests on image means of RI and of its control differences.
-
-    Images whose mean is exactly 0 say nothing to either test and are left out of ``n_images``.
-    """
-    found, images = [], select(rows, key)["image_id"]
-    for name, values in differences(rows, key).items():
-        means = values.round(12).groupby(images).mean().to_numpy()
-        sign, ranks = sign_test(means), wilcoxon_test(means)
-        found.append(
-            {"difference": name, "share_positive": sign.statistic, "n_images": sign.n}
-            | {"p_sign": sign.p_value, "p_wilcoxon": ranks.p_value}
-        )
-    return pd.DataFrame(found)

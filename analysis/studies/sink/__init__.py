@@ -4,16 +4,10 @@ The text embedding is the state of [EOS]. If it attends mostly to [SOS], which h
 embedding carries little of the expression. Per layer and head this study reads the [EOS] row of
 attention over its T visible tokens. Uniform attention gives [SOS] 1/T, so the measure is the lift,
 T times the attention on [SOS], and not the attention itself, which is large for short texts
-whatever the model does. The mean attention that [SOS] gets from all positions has the same flaw:
-uniform causal attention makes it H_T / T, .41 for 6 tokens, so that short texts pass a threshold of
-.3 for free.
+whatever the model does.
 
-Attention is not influence: beside it stand the share of what is carried by norm (a sink with a
-small value is nearly no operation) and attention rolled out through the layers.
-
-Two columns diagnose a sink. "sink_noop": [SOS] gets over twice its uniform attention, and its value
-has less than half of the words' norm. "sink_broadcast": its value is larger. "sos_rank" counts the
-directions of what it gives; a broadcast of one vector has 1.
+Attention is not influence: beside it stands the share of what is carried by norm, since a sink with
+a small value is nearly no operation.
 
 Controls: the same towers with random weights (lift near 1), and the words in another order (lift
 unchanged if the sink is about the position and not about the words); two one-sided tests must place

@@ -104,8 +104,8 @@ def _share_claims(trained: pd.DataFrame, margin: float) -> list[Claim]:
 
 def _means(rows: pd.DataFrame, text_mode: str, weights: str) -> pd.DataFrame:
     """Means over layers and heads of each expression, with its image, category and length."""
-    chosen = (rows["head"] == MEAN_HEAD) & (rows["query"] == "eos")
-    chosen &= (rows["text_mode"] == text_mode) & (rows["weights"] == weights)
+    chosen = (rows["head"] == MEAN_HEAD) & (rows["text_mode"] == text_mode)
+    chosen &= rows["weights"] == weights
     of_expressions = rows[chosen].groupby("sent_id")
     means = of_expressions[[name for name in ("lift", *_SHARES) if name in rows]].mean()
     kept = [name for name in ("image_id", "category_id", "n_tokens") if name in rows]

@@ -1,18 +1,17 @@
-"""Tables of the sink study: means over layers, heads, lengths, thresholds and kinds of position."""
+"""Tables of the sink study: means over layers, heads, lengths and kinds of position."""
 
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.signals.text_attention import MEAN_HEAD, MEASURES, SHARES, uniform_alpha
+from litelvlm.analysis.signals.text_attention import MEAN_HEAD, MEASURES
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.lines import adjusted, lines_of, mean_lines
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.sink.config import Config
 
 DECIMALS = 6  # attention is float32: a uniform row must not differ from uniform by its last digit
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 # Kinds of position: their share of attention, of what is carried, and of uniform attention.
 ROLES = {
     "[SOS]": ("a_sos", "norm_share", "one_uniform"),
@@ -30,9 +29,9 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     Returns:
         "grid": lift per wording, layer and head with interval, p and its adjustment q
         (Benjamini and Hochberg);
-        "layers": every measure per layer, wording, weights and query (mean over heads); "length":
-        the same by number of tokens, beside what uniform attention gives; "thresholds": share of
-        heads above each; "positions": shares by kind of position, beside uniform attention's.
+        "layers": every measure per layer, wording and weights (mean over heads); "length": the
+        same by number of tokens, beside what uniform attention gives; "positions": shares by kind
+        of position, beside uniform attention's.
     """
     means = rows[rows["head"] == MEAN_HEAD]
     groups = ["weights", "text_mode", "query"]
@@ -40,17 +39,15 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     return {
         "grid": grid_table(rows),
         "layers": pd.concat(layers, names=groups).reset_index(groups).reset_index(drop=True),
-        "length": length_table(means[means["query"] == "eos"]),
-        "thresholds": thresholds_table(rows),
+        "length": length_table(means),
         "positions": positions_table(means),
     }
 
 
 def layer_means(group: pd.DataFrame) -> pd.DataFrame:
     """Means of all measures in each layer, from the same resamples."""
-    names = list(MEASURES if group["query"].iloc[0] == "eos" else SHARES)
     # Several random towers: their mean counts as one.
-    means = group.groupby(["image_id", "sent_id", "layer"])[names].mean()
+    means = group.groupby(["image_id", "sent_id", "layer"])[list(MEASURES)].mean()
     wide = cast(pd.DataFrame, means.rename_axis(columns="measure").unstack("layer"))
     return mean_lines(wide.swaplevel(axis=1))
 
@@ -62,38 +59,8 @@ def length_table(means: pd.DataFrame) -> pd.DataFrame:
     table["n"] = by_length["sent_id"].nunique().to_numpy()
     table["n_images"] = by_length["image_id"].nunique().to_numpy()
     table["uniform_a_sos"] = 1 / table["n_tokens"]
-    table["uniform_alpha1"] = table["n_tokens"].map(uniform_alpha)
     table["entropy"] = table["entropy_norm"] * np.log(table["n_tokens"])
     return table.assign(uniform_entropy=np.log(table["n_tokens"]))
-
-
-def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Share of samples, layers and heads whose alpha_1 lies above each threshold.
-
-    It is given with and without the first position, whose attention is 1 by force. Beside each
-    stands the share that uniform causal attention reaches at the same lengths: what short texts
-    give.
-
-    Source: Gu et al. (arXiv 2410.10781), whose threshold is 0.3 at 64 tokens.
-    """
-    chosen = rows[(rows["head"] != MEAN_HEAD) & (rows["weights"] == "trained")]
-    uniform = chosen["n_tokens"].map(uniform_alpha)
-    measured = chosen.assign(
-        share=chosen["alpha1"],
-        uniform=uniform,
-        share_free=chosen["alpha1_free"],
-        uniform_free=(uniform * chosen["n_tokens"] - 1) / (chosen["n_tokens"] - 1),
-    )
-    names = ["share", "uniform", "share_free", "uniform_free"]
-    return pd.DataFrame(
-        [
-            {"text_mode": mode, "threshold": threshold}
-            | {name: float((group[name] > threshold).mean()) for name in names}
-            | {"n": group["sent_id"].nunique(), "n_images": group["image_id"].nunique()}
-            for mode, group in measured.groupby("text_mode")
-            for threshold in THRESHOLDS
-        ]
-    )
 
 
 def positions_table(means: pd.DataFrame) -> pd.DataFrame:
@@ -101,11 +68,8 @@ def positions_table(means: pd.DataFrame) -> pd.DataFrame:
 
     The kind "uniform" is the share that uniform attention over the same tokens has.
     """
-    chosen = means[
-        (means["weights"] == "trained")
-        & (means["text_mode"] == "template")
-        & (means["query"] == "eos")
-    ].set_index(["image_id", "layer"])
+    asked = (means["weights"] == "trained") & (means["text_mode"] == "template")
+    chosen = means[asked].set_index(["image_id", "layer"])
     chosen = chosen.assign(one_uniform=1 / chosen["n_tokens"])
     shares = {}
     for number, kind in enumerate(KINDS):

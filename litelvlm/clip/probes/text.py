@@ -106,23 +106,6 @@ def eos_attention(trace: TextTrace) -> Float[Tensor, "layers t h l"]:
     return torch.stack(found)
 
 
-def rollout(weights: Float[Tensor, "layers t l l"]) -> Float[Tensor, "layers t l l"]:
-    """Carry attention through the layers: ``R_l = (A_l + I) / 2  R_(l-1)``, half of a state kept.
-
-    Args:
-        weights: Per layer, rows summing to 1: head means, or norms of what is carried divided by
-            their row's sum.
-
-    Source: Abnar and Zuidema (arXiv 2005.00928), section 3.
-    """
-    identity = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
-    carried, found = identity.expand(weights.shape[1:]), []
-    for layer in weights:
-        carried = (layer + identity) / 2 @ carried
-        found.append(carried)
-    return torch.stack(found)
-
-
 @dataclass(frozen=True)
 class Edit:
     """What is changed in the [EOS] row of attention.

@@ -27,7 +27,7 @@ from litelvlm.models.vlm.queries.query import VlmQuery
 from litelvlm.models.vlm.queries.timed import VlmCall
 from litelvlm.pruning import Pruner
 from litelvlm.pruning.budgets import ModelSizes
-from litelvlm.pruning.layers.depths import middle_layers
+from litelvlm.pruning.layers.drops import middle_layers
 
 _MEAN = (122, 116, 104)  # CLIP's mean colour, with which LLaVA's authors pad
 _CLIP_CUES = frozenset({"text_embeds", "patch_embeds", "keys_mean", "late_states", "colours"})

@@ -9,10 +9,8 @@ from typing import ClassVar, Literal
 
 from scipy.optimize import brentq
 
-from litelvlm.pruning.layers.base import LayerScorePruner
-from litelvlm.pruning.layers.depths import MATCHED
-from litelvlm.pruning.layers.drops import SeveralDrops
-from litelvlm.pruning.layers.view import QueryToken
+from litelvlm.pruning.layers.base import LayerScorePruner, QueryToken
+from litelvlm.pruning.layers.drops import MATCHED, SeveralDrops
 
 # Tokens left by a drop per token left by the one before: released counts for an average of 192 are
 # 300, 200 and 110.

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import LayerPlan
-from litelvlm.pruning.layers.view import LayerTrace, LayerView
+from litelvlm.pruning.layers.base import LayerPlan, LayerTrace, LayerView
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
 

@@ -7,10 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.base import NotNegative, Origin, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import redistribute, split_budget, uniform_indices
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import rank_within
 from litelvlm.pruning.selection import RawSelection
 
@@ -79,14 +78,7 @@ class AltpLike(Pruner):
     origin: ClassVar[Origin] = Origin("arXiv 2503.23959", "no code", "C")
     video_substitute: ClassVar[str] = "vispruner"
 
-    compactness: float = 10.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.compactness < float("inf"):
-            raise ValueError(
-                f"compactness {self.compactness!r} is not a finite number of 0 or above; try 10.0"
-            )
+    compactness: NotNegative = 10.0
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Share the budget among superpixels, then take each one's most attended tokens."""

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.base import FromZero, Pruner, ShareAboveZero
+from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import box_cells, spread
 from litelvlm.pruning.ranking import complement
@@ -33,14 +33,8 @@ class BoxOracle(Pruner):
     needs: ClassVar[frozenset[str]] = frozenset({"box"})
     video_substitute: ClassVar[str] = "mask_oracle"
 
-    share: float = 0.5
-    margin: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.share, "share", low_open=True)
-        if self.margin < 0:
-            raise ValueError(f"margin {self.margin} is negative; give whole cells, 0 or above")
+    share: ShareAboveZero = 0.5
+    margin: FromZero = 1
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Evenly spaced cells of the box, then evenly spaced ones among the others."""

@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import Origin, ShareBelowOne
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.ranking import cosine_matrix
 from litelvlm.pruning.scoring import text_similarity
 
 # A token of which no more than this share is left unexplained lies in the span of the chosen ones,
@@ -19,7 +18,7 @@ from litelvlm.pruning.scoring import text_similarity
 SPANNED = 1e-5
 
 
-def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
+def greedy_volume(kernel: Float[Tensor, "n n"], k: int) -> Int[Tensor, "k"]:
     """Greedy search for the k rows whose sub-kernel has the largest determinant.
 
     Incremental Cholesky factor: each step takes the largest remaining pivot. Rows in the span of
@@ -32,20 +31,18 @@ def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
     Returns:
         Rows in order of choice.
     """
-    images = torch.arange(len(kernel), device=kernel.device)
-    pivots = kernel.diagonal(dim1=1, dim2=2).clone()
+    pivots = kernel.diagonal().clone()
     spanned = SPANNED * pivots
-    factor = torch.zeros(len(kernel), k, kernel.shape[2], device=kernel.device)
-    chosen = torch.zeros(len(kernel), k, dtype=torch.long, device=kernel.device)
+    factor = torch.zeros(k, len(kernel), device=kernel.device)
+    chosen = torch.zeros(k, dtype=torch.long, device=kernel.device)
     for step in range(k):
-        index = chosen[:, step] = pivots.argmax(dim=1)
-        pivot = pivots[images, index][:, None]
-        known = torch.einsum("bs,bsn->bn", factor[images, :step, index], factor[:, :step])
-        row = kernel[images, index] - known
-        factor[:, step] = torch.where(pivot > 0, row / pivot.clamp(min=1e-30).sqrt(), 0.0)
-        rest = pivots - factor[:, step] ** 2
+        index = chosen[step] = pivots.argmax()
+        known = torch.einsum("s,sn->n", factor[:step, index], factor[:step])
+        row, pivot = kernel[index] - known, pivots[index]
+        factor[step] = torch.where(pivot > 0, row / pivot.clamp(min=1e-30).sqrt(), 0.0)
+        rest = pivots - factor[step] ** 2
         pivots = torch.where(rest > spanned, rest, pivots.clamp(max=0.0))
-        pivots[images, index] = float("-inf")
+        pivots[index] = float("-inf")
     return chosen
 
 
@@ -77,22 +74,13 @@ class CDPruner(GreedyPruner):
     nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2506.10967", "Apache-2.0", "A")
 
-    strength: float | None = None
+    strength: ShareBelowOne | None = None
     direction: Literal["lowest", "highest"] = "lowest"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.strength is not None:
-            check_share(self.strength, "strength", high_open=True)
-
-    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"]]:
-        """The kernel."""
-        relevance = self.relevance(cues)
-        return (relevance[:, None] * cosine_matrix(cues.float32("projected")) * relevance,)
-
-    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
+    def steps(self, cues: Cues, budget: int) -> Int[Tensor, "budget"]:
         """Greedy MAP inference."""
-        (kernel,) = prepared
+        relevance = self.relevance(cues)
+        kernel = relevance[:, None] * cosine_matrix(cues.float32("projected")) * relevance
         return greedy_volume(kernel, budget)
 
     def relevance(self, cues: Cues) -> Float[Tensor, "n"]:

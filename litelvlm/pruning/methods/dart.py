@@ -5,11 +5,10 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.features import row_dots, unit_rows
+from litelvlm.pruning.base import FromOne, FromZero, Origin
+from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.drops import SingleDrop
-from litelvlm.pruning.layers.view import DropResult, LayerView
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending, highest, lowest
+from litelvlm.pruning.ranking import ascending, highest, lowest, row_dots, unit_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +41,8 @@ class Dart(SingleDrop):
     origin: ClassVar[Origin] = Origin("arXiv 2502.11494", "Apache-2.0", "B")
     look_back: ClassVar[int] = 1
 
-    image_pivots: int = 4
-    text_pivots: int = 4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.image_pivots < 1 or self.text_pivots < 0:
-            raise ValueError(
-                f"image_pivots {self.image_pivots} and text_pivots {self.text_pivots} are not "
-                "possible; give at least 1 and 0"
-            )
+    image_pivots: FromOne = 4
+    text_pivots: FromZero = 4
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Visual pivots, then each pivot's least similar tokens."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner, farthest_points
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.ranking import cosine_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +32,9 @@ class DivPrune(GreedyPruner):
     nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2503.02175", "CC-BY-NC-4.0", "A")
 
-    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"]]:
-        """Cosine distances."""
-        return (1 - cosine_matrix(cues.float32("projected")),)
-
-    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
-        """Sample farthest points."""
-        (distances,) = prepared
-        itself = torch.eye(distances.shape[1], dtype=torch.bool, device=distances.device)
-        first = distances.masked_fill(itself, float("inf")).amin(dim=2).argmax(dim=1)
+    def steps(self, cues: Cues, budget: int) -> Int[Tensor, "budget"]:
+        """Sample farthest points by cosine distance."""
+        distances = 1 - cosine_matrix(cues.float32("projected"))
+        itself = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
+        first = distances.masked_fill(itself, float("inf")).amin(dim=1).argmax()
         return farthest_points(distances, first, budget)

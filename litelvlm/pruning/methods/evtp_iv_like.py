@@ -1,17 +1,16 @@
 """EVTP-IV-like: k-centre sampling that also spreads over the image."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.pruning.base import NotNegative, Origin
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms, unit_rows
 from litelvlm.pruning.greedy import GreedyPruner, farthest_points
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.ranking import row_norms, unit_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,27 +35,15 @@ class EvtpIvLike(GreedyPruner):
     origin: ClassVar[Origin] = Origin("arXiv 2508.11886", "no code", "C")
     video_substitute: ClassVar[str] = "divprune"
 
-    spatial_weight: float = 1.0
+    spatial_weight: NotNegative = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isfinite(self.spatial_weight) or self.spatial_weight < 0:
-            raise ValueError(
-                f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; "
-                "try 1.0"
-            )
-
-    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
-        """Distances between the tokens, and from their mean."""
+    def steps(self, cues: Cues, budget: int) -> Int[Tensor, "budget"]:
+        """Sample farthest points in the joint space, from the one nearest to the mean on."""
         points = self.points(cues)
         # The matrix-product shortcut of cdist loses the digits that decide between near neighbours.
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        return distances, row_norms(points - points.mean(dim=0))
-
-    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
-        """Sample farthest points in the joint space."""
-        distances, from_mean = prepared
-        return farthest_points(distances, from_mean.argmin(dim=1), budget)
+        first = row_norms(points - points.mean(dim=0)).argmin()
+        return farthest_points(distances, first, budget)
 
     def points(self, cues: Cues) -> Float[Tensor, "n d_plus_2"]:
         """Direction and place of every token."""

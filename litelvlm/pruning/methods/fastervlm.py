@@ -6,9 +6,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.base import ScorePruner
+from litelvlm.pruning.base import Origin, ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.base import Origin
+from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
 from litelvlm.pruning.layers.drops import SingleDrop
-from litelvlm.pruning.layers.view import LayerView
-from litelvlm.pruning.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import FromOne, Origin, Pruner, Share
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.grid import EPS, redistribute, split_budget
 from litelvlm.pruning.merging import mix, one_hot
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import highest
+from litelvlm.pruning.ranking import cosine_matrix, highest
 from litelvlm.pruning.selection import RawSelection
 
 
@@ -64,24 +61,19 @@ class HoloV(Pruner):
     }
 
     shortfall: Literal["pad", "redistribute"] = "pad"
-    stretches: int = 16
+    stretches: FromOne = 16
     crop: Literal["stretch", "square"] = "stretch"
     inside: Literal["attention", "score"] = "attention"
     diagonal: Literal["zero", "left_out"] = "zero"
-    variance_weight: float = 0.09
+    variance_weight: Share = 0.09
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.stretches < 1:
-            raise ValueError(
-                f"stretches {self.stretches} is not 1 or above; the released code has 16"
-            )
         if self.crop == "square" and isqrt(self.stretches) ** 2 != self.stretches:
             raise ValueError(
                 f"stretches {self.stretches} is not a square number, which crop 'square' needs; "
                 "give 1, 4, 9, 16 or another one"
             )
-        check_share(self.variance_weight, "variance_weight")
         object.__setattr__(self, "synthetic", self.shortfall == "pad")
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:

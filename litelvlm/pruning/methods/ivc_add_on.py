@@ -7,19 +7,15 @@ from typing import ClassVar
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.add_ons import AddOn, inner_budget
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.base import LayerPruner
-from litelvlm.pruning.layers.view import DropResult, LayerView
-from litelvlm.pruning.layers.wrapping import LayerWrapper
+from litelvlm.pruning.layers.base import DropResult, LayerPruner, LayerView
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.scoring import add_coordinates, coordinate_ranking
+from litelvlm.pruning.wrapping import AddOn, LayerWrapper, inner_budget
 
 ORIGIN = Origin("arXiv 2602.03060", "none", "B")
 
@@ -49,7 +45,7 @@ class IvcAddOn(AddOn):
 
     positions: Positions = "original"
     of: Pruner = FasterVLM()  # noqa: RUF009 - frozen, so one instance may serve all
-    share: float = 0.1
+    share: ShareBelowOne = 0.1
 
     def added(self, cues: Cues, kept: Int[Tensor, "k"], count: int) -> Int[Tensor, "count"]:
         """The best coordinates that are not kept."""
@@ -82,11 +78,7 @@ class IvcLayerAddOn(LayerWrapper):
     origin: ClassVar[Origin] = ORIGIN
 
     of: LayerPruner = FastV()  # noqa: RUF009 - frozen, so one instance may serve all
-    share: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.share, "share", high_open=True)
+    share: ShareBelowOne = 0.1
 
     def min_kept(self, n_tokens: int) -> int:
         """What leaves the inner method as many tokens as it needs."""

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.budgets import check_share, round_half_up
-from litelvlm.pruning.layers.depths import MATCHED
-from litelvlm.pruning.layers.drops import SingleDrop
-from litelvlm.pruning.layers.view import DropResult, LayerView, QueryToken
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.base import Bounds, Origin, Share
+from litelvlm.pruning.budgets import round_half_up
+from litelvlm.pruning.layers.base import DropResult, LayerView, QueryToken
+from litelvlm.pruning.layers.drops import MATCHED, SingleDrop
 from litelvlm.pruning.ranking import ascending, highest, stable_order
 from litelvlm.pruning.scoring import coordinate_ranking, first_of_each
 
@@ -62,18 +61,9 @@ class IvcPrune(SingleDrop):
     published: ClassVar[int] = 16
 
     query_token: QueryToken = "mean_text"  # noqa: S105 - a place in the text, no credential
-    coordinate_share: float = 0.15
-    seed_share: float = 0.03
+    coordinate_share: Annotated[float, Bounds(0, 0.5)] = 0.15
+    seed_share: Share = 0.03
     budget_is: Literal["average", "retained"] = "average"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.coordinate_share, "coordinate_share")
-        check_share(self.seed_share, "seed_share")
-        if self.coordinate_share > 0.5:
-            raise ValueError(
-                f"coordinate_share {self.coordinate_share} is taken twice; give at most 0.5"
-            )
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """What the layers from K on may process, or the budget itself."""

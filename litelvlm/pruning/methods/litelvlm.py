@@ -8,12 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
+from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import Precision
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending, stable_order
+from litelvlm.pruning.ranking import Precision, ascending, stable_order
 from litelvlm.pruning.scoring import Context, Similarity, context_scores, text_similarity
 from litelvlm.pruning.selection import RawSelection
 
@@ -80,14 +78,9 @@ class LiteLVLM(Pruner):
     direction: Literal["lowest", "highest"] = "lowest"
     similarity: Similarity = "dot"
     context: Context = "code"
-    context_share: float | None = None
+    context_share: ShareBelowOne | None = None
     overlap: Literal["shrink", "refill"] = "shrink"
     precision: Precision = "float32"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.context_share is not None:
-            check_share(self.context_share, "context_share", high_open=True)
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Similarity tokens, then context tokens for the places left."""

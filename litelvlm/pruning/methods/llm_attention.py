@@ -10,7 +10,7 @@ from torch import Tensor
 from litelvlm.names import check_name
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.depths import middle_layers
+from litelvlm.pruning.layers.drops import middle_layers
 
 POOLS = ("middle", "mean")
 

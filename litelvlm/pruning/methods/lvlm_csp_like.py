@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.base import Origin
+from litelvlm.pruning.layers.base import DropResult, LayerScorePruner, LayerView, QueryToken
 from litelvlm.pruning.layers.drops import SeveralDrops
-from litelvlm.pruning.layers.view import DropResult, LayerView, QueryToken
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.base import Pruner, ShareAboveZero
+from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import spread
 from litelvlm.pruning.ranking import complement, highest, lowest
@@ -34,11 +34,7 @@ class MaskOracle(Pruner):
     summary: ClassVar[str] = "tokens of the true mask, then evenly spread ones"
     needs: ClassVar[frozenset[str]] = frozenset({"coverage"})
 
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.share, "share", low_open=True)
+    share: ShareAboveZero = 0.5
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Target cells by coverage, then evenly spaced ones among the others."""

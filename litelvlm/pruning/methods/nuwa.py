@@ -8,15 +8,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
+from litelvlm.pruning.base import Origin, Pruner, Share
+from litelvlm.pruning.budgets import check_budget, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix, row_norms, unit_rows
+from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.drops import SingleDrop
-from litelvlm.pruning.layers.view import DropResult, LayerView
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending, highest, rank_within
+from litelvlm.pruning.ranking import (
+    ascending,
+    cosine_matrix,
+    highest,
+    rank_within,
+    row_norms,
+    unit_rows,
+)
 from litelvlm.pruning.selection import RawSelection, Selection
 
 CELL_SIDE = 2  # tokens per side of a cell
@@ -77,13 +82,12 @@ class Nuwa(SingleDrop, MergingPruner):
 
     stage1_only: bool = False
     combine: Literal["sum", "mean"] = "sum"
-    untouched: float = 0.55
+    untouched: Share = 0.55
     salience: Literal["attention", "attention_key_norm"] = "attention"
     drop_by: Literal["attention", "text_cosine"] = "attention"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share(self.untouched, "untouched")
         if self.salience == "attention_key_norm":
             object.__setattr__(self, "needs", type(self).needs | {"key_norm"})
         if self.drop_by == "text_cosine":

@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.pruning.base import FromZero, Origin
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.grid import spread
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import complement, highest
+from litelvlm.pruning.ranking import complement, highest, row_dots, unit_rows
 from litelvlm.pruning.selection import RawSelection
 
 
@@ -49,7 +48,7 @@ class PruMergePlus(MergingPruner):
 
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"fixed": {"order": "raster"}}
 
-    neighbours: int = 32
+    neighbours: FromZero = 32
     attention: Literal["joint", "tower"] = "joint"
 
     def __post_init__(self) -> None:
@@ -57,10 +56,6 @@ class PruMergePlus(MergingPruner):
         if self.attention == "tower":
             needs = frozenset({"patch_tokens", "keys", "cls_attention"})
             object.__setattr__(self, "needs", needs)
-        if self.neighbours < 0:
-            raise ValueError(
-                f"neighbours {self.neighbours} is negative; give 0 or above (released code: 32)"
-            )
 
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Top, spaced and extra tokens."""

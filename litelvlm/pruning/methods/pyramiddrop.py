@@ -10,10 +10,9 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import LayerScorePruner
+from litelvlm.pruning.base import Origin
+from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
 from litelvlm.pruning.layers.drops import SeveralDrops
-from litelvlm.pruning.layers.view import LayerView
-from litelvlm.pruning.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.base import FromZero, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.selection import RawSelection
@@ -29,12 +29,7 @@ class Random(Pruner):
     title: ClassVar[str] = "random"
     summary: ClassVar[str] = "tokens drawn at random"
 
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.seed < 0:
-            raise ValueError(f"seed {self.seed} is negative; give a whole number, 0 or above")
+    seed: FromZero = 0
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Rank the tokens by one raw 64-bit draw each."""

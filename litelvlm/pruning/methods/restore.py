@@ -7,15 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.base import Origin, Pruner, ShareAboveZero
+from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.methods.fastervlm import FasterVLM
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions, median_places
-from litelvlm.pruning.ranking import ascending, complement, highest, stable_order
+from litelvlm.pruning.ranking import ascending, complement, cosine_matrix, highest, stable_order
 from litelvlm.pruning.selection import RawSelection
 from litelvlm.pruning.wrapping import Wrapper
 
@@ -29,7 +27,7 @@ class Restore(Wrapper):
     anchors (the densest one takes its lowest cosine); the others join their most similar anchor,
     and a group becomes its mean, at the median of its places. The language model then adds
     ``log(size_k) + log(2 - m(d))`` to its attention logits, d the distance of query and key and m
-    the mean cosine of the rotary angles: see ``litelvlm.models.glamm.language.calibration``. With
+    the mean cosine of the rotary angles: see ``litelvlm.models.glamm.language.decoding``. With
     share 1 nothing is merged and every kept token counts N / R, so it calibrates any selector.
     Raster order, original positions. Cost: N^2 cosines, and a dense additive attention bias.
 
@@ -50,11 +48,7 @@ class Restore(Wrapper):
 
     positions: Positions = "original"
     of: Pruner = FasterVLM()  # noqa: RUF009 - frozen, so one instance may serve all
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.share, "share", low_open=True)
+    share: ShareAboveZero = 0.5
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The inner method's tokens, and groups of those it left."""

@@ -8,12 +8,10 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Pruner, ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.base import LayerPruner, LayerScorePruner
-from litelvlm.pruning.layers.view import DropResult, LayerView
-from litelvlm.pruning.layers.wrapping import LayerWrapper
+from litelvlm.pruning.layers.base import DropResult, LayerPruner, LayerScorePruner, LayerView
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
-from litelvlm.pruning.wrapping import Wrapper
+from litelvlm.pruning.wrapping import LayerWrapper, Wrapper
 
 # The opposite of methods that rank by no single score of every token.
 OPPOSITES = {

@@ -1,17 +1,16 @@
 """SCOPE: saliency times coverage gain."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from litelvlm.pruning.base import NotNegative, Origin
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.ranking import cosine_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,34 +35,20 @@ class Scope(GreedyPruner):
     nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2510.24214", "none", "A")
 
-    alpha: float = 1.0
+    alpha: NotNegative = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isfinite(self.alpha) or self.alpha < 0:
-            raise ValueError(
-                f"alpha {self.alpha!r} is not a finite number of 0 or above; "
-                "the released code has 1.0"
-            )
-
-    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
-        """Cosines and saliency."""
-        return cosine_matrix(cues.float32("patch_tokens")), cues.float32(
-            "cls_attention"
-        ) ** self.alpha
-
-    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
+    def steps(self, cues: Cues, budget: int) -> Int[Tensor, "budget"]:
         """Add the token of largest gain, ``budget`` times."""
-        similarity, saliency = prepared
-        images = torch.arange(len(similarity), device=similarity.device)
+        similarity = cosine_matrix(cues.float32("patch_tokens"))
+        saliency = cues.float32("cls_attention") ** self.alpha
         covered, taken = torch.zeros_like(saliency), torch.zeros_like(saliency, dtype=torch.bool)
         left, chosen = torch.empty_like(similarity), []
         for _ in range(budget):
             # Cosines are symmetric: row j holds what token j would cover.
-            torch.sub(similarity, covered[:, None], out=left)
-            gains = left.clamp_(min=0).sum(dim=2) * saliency
-            best = gains.masked_fill(taken, float("-inf")).argmax(dim=1)
-            taken[images, best] = True
-            covered = torch.maximum(covered, similarity[images, best])
+            torch.sub(similarity, covered, out=left)
+            gains = left.clamp_(min=0).sum(dim=1) * saliency
+            best = gains.masked_fill(taken, float("-inf")).argmax()
+            taken[best] = True
+            covered = torch.maximum(covered, similarity[best])
             chosen.append(best)
-        return torch.stack(chosen, dim=1)
+        return torch.stack(chosen)

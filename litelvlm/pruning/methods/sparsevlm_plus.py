@@ -7,10 +7,10 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.base import Origin, ShareAboveZero
+from litelvlm.pruning.budgets import round_half_up
+from litelvlm.pruning.layers.base import LayerView
 from litelvlm.pruning.layers.rated_drops import RatedDrops
-from litelvlm.pruning.layers.view import LayerView
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import highest
 
@@ -52,11 +52,7 @@ class SparseVLMPlus(RatedDrops):
     }
 
     positions: Positions = "original"
-    head_share: float = 14 / 32
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.head_share, "head_share", low_open=True)
+    head_share: ShareAboveZero = 14 / 32
 
     def after_drop(self, n_kept: int, n_tokens: int) -> int:
         """Kept tokens alone."""

@@ -9,12 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.merging import MergingPruner
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending, complement, stable_order
+from litelvlm.pruning.ranking import ascending, complement, stable_order, unit_rows
 from litelvlm.pruning.selection import RawSelection
 
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mean_of, mix, one_hot
-from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, highest
 from litelvlm.pruning.scoring import text_similarity
 from litelvlm.pruning.selection import RawSelection

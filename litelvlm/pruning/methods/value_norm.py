@@ -8,7 +8,7 @@ from torch import Tensor
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms
+from litelvlm.pruning.ranking import row_norms
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import Origin, ShareBelowOne
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending, complement, highest
+from litelvlm.pruning.ranking import ascending, complement, highest, unit_rows
 from litelvlm.pruning.selection import RawSelection
 
 
@@ -51,13 +49,12 @@ class VisionZip(MergingPruner):
         "fixed": {"combine": "mean", "order": "raster"},
     }
 
-    contextual_share: float = 5 / 32
+    contextual_share: ShareBelowOne = 5 / 32
     combine: Literal["sum", "mean"] = "sum"
     cls_state: Literal["counted", "left_out"] = "counted"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share(self.contextual_share, "contextual_share", high_open=True)
         if self.cls_state == "left_out":
             object.__setattr__(self, "needs", type(self).needs - {"cls_token"})
 

@@ -8,12 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix
-from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending, stable_order
+from litelvlm.pruning.ranking import ascending, cosine_matrix, stable_order
 from litelvlm.pruning.selection import RawSelection
 
 # Duplicates removed per round in the released code.
@@ -62,11 +59,7 @@ class VisPruner(Pruner):
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2412.01818v2", "Apache-2.0", "A")
 
-    important_share: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.important_share, "important_share", high_open=True)
+    important_share: ShareBelowOne = 0.5
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Important tokens, then distinct ones."""

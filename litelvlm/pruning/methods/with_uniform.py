@@ -6,12 +6,12 @@ from typing import ClassVar
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.add_ons import AddOn
-from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.base import Pruner, ShareBelowOne
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import spread
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.ranking import complement
+from litelvlm.pruning.wrapping import AddOn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class WithUniform(AddOn):
     role: ClassVar[str] = "uniform"
 
     of: Pruner = FasterVLM()  # noqa: RUF009 - frozen, so one instance may serve all
-    share: float = 0.25
+    share: ShareBelowOne = 0.25
 
     def added(self, cues: Cues, kept: Int[Tensor, "k"], count: int) -> Int[Tensor, "count"]:
         """Evenly spaced tokens among those not kept."""

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from litelvlm.models.attribution import Flow, QueryToken, TokenQuery, TokenTargets
 from litelvlm.models.base import Conversation, ImageView
-from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.attribution.layers import attention_flow
-from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.glamm.attribution.targets import Targets, attention_rows
 from litelvlm.models.glamm.cues import image_cues
-from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
@@ -70,21 +67,6 @@ class GlammQuery(TokenQuery):
         token = "seg" if query == "answer" else query
         return attention_rows(self.model, self.state, self.conversation, token)
 
-    @torch.inference_mode()
-    def entering(self, layer: int) -> Float[Tensor, "s d"]:
-        """States of the unpruned sequence as they enter a layer of the language model."""
-        found: list[Tensor] = []
-
-        def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-            if index == layer:
-                found.append(hidden_states[0])
-            return hidden_states, position_ids
-
-        visual = self.model.visual_tokens(self.state, None)
-        spliced = self.model.splice([visual], [self.conversation], [None])
-        decode(self.model.llama, spliced.embeds, spliced.position_ids, before_layer=read)
-        return found[0]
-
     def flow(self, targets: TokenTargets) -> Flow | None:
         """Value-weighted attention, rollout and relevance for the soft Dice."""
         return attention_flow(targets) if isinstance(targets, Targets) else None
@@ -93,7 +75,3 @@ class GlammQuery(TokenQuery):
         """The same expressions in another question template."""
         asked = prompts.conversation(self.conversation.expressions, question_index)
         return replace(self, conversation=asked)
-
-    def about(self, expression: str, question_index: int) -> "GlammQuery":
-        """The same image and another expression."""
-        return replace(self, conversation=prompts.conversation([expression], question_index))

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import rotate_half
 
-from litelvlm.pruning.layers.view import LayerView
+from litelvlm.pruning.layers.base import LayerView
 
 
 class LlamaView(LayerView):

@@ -1,10 +1,10 @@
 """Where tokens lie in a conversation, counted from the first token after the image."""
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.language.given import seg_places
+from litelvlm.models.glamm.language.llama import seg_places
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
-from litelvlm.pruning.layers.view import QueryToken
+from litelvlm.pruning.layers.base import QueryToken
 
 
 def query_places(

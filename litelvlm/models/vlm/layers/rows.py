@@ -9,9 +9,8 @@ from torch import Tensor
 
 from litelvlm.models.vlm.layers.view import Decoder, DecoderView
 from litelvlm.models.vlm.shorten import closed_up
-from litelvlm.pruning.layers.base import LayerPlan
+from litelvlm.pruning.layers.base import LayerPlan, LayerView
 from litelvlm.pruning.layers.state import DropState, text_raters
-from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.positions import sequence_positions
 
 

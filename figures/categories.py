@@ -56,8 +56,7 @@ def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
         ax: Where to draw; the first line on top, with its number of expressions.
     """
     names = [f"{c} ({n})" for c, n in zip(table["category"], table["n"], strict=True)]
-    forest(ax, table, value, names, [style.colour("litelvlm")] * len(table), null=0.0)
-    ax.set(ylabel="")
+    forest(ax, table, value, names, [style.colour("litelvlm")] * len(table))
     return ax
 
 

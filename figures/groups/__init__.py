@@ -1,1 +1,0 @@
-"""Figures that look at groups of expressions: strata, categories, positions."""

@@ -1,1 +1,0 @@
-"""Words that figures print: names of methods and settings, and those of the importance studies."""
