@@ -5,7 +5,7 @@ are ignored, and N' = n_in + n_out is the number of eligible ones. Leading axes 
 several masks scored at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Real
@@ -158,3 +158,14 @@ def tie_fraction(scores: Real[Array, "n"]) -> float:
     check_finite(scores, "scores")
     _, index, counts = np.unique(scores, return_inverse=True, return_counts=True)
     return float((counts[index] > 1).mean())
+
+
+def jaccard(first: Collection[int], second: Collection[int]) -> float:
+    """Shared over all entries of two sets; nan where both are empty.
+
+    Example:
+        >>> jaccard([1, 2, 3], [3, 4, 1])
+        0.5
+    """
+    either = {*first, *second}
+    return len({*first} & {*second}) / len(either) if either else float("nan")

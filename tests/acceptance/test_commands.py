@@ -166,25 +166,6 @@ def only_run(out):
     return folder
 
 
-def test_a_half_written_run_folder_is_mended_by_the_same_command(tmp_path):
-    first = sink(tmp_path, 8)
-    assert first.returncode == 0, first.stderr
-    folder = only_run(tmp_path)
-    summary, rows = (folder / "summary.json").read_text(), read_rows(folder)
-    parts = sorted((folder / "rows").iterdir())
-    assert len(parts) == 2
-    parts[0].write_bytes(parts[0].read_bytes()[:100])
-    (folder / "summary.json").unlink()
-    (folder / "run.json").write_text((folder / "run.json").read_text()[:200])
-    (folder / "rows" / ".part-0001.incomplete").write_text("debris")
-    again = sink(tmp_path, 8)
-    assert again.returncode == 0, again.stderr
-    assert "does not count" in again.stderr
-    assert again.stdout == first.stdout
-    assert (folder / "summary.json").read_text() == summary
-    pd.testing.assert_frame_equal(read_rows(folder), rows)
-
-
 def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
     whole = tmp_path / "whole"
     assert sink(whole, 24).returncode == 0

@@ -125,14 +125,6 @@ def test_the_engine_says_where_parts_are_computed():
     assert mapper(StudyVerb(names=("sweep",), workers=2), "sweep", Processes(2)) is not in_process
 
 
-def test_yes_and_no_stand_where_they_are_asked_for():
-    assert efficiency.Config(prefill_only=True).prefill_only is True
-    with pytest.raises(
-        ValueError, match=r"rounds\n.*a value other than yes and no is needed, got True"
-    ):
-        efficiency.Config(rounds=True)
-
-
 def test_one_round_has_no_interval_and_is_refused():
     assert efficiency.Config(rounds=2).rounds == 2
     with pytest.raises(ValueError, match=r"rounds\n.*greater than or equal to 2"):
