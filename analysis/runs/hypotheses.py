@@ -30,7 +30,9 @@ import numpy as np
 import pandas as pd
 import yaml
 from jaxtyping import Float, Shaped
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.config import problems_of
@@ -43,6 +45,10 @@ from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.arrays import Array
 
 Scalar = str | bool | int | float
+MAX_BYTES, MAX_DEPTH = 1_000_000, 20
+"""Of a file of hypotheses."""
+PLACES = ("image_id", "sent_id", "category_id", "ref_id", "ann_id")
+"""Columns that name things; a mean of them says nothing."""
 
 
 class Range(Frozen):
@@ -50,6 +56,12 @@ class Range(Frozen):
 
     min: float = -np.inf
     max: float = np.inf
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if not self.min <= self.max:  # not a number is in no order
+            raise ValueError(f"no number lies between {self.min} and {self.max}")
+        return self
 
 
 RowFilter = dict[str, Scalar | tuple[Scalar, ...] | Range]
@@ -76,8 +88,8 @@ class Hypothesis(Frozen):
     measure: str
     where: RowFilter = Field(default_factory=dict)
     groups: dict[str, RowFilter] = Field(default_factory=dict)
-    null: float = 0.0
-    margin: float | None = Field(default=None, gt=0)
+    null: float = Field(default=0.0, allow_inf_nan=False)
+    margin: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @field_validator("groups")
     @classmethod
@@ -113,15 +125,49 @@ def read_family(path: str | Path) -> HypothesisFamily:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is no YAML, or a field is missing, unknown or refused.
+        ValueError: If it is no YAML in UTF-8, too large or nested too deeply, holds an alias or a
+            key twice, or a field is missing, unknown or refused.
     """
+    path = Path(path)
     try:
-        loaded: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path} has more than {MAX_BYTES:,} bytes, which no family needs")
+        loaded: object = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506
         return HypothesisFamily.model_validate(_named(loaded))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not a YAML file: {error}") from error
+        raise ValueError(f"{path} is not a YAML file of hypotheses: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text in UTF-8: {error}") from error
     except ValidationError as error:
         raise ValueError(f"{path}: {problems_of(error)}") from error
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain values only: no value stands for another, no key twice, no endless nesting."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """One value, with its place in the file where it is refused."""
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):
+            raise ComposerError(None, None, "an alias (*name) is not read: repeat the value", mark)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ComposerError(None, None, f"values are nested more than {MAX_DEPTH} deep", mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        """A mapping whose keys are all different."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            told = f"the key {twice[0]!r} stands twice, and only one would count"
+            raise ConstructorError(None, None, told, node.start_mark)
+        made: dict[object, object] = super().construct_mapping(node, deep)
+        return made
 
 
 def _named(value: object) -> object:
@@ -192,6 +238,11 @@ def _select(one: Hypothesis, rows: pd.DataFrame, wanted: RowFilter, name: str) -
                 f"lack; `litelvlm ls columns {one.study}` lists them"
             )
         if isinstance(value, Range):
+            if not pd.api.types.is_numeric_dtype(rows[column]):
+                raise ValueError(
+                    f"{one.id}: {name} gives a range of {column!r}, which holds texts: "
+                    f"{', '.join(map(repr, rows[column].drop_duplicates()[:5]))}; name those"
+                )
             rows = rows[rows[column].between(value.min, value.max)]
         else:
             rows = rows[rows[column].isin(value if isinstance(value, tuple) else [value])]
@@ -200,6 +251,11 @@ def _select(one: Hypothesis, rows: pd.DataFrame, wanted: RowFilter, name: str) -
 
 def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Measure, image and category by expression; expressions without a value are left out."""
+    if one.measure in PLACES:
+        raise ValueError(
+            f"{one.id}: {one.measure!r} numbers things, and the mean of such numbers says nothing; "
+            "measure another column"
+        )
     if one.measure not in rows or not pd.api.types.is_numeric_dtype(rows[one.measure]):
         raise ValueError(
             f"{one.id}: the measure {one.measure!r} is not a column of numbers in the rows "

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.api import SavedRun
+from litelvlm.analysis.cli import main
 from litelvlm.analysis.runs.hypotheses import (
     HypothesisFamily,
     claim_of,
@@ -108,6 +109,9 @@ def test_a_family_is_adjusted_over_all_its_members_tested_or_not():
         ({"where": {"layr": 1}}, "the column 'layr'"),
         ({"where": {"control": "N7"}, "groups": {}}, "no row with a value is left"),
         ({"where": {}, "groups": {}}, "an expression occurs twice"),
+        ({"measure": "sent_id"}, "'sent_id' numbers things"),
+        ({"measure": "image_id"}, "'image_id' numbers things"),
+        ({"where": {"control": {"min": 1}}}, "range of 'control', which holds texts: 'none'"),
     ],
 )
 def test_what_the_rows_cannot_answer_is_refused_with_a_reason(changes, words):
@@ -135,6 +139,41 @@ def test_files_that_are_wrong_are_refused_with_the_place(tmp_path, text, words):
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=re.escape(words)):
         read_family(tmp_path / "mine.yaml")
+
+
+ONE = "id: a, statement: b, study: c, measure: d"
+HOSTILE = {
+    "aliases": b"a: &a [1]\nb: [*a, *a]\n",
+    "depth": b"family: " + b"[" * 100_000,
+    "depth of mappings": b"family: " + b"{a: " * 10_000,
+    "a key twice": b"family: m\nfamily: n\nhypotheses: [{%s}]" % ONE.encode(),
+    "a field twice": b"family: m\nhypotheses: [{%s, measure: e}]" % ONE.encode(),
+    "an infinite margin": b"family: m\nhypotheses: [{%s, margin: .inf}]" % ONE.encode(),
+    "a null that is no number": b"family: m\nhypotheses: [{%s, 'null': .nan}]" % ONE.encode(),
+    "an empty range": b"family: m\nhypotheses: [{%s, where: {x: {min: 2, max: 1}}}]" % ONE.encode(),
+    "Latin letters": "family: café".encode("latin-1"),
+    "size": b"#" * 1_000_001,
+    "a tag": b"family: !!python/object/apply:os.system [true]",
+    "a control sign": b"family: \x07",
+    "binary": b"\x00\xff\xfe",
+    "nothing": b"",
+    "a list": b"- a\n- b",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_a_file_that_cannot_be_a_family_is_refused_by_its_name(content, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"mine\.yaml"):
+        read_family(path)
+
+
+def test_a_study_that_does_not_exist_is_refused_by_the_command(tmp_path, saved_runs, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text("family: m\nhypotheses: [{id: a, statement: b, study: revesal, measure: ri}]")
+    assert main(["show", str(saved_runs["reversal"]), "--hypotheses", str(path)]) == 2
+    assert "study of hypothesis 'a': 'revesal'" in capsys.readouterr().err
 
 
 def test_the_examples_of_the_docs_are_read_and_name_columns_that_exist(tmp_path, saved_runs):

@@ -74,8 +74,12 @@ class Show(Printing):
         from litelvlm.analysis.cli.text import claim_text
         from litelvlm.analysis.runs.folder import read_record, read_rows
         from litelvlm.analysis.runs.hypotheses import family_text, judge, read_family
+        from litelvlm.analysis.studies import STUDIES
+        from litelvlm.names import check_name
 
         family = read_family(self.hypotheses or Path())
+        for one in family.hypotheses:
+            check_name(one.study, STUDIES, f"study of hypothesis {one.id!r}:")
         studies = [read_record(folder).study for folder in self.folders]
         if len(set(studies)) < len(studies):
             raise ValueError("two runs of one study are named; hypotheses need one of each")
