@@ -149,7 +149,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """One value, with its place in the file where it is refused."""
-        mark = self.peek_event().start_mark
+        mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
             raise ComposerError(None, None, "an alias (*name) is not read: repeat the value", mark)
         self.depth += 1

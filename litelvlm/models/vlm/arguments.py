@@ -6,12 +6,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
-from transformers.generation import BaseStreamer, StoppingCriteriaList
+from transformers import (
+    Cache,
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteriaList,
+)
+from transformers.generation.streamers import BaseStreamer
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.network import has_pixels
@@ -172,7 +179,7 @@ def continued(given: Mapping[str, object], call: PreparedCall, first: int) -> di
             "past_key_values holds other tokens in each layer, which forward cannot go on from; "
             "call generate, or a method that acts before the language model"
         )
-    past: int = cache.get_seq_length()  # type: ignore[union-attr]  # read_by knows it
+    past = cast(Cache, cache).get_seq_length()  # read_by knows it
     new = past - prompt.shape[1] + ids.shape[1]
     tail = torch.ones_like(ids[:, :1]).expand(-1, new)
     padded = bool((prompt[:, -1] == 0).any())
@@ -248,10 +255,12 @@ class FullPrompts:
                 row, torch.cat([self.input_ids[row].to(ids.device), ids[self.short :]])
             )
         if streamer is not None:
-            changed["streamer"] = _Streamer(streamer, self.input_ids)
+            changed["streamer"] = _Streamer(cast(BaseStreamer, streamer), self.input_ids)
         return changed
 
-    def _seeing(self, inner: Callable[..., object]) -> Callable[[Tensor, object], object]:
+    def _seeing(
+        self, inner: Callable[[Tensor, object], object]
+    ) -> Callable[[Tensor, object], object]:
         """A processor or criterion of the caller's, which sees full prompts."""
 
         def called(input_ids: Tensor, scores: object) -> object:
@@ -263,7 +272,7 @@ class FullPrompts:
 class _Streamer(BaseStreamer):
     """A caller's streamer, which gets the full prompt first."""
 
-    def __init__(self, inner: object, prompt: Int[Tensor, "b s"]) -> None:
+    def __init__(self, inner: BaseStreamer, prompt: Int[Tensor, "b s"]) -> None:
         self.inner, self.prompt, self.begun = inner, prompt, False
 
     def put(self, value: Tensor) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import transformers
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
@@ -30,7 +30,7 @@ def release(version: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def family_of(model: PreTrainedModel) -> VlmFamily:
+def family_of(model: nn.Module) -> VlmFamily:
     """Find the family of a model.
 
     Raises:
