@@ -35,11 +35,10 @@ class Common:
             ValueError: If a file does not define a method, or a name is taken.
         """
         if self.plugin:
-            from litelvlm.pruning import load_plugin, register_pruner
+            from litelvlm.pruning import load_plugin
 
             for path in self.plugin:
-                for method in load_plugin(path):
-                    register_pruner(method)
+                load_plugin(path)
 
     @classmethod
     def verb(cls) -> str:

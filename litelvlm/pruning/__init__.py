@@ -14,9 +14,8 @@ from litelvlm.pruning.layers.base import LayerPlan, LayerPruner, LayerTrace
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.methods.litelvlm import LiteLVLM
 from litelvlm.pruning.methods.reverse import Reverse
-from litelvlm.pruning.plugins import load_plugin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
-from litelvlm.pruning.registry import get_pruner, list_pruners, register_pruner
+from litelvlm.pruning.registry import get_pruner, list_pruners, load_plugin, register_pruner
 from litelvlm.pruning.scoring import context_scores, text_similarity
 from litelvlm.pruning.selection import RawSelection, Selection
 from litelvlm.pruning.vit import VitView

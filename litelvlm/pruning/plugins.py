@@ -14,10 +14,10 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.foreign import foreign_code
 
 
-def load_plugin(path: str | Path) -> tuple[type[Pruner], ...]:
-    """Load the methods that a Python file defines, in the order of their definition.
+def methods_in(path: str | Path) -> tuple[type[Pruner], ...]:
+    """The methods that a Python file defines, in the order of their definition.
 
-    The file is run once in a process. Nothing is registered (see ``register_pruner``).
+    The file is run once in a process.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from importlib import import_module, metadata
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import yaml
 from litelvlm.names import check_name, unknown_name
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.foreign import foreign_code
-from litelvlm.pruning.plugins import check_method, is_reference, method_at
+from litelvlm.pruning.plugins import check_method, is_reference, method_at, methods_in
 
 FAITHFUL = "faithful"
 """The preset that every method has: its defaults."""
@@ -217,6 +218,19 @@ def register_pruner(cls: type[Pruner]) -> type[Pruner]:
             )
         _REGISTERED[cls.name] = cls
     return cls
+
+
+def load_plugin(path: str | Path) -> tuple[type[Pruner], ...]:
+    """Enter the methods that a Python file defines into the table, in the order of the file.
+
+    The file is run once in a process, and loading it again changes nothing.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no Python file, fails to run, defines no method or an incomplete one,
+            or a name is taken.
+    """
+    return tuple(register_pruner(cls) for cls in methods_in(path))
 
 
 def get_pruner(name: str, preset: str = FAITHFUL, **options: object) -> Pruner:
