@@ -10,6 +10,7 @@ from litelvlm.analysis.api import SavedRun, run_study
 from litelvlm.analysis.runs.engine import code_of, prepare
 from litelvlm.analysis.studies import sweep
 from litelvlm.pruning import get_pruner, load_plugin, registry
+from litelvlm.pruning.plugins import methods_in
 from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def key_of(path, text, name):
     """Key of the code of a method whose file holds this text."""
     path = path.with_name(name)
     path.write_text(text)
-    (cls,) = load_plugin(path)
+    (cls,) = methods_in(path)
     return code_of((sweep.STUDY.prepare, cls), ())
 
 
