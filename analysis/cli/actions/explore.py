@@ -3,7 +3,7 @@
 from litelvlm.analysis.cli.actions.loading import data_of, model_of
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.explore import Explore
-from litelvlm.analysis.pages.explore.page import LegendEntry, build_page, read_config
+from litelvlm.analysis.pages.explore.page import build_page, read_config
 from litelvlm.figures import style
 
 
@@ -19,7 +19,7 @@ def run(verb: Explore) -> int:
         )
     require_writable(verb.out, folder=False)
     labels = [method.label for method in read_config(verb.folder).methods]
-    legend = {name: LegendEntry(style.label(name), style.colour(name)) for name in labels}
+    legend = {name: (style.label(name), style.colour(name)) for name in labels}
     inside = verb.signals == "all"
     page = build_page(
         model_of(verb), data_of(verb), verb.folder, verb.out, legend, verb.samples, inside
