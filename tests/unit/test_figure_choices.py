@@ -12,7 +12,7 @@ from litelvlm.analysis.signals.clip_scores import SUBSTITUTES
 from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST, TOGETHER
 from litelvlm.figures import (
     ablations,
-    categories,
+    axes,
     faithfulness,
     importance,
     reversal,
@@ -156,10 +156,10 @@ def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
 def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     names, values = [f"c{k}" for k in range(50)], np.linspace(1, -1, 50)
     table = pd.DataFrame({"category": names, "ri": values, "n": [9] * 30 + [4] * 20})
-    shown, left_out = categories.shown_categories(table, "ri")
-    assert (len(shown), left_out) == (2 * categories.ENDS, (20, 6))
+    shown, left_out = axes.shown_categories(table, "ri")
+    assert (len(shown), left_out) == (2 * axes.ENDS, (20, 6))
     assert shown["category"].tolist()[:: len(shown) - 1] == ["c0", "c29"]
-    said = categories.excluded_text(left_out)
+    said = axes.excluded_text(left_out)
     assert ("20 others" in said, "6 between them" in said) == (True, True)
 
 
