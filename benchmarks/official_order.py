@@ -28,7 +28,7 @@ from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.studies.efficiency.timing import median_ratio
 from litelvlm.clip.states import ClipImage
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
+from litelvlm.models.glamm.masks.masker import encode_image, sam_dtype
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import ImageState

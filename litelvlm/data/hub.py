@@ -182,7 +182,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, object]]:
             memory than is allowed.
     """
     try:
-        table = open_parquet(path, (*COLUMNS, *_OPTIONAL))
+        table = open_parquet(path)
         names = table.schema_arrow.names
         missing = [name for name in COLUMNS if name not in names]
         if missing:

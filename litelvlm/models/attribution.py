@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from litelvlm.layout import Layout
 from litelvlm.models.view import ImageView
@@ -19,7 +20,7 @@ from litelvlm.names import check_name
 from litelvlm.pruning import Cues
 
 REMOVALS = ("drop", "mean", "mask")
-QueryToken = Literal["answer", "last_prompt", "last_expression"]
+QueryToken = Literal["answer", "last_prompt"]
 """Text tokens whose attention to the visual tokens is read."""
 
 # Memory that a batch may keep for a backward pass. It fits beside the 17 GB of a 7B model in
@@ -67,19 +68,6 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def rows_at_once(length: int, layers: int, width: int, inner: int, itemsize: int) -> int:
-    """Rows of a language model whose backward pass fits into 4 GiB, at least one.
-
-    Args:
-        length: Tokens of a row.
-        layers: Of the language model.
-        width: Of its states.
-        inner: Width of its feed-forward part.
-        itemsize: Bytes of a number.
-    """
-    return max(1, _ROW_MEMORY_BYTES // (length * layers * (10 * width + 4 * inner) * itemsize))
-
-
 class TokenTargets(ABC):
     """Scalars of one unpruned answer, as functions of the projected visual tokens.
 
@@ -111,8 +99,16 @@ class TokenTargets(ABC):
 
     @property
     @abstractmethod
+    def config(self) -> PreTrainedConfig:
+        """Sizes of the language model."""
+
+    @property
     def batch_size(self) -> int:
         """Rows whose backward pass fits into 4 GiB, at least one."""
+        config, itemsize = self.config, self.visual.element_size()
+        states = 10 * int(config.hidden_size) + 4 * int(config.intermediate_size)
+        row = self.length * int(config.num_hidden_layers) * states * itemsize
+        return max(1, _ROW_MEMORY_BYTES // row)
 
     @property
     def n_tokens(self) -> int:
@@ -127,6 +123,21 @@ class TokenTargets(ABC):
         """
 
     @abstractmethod
+    def of_kept(self, kept: Bool[Tensor, "b n"]) -> Float[Tensor, "b t"]:
+        """``keeping`` for rows that keep equally many, at once."""
+
+    @abstractmethod
+    def of_hidden(self, hidden: Bool[Tensor, "b n"]) -> Float[Tensor, "b t"]:
+        """``hiding``, all rows at once."""
+
+    def places(self, kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b s"]:
+        """Tokens of the sequence that stay: all text and the kept visual ones."""
+        device = self.visual.device
+        places = torch.ones(len(kept), self.length, dtype=torch.bool, device=device)
+        places[:, self.start : self.start + self.n_tokens] = kept.to(device)
+        return places
+
+    @torch.no_grad()
     def keeping(
         self, kept: Bool[Tensor, "b n"], batch_size: int | None = None
     ) -> Float[Tensor, "b t"]:
@@ -136,12 +147,21 @@ class TokenTargets(ABC):
             kept: Tokens that stay, row by row; a row may keep none.
             batch_size: Rows at once; ``self.batch_size`` if left out.
         """
+        dtype = torch.promote_types(self.visual.dtype, torch.float32)
+        values = torch.empty(len(kept), len(self.names), dtype=dtype, device=self.visual.device)
+        counts = kept.sum(1)
+        for count in counts.unique().tolist():
+            for rows in torch.nonzero(counts == count)[:, 0].split(batch_size or self.batch_size):
+                values[rows] = self.of_kept(kept[rows])
+        return values
 
-    @abstractmethod
+    @torch.no_grad()
     def hiding(
         self, hidden: Bool[Tensor, "b n"], batch_size: int | None = None
     ) -> Float[Tensor, "b t"]:
         """Targets when some visual tokens stay but no other token may attend to them."""
+        rows = hidden.split(batch_size or self.batch_size)
+        return torch.cat([self.of_hidden(part) for part in rows])
 
     @torch.no_grad()
     def replacing(
@@ -207,8 +227,7 @@ class TokenQuery(ABC):
 
         Args:
             query: "answer": the tokens whose states predict the answer, mean over them;
-                "last_prompt": the last token before the answer; "last_expression": the last token
-                of the expression.
+                "last_prompt": the last token before the answer.
         """
 
     @abstractmethod

@@ -1,14 +1,74 @@
-"""Files of checkpoints: the local copy of a hub id, and a digest over what decides results."""
+"""What loading a model of any family begins with: its files, a digest over them, its kernel."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from transformers.utils.import_utils import is_flash_attn_2_available
+
+from litelvlm.hub_ids import is_hub_id
+from litelvlm.names import check_name, unknown_name
 
 # No TensorFlow or Flax copies, images or papers.
 _WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin", "*.jinja")
+
+KERNELS = ("sdpa", "eager", "flash_attention_2")
+"""Attention kernels."""
+
+
+class CheckpointSource(NamedTuple):
+    """A folder with files, and the hub commit it was fetched at ("" for a local folder)."""
+
+    folder: Path
+    commit: str
+
+
+def check_kernel(attn: str) -> None:
+    """Refuse an attention kernel that is unknown or not installed.
+
+    Raises:
+        ValueError: If it is.
+    """
+    check_name(attn, KERNELS, "attention kernel")
+    if attn == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ValueError(
+            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; "
+            "use 'sdpa'"
+        )
+
+
+def find_files(
+    name: str | Path,
+    choices: Sequence[str],
+    revision: str | None = None,
+    fetch: bool = True,
+    prefix: str = "",
+) -> CheckpointSource:
+    """Find the files of a model; a hub id is fetched once and then read from the local copy.
+
+    Args:
+        name: A folder or a hub id "owner/name".
+        choices: What names a model, for messages.
+        revision: Branch, tag or commit of a hub id; None takes the main branch.
+        fetch: False forbids the network: a hub id must have a local copy.
+        prefix: Begins the name on the command line, for messages.
+
+    Raises:
+        ValueError: If the name is none of these, or a revision is given for a folder.
+        FileNotFoundError: If a hub id has no local copy, and fetching fails or is not allowed.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if revision is not None:
+            raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
+        return CheckpointSource(path, "")
+    if not is_hub_id(name):
+        raise unknown_name(f"{prefix}{name}", choices, "model")
+    folder = hub_folder(str(name), revision, fetch)
+    return CheckpointSource(folder, folder.name)
 
 
 def hub_folder(name: str, revision: str | None = None, fetch: bool = True) -> Path:

@@ -4,7 +4,8 @@ import sys
 from dataclasses import MISSING, fields, is_dataclass
 from hashlib import sha256
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from inspect import isabstract
 from pathlib import Path
 from types import ModuleType
@@ -126,14 +127,13 @@ def _module_of(path: Path) -> ModuleType:
     name = f"litelvlm_plugin_{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = spec_from_file_location(name, path)
-    assert spec is not None  # noqa: S101 - a Python file has both
-    assert spec.loader is not None  # noqa: S101
-    module = module_from_spec(spec)
+    loader = SourceFileLoader(name, str(path))
+    module = module_from_spec(ModuleSpec(name, loader, origin=str(path)))
+    module.__file__ = str(path)
     # Dataclasses look their module up while they are made.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise ValueError(

@@ -67,7 +67,7 @@ class Selection:
         roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all
             are plainly kept.
         sizes: Patches that the language model's attention counts each token for (see
-            ``litelvlm.models.glamm.language.calibration``); None leaves the attention as it is.
+            ``litelvlm.models.glamm.language.decoding``); None leaves the attention as it is.
         stage: Stage of the method.
     """
 

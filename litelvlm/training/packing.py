@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from litelvlm.arrays import Array
-from litelvlm.models.glamm.language.given import GivenStates, forward_given
+from litelvlm.models.glamm.language.llama import GivenStates, forward_given
 
 IGNORE = -100
 

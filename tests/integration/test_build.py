@@ -177,7 +177,7 @@ def test_a_clip_without_its_words_is_a_clear_error(folder, content, kind, words)
 
 
 def test_a_kernel_that_is_not_installed_is_refused(monkeypatch):
-    monkeypatch.setattr("litelvlm.models.glamm.build.is_flash_attn_2_available", lambda: False)
+    monkeypatch.setattr("litelvlm.models.files.is_flash_attn_2_available", lambda: False)
     with pytest.raises(ValueError, match="needs a GPU and the package flash-attn; use 'sdpa'"):
         load_model("embedded", attn="flash_attention_2")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.models.glamm.language.calibration import calibrated_masks, distance_bias
+from litelvlm.models.glamm.language.decoding import calibrated_masks, distance_bias
 from litelvlm.pruning import Selection
 from tests.glamm_parts import causal_mask, conversation, decode
 

@@ -20,7 +20,7 @@ from litelvlm.analysis.pages.explore.scores import INSIDE, method_score
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.safe.rasterise import decode_mask
-from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance
+from litelvlm.models.glamm.attribution.targets import attention_rows, block_importance
 from tests.glamm_parts import conversation
 
 METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, load_model
-from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.decoding import greedy
 from tests.glamm_parts import ANSWERS, SEG_TOKEN, Conversation, conversation, decode, full_prompt
 
 TALK = conversation(["the red circle"], 3, 2)

@@ -12,9 +12,8 @@ from litelvlm.analysis.signals.gradients import inner_layers, input_signals, lay
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
 from litelvlm.figures.importance import SCORES
-from litelvlm.models.glamm.attribution.importance import target_gradient
 from litelvlm.models.glamm.attribution.layers import reverse_sweep
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, target_gradient
 from tests.glamm_parts import conversation
 
 TALK = conversation(["the red circle"])
@@ -44,7 +43,6 @@ def test_every_signal_score_measure_and_control_has_rows(run):
     assert {
         "attention",
         "attention_prompt",
-        "attention_expression",
         "rollout",
         "norm_rollout",
         "relevance",

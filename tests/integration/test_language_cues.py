@@ -5,7 +5,7 @@ import torch
 
 from litelvlm import get_pruner
 from litelvlm.layout import Layout
-from litelvlm.models.glamm.attribution.importance import (
+from litelvlm.models.glamm.attribution.targets import (
     attention_rows,
     block_groups,
     target_gradient,

@@ -19,7 +19,7 @@ from litelvlm.models.glamm.batched import passes
 from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
 from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.masks import masker
-from litelvlm.models.glamm.masks.decoder import low_resolution_masks, read_logits, upscale
+from litelvlm.models.glamm.masks.masker import low_resolution_masks, read_logits, upscale
 from litelvlm.models.glamm.masks.shared import masks_of_image
 from litelvlm.pruning.cues import OF_IMAGE
 from tests.glamm_parts import conversation, decode

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from litelvlm import get_pruner, load_model
 from litelvlm.metrics import ciou, giou, intersection_union
-from litelvlm.models.glamm.masks.decoder import encode_image
+from litelvlm.models.glamm.masks.masker import encode_image
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer

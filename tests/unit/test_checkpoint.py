@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from litelvlm.models.glamm.checkpoints.convert import convert, summary
 from litelvlm.models.glamm.checkpoints.mapping import TWINS, OwnWeight, official_name, target_of
-from litelvlm.models.glamm.checkpoints.shards import read_checkpoint, shard_paths
+from litelvlm.models.glamm.checkpoints.weights import read_checkpoint, shard_paths
 from tests.hostile import MakesFolder
 
 LAYOUT = json.loads(

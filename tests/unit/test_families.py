@@ -15,7 +15,7 @@ from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.models import families
-from litelvlm.models.family import ModelFamily
+from litelvlm.models.families import ModelFamily
 from litelvlm.models.glamm.model import Glamm
 
 

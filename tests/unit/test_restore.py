@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from litelvlm.models.glamm.language.calibration import distance_bias
+from litelvlm.models.glamm.language.decoding import distance_bias
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.methods.restore import density_groups
 

@@ -13,7 +13,7 @@ from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models import families
 from litelvlm.models.base import GroundingModel, StudiedModel
-from litelvlm.models.family import ModelFamily, ModelRequest
+from litelvlm.models.families import ModelFamily, ModelRequest
 from litelvlm.models.image_cache import CachingModel
 
 ModelT = TypeVar("ModelT", bound=StudiedModel)

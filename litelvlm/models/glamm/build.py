@@ -10,12 +10,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoderConfig, SamModel
-from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
-from litelvlm.models.files import digest
+from litelvlm.models.files import check_kernel, digest
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
     check_clip_config,
@@ -38,11 +37,9 @@ from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model, suffix
-from litelvlm.names import check_name
 from litelvlm.number_types import number_type
 
 FULL_SIZE = "glamm-7b"
-ATTENTION = ("sdpa", "eager", "flash_attention_2")
 
 
 def load_model(
@@ -85,69 +82,39 @@ def load_model(
             ``revision`` is given for "glamm-7b".
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
-    check_name(attn, ATTENTION, "attention kernel")
-    if attn == "flash_attention_2" and not is_flash_attn_2_available():
-        raise ValueError(
-            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; "
-            "use 'sdpa'"
-        )
+    check_kernel(attn)
     check_quantise(quantise)
     kind = number_type(dtype, usual_number_type(name))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    chosen = options or GlammOptions()
-    return _load(name, kind, place, attn, random_init, chosen, clip, revision, quantise)
-
-
-def _load(
-    name: str | Path,
-    kind: torch.dtype,
-    place: torch.device,
-    attn: str,
-    random_init: bool,
-    options: GlammOptions,
-    clip: str | Path | None,
-    revision: str | None,
-    quantise: str | None,
-) -> Glamm:
-    """Load a model whose arguments are checked; they are those of ``load_model``."""
+    chosen, called = options or GlammOptions(), str(name)
     if name == FULL_SIZE:
-        if not random_init:
-            raise ValueError(
-                f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id "
-                "of weights"
-            )
-        if clip is not None or revision is not None:
-            raise ValueError(
-                f"{FULL_SIZE!r} has random weights and reads no files; omit clip= and revision="
-            )
-        parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
-        parts = with_fewer_bits(parts, quantise, place)
-        called = f"{name}{suffix(quantise)}"
-        return _assemble_random(
-            parts, towers, EMBEDDED["embedded"], EMBEDDED["embedded"] / "clip", called, options
-        )
-    folder, commit = locate(name, revision)
-    called = f"{name}@{commit[:12]}" if commit else str(name)
-    called += suffix(quantise)
-    config = read_config(folder)
-    clip_folder = clip_source(folder, config, clip).folder
-    check_clip_config(clip_folder)
-    if random_init:
-        parts, drawn = random_parts(
-            config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options
-        )
-        parts = with_fewer_bits(parts, quantise, place)
-        return _assemble_random(parts, drawn, folder, clip_folder, called, options)
+        check_full_size(random_init, clip, revision)
+        folder, config = EMBEDDED["embedded"], full_config()
+        clip_folder = folder / "clip"
+    else:
+        folder, commit = locate(name, revision)
+        called += f"@{commit[:12]}" if commit else ""
+        config = read_config(folder)
+        clip_folder = clip_source(folder, config, clip).folder
+        check_clip_config(clip_folder)
     tokenizer = GlammTokenizer.from_pretrained(folder)
+    called += suffix(quantise)
+    if random_init:
+        full = name == FULL_SIZE
+        clip_config = full_clip_config() if full else CLIPConfig.from_pretrained(clip_folder)
+        parts, drawn = random_parts(config, clip_config, kind, place, attn, chosen)
+        parts = with_fewer_bits(parts, quantise, place)
+        tower = ClipTower(drawn, read_tokenizer(clip_folder))
+        return assemble(parts, tower, tokenizer, f"{called} (random weights)", "random", chosen)
     if tokenizer.vocab_size > config["vocab_size"]:
         raise ValueError(
             f"the tokenizer of {folder} has {tokenizer.vocab_size} tokens, its config.json "
             f"{config['vocab_size']}; fetch both again"
         )
     with torch.device("meta"):
-        parts = new_parts(config, attn, options)
+        parts = new_parts(config, attn, chosen)
     kinds = dict.fromkeys(parts, kind)
-    if options.sam_dtype == "float32":
+    if chosen.sam_dtype == "float32":
         kinds["sam"] = torch.float32
     load_into(parts, folder, kinds, place)
     parts = with_fewer_bits(parts, quantise, place)
@@ -159,7 +126,24 @@ def _load(
             f"{config['mm_hidden_size']}; name the right one (clip= in Python, --clip on the "
             "command line)"
         )
-    return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), options).to(place)
+    return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), chosen).to(place)
+
+
+def check_full_size(random_init: bool, clip: str | Path | None, revision: str | None) -> None:
+    """Refuse to look for files of the name that stands for published sizes alone.
+
+    Raises:
+        ValueError: If weights, a CLIP or a revision are asked for.
+    """
+    if not random_init:
+        raise ValueError(
+            f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id of "
+            "weights"
+        )
+    if clip is not None or revision is not None:
+        raise ValueError(
+            f"{FULL_SIZE!r} has random weights and reads no files; omit clip= and revision="
+        )
 
 
 def with_fewer_bits(
@@ -249,20 +233,6 @@ def random_parts(
         parts = new_parts(config, attn, options)
         clip = CLIPModel._from_config(clip_config, attn_implementation=attn)
     return parts, clip
-
-
-def _assemble_random(
-    parts: Mapping[str, nn.Module],
-    clip: CLIPModel,
-    tokenizer_folder: Path,
-    clip_folder: Path,
-    name: str,
-    options: GlammOptions,
-) -> Glamm:
-    """A model of random weights; its tokenizers are those in two folders."""
-    tower = ClipTower(clip, read_tokenizer(clip_folder))
-    tokenizer = GlammTokenizer.from_pretrained(tokenizer_folder)
-    return assemble(parts, tower, tokenizer, f"{name} (random weights)", "random", options)
 
 
 def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:

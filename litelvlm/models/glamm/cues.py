@@ -12,7 +12,7 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.readouts import pooled_text, ranked_patches
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.attribution.importance import (
+from litelvlm.models.glamm.attribution.targets import (
     attention_rows,
     block_importance,
     target_gradient,

@@ -23,7 +23,7 @@ from litelvlm.models.glamm.language.decoding import generate_answers, read_given
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
-from litelvlm.models.glamm.timed import GlammCall, TimedPrompt
+from litelvlm.models.glamm.timed import GlammCall
 from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS
 from litelvlm.models.stopwatch import Stopwatch
 from litelvlm.models.timed import TimedModel
@@ -99,10 +99,11 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
         if self.image_cache is not None:
             return self.with_image_cache(None).timed_call(image, expressions, pruner, budget)
         picture, conversation = open_image(image), self.conversation(expressions)
-        prompt = TimedPrompt.of(self, picture, conversation, pruner, budget)
         given = None if pruner is None else budget
         segment = partial(self.segment, picture, expressions, pruner, given, "conversation")
-        return GlammCall(self, picture, prompt, pruner, budget, segment)
+        call = GlammCall(self, picture, conversation, pruner, budget, segment)
+        _ = call.spliced  # what a method cannot choose is refused now
+        return call
 
     def grounder(self, batch_size: int) -> Grounder:
         """Make a grounder that does the shared work of all passes over one image once."""

@@ -18,9 +18,8 @@ from litelvlm.data.images import ImageSource, open_image
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, TowerModel
 from litelvlm.models.glamm.batched.requests import grouped
-from litelvlm.models.glamm.language.given import seg_places
-from litelvlm.models.glamm.masks import decoder as sam_side
-from litelvlm.models.glamm.masks.masker import SamMasker
+from litelvlm.models.glamm.language.llama import seg_places
+from litelvlm.models.glamm.masks.masker import SamMasker, encode_image, sam_dtype
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.outputs import (
     SEG_STATE,
@@ -163,8 +162,7 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
     @property
     def state_settings(self) -> str:
         """What decides an image's state besides weights, number type and device."""
-        sam_dtype = sam_side.sam_dtype(self.sam)
-        return f"crop={self.options.crop} sam_dtype={sam_dtype}"
+        return f"crop={self.options.crop} sam_dtype={sam_dtype(self.sam)}"
 
     @property
     def encoders(self) -> Sequence[type]:
@@ -176,11 +174,11 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
         with watch("preprocess"):
             square, resized_size = sam_pixel_values(picture, self.sam_image_size)
             crop = self.tower.pixel_values(picture)
-            square = square.to(self.device, sam_side.sam_dtype(self.sam))
+            square = square.to(self.device, sam_dtype(self.sam))
         with watch("clip_image"):
             clip = self.tower.image(crop)
         with watch("sam_encoder"):
-            embeddings = sam_side.encode_image(self.sam, square)
+            embeddings = encode_image(self.sam, square)
             require_finite(embeddings, "SAM's image embedding")
         return ImageState(
             clip, embeddings, (picture.height, picture.width), resized_size, watch.seconds

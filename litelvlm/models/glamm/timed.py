@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from PIL import Image
@@ -9,10 +10,10 @@ from PIL import Image
 from litelvlm.models.base import Conversation, Grounding
 from litelvlm.models.glamm.costs import model_macs
 from litelvlm.models.glamm.cues import image_cues
-from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.decoding import greedy
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
+from litelvlm.models.glamm.masks.masker import encode_image, sam_dtype
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import Spliced
 from litelvlm.models.glamm.preprocess import sam_pixel_values
@@ -20,75 +21,15 @@ from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.timed import TimedCall
 from litelvlm.pruning import LayerPruner, Pruner, Selection
 
-Segment = Callable[[], Grounding]
-
-
-@dataclass(frozen=True)
-class TimedPrompt:
-    """A spliced sequence of random visual states, as the language model gets it from one method.
-
-    Attributes:
-        conversation: Its questions and answers.
-        plan: What drops tokens inside the language model; None if nothing does.
-        spliced: Its embeddings with the visual states in place.
-    """
-
-    conversation: Conversation
-    plan: Selection | None
-    spliced: Spliced
-
-    @classmethod
-    def of(
-        cls,
-        model: GlammNetwork,
-        picture: Image.Image,
-        conversation: Conversation,
-        pruner: Pruner | None,
-        budget: int,
-    ) -> "TimedPrompt":
-        """The prompt with as many tokens as enter the language model.
-
-        Args:
-            model: The GLaMM.
-            picture: The image; it is encoded only for methods inside the language model.
-            conversation: The questions and answers.
-            pruner: Method; None for none.
-            budget: Visual tokens.
-        """
-        plan, n_tokens = None, budget
-        if isinstance(pruner, LayerPruner):
-            plan = pruner.select(
-                image_cues(model, model.encode_image(picture), conversation), budget
-            )
-            n_tokens = len(plan)
-        generator = torch.Generator(model.device).manual_seed(0)
-        shape = (n_tokens, int(model.llama.config.hidden_size))
-        visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
-        return cls(conversation, plan, model.splice([visual], [conversation], [plan]))
-
-    def dropping(self, model: GlammNetwork) -> LayerDropping | None:
-        """What drops tokens between layers, anew for each pass."""
-        if self.plan is None:
-            return None
-        spliced = self.spliced
-        return LayerDropping(
-            model.llama,
-            model.tokenizer,
-            [self.conversation],
-            [self.plan],
-            spliced.image_start,
-            spliced.lengths,
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class GlammCall(TimedCall):
-    """One call.
+    """One call; the language model alone gets random visual states.
 
     Attributes:
         model: The GLaMM.
         picture: The image.
-        prompt: The prompt of random visual states.
+        conversation: Its questions and answers.
         pruner: Method; None for the unpruned model.
         budget: Visual tokens.
         segment: The whole call.
@@ -96,10 +37,42 @@ class GlammCall(TimedCall):
 
     model: GlammNetwork
     picture: Image.Image
-    prompt: TimedPrompt
+    conversation: Conversation
     pruner: Pruner | None
     budget: int
-    segment: Segment
+    segment: Callable[[], Grounding]
+
+    @cached_property
+    def plan(self) -> Selection | None:
+        """What drops tokens inside the language model; None if nothing does."""
+        if not isinstance(self.pruner, LayerPruner):
+            return None
+        state = self.model.encode_image(self.picture)
+        return self.pruner.select(image_cues(self.model, state, self.conversation), self.budget)
+
+    @property
+    def entering(self) -> int:
+        """Visual tokens that enter the language model."""
+        return self.budget if self.plan is None else len(self.plan)
+
+    @cached_property
+    def spliced(self) -> Spliced:
+        """The prompt with as many random visual states as enter the language model."""
+        model = self.model
+        generator = torch.Generator(model.device).manual_seed(0)
+        shape = (self.entering, int(model.llama.config.hidden_size))
+        visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
+        return model.splice([visual], [self.conversation], [self.plan])
+
+    def dropping(self) -> LayerDropping | None:
+        """What drops tokens between layers, anew for each pass."""
+        if self.plan is None:
+            return None
+        spliced, model = self.spliced, self.model
+        one, plan = [self.conversation], [self.plan]
+        return LayerDropping(
+            model.llama, model.tokenizer, one, plan, spliced.image_start, spliced.lengths
+        )
 
     @property
     def layer_counts(self) -> tuple[int, ...]:
@@ -112,7 +85,7 @@ class GlammCall(TimedCall):
     @property
     def n_other(self) -> int:
         """Tokens of the text."""
-        return len(self.model.tokenizer.encode(full_prompt(self.prompt.conversation))) - 1
+        return len(self.model.tokenizer.encode(full_prompt(self.conversation))) - 1
 
     @property
     def cache_width(self) -> int:
@@ -123,20 +96,20 @@ class GlammCall(TimedCall):
         """The language model alone on one prompt, in the kernel that a user gets."""
         decode(
             self.model.llama,
-            self.prompt.spliced.embeds,
-            self.prompt.spliced.position_ids,
-            before_layer=self.prompt.dropping(self.model),
+            self.spliced.embeds,
+            self.spliced.position_ids,
+            before_layer=self.dropping(),
         )
 
     def decode(self, stop: Callable[[int], bool], n_tokens: int) -> None:
         """Generate an answer greedily."""
         greedy(
             self.model.llama,
-            self.prompt.spliced.embeds,
-            self.prompt.spliced.position_ids,
+            self.spliced.embeds,
+            self.spliced.position_ids,
             stop,
             n_tokens + 2,  # ``stop`` is not called for the last token
-            self.prompt.dropping(self.model),
+            self.dropping(),
         )
 
     def whole(self) -> Mapping[str, float]:
@@ -145,13 +118,13 @@ class GlammCall(TimedCall):
 
     def macs(self) -> Mapping[str, int]:
         """Of every component."""
-        questions = list(self.prompt.conversation.questions)
+        questions = list(self.conversation.questions)
         length = int(self.model.tower.tokenize(questions)[0].shape[1])
         return model_macs(self.model, self.layer_counts, self.n_other, len(questions), length)
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
         """Towers, projector, mask decoder and choice."""
-        model, pruner, conversation = self.model, self.pruner, self.prompt.conversation
+        model, pruner, conversation = self.model, self.pruner, self.conversation
         crop = model.tower.pixel_values(self.picture)
         square, _ = sam_pixel_values(self.picture, model.sam_image_size)
         kind = sam_dtype(model.sam)
@@ -163,11 +136,10 @@ class GlammCall(TimedCall):
         turns = len(conversation.questions)
         seg = torch.zeros(turns, width, device=model.device, dtype=model.dtype)
         masker = model.masker.begin(state)
-        entering = self.budget if self.prompt.plan is None else len(self.prompt.plan)
         found: dict[str, Callable[[], object]] = {
             "clip_image": lambda: model.tower.image(crop),
             "clip_text": lambda: model.tower.text(list(conversation.questions)),
-            "projector": lambda: model.project(state.clip.patch_tokens[0][:entering]),
+            "projector": lambda: model.project(state.clip.patch_tokens[0][: self.entering]),
             "sam_encoder": lambda: encode_image(model.sam, square),
             "mask_decoder": lambda: masker.low_resolution(model.seg_head(seg)),
         }

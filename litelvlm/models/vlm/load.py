@@ -17,15 +17,12 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.image_processing_utils import BaseImageProcessor
-from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
-from litelvlm.hub_ids import is_hub_id
-from litelvlm.models.family import ModelFamily, ModelRequest
-from litelvlm.models.files import digest, hub_folder
+from litelvlm.models.files import check_kernel, digest, find_files
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.model import ClipVlm, Processor, QueriedVlm, Vlm
@@ -38,7 +35,7 @@ from litelvlm.models.vlm.queries.pictures import (
     preprocessing_of,
 )
 from litelvlm.models.vlm.queries.towers import find_clip, own_tower
-from litelvlm.names import check_name, unknown_name
+from litelvlm.names import check_name
 from litelvlm.number_types import number_type
 
 PREFIX = "vlm:"
@@ -49,7 +46,6 @@ READERS: Mapping[str, Literal["square", "grid"]] = MappingProxyType(
     {"llava": "square", "qwen2_vl": "grid", "qwen2_5_vl": "grid"}
 )
 """Families that studies can ask, and how each reads a picture."""
-KERNELS = ("sdpa", "eager", "flash_attention_2")
 
 
 class Parts(NamedTuple):
@@ -95,7 +91,7 @@ def load_vlm(
             OpenAI's; "none" leaves the text tower out, so that only substitutes rank by a text.
         dtype: "float32", "bfloat16" or "float16"; None takes that of the checkpoint.
         device: None takes the first GPU, else the CPU. An object stays where it is.
-        attn: Attention kernel: one of ``KERNELS``.
+        attn: Attention kernel: "sdpa", "eager" or "flash_attention_2".
         revision: Branch, tag or commit of a hub id.
         random_init: Draw weights (seed 0) instead of reading them.
         pad: Pad pictures to squares with the mean colour before the processor.
@@ -105,12 +101,7 @@ def load_vlm(
             CLIP given is not the one that its image tower comes from.
         FileNotFoundError: If files are missing.
     """
-    check_name(attn, KERNELS, "attention kernel")
-    if attn == "flash_attention_2" and not is_flash_attn_2_available():
-        raise ValueError(
-            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; "
-            "use 'sdpa'"
-        )
+    check_kernel(attn)
     if isinstance(model, PreTrainedModel):
         return assembled(of_object(model, processor), clip, pad)
     if processor is not None:
@@ -232,7 +223,10 @@ def of_files(
     random_init: bool,
 ) -> Parts:
     """A model from a folder or the hub."""
-    folder, called = find_folder(name, revision)
+    plain = str(name).removeprefix(PREFIX)
+    choices = [f"{PREFIX}{EMBEDDED}", "vlm: and a folder", "vlm: and a hub id 'owner/name'"]
+    folder, commit = find_files(plain, choices, revision, prefix=PREFIX)
+    called = PREFIX + (f"{plain}@{commit[:12]}" if commit else folder.resolve().name)
     check_archives(folder)
     config = AutoConfig.from_pretrained(folder)
     check_name(config.model_type, VLM_FAMILIES, "family")
@@ -261,29 +255,6 @@ def of_files(
     return Parts(called, content, network, processor, folder)
 
 
-def find_folder(name: str | Path, revision: str | None) -> tuple[Path, str]:
-    """The folder of a model, and its name in runs.
-
-    Raises:
-        ValueError: If the name is neither a folder nor a hub id.
-        FileNotFoundError: If a hub id has no local copy and cannot be fetched.
-    """
-    plain = str(name).removeprefix(PREFIX)
-    path = Path(plain).expanduser()
-    if path.is_dir():
-        if revision is not None:
-            raise ValueError(f"revision {revision!r} goes with a hub id; {plain} is a folder")
-        return path, f"{PREFIX}{path.resolve().name}"
-    if not is_hub_id(plain):
-        raise unknown_name(
-            f"{PREFIX}{plain}",
-            [f"{PREFIX}{EMBEDDED}", "vlm: and a folder", "vlm: and a hub id 'owner/name'"],
-            "model",
-        )
-    folder = hub_folder(plain, revision)
-    return folder, f"{PREFIX}{plain}@{folder.name[:12]}"
-
-
 def weights_digest(module: nn.Module) -> str:
     """sha256 over names, shapes, types and numbers of all tensors of a module."""
     total = hashlib.sha256()
@@ -292,37 +263,3 @@ def weights_digest(module: nn.Module) -> str:
         flat = tensor.detach().cpu().contiguous().flatten()
         total.update(flat.view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
-
-
-def load_queried(request: ModelRequest) -> QueriedVlm:
-    """Load the model that a request names, for studies.
-
-    Raises:
-        ValueError: As ``load_vlm``, and if studies cannot ask its family.
-        FileNotFoundError: As ``load_vlm``.
-    """
-    found = load_vlm(
-        request.name,
-        clip=request.clip,
-        dtype=request.dtype,
-        device=request.device,
-        attn=request.attn,
-        random_init=request.random_init,
-    )
-    if not isinstance(found, QueriedVlm):
-        raise ValueError(
-            f"studies cannot ask {found.name} of family {found.family.model_type!r}; they ask "
-            f"{', '.join(READERS)}"
-        )
-    return found
-
-
-VLM = ModelFamily(
-    name="vlm",
-    prefix=PREFIX,
-    model=QueriedVlm,
-    load=load_queried,
-    takes=("attn", "clip", "random_init"),
-    large=lambda name: name.removeprefix(PREFIX) != EMBEDDED,
-)
-"""Names that begin with "vlm:"."""

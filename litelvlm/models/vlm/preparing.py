@@ -9,14 +9,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from litelvlm.models.vlm.cues import ClipText, item_cues
+from litelvlm.models.vlm.cues import CallSources, ClipText, item_cues
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem, locate
 from litelvlm.models.vlm.network import encode, with_features
 from litelvlm.models.vlm.selecting import ItemSlots, fill_slots, select
 from litelvlm.models.vlm.shorten import ShortPrompt, full_positions, shorten
-from litelvlm.models.vlm.sources import CallSources
-from litelvlm.models.vlm.tower.find import reads_tower
+from litelvlm.models.vlm.tower import reads_tower
 from litelvlm.pruning import Cues, Pruner, Selection
 
 

@@ -1,6 +1,6 @@
 """Let a method choose among the visual tokens of an image, and fill the slots of the prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.models.vlm.cues import one_frame
 from litelvlm.models.vlm.items import VisualItem
-from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
+from litelvlm.pruning import CUES, Cues, LayerPruner, Pruner, Selection, check_budget
 from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import Positions, sequence_positions
@@ -71,6 +70,17 @@ def frame_by_frame(method: Pruner, cues: Cues, budget: int | float) -> Selection
         for frame in range(cues.frames)
     ]
     return joined(chosen, cues.n_tokens // cues.frames)
+
+
+def one_frame(cues: Cues, frame: int) -> Cues:
+    """The cues of a single frame of a video."""
+    per_frame = cues.layout.per_frame
+    part = slice(frame * per_frame, (frame + 1) * per_frame)
+
+    def source(name: str) -> Callable[[], Tensor]:
+        return lambda: cues.get(name)[part] if CUES[name].axes[0] == "N" else cues.get(name)
+
+    return Cues({name: source(name) for name in CUES}, replace(cues.layout, frames=1), cues.key)
 
 
 def joined(selections: Sequence[Selection], per_frame: int) -> Selection:

@@ -27,7 +27,7 @@ class Restore(Wrapper):
     anchors (the densest one takes its lowest cosine); the others join their most similar anchor,
     and a group becomes its mean, at the median of its places. The language model then adds
     ``log(size_k) + log(2 - m(d))`` to its attention logits, d the distance of query and key and m
-    the mean cosine of the rotary angles: see ``litelvlm.models.glamm.language.calibration``. With
+    the mean cosine of the rotary angles: see ``litelvlm.models.glamm.language.decoding``. With
     share 1 nothing is merged and every kept token counts N / R, so it calibrates any selector.
     Raster order, original positions. Cost: N^2 cosines, and a dense additive attention bias.
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
+from litelvlm.models.glamm.masks.masker import encode_image, low_resolution_masks
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import SamModel
 
-from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
+from litelvlm.models.glamm.masks.masker import encode_image, low_resolution_masks
 from litelvlm.training.glamm.sizes import new_sam
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.pool import PADDING, ScenePool

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from litelvlm.models.attribution import Flow, QueryToken, TokenQuery, TokenTargets
 from litelvlm.models.base import Conversation, ImageView
-from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.attribution.layers import attention_flow
-from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.glamm.attribution.targets import Targets, attention_rows
 from litelvlm.models.glamm.cues import image_cues
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState

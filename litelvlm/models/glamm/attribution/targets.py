@@ -6,13 +6,23 @@ from dataclasses import replace
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from transformers import LlamaConfig
 
-from litelvlm.models.attribution import TokenTargets, at_least_float32, frozen, rows_at_once
+from litelvlm.models.attribution import (
+    TokenTargets,
+    at_least_float32,
+    block_groups,
+    frozen,
+    leave_one_out,
+)
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.language.given import forward_given
-from litelvlm.models.glamm.language.llama import causal_mask
+from litelvlm.models.glamm.language import llama as llama_loop
+from litelvlm.models.glamm.language.layer_view import LlamaView
+from litelvlm.models.glamm.language.llama import causal_mask, forward_given
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.prompting.places import query_places
+from litelvlm.names import check_name
 
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
 """Mean mask logit in the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
@@ -79,16 +89,9 @@ class Targets(TokenTargets):
         return list(self.model.llama.model.layers)
 
     @property
-    def batch_size(self) -> int:
-        """Rows whose backward pass fits into 4 GiB, at least one."""
-        config = self.model.llama.config
-        return rows_at_once(
-            self.length,
-            config.num_hidden_layers,
-            config.hidden_size,
-            config.intermediate_size,
-            self.visual.element_size(),
-        )
+    def config(self) -> LlamaConfig:
+        """Sizes of the language model."""
+        return self.model.llama.config
 
     def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
         """Targets for these visual tokens, in the order of ``TARGETS``; differentiable.
@@ -128,46 +131,20 @@ class Targets(TokenTargets):
         ]
         return torch.stack([mean_logit, dice, seg_log_prob], dim=-1).mean(1)
 
-    @torch.no_grad()
-    def keeping(
-        self, kept: Bool[Tensor, "b n"], batch_size: int | None = None
-    ) -> Float[Tensor, "b 3"]:
-        """Targets when only some visual tokens reach the language model; later positions move up.
+    def of_kept(self, kept: Bool[Tensor, "b n"]) -> Float[Tensor, "b 3"]:
+        """Targets without the other visual tokens; later positions move up."""
+        rows = len(kept)
+        embeds = self.embeds.expand(rows, -1, -1)[self.places(kept)].unflatten(0, (rows, -1))
+        return self.of_embeds(embeds)
 
-        Args:
-            kept: Tokens that stay, row by row; a row may keep none.
-            batch_size: Rows at once; ``self.batch_size`` if left out.
-        """
-        dtype = torch.promote_types(self.embeds.dtype, torch.float32)
-        values = torch.empty(len(kept), len(TARGETS), dtype=dtype, device=self.embeds.device)
-        counts = kept.sum(1)
-        for count in counts.unique().tolist():
-            for rows in torch.nonzero(counts == count)[:, 0].split(batch_size or self.batch_size):
-                places = torch.ones(
-                    len(rows), len(self.embeds), dtype=torch.bool, device=self.embeds.device
-                )
-                places[:, self.start : self.start + self.n_tokens] = kept[rows].to(places.device)
-                embeds = self.embeds.expand(len(rows), -1, -1)[places].unflatten(0, (len(rows), -1))
-                values[rows] = self.of_embeds(embeds)
-        return values
-
-    @torch.no_grad()
-    def hiding(
-        self, hidden: Bool[Tensor, "b n"], batch_size: int | None = None
-    ) -> Float[Tensor, "b 3"]:
-        """Targets when some visual tokens stay but no other token may attend to them."""
-        length = len(self.embeds)
-        causal = causal_mask(length, self.embeds.dtype, self.embeds.device)
+    def of_hidden(self, hidden: Bool[Tensor, "b n"]) -> Float[Tensor, "b 3"]:
+        """Targets when no other token may attend to some visual tokens."""
+        length, dtype = self.length, self.embeds.dtype
         own = torch.eye(length, dtype=torch.bool, device=self.embeds.device)
-        values = []
-        for rows in hidden.split(batch_size or self.batch_size):
-            columns = torch.zeros(
-                len(rows), 1, 1, length, dtype=torch.bool, device=self.embeds.device
-            )
-            columns[:, 0, 0, self.start : self.start + self.n_tokens] = rows.to(columns.device)
-            mask = causal.masked_fill(columns & ~own, torch.finfo(self.embeds.dtype).min)
-            values.append(self.of_embeds(self.embeds.expand(len(rows), -1, -1), mask))
-        return torch.cat(values)
+        columns = ~self.places(~hidden)[:, None, None]
+        causal = causal_mask(length, dtype, self.embeds.device)
+        mask = causal.masked_fill(columns & ~own, torch.finfo(dtype).min)
+        return self.of_embeds(self.embeds.expand(len(hidden), -1, -1), mask)
 
     def _given(
         self, embeds: Float[Tensor, "b s d"], mask: Tensor | None = None
@@ -183,3 +160,100 @@ class Targets(TokenTargets):
         low = self._masker.low_resolution(self.model.seg_head(seg_states).flatten(0, 1))
         rows, columns = self._masker.inside
         return at_least_float32(low.unflatten(0, seg_states.shape[:2])[..., :rows, :columns])
+
+
+QUERIES = ("seg", "last_prompt")
+BLOCKS = 6
+"""Along each side of the grid."""
+
+
+@torch.inference_mode()
+def attention_rows(
+    model: GlammNetwork, state: ImageState, conversation: Conversation, query: str = "seg"
+) -> Float[Tensor, "layers heads n"]:
+    """Attention of one text token to the visual tokens, in every layer and head.
+
+    This is the decoder's self-attention. Only one row is computed, so any attention kernel works.
+
+    Args:
+        model: Grounding model.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+        query: "seg": the token whose state predicts [SEG], with several turns the mean over them;
+            "last_prompt": the last token before the first answer.
+
+    Returns:
+        Weights in [0, 1], float32. A row sums to less than 1, since the text has its share.
+
+    Raises:
+        ValueError: If the query is unknown.
+    """
+    check_name(query, QUERIES, "query")
+    spliced = model.splice([model.visual_tokens(state, None)], [conversation], [None])
+    start, positions = spliced.image_start[0], spliced.position_ids
+    stop = start + model.n_tokens
+    after_image = query_places(
+        model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt"
+    )
+    places = torch.tensor(after_image, device=model.device) + stop
+    rows: list[Tensor] = []
+
+    def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        view = LlamaView(
+            model.llama, index, hidden_states[0], position_ids[0], slice(start, stop), places
+        )
+        rows.append(view.attention(places)[:, :, start:stop].mean(1))
+        return hidden_states, position_ids
+
+    llama_loop.decode(model.llama, spliced.embeds, positions, before_layer=read)
+    return torch.stack(rows)
+
+
+def target_gradient(
+    model: GlammNetwork, state: ImageState, conversation: Conversation, target: str = "mask_logit"
+) -> Float[Tensor, "n d"]:
+    """Gradient of a target with respect to the projected visual tokens, float32.
+
+    SAM and the reference mask (the unpruned prediction) are constants, and weights receive no
+    gradient.
+
+    Args:
+        model: Grounding model; left as found.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+        target: One of ``TARGETS``.
+
+    Raises:
+        ValueError: If the target is unknown.
+    """
+    column = TARGETS.index(check_name(target, TARGETS, "target"))
+    with frozen(model):
+        targets = Targets(model, state, conversation)
+        visual = targets.visual.detach().requires_grad_(True)
+        value = targets(visual[None])[0, column]
+        (gradient,) = torch.autograd.grad(value, visual)
+    found: Tensor = gradient.float()
+    return found
+
+
+def block_importance(
+    model: GlammNetwork, state: ImageState, conversation: Conversation
+) -> Float[Tensor, "n"]:
+    """Fall of the soft Dice when a square block of visual tokens is left out, one value per token.
+
+    All tokens of a block have the block's value; ``BLOCKS`` blocks lie along each side of the grid.
+
+    Args:
+        model: Grounding model.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+
+    Returns:
+        Target of the whole minus target without the block, float32; positive where the block helps.
+
+    Raises:
+        ValueError: If the grid has fewer rows or columns than blocks.
+    """
+    groups = block_groups(state.view.layout, BLOCKS).to(model.device)
+    falls = leave_one_out(Targets(model, state, conversation), groups)
+    return falls[:, TARGETS.index("soft_dice")][groups]

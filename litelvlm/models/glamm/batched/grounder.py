@@ -34,7 +34,7 @@ from litelvlm.models.glamm.batched.requests import (
     shared_after_image,
 )
 from litelvlm.models.glamm.language.decoding import read_given_answers
-from litelvlm.models.glamm.language.given import seg_places
+from litelvlm.models.glamm.language.llama import seg_places
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt

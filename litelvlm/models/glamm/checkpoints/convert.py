@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from litelvlm.data.files import atomic_folder
 from litelvlm.models.glamm.checkpoints.mapping import target_of
-from litelvlm.models.glamm.checkpoints.shards import INDEXES, read_shard, shard_paths
+from litelvlm.models.glamm.checkpoints.weights import INDEXES, read_shard, shard_paths
 
 _COPIED = (".json", ".model", ".txt")
 

@@ -1,12 +1,12 @@
 """Which parts of a model are on this machine, and how to get the others; fetches nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
-from litelvlm.models.glamm.checkpoints.shards import WHOLE, check_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
+from litelvlm.models.glamm.checkpoints.weights import check_shard, shard_paths
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
@@ -32,55 +32,61 @@ def inventory(name: str | Path, clip: str | Path | None = None) -> list[Checkpoi
         name: As for ``load_model``; a hub id must have a local copy.
         clip: As for ``load_model``.
     """
-    try:
+    found = [_look("files", lambda: _files(name))]
+    if found[0].found:
         folder = locate(name, fetch=False).folder
-    except (FileNotFoundError, ValueError) as error:
-        return [CheckpointPart("files", False, str(error))]
-    return [
-        CheckpointPart(
-            "files",
-            True,
-            "shipped with the package" if folder in EMBEDDED.values() else str(folder),
-        ),
-        *_parts(folder, clip),
-    ]
+        found += [
+            _look("config", lambda: _sizes(read_config(folder))),
+            _look("tokenizer", lambda: _tokens(folder)),
+            _look("weights", lambda: _weights(folder)),
+            _look("CLIP", lambda: _weights(clip_source(folder, _config(folder), clip).folder)),
+        ]
+    return found
 
 
-def _parts(folder: Path, clip: str | Path | None) -> Iterator[CheckpointPart]:
+def _look(name: str, find: Callable[[], str]) -> CheckpointPart:
+    """A part as ``find`` describes it, or why it cannot be used."""
     try:
-        config = read_config(folder)
-        yield CheckpointPart(
-            "config", True, f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
-        )
+        return CheckpointPart(name, True, find())
     except (FileNotFoundError, ValueError) as error:
-        config = GlammConfig()
-        yield CheckpointPart("config", False, str(error))
-    try:
-        tokenizer = GlammTokenizer.from_pretrained(folder)
-        fits = tokenizer.vocab_size <= config.get("vocab_size", tokenizer.vocab_size)
-        more = "" if fits else f", more than the {config['vocab_size']} of config.json"
-        yield CheckpointPart("tokenizer", fits, f"{tokenizer.vocab_size} tokens{more}")
-    except (FileNotFoundError, ValueError) as error:
-        yield CheckpointPart("tokenizer", False, str(error))
-    yield _weights("weights", folder)
-    try:
-        place = clip_source(folder, config, clip).folder
-        yield _weights("CLIP", place)
-    except (FileNotFoundError, ValueError) as error:
-        yield CheckpointPart("CLIP", False, str(error))
+        return CheckpointPart(name, False, str(error))
 
 
-def _weights(name: str, folder: Path) -> CheckpointPart:
+def _files(name: str | Path) -> str:
+    folder = locate(name, fetch=False).folder
+    return "shipped with the package" if folder in EMBEDDED.values() else str(folder)
+
+
+def _sizes(config: GlammConfig) -> str:
+    return f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
+
+
+def _config(folder: Path) -> GlammConfig:
+    """The configuration; empty if it cannot be used, which its own line says."""
+    try:
+        return read_config(folder)
+    except (FileNotFoundError, ValueError):
+        return GlammConfig()
+
+
+def _tokens(folder: Path) -> str:
+    count = GlammTokenizer.from_pretrained(folder).vocab_size
+    known = _config(folder).get("vocab_size", count)
+    if count > known:
+        raise ValueError(f"{count} tokens, more than the {known} of config.json")
+    return f"{count} tokens"
+
+
+def _weights(folder: Path) -> str:
     try:
         paths = shard_paths(folder)
         for path in paths:
             check_shard(path)
     except (FileNotFoundError, ValueError) as error:
         hint = "" if "fetch" in str(error) else "; fetch them with `hf download`"
-        return CheckpointPart(name, False, f"{error}{hint}")
+        raise ValueError(f"{error}{hint}") from error
     size = sum(path.stat().st_size for path in paths)
     form = paths[0].suffix.removeprefix(".")
-    safe = paths[0].suffix == Path(WHOLE[0]).suffix
-    hint = "" if safe else "; `litelvlm convert` makes safetensors of them"
+    hint = "" if form == "safetensors" else "; `litelvlm convert` makes safetensors of them"
     files = "file" if len(paths) == 1 else "files"
-    return CheckpointPart(name, True, f"{len(paths)} {form} {files}, {size / 1e6:,.1f} MB{hint}")
+    return f"{len(paths)} {form} {files}, {size / 1e6:,.1f} MB{hint}"

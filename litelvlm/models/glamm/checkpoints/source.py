@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from litelvlm.clip.openai import OPENAI_CLIP
 from litelvlm.hub_ids import is_hub_id
-from litelvlm.models.files import hub_folder
-from litelvlm.names import unknown_name
+from litelvlm.models.files import CheckpointSource, find_files
 
 _WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
 _PICTOGRAMS = _WEIGHTS / "pictograms"
@@ -21,13 +19,6 @@ EMBEDDED: Mapping[str, Path] = MappingProxyType(
 )
 """Folders of the miniatures in the package, by the names they are loaded with; the first name is
 the default."""
-
-
-class CheckpointSource(NamedTuple):
-    """A folder with files, and the hub commit it was fetched at ("" for a local folder)."""
-
-    folder: Path
-    commit: str
 
 
 def usual_number_type(name: str | Path | None) -> str:
@@ -55,19 +46,8 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
         ValueError: If the name is none of these, or a revision is given for a folder.
         FileNotFoundError: If a hub id has no local copy, and fetching fails or is not allowed.
     """
-    path = EMBEDDED.get(str(name)) or Path(name).expanduser()
-    if path.is_dir():
-        if revision is not None:
-            raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
-        return CheckpointSource(path, "")
-    if not is_hub_id(name):
-        raise unknown_name(
-            str(name),
-            [*EMBEDDED, "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"],
-            "model",
-        )
-    folder = hub_folder(str(name), revision, fetch)
-    return CheckpointSource(folder, folder.name)
+    choices = [*EMBEDDED, "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"]
+    return find_files(EMBEDDED.get(str(name), name), choices, revision, fetch)
 
 
 def clip_source(

@@ -11,13 +11,12 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.view import ImageView
-from litelvlm.models.vlm.cues import ClipText
+from litelvlm.models.vlm.cues import CallSources, ClipText
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import locate
 from litelvlm.models.vlm.network import Encoded, encode, with_features
 from litelvlm.models.vlm.prompts import Prompt
 from litelvlm.models.vlm.shorten import full_positions, without_single_axis
-from litelvlm.models.vlm.sources import CallSources
 
 TYPES = "mm_token_type_ids"
 """Argument that marks visual tokens among text, in families that have it."""

@@ -1,10 +1,9 @@
 """One call of a vision-language model, part by part, as a bench times it."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from time import perf_counter
 
 import torch
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from litelvlm.models.costs import decoder_macs
+from litelvlm.models.stopwatch import Stopwatch
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.door import PrunedVlm
 from litelvlm.models.vlm.layers.find import layer_drops
@@ -131,15 +131,15 @@ class VlmCall(TimedCall):
     @torch.no_grad()
     def whole(self) -> Mapping[str, float]:
         """From the picture to the logits of the answer's first token."""
-        seconds: dict[str, float] = {}
-        with stage(seconds, "image_tower"):
+        watch = Stopwatch(self.encoded.network.device)
+        with watch("image_tower"):
             encoded = self.encode(self.picture)
-        with stage(seconds, "selection"):
+        with watch("selection"):
             prepared = self._choose(encoded)
-        with stage(seconds, LANGUAGE_MODEL):
+        with watch(LANGUAGE_MODEL):
             states = self._run(encoded, prepared)
             self.encoded.network.get_output_embeddings()(states[:, -1:])
-        return seconds
+        return watch.seconds
 
     def _choose(self, encoded: EncodedPicture) -> PreparedCall | None:
         if self.settings is None:
@@ -188,13 +188,3 @@ class VlmCall(TimedCall):
             out = body(**prepared.arguments, position_ids=positions, use_cache=False)
         shortened: Tensor = out.last_hidden_state
         return shortened
-
-
-@contextmanager
-def stage(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Time a block by the wall clock, once the device is done."""
-    start = perf_counter()
-    yield
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    seconds[name] = perf_counter() - start
