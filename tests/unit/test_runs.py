@@ -207,21 +207,6 @@ def test_columns_that_only_later_rows_or_parts_have_are_kept(tmp_path):
     assert rows["c"].tolist()[3] == "x"
 
 
-def test_half_written_folders_are_taken_up(tmp_path):
-    folder = tmp_path / make_key().folder_name
-    (folder / "rows").mkdir(parents=True)
-    (folder / "run.json").write_text('{"state": "runn')
-    debris = folder / "rows" / ".part-0000-of-0001.parquet.x.incomplete"
-    debris.write_bytes(b"half")
-    os.utime(debris, (0, 0))
-    (folder / "config.yaml").write_text("study: edited by hand\n")
-    with open_run(tmp_path, make_key(), 1) as run:
-        write_parts(run, [0])
-    assert not debris.exists()
-    assert read_record(folder).state == "done"
-    assert yaml.safe_load((folder / "config.yaml").read_text())["study"] == "toy"
-
-
 def test_a_run_with_a_limit_stays_partial(tmp_path):
     with open_run(tmp_path, make_key(), 1, limit=5) as run:
         write_parts(run, [0])
