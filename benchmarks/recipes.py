@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from common import run
-from safetensors import safe_open
 from torch.nn.functional import normalize
 from tqdm.auto import tqdm
 
@@ -55,13 +54,12 @@ class Found(NamedTuple):
 def tower_of(folder: Path, weight: float, start: int, seed: int, scenes: Path, measure: bool):
     """The trained tower of one recipe and seed, and its step; None if there is no state yet."""
     recipe = replace(RECIPES["pictograms"], helper=weight, helper_from=start)
-    state = folder / "clip.safetensors"
+    state = folder / "clip.pt"
     if measure and not state.exists():
         return None
     step = recipe.clip.steps
     if measure:
-        with safe_open(state, "pt") as file:
-            step = int(file.metadata()["step"])
+        step = int(torch.load(state, weights_only=True, mmap=True)["step"])
         # No step is taken: the state at hand counts as the end.
         recipe = replace(recipe, clip=replace(recipe.clip, steps=step))
     world = get_world("pictograms")

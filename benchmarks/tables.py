@@ -87,7 +87,7 @@ def measure() -> dict[str, Any]:
         for number in range(ROUNDS):
             cache = folder / f"cache {number}"
             rounds.append([float(_printed(cache, OPEN, name, split)) for split in OPENINGS])
-        kept = sum(file.stat().st_size for file in (cache / "tables").glob("*/*")) / 1e6
+        kept = sum(file.stat().st_size for file in (cache / "tables").glob("*")) / 1e6
     lines = [
         {"opening": number, "split": split} | spread([one[number - 1] for one in rounds])
         for number, split in enumerate(OPENINGS, start=1)

@@ -8,13 +8,10 @@ more. This package alone knows every room (library, studies, figures).
 import errno
 import io
 import logging
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from inspect import cleandoc
-from pathlib import Path
 
 import tyro
 
@@ -176,22 +173,13 @@ def refuse(error: Exception, code: int) -> int:
 
 
 def refuse_unexpected(error: Exception) -> int:
-    """Say in one line that this is a defect of ours, and keep the traceback in a file."""
-    import tempfile
+    """Print the trace of a defect of ours, and say in a last line that it is one."""
     import traceback
 
-    from litelvlm.data.cache import cache_folder
-    from litelvlm.data.files import atomic_write
-
-    text = "".join(traceback.format_exception(error))
-    name = f"error-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
-    try:
-        kept = atomic_write(cache_folder() / "errors" / name, text)
-    except OSError:
-        kept = atomic_write(Path(tempfile.gettempdir()) / name, text)
+    sys.stderr.write(printable("".join(traceback.format_exception(error))))
     sys.stderr.write(
         f"litelvlm: unexpected {type(error).__name__}: {one_line(error)}; this is a defect of the "
-        f"suite, and its trace is in {kept}\n"
+        "suite, whose trace stands above\n"
     )
     return FAILED
 

@@ -17,12 +17,6 @@ def reader_gone(stream: TextIO) -> bool:
         number = stream.fileno()
     except (OSError, ValueError):  # no file behind it
         return False
-    if not hasattr(select, "poll"):  # Windows
-        try:
-            stream.flush()
-        except OSError:
-            return True
-        return False
     asked = select.poll()
     asked.register(number, select.POLLOUT)
     return any(event & select.POLLERR for _, event in asked.poll(0))

@@ -21,13 +21,11 @@ from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.base import Grounder, GroundingModel, Request
-from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
 
 REFER = "LITELVLM_REFER"
 """Environment variable with the folder or hub id of the RefCOCO family."""
 Doc = Mapping[str, object]
-PROTOCOLS = ("single", "conversation")
 _BATCH = 24
 
 
@@ -122,9 +120,8 @@ def ground_all(
     questions: Iterable[MaskRequest],
     pruner: Pruner | None,
     budget: int | None,
-    protocol: str = "single",
 ) -> list[str]:
-    """An answer with a mask for every request, in their order.
+    """An answer with a mask for every request, in their order; each has its own conversation.
 
     Args:
         model: The model.
@@ -132,16 +129,10 @@ def ground_all(
             one after another, so that an iterator need not hold the pictures of all.
         pruner: A method; None keeps all tokens.
         budget: Tokens to keep.
-        protocol: "single" gives every expression a conversation of its own; "conversation" puts
-            neighbours about the same image into one.
-
-    Raises:
-        ValueError: If the protocol is unknown.
     """
-    check_name(protocol, PROTOCOLS, "protocol")
     grounder, answers = model.grounder(_BATCH), list[str]()
     for _, same in groupby(questions, lambda one: (one.source, one.image_id)):
-        answers += _ground_image(model, grounder, list(same), pruner, budget, protocol)
+        answers += _ground_image(model, grounder, list(same), pruner, budget)
     return answers
 
 
@@ -151,15 +142,12 @@ def _ground_image(
     same: Sequence[MaskRequest],
     pruner: Pruner | None,
     budget: int | None,
-    protocol: str,
 ) -> list[str]:
     """Answers to the requests about one image; its picture is given up behind them."""
     state = model.encode_image(same[0].image)
-    sentences = [question.sentence for question in same]
-    groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
     requests = []
-    for group in groups:
-        conversation, selection = model.conversation(group, 0, 0), None
+    for question in same:
+        conversation, selection = model.conversation([question.sentence], 0, 0), None
         if pruner is not None and budget is not None:
             cues = model.cues(state, conversation, key=same[0].image_id)
             selection = pruner.select(cues, budget)
@@ -168,4 +156,4 @@ def _ground_image(
     for batch in grounder(state, requests):
         for row, places in enumerate(batch.places):
             found |= {place: batch.masks[row, :, 0].cpu().numpy() for place in places}
-    return [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]
+    return [mask_answer(mask) for place in range(len(same)) for mask in found[place]]

@@ -97,7 +97,6 @@ class LmmsGlamm(_Answering):
         pretrained: As in ``litelvlm.load_model``.
         pruner: Label of a method; none keeps all tokens.
         budget: Tokens to keep, or their share.
-        protocol: "single" or "conversation".
         device: As in ``litelvlm.load_model``.
         dtype: Likewise.
         batch_size: Not used; passes of one image are batched.
@@ -108,7 +107,6 @@ class LmmsGlamm(_Answering):
         pretrained: str = "embedded",
         pruner: str | None = None,
         budget: int | float | None = None,
-        protocol: str = "single",
         device: str | None = None,
         dtype: str | None = None,
         batch_size: int | str = 1,
@@ -117,7 +115,6 @@ class LmmsGlamm(_Answering):
         self.pruner, wanted = method_of(pruner, budget)
         self.model = load_model(pretrained, dtype=dtype, device=device or None)
         self.budget = None if wanted is None else check_budget(wanted, self.model.n_tokens)
-        self.protocol = protocol
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """One JSON with a mask per request, in their order.
@@ -126,7 +123,7 @@ class LmmsGlamm(_Answering):
             ValueError: If a request has no image or several, or asks for sampling.
         """
         questions = self._questions(tqdm(requests, desc="grounding", unit="expression"))
-        return ground_all(self.model, questions, self.pruner, self.budget, self.protocol)
+        return ground_all(self.model, questions, self.pruner, self.budget)
 
     def _questions(self, requests: Iterable[Instance]) -> Iterator[MaskRequest]:
         """Questions one after another; neighbours about the same image share its picture."""

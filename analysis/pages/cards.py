@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.config import problems_of
@@ -42,13 +42,7 @@ Size = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 _Texts = Annotated[dict[Word, Text], Field(max_length=40)]
 
 
-class Bounded(Frozen):
-    """A part of a card: closed, frozen, finite."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-
-class Score(Bounded):
+class Score(Frozen):
     """One score.
 
     Attributes:
@@ -78,7 +72,7 @@ class Score(Bounded):
         return self
 
 
-class Result(Bounded):
+class Result(Frozen):
     """The scores of one split.
 
     Attributes:
@@ -115,7 +109,7 @@ class Result(Bounded):
         return self
 
 
-class Body(Bounded):
+class Body(Frozen):
     """Everything of a card but its digest.
 
     Attributes:

@@ -1,6 +1,7 @@
 """The table of accuracy: cIoU of each split, their mean (Avg.) and the share kept (Rel.)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -99,6 +100,7 @@ def _lines(
 ) -> tuple[Line, ...]:
     """Measured percentages beside the published ones, then published rows at the same budgets."""
     lines = list[Line]()
+    line = partial(Line, place=place, quantity=quantity, unit="%", margin=MARGIN)
     for (method, budget), one in found.items():
         tokens = published_tokens(budget, n_tokens)
         label, number = known.get((method, tokens), ("", NOTHING))
@@ -107,38 +109,31 @@ def _lines(
         low, high = difference - REACH * error, difference + REACH * error
         verdict = verdict_of(low, high, MARGIN, min(one.images), comparable)
         lines.append(
-            Line(
-                place=place,
+            line(
                 method=method,
                 label=label,
                 tokens=tokens,
                 budget=budget,
-                quantity=quantity,
-                unit="%",
                 published=number,
                 measured=measured,
                 difference=difference,
                 low=low,
                 high=high,
                 tells=DETECTABLE * error if label else NOTHING,
-                margin=MARGIN,
                 n_images=sum(one.images),
                 n=one.n,
                 verdict=verdict if label else "no published number",
             )
         )
-    there, budgets = {(line.method, line.tokens) for line in lines}, {line.tokens for line in lines}
+    there = {(one.method, one.tokens) for one in lines}
+    budgets = {tokens for _, tokens in there}
     lines += [
-        Line(
-            place=place,
+        line(
             method=method if method in list_pruners() else label,
             label=label,
             tokens=tokens,
             budget=budget_of(tokens, n_tokens),
-            quantity=quantity,
-            unit="%",
             published=number,
-            margin=MARGIN,
             verdict="not measured",
         )
         for (method, tokens), (label, number) in known.items()

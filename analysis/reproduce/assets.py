@@ -23,15 +23,12 @@ class Asset:
         kind: "model" or "dataset".
         names: Hub ids that hold the same files; the first one that exists is taken.
         terms: What a licence on the hub does not say.
-        about: Size of what is fetched in GB, as last seen; a data set with every published split of
-            RefCOCO. None if it was not seen.
     """
 
     role: str
     kind: Kind
     names: tuple[str, ...]
     terms: str
-    about: float | None = None
 
 
 CHECKPOINT = Asset(
@@ -39,24 +36,18 @@ CHECKPOINT = Asset(
     "model",
     ("MBZUAI/GLaMM-RefSeg",),
     "built on LLaMA (Vicuna) and SAM, whose own licences hold as well",
-    16.8,
 )
-CLIP = Asset("clip", "model", (OPENAI_CLIP,), "OpenAI's model card states the intended use", 1.7)
+CLIP = Asset("clip", "model", (OPENAI_CLIP,), "OpenAI's model card states the intended use")
 _COCO = "pictures from Flickr, by COCO's terms of use; expressions by the authors of RefCOCO"
-
-
-def _mirrors(name: str) -> tuple[str, ...]:
-    # The organisation renamed itself; each name may stop leading to the other.
-    return tuple(f"{owner}/{name}" for owner in ("lmms-lab-encoder", "lmms-lab"))
-
-
+# The organisation renamed itself; each name may stop leading to the other.
+_OWNERS = ("lmms-lab-encoder", "lmms-lab")
 DATA: Mapping[str, Asset] = MappingProxyType(
     {
-        dataset: Asset(dataset, "dataset", _mirrors(name), _COCO, about)
-        for dataset, name, about in (
-            ("refcoco", "RefCOCO", 1.4),
-            ("refcoco+", "RefCOCOplus", None),
-            ("refcocog", "RefCOCOg", None),
+        dataset: Asset(dataset, "dataset", tuple(f"{owner}/{name}" for owner in _OWNERS), _COCO)
+        for dataset, name in (
+            ("refcoco", "RefCOCO"),
+            ("refcoco+", "RefCOCOplus"),
+            ("refcocog", "RefCOCOg"),
         )
     }
 )

@@ -51,19 +51,18 @@ def plan_text(settings: Settings, listing: Listing | None, found: Sequence[Room]
 
     Args:
         settings: What is asked for.
-        listing: What the hub has; None if nothing is fetched, or the hub was not reached.
+        listing: What the hub has; None if nothing is fetched.
         found: Room on each disk.
 
     Raises:
         ValueError: If a GPU is wanted and there is none.
     """
-    unknown = listing is None and bool(settings.assets)
     lines = [f"Table {settings.table}: {get_target(settings.table).title}", ""]
-    lines += _unlisted(settings) if unknown else _listed(listing)
-    lines += ["", "Disk:"]
-    for room in found:
-        needed = "" if unknown else f"{room.needed / 1e9:.1f} GB still needed, "
-        lines.append(f"  {room.folder}: {needed}{room.free / 1e9:.1f} GB free")
+    lines += [*_listed(listing), "", "Disk:"]
+    lines += [
+        f"  {room.folder}: {room.needed / 1e9:.1f} GB still needed, {room.free / 1e9:.1f} GB free"
+        for room in found
+    ]
     lines += ["", *_computing(settings)]
     lines += ["You may interrupt it at any time: run the same command again to continue.", ""]
     return "\n".join(lines)
@@ -77,18 +76,6 @@ def _listed(listing: Listing | None) -> list[str]:
         for r in repositories
     ]
     return ["Fetched from the hub:", *(lines or ["  nothing; the files are yours"])]
-
-
-def _unlisted(settings: Settings) -> list[str]:
-    """What would be fetched, as far as it is known without the hub."""
-    lines = ["To fetch from the hub, which was not reached (sizes as last seen):"]
-    for asset in settings.assets:
-        size = "unknown size" if asset.about is None else f"about {asset.about:.1f} GB"
-        lines.append(f"  {asset.role:<10} {size}  {' or '.join(asset.names)}\n{'':14}{asset.terms}")
-    sizes = [asset.about for asset in settings.assets]
-    more = ", and what is unknown" if None in sizes else ""
-    room = 2 * sum(about or 0 for about in sizes)
-    return [*lines, f"  about {room:.1f} GB of disk with what is converted and unpacked{more}"]
 
 
 def _computing(settings: Settings) -> list[str]:

@@ -1,12 +1,11 @@
 """Run folders: rows in whole parts, a record of how they came about, and the same command to go on.
 
-``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record), ``sessions/`` (one
-file per process that computed parts), ``rows/part-0003-of-0040.parquet`` and ``summary.json``. A
-part counts as finished only if it can be read, its row count fits and its key matches.
+``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record),
+``rows/part-0003-of-0040.parquet`` and ``summary.json``. A part names the process that computed it.
+It counts as finished only if it can be read, its row count fits and its key matches.
 """
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +36,7 @@ class Run:
         n_parts: Parts of the whole run.
         shard: Share this process computes.
         record: As it will be written next.
-        session: This process; noted in the folder once it writes a part.
+        session: This process, which every part that it writes names.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class Run:
             {name: getattr(record, name) for name in Session.model_fields}
         )
         self.record = resumed_record(folder, record)
-        self._noted = False
         self._checked: dict[int, tuple[tuple[int, int], PartMeta]] = {}
 
     def part_path(self, index: int) -> Path:
@@ -92,7 +90,6 @@ class Run:
         notes: Sequence[str] = (),
     ) -> None:
         """Write a finished part, whole or not at all."""
-        self._note_session()
         meta = PartMeta(
             key=self.key.digest,
             part=index,
@@ -101,30 +98,9 @@ class Run:
             counts=counts,
             failures=tuple(failures),
             notes=tuple(notes),
+            session=self.session,
         )
         write_part(self.part_path(index), rows, meta)
-
-    def _note_session(self) -> None:
-        """Write one file per process, so that shares that run at the same time never collide."""
-        if not self._noted:
-            share = str(self.shard).replace("/", "-of-")
-            # One that is damaged and set aside keeps its number.
-            noted = (self.folder / "sessions").glob(f"[0-9]*-shard-{share}.json*")
-            number = 1 + max((int(path.name[:4]) for path in noted), default=0)
-            path = self.folder / "sessions" / f"{number:04d}-shard-{share}.json"
-            atomic_write(path, self.session.model_dump_json(indent=1) + "\n")
-            self._noted = True
-
-    def sessions(self) -> tuple[Session, ...]:
-        """Every process that has computed parts, by its start; a damaged note is set aside."""
-        found = []
-        for path in sorted((self.folder / "sessions").glob("*.json")):
-            try:
-                found.append(Session.model_validate_json(path.read_bytes()))
-            except (OSError, ValidationError) as error:
-                log.warning("%s is damaged and set aside (%s)", path, first_line(error))
-                set_aside(path)
-        return tuple(sorted(found, key=lambda session: session.started))
 
     def finished(self) -> list[PartMeta]:
         """All parts that count, of every share, in order."""
@@ -150,6 +126,7 @@ class Run:
         """Count the parts and set the state: failed, done, or partial if parts or images miss."""
         parts = self.finished()
         failures = tuple(text for part in parts for text in part.failures)
+        sessions = {repr(part.session): part.session for part in parts if part.session}
         complete = len(parts) == self.n_parts and self.record.limit is None
         self.record = self.record.model_copy(
             update={
@@ -158,7 +135,7 @@ class Run:
                 "counts": sum((part.counts for part in parts), Counts()),
                 "failures": failures,
                 "notes": tuple(dict.fromkeys(text for part in parts for text in part.notes)),
-                "sessions": self.sessions(),
+                "sessions": tuple(sorted(sessions.values(), key=lambda one: one.started)),
             }
         )
 
@@ -192,18 +169,16 @@ def open_run(
         excluded: For the record.
 
     Raises:
-        PermissionError: If the folder cannot be written.
-        NotADirectoryError: If a file is in its place.
+        OSError: If the folder cannot be made or written.
         RunLockedError: If another process is computing the same parts.
     """
     shard = shard or Shard()
-    folder = _make_folder(Path(out), key.folder_name)
+    folder = Path(out) / key.folder_name
+    folder.mkdir(parents=True, exist_ok=True)
     with hold(folder, shard):
-        for name in ("rows", "sessions"):
-            if (folder / name).is_file():
-                aside = set_aside(folder / name)
-                log.warning("%s is a file; it is now %s", folder / name, aside.name)
-            (folder / name).mkdir(exist_ok=True)
+        if (folder / "rows").is_file():
+            log.warning("%s/rows is a file; it is now %s", folder, set_aside(folder / "rows").name)
+        (folder / "rows").mkdir(exist_ok=True)
         # Whoever holds the whole run is alone here; another share may be writing right now.
         age = 0.0 if shard.count == 1 else 3600.0
         for old in (*remove_debris(folder, age), *remove_debris(folder / "rows", age)):
@@ -278,26 +253,6 @@ def _missing(folder: Path, name: str) -> str:
     runs = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
     there = f"runs in {folder.parent}: {', '.join(runs[:10])}" if runs else "no run is beside it"
     return f"there is no folder {folder}; {there}"
-
-
-def _make_folder(out: Path, name: str) -> Path:
-    folder = out / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError) as error:
-        raise NotADirectoryError(
-            f"output folder {out} cannot be made: a file is in its place; name another"
-        ) from error
-    except OSError as error:
-        raise PermissionError(
-            f"output folder {out} cannot be made ({error.strerror}); "
-            "name another or change its rights"
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(
-            f"output folder {folder} cannot be written; choose another or change its rights"
-        )
-    return folder
 
 
 def _write_config(folder: Path, key: RunKey) -> None:

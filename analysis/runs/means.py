@@ -1,4 +1,4 @@
-"""Claims about a mean over expressions, judged over images, and over images and categories."""
+"""Claims about a mean over images, and over images and categories, and about what is counted."""
 
 from collections.abc import Mapping
 
@@ -56,3 +56,33 @@ def nothing_claim(
     """A claim that the mean lies within ``margin`` of ``null``; the rest as for ``drawn``."""
     found, crossed = drawn(values, rows)
     return null_claim(id, statement, found, null, null_description, margin, excluded, crossed)
+
+
+def counted_claim(
+    id: str, statement: str, value: float, null: float, null_description: str, met: bool, how: str
+) -> Claim:
+    """A claim about a number that is counted and the same in every call, so without an interval.
+
+    Args:
+        id: Of the claim.
+        statement: As a full sentence.
+        value: What was counted.
+        null: What it is compared with.
+        null_description: What that value stands for.
+        met: Whether the statement holds.
+        how: What was counted, in words.
+    """
+    return Claim(
+        id=id,
+        statement=statement,
+        estimate=value,
+        low=value,
+        high=value,
+        n_images=1,
+        n=1,
+        null=null,
+        null_description=null_description,
+        verdict="supported" if met else "not supported",
+        method=how,
+        unit="calls",
+    )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from litelvlm.analysis.runs.outcome import Counts, Frozen
+from litelvlm.analysis.runs.record import Session
 from litelvlm.data.files import atomic_write
 
 _META = b"litelvlm"
@@ -30,6 +31,7 @@ class PartMeta(Frozen):
         counts: What became of its samples.
         failures: What failed.
         notes: What a reader of its rows should know.
+        session: The process that computed it; None in parts of earlier versions.
         digest: Of the rows; a row changed by hand no longer fits it.
     """
 
@@ -40,6 +42,7 @@ class PartMeta(Frozen):
     counts: Counts
     failures: tuple[str, ...]
     notes: tuple[str, ...]
+    session: Session | None = None
     digest: str = ""
 
 

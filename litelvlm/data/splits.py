@@ -43,9 +43,8 @@ def read_split(
         present = ", ".join(tables.splits) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
     instances = tables.instances_of({ref.image_id for ref in chosen})
-    apart, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
-    family = REF_FAMILIES[dataset]
-    samples = _samples(apart, instances, root / family.images, family.pictures)
+    note = _repeated_ids(chosen, f"{name or dataset} {split} ({author})")
+    samples = _samples(chosen, bool(note), instances, root, dataset)
     return ReferDataset(
         name or dataset,
         split,
@@ -59,44 +58,32 @@ def read_split(
     )
 
 
-def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
-    """Give every sentence an id of its own, by which studies pair rows; say what changed."""
+def _repeated_ids(refs: Sequence[Ref], title: str) -> str:
+    """Say that sentences get new ids where some occur twice; studies pair rows by them."""
     ids = [sentence.sent_id for ref in refs for sentence in ref.sentences]
     if len(set(ids)) == len(ids):
-        return refs, ""
-    numbers = count(1)
-    renumbered = [
-        ref._replace(
-            sentences=tuple(sentence._replace(sent_id=next(numbers)) for sentence in ref.sentences)
-        )
-        for ref in refs
-    ]
+        return ""
     note = (
         f"{title}: ids of sentences occur twice, so sentences are numbered anew "
         "in the order of the table"
     )
     logger.warning("%s", note)
-    return renumbered, note
+    return note
 
 
 def _samples(
-    refs: Iterable[Ref], instances: Instances, folder: Path, pictures: str
+    refs: Iterable[Ref], anew: bool, instances: Instances, root: Path, dataset: str
 ) -> list[ReferSample]:
     by_image: dict[int, list[Expression]] = {}
+    numbers = count(1)
     for ref in refs:
         expressions = by_image.setdefault(ref.image_id, [])
-        for sentence in ref.sentences:
+        for said in ref.sentences:
+            number = next(numbers) if anew else said.sent_id
             expressions.append(
-                Expression(
-                    sentence.sent_id,
-                    ref.ref_id,
-                    ref.ann_ids,
-                    ref.category_ids,
-                    sentence.sent,
-                    sentence.kind,
-                )
+                Expression(number, ref.ref_id, ref.ann_id, ref.category_id, said.sent, said.kind)
             )
-    samples = []
+    family, samples = REF_FAMILIES[dataset], []
     for image_id in sorted(by_image):
         record = instances.images[image_id]
         samples.append(
@@ -106,8 +93,8 @@ def _samples(
                 record.height,
                 record.width,
                 tuple(by_image[image_id]),
-                folder,
-                pictures,
+                root / family.images,
+                family.pictures,
                 instances.by_image.get(image_id, {}),
             )
         )

@@ -91,9 +91,9 @@ def joined(
         timings: Seconds per stage outside the passes.
         unknown: Words that the model never read.
     """
-    seconds = Counter[str]()
+    seconds = Counter[str]()  # a counter adds up seconds too
     for stages in (*timings, *(p.timings for p in passes)):
-        seconds.update(stages)  # type: ignore[arg-type]  # a counter adds up seconds too
+        seconds.update(stages)
     return Grounding(
         torch.cat([p.logits for p in passes]),
         torch.cat([p.seg_state for p in passes]),

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from litelvlm.data.files import atomic_write
@@ -37,46 +36,32 @@ def claim_folder(folder: Path, plan: Mapping[str, object], record: str = "recipe
         )
 
 
-def write_tensors(
-    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> None:
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors as safetensors, whole or not at all."""
     temporary = path.with_suffix(".tmp")
-    plain = {name: value.detach().contiguous() for name, value in tensors.items()}
-    save_file(plain, temporary, metadata=metadata)
+    save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary)
     temporary.replace(path)
 
 
-def save_state(
-    path: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int
-) -> None:
-    """Write weights, moments and the number of finished steps."""
-    tensors: dict[str, Tensor] = {f"weight.{name}": value for name, value in named.items()}
-    for name, parameter in named.items():
-        for key, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"{key}.{name}"] = torch.as_tensor(value)
-    write_tensors(tensors, path, {"step": str(step)})
+def save_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """Write weights, moments and the number of finished steps, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    parts = {"weights": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+    torch.save(parts, temporary)
+    temporary.replace(path)
 
 
-def load_state(
-    path: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
-) -> int:
-    """Read a state into the parameters and the optimiser.
+def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Read a state into the model and the optimiser.
 
     Returns:
         The number of finished steps; 0 without a state.
     """
     if not path.exists():
         return 0
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        step = int(file.metadata()["step"])
-    for name, parameter in named.items():
-        parameter.data.copy_(tensors[f"weight.{name}"])
-        if f"exp_avg.{name}" in tensors:
-            optimiser.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to(parameter.device).clone()
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+    parts = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(parts["weights"])
+    optimiser.load_state_dict(parts["optimiser"])
+    step = int(parts["step"])
     logger.info("%s continues at step %d", path.stem, step)
     return step

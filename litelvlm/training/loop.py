@@ -77,14 +77,14 @@ def run_stage(
         stage: Length, rate and name.
         model: Parameters that require gradients are trained; ``losses`` closes over it.
         losses: Step number to named losses; those whose name starts with "_" are only logged.
-        folder: Receives ``<name>.safetensors`` (weights and moments) and ``<name>.jsonl`` (log).
+        folder: Receives ``<name>.pt`` (weights and moments) and ``<name>.jsonl`` (log).
         device: Where ``losses`` computes; decides the autocast.
         after: Called with the number of finished steps, 0 first.
     """
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
     optimiser = make_optimiser(stage, named)
-    state = folder / f"{stage.name}.safetensors"
-    start = load_state(state, named, optimiser)
+    state = folder / f"{stage.name}.pt"
+    start = load_state(state, model, optimiser)
     log = folder / f"{stage.name}.jsonl"
     started = time.perf_counter()
     recent: dict[str, float] = {}
@@ -116,4 +116,4 @@ def run_stage(
         if after is not None:
             after(done)
         if done % stage.save_every == 0 or done == stage.steps:
-            save_state(state, named, optimiser, done)
+            save_state(state, model, optimiser, done)

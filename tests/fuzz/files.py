@@ -19,7 +19,7 @@ from PIL import Image
 from litelvlm.data.images import open_image
 from litelvlm.data.safe.archives import check_archive as check_weights
 from litelvlm.data.safe.parquet import open_parquet, read_rows
-from litelvlm.data.safe.pickle_shape import check_shapes
+from litelvlm.data.safe.pickle_gate import check_pickle
 from litelvlm.models.glamm.checkpoints.weights import read_shard
 from tests.fuzz.tables import DATA, MOVES, NOISE, check_refusal, mutated
 
@@ -86,7 +86,7 @@ def check_parquet(case: str) -> str:
     """Any bytes are rows or one error of the types that a caller catches."""
     path = on_disk(bytes.fromhex(case), ".parquet")
     try:
-        file = open_parquet(path, COLUMNS)
+        file = open_parquet(path)
         columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         rows = list(read_rows(file, columns))
     except (OSError, ValueError, pa.ArrowException):
@@ -137,4 +137,4 @@ PLANS = PLANS | NOISE
 
 def check_plan(case: str) -> str:
     """Any plan of tensors is accepted or refused in words."""
-    return check_refusal(ValueError, check_shapes, bytes.fromhex(case))
+    return check_refusal(ValueError, check_pickle, bytes.fromhex(case), False)

@@ -23,7 +23,7 @@ from PIL import Image
 
 from litelvlm import load_refer
 from litelvlm.data.annotations import RefDataError
-from litelvlm.data.safe import json_data, pickles
+from litelvlm.data.safe import json_data, pickle_gate, pickles
 
 REFS, POINTS = 2_000, 40
 
@@ -120,7 +120,7 @@ def bombs(folder: Path, base: Path) -> dict[str, Callable[[], None]]:
     found["pickle of lists"] = refused(lambda: pickles.loads_plain(lists), ValueError)
     objects = b"[" + b"[]," * 2_000_000 + b"0]"
     found["json of lists"] = refused(lambda: json_data.read_json(objects), ValueError)
-    pickles.MAX_STEPS, json_data.MAX_VALUES = 300_000, 1_000_000
+    pickle_gate.MAX_STEPS, json_data.MAX_VALUES = 300_000, 1_000_000
     return found
 
 

@@ -118,13 +118,6 @@ def test_answer_tokens_are_timed_and_both_conventions_stand_in_the_costs(folder)
     )
 
 
-def test_keeping_all_tokens_stands_beside_the_unpruned_model(folder):
-    null = read_summary(folder).table("null")
-    assert set(null.k) == {144}
-    assert set(null.component) == {"end_to_end", "llm", "decode"}
-    assert (null.equal == ((null.low <= 1) & (null.high >= 1))).all()
-
-
 @pytest.mark.parametrize(
     ("name", "entering"),
     [("fastv", 144), ("nuwa", 84), ("nuwa:stage1", 48), ("lvlm_csp_like", 144)],

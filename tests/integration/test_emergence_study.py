@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from litelvlm import load_model, load_refer
@@ -76,19 +75,6 @@ def test_summary_names_every_cell_and_leaves_few_trainings_open(run):
     assert {claim.id for claim in summary.claims} >= {"base.sink.C", "base.reversal.C"}
     assert {c.verdict for c in summary.claims if c.n < 5} <= {"undetermined"}
     assert "not evidence about published CLIP" in summary.interpretation
-
-
-def test_measuring_again_reads_what_is_there(trainings, monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "measured_rows", None)
-    files = store.measure_trainings(trainings)
-    assert len(files) == 5
-    store.bundle(files, tmp_path)
-    (bundled,) = tmp_path.iterdir()
-    rows = pd.read_parquet(bundled)
-    assert bundled.name == "C.parquet"
-    assert rows["training"].nunique() == 5
-    assert len(rows) == sum(len(pd.read_parquet(path)) for path in files)
-    assert bundled.stat().st_size < 200_000
 
 
 def test_missing_trainings_and_rows_are_named(tmp_path, monkeypatch):

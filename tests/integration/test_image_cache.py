@@ -10,7 +10,7 @@ import torch
 
 from litelvlm import load_model
 from litelvlm.analysis.api import evaluate, read_rows
-from litelvlm.analysis.cli.actions.loading import model_of, studied_of
+from litelvlm.analysis.cli.actions.loading import studied_of
 from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.inputs import image_cache as keyed
 from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
@@ -204,13 +204,6 @@ def test_scores_are_the_same_with_and_without(model, data, tmp_path, monkeypatch
     pd.testing.assert_frame_equal(plain, second)
     # The cache is no part of a run's key.
     assert len({Path(table.attrs["run"]).name for table in (plain, first, second)}) == 1
-
-
-def test_the_command_reads_and_keeps(tmp_path):
-    study = StudyVerb(names=("sweep",), cache=tmp_path / "kept", device="cpu")
-    assert studied_of(study).image_cache.folder == tmp_path / "kept"
-    assert model_of(study).image_cache is not None
-    assert studied_of(StudyVerb(names=("sweep",), device="cpu")).image_cache is None
 
 
 def test_who_cannot_keep_is_refused_by_name(model, tmp_path):

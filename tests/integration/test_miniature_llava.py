@@ -205,13 +205,6 @@ def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, ca
     assert "choose of gqa, pope, vqav2; published question-answering" in capsys.readouterr().err
 
 
-def test_padding_keeps_the_whole_picture():
-    wide = padded(Image.new("RGB", (8, 4), "red"))
-    assert wide.size == (8, 8)
-    assert wide.getpixel((0, 0)) == (122, 116, 104)
-    assert wide.getpixel((0, 4)) == (255, 0, 0)
-
-
 def test_training_gives_the_same_weights_again_and_exports(tmp_path, vlm):
     glamm = load_model("embedded", dtype="float32", device="cpu")
     pool = ScenePool(tmp_path / "scenes", get_world("pictograms"), 4)
@@ -233,3 +226,10 @@ def test_training_gives_the_same_weights_again_and_exports(tmp_path, vlm):
     assert read.digest != vlm.digest
     question = load_questions("gqa").questions[0]
     assert read.answer(question.open(), question.text).visual_tokens == 144
+
+
+def test_padding_keeps_the_whole_picture():
+    wide = padded(Image.new("RGB", (8, 4), "red"))
+    assert wide.size == (8, 8)
+    assert wide.getpixel((0, 0)) == (122, 116, 104)
+    assert wide.getpixel((0, 4)) == (255, 0, 0)

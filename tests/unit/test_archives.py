@@ -7,7 +7,7 @@ import torch
 
 from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archive, check_archives
-from litelvlm.data.safe.pickle_shape import check_shapes
+from litelvlm.data.safe.pickle_gate import check_pickle
 from litelvlm.models.glamm.build import read_clip
 from litelvlm.models.glamm.checkpoints import source
 from litelvlm.models.glamm.checkpoints.weights import check_shard, read_shard
@@ -60,7 +60,7 @@ def test_every_way_to_a_clip_checks_its_archives(tmp_path, read):
 
 NESTED = b"\x80\x02}K\x00" + b"\x85" * 1_000_000 + b"K\x01s."
 """A key of a million tuples, one in the other."""
-DOUBLED = b"\x80\x02}K\x00" + b"2\x86" * 60 + b"K\x01s."
+DOUBLED = b"\x80\x02}K\x00" + b"q\x01h\x01\x86" * 60 + b"K\x01s."
 """A key that holds the one before twice, 60 times over."""
 WIDE = b"\x80\x02(" + b"N" * 20_000 + b"t."
 
@@ -68,7 +68,7 @@ WIDE = b"\x80\x02(" + b"N" * 20_000 + b"t."
 @pytest.mark.parametrize("plan", [NESTED, DOUBLED, WIDE])
 def test_plans_that_never_end_are_refused(tmp_path, plan):
     path = weights(tmp_path / "pytorch_model.bin", {"data.pkl": plan})
-    with pytest.raises(ValueError, match=r"a value has [\d,]+ levels and [\d,]+ parts; at most 50"):
+    with pytest.raises(ValueError, match=r"a value has [\d,]+ levels, .* at most 50"):
         check_shard(path)
 
 
@@ -121,14 +121,10 @@ def test_other_files_are_refused(tmp_path, content):
     [
         (b"\x80\x02u.", "a mark is missing"),
         (b"\x80\x02t.", "a mark is missing"),
-        (b"\x80\x02N2", "no opcode at byte 4"),
+        (b"\x80\x02N", "no opcode at byte 3"),
         (b"\x80\x02\x85.", "taken from an empty stack"),
     ],
 )
 def test_broken_plans_are_refused(content, match):
     with pytest.raises(ValueError, match=match):
-        check_shapes(content)
-
-
-def test_a_plan_of_nothing_has_a_harmless_shape():
-    assert check_shapes(b"\x80\x02.") is None
+        check_pickle(content, plain=False)

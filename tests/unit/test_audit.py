@@ -22,7 +22,6 @@ from litelvlm.analysis.pages.audit.measure import (
 )
 from litelvlm.analysis.pages.audit.printed import audit_text, found_for
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.models.costs import llama_macs
 from litelvlm.models.glamm.options import GlammOptions
 from tests.study_inputs import Method
 
@@ -178,14 +177,6 @@ def test_the_page_shows_every_open_verdict_and_every_measured_difference():
     told = ", ".join(f"`{one.method}` {one.id} at {one.budget}" for one in left)
     assert f"**{len(left)} of {len(tested)} differences are left" in text
     assert f"swap: {told}." in text
-
-
-def test_divprunes_default_share_gives_the_operations_that_its_paper_names():
-    share = llama_macs(56 + 35, 32, 4096, 11008) / llama_macs(576 + 35, 32, 4096, 11008)
-    assert round(0.098 * 576) == 56
-    (table,) = chosen("divprune")
-    (budget,) = (one for one in table.statement if one.id == "budget")
-    assert f"that is {100 * share:.1f} % of the multiply-adds" in budget.code
 
 
 def test_repeated_draws_are_the_scores_of_single_runs(tmp_path):

@@ -17,7 +17,7 @@ from litelvlm.analysis.reproduce.lines import FinishedSplit
 from litelvlm.analysis.reproduce.run import part_of
 from litelvlm.analysis.reproduce.sampling import SplitPixels, average_against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.data.annotations import Annotation, RefDataError, read_instances
+from litelvlm.data.annotations import RefDataError, read_instances
 from litelvlm.data.dataset import Expression
 
 SHARES = {1: 96, 2: 40, 3: 18, 7: 5, 9: 1}
@@ -96,7 +96,7 @@ def test_the_category_of_an_object_stands_in_and_what_cannot_be_read_counts_as_n
 ):
     bare = sample(1, None, 4)
     found = read_instances(_instances(annotation(11, [], 1) | {"category_id": 3}), tmp_path)
-    known = Annotation(**found.annotations.to_pylist()[0])
+    known = found.annotations[11]
     held = PlantedSample(1, bare.codes, bare.expressions, {11: known})
     assert stratum(held) == (3, pytest.approx(4 / 36))
 

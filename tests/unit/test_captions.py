@@ -3,9 +3,8 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 
-from litelvlm.training.worlds import WORLDS, get_world
+from litelvlm.training.worlds import WORLDS
 from litelvlm.training.worlds.shapes import caption_pair
 from tests.glamm_parts import QUESTIONS
 
@@ -74,8 +73,3 @@ def test_pictogram_captions_hold_every_question_of_the_suite():
         assert before in captions
         assert after in captions
     assert "traffic light" not in captions  # hardly inside the crop
-
-
-def test_an_unknown_world_is_refused_by_name():
-    with pytest.raises(ValueError, match="pictograms"):
-        get_world("photographs")

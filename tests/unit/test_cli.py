@@ -18,13 +18,10 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import study as study_action
 from litelvlm.analysis.cli.actions.study import configure
 from litelvlm.analysis.cli.options import Common
-from litelvlm.analysis.cli.segment_text import as_text
 from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.studies import BY_NAME, STUDIES
 from litelvlm.analysis.studies.confirmatory import confirmatory
-from litelvlm.data.mask_files import numbered
-from litelvlm.figures import FIGURES
 from tests.warm import run_python
 
 
@@ -220,12 +217,6 @@ def test_studies_run_in_the_order_of_the_table_and_once():
     assert StudyVerb(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
 
 
-def test_several_masks_get_numbered_files(tmp_path):
-    path = tmp_path / "mask.png"
-    assert numbered(path, 0, 1) == path
-    assert [numbered(path, i, 2).name for i in range(2)] == ["mask-1.png", "mask-2.png"]
-
-
 def test_show_prints_verdicts_and_json(capsys, saved_runs):
     folder = str(saved_runs["reversal"])
     assert main(["show", folder]) == 0
@@ -280,41 +271,6 @@ def test_show_says_why_two_runs_of_one_hypothesis_are_not_adjusted(capsys, saved
     assert "name a run folder" in refusal(capsys, "show")
 
 
-def segment_text(pruner, **mask):
-    """What `segment` prints of one mask."""
-    one = {"text": "a ball", "pixels": 5, "mask": "m.png", "overlay": "o.png", "found": True}
-    return as_text(
-        {
-            "model": "m",
-            "miniature": False,
-            "random_weights": False,
-            "pruner": pruner,
-            "budget": 5,
-            "protocol": "single",
-            "n_tokens": 144,
-            "unseen_rim": False,
-            "unknown_words": [],
-            "masks": [one | {"answer": ""} | mask],
-            "timings_ms": {},
-        }
-    )
-
-
-def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
-    # (144 + 16 + 16 + 15) / 4 = 47.75.
-    inside = segment_text("fastv", kept=[3], n_kept=1, layers=[144, 16, 16, 15])
-    assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
-    assert "per layer" not in segment_text("fastv", kept=[3], n_kept=1)
-
-
-def test_segment_counts_tokens_that_are_no_single_patch():
-    # Two patches and three tokens made of others: five enter.
-    mixed = segment_text("trim", kept=[3, 9], n_kept=5)
-    assert "  kept 5 of 144 visual tokens (trim): 3 9 and 3 that are no single patch\n" in mixed
-    pooled = segment_text("trim", kept=[], n_kept=5)
-    assert "  kept 5 of 144 visual tokens (trim): 5 that are no single patch\n" in pooled
-
-
 def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
     for verb in (["show"], ["report"], ["figure", "all", "--from"]):
         assert "has no run.json" in refusal(capsys, *verb, str(tmp_path))
@@ -353,24 +309,6 @@ def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
     drawing = ["figure", "sink_layers", "--from", str(folder), "--out", str(tmp_path / "out")]
     assert "is incomplete" in refusal(capsys, *drawing)
     assert main([*drawing, "--partial"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("kind", "names"),
-    [("studies", STUDIES), ("figures", FIGURES)],
-)
-def test_ls_lists_every_name_with_a_sentence(capsys, kind, names):
-    assert main(["ls", kind]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(names)
-    assert all(len(line.split()) > 2 for line in lines)
-
-
-def test_ls_splits_knows_the_embedded_data_and_the_family(capsys):
-    assert main(["ls", "splits"]) == 0
-    text = capsys.readouterr().out
-    assert "embedded" in text
-    assert "umd: train, val, test; google: train, val" in text
 
 
 @dataclass(frozen=True, kw_only=True)

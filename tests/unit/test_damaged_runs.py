@@ -53,12 +53,9 @@ DAMAGE = {
     "record of noise": lambda f: (f / "run.json").write_bytes(NOISE),
     "record that is a list": lambda f: (f / "run.json").write_text("[]"),
     "folder in the record's place": lambda f: a_folder_instead(f / "run.json"),
-    "session of noise": lambda f: next((f / "sessions").iterdir()).write_bytes(NOISE),
-    "folder in a session's place": lambda f: a_folder_instead(next((f / "sessions").iterdir())),
     "configuration of noise": lambda f: (f / "config.yaml").write_bytes(NOISE),
     "folder in the configuration's place": lambda f: a_folder_instead(f / "config.yaml"),
     "file in the place of the rows": lambda f: a_file_instead(f / "rows"),
-    "file in the place of the sessions": lambda f: a_file_instead(f / "sessions"),
     "folder in the summary's place": lambda f: a_folder_instead(f / "summary.json"),
 }
 

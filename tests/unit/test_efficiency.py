@@ -15,7 +15,6 @@ from litelvlm.analysis.studies.efficiency import timing as efficiency_timing
 from litelvlm.analysis.studies.efficiency.timing import (
     WrittenBytes,
     decode_time,
-    gpu_state,
     median_ratio,
 )
 from litelvlm.figures import FIGURES
@@ -26,7 +25,6 @@ from litelvlm.figures.efficiency import (
     prefill_ratios,
     timed_part,
 )
-from litelvlm.models.timed import timed
 
 
 def tables_of(rows):
@@ -143,13 +141,6 @@ def test_choosing_is_put_beside_the_image_tower(rows):
     ) in efficiency.interpret([], tables)
 
 
-def test_published_rows_are_apart_from_ours(rows):
-    tables = tables_of(rows)
-    assert {"quantity", "method", "tokens", "value"} == set(tables["published"].columns)
-    assert "2.11" in tables["published"].value.tolist()
-    assert "LiteLVLM" not in set(tables["times"].method)
-
-
 def test_the_interval_of_a_ratio_widens_with_noise():
     rng = np.random.default_rng(0)
     steady, noisy = rng.normal(10, 0.1, 50), rng.normal(5, 1.0, 50)
@@ -168,13 +159,6 @@ def test_written_bytes_count_new_tensors_once_and_views_not_at_all():
     assert written.total == 800
 
 
-def test_a_timed_call_runs_once():
-    calls = []
-    found = timed(lambda: calls.append(1), torch.device("cpu"))
-    assert (calls, set(found)) == ([1], {"wall"})
-    assert found["wall"] >= 0
-
-
 def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
     # The prompt and its first token take 5 s, each of the next three 2 s.
     clock = iter([5.0, 7.0, 9.0, 11.0])
@@ -187,28 +171,6 @@ def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
     assert stops == [False] * 4
     with pytest.raises(ValueError, match="too few"):
         decode_time(lambda stop: None, torch.device("cpu"))
-
-
-def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
-    assert gpu_state(torch.device("cpu")) == ""
-    asked = []
-
-    def run(command, **_):
-        asked.append(command)
-        return SimpleNamespace(
-            returncode=0, stdout="580.1, 1980 MHz, 2619 MHz, 1980 MHz, 0x0, 300.1 W, 700.0 W, 41\n"
-        )
-
-    monkeypatch.setattr(efficiency_timing.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(efficiency_timing.subprocess, "run", run)
-    monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="ab")
-    )
-    said = gpu_state(torch.device("cuda"))
-    assert said.startswith("driver_version 580.1, clocks.sm 1980 MHz")
-    assert said.endswith("power.limit 700.0 W, temperature.gpu 41")
-    assert asked[0][0] == "/bin/nvidia-smi"
-    assert asked[0][-1] == "GPU-ab"
 
 
 # --- figures --------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ import torch
 
 from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.runs.columns import check_rows
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
-from litelvlm.analysis.signals.text_sinks import effective_rank
+from litelvlm.analysis.signals.text_attention import effective_rank
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import t_p_value
@@ -26,8 +25,6 @@ from litelvlm.analysis.studies.emergence.effects import (
 )
 from litelvlm.analysis.studies.emergence.measure import reversal_rows
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajectory_table
-from litelvlm.analysis.studies.emergence.prepare import training_rows
-from litelvlm.analysis.studies.emergence.rows import COLUMNS
 from litelvlm.analysis.studies.emergence.scenes import CategoryTexts, Referent
 from litelvlm.analysis.studies.emergence.tables import make_tables
 from litelvlm.training.trainings.design import members
@@ -316,21 +313,6 @@ def test_only_whole_blocks_count():
     assert (settled["p_holm"] >= np.minimum(1, settled["p"] * 6)).sum() == 5
 
 
-def test_tables_have_every_training_and_every_cell(planted):
-    tables = make_tables(planted, CONFIG)
-    assert len(tables["outcomes"]) == 128
-    assert set(tables["cells"]["stage"]) == {"A", "B"}
-    assert len(tables["cells"].drop_duplicates(["stage", "cell"])) == 32
-    trajectories = tables["trajectories"]
-    assert set(trajectories["share"]) == {0.0, 1.0}
-    start = trajectories[(trajectories["share"] == 0) & (trajectories["stage"] == "B")]
-    assert start["reversal"].abs().max() < 1e-9
-    components = tables["components"]
-    assert len(components) == 16
-    assert components["n_categories"].eq(4).all()
-    check_rows(training_rows(planted[planted["training"] == "A-rate-s0"]).rows, COLUMNS)
-
-
 def test_differences_from_the_base_are_paired_by_seed():
     rows = []
     for member in members(("C",)):
@@ -360,21 +342,6 @@ def test_a_training_that_two_stages_share_counts_once_where_trainings_are_pooled
     claims = {c.id: c for c in make_claims(more, CONFIG)}
     # The fifth seed of the base joins the condition that both stages have.
     assert (claims["together.cells"].n, claims["sink.causes"].n) == (16, 17)
-
-
-def test_outcomes_by_hand():
-    member = members(("B",))[0]
-    line = outcome_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8).iloc[0]
-    assert line["sink"] == pytest.approx(0.5)
-    assert line["reversal"] == pytest.approx(0.3)
-    assert line["reversal_true"] == pytest.approx(0.4)
-    assert line["reversal_rest"] == pytest.approx(0.3)
-    assert bool(line["learned"])
-    assert np.isnan(line["reversal_bare"])
-    bag = outcome_table(pd.DataFrame(measured(members(("A",))[0], 0.5, 0.3)), 0.8).iloc[0]
-    assert np.isnan(bag["reversal"])
-    way = trajectory_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8)
-    assert way["reversal"].tolist() == pytest.approx([0.0, 0.3])
 
 
 @pytest.mark.parametrize(
@@ -512,3 +479,18 @@ def test_effective_rank_known_answers():
     assert effective_rank(torch.ones(5, 3)) == pytest.approx(1.0)
     assert effective_rank(torch.eye(4)) == pytest.approx(4.0)
     assert effective_rank(torch.diag(torch.tensor([1.0, 1.0, 0.0]))) == pytest.approx(2.0)
+
+
+def test_outcomes_by_hand():
+    member = members(("B",))[0]
+    line = outcome_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8).iloc[0]
+    assert line["sink"] == pytest.approx(0.5)
+    assert line["reversal"] == pytest.approx(0.3)
+    assert line["reversal_true"] == pytest.approx(0.4)
+    assert line["reversal_rest"] == pytest.approx(0.3)
+    assert bool(line["learned"])
+    assert np.isnan(line["reversal_bare"])
+    bag = outcome_table(pd.DataFrame(measured(members(("A",))[0], 0.5, 0.3)), 0.8).iloc[0]
+    assert np.isnan(bag["reversal"])
+    way = trajectory_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8)
+    assert way["reversal"].tolist() == pytest.approx([0.0, 0.3])

@@ -6,13 +6,13 @@ What is missing is computed, failures are counted, an interrupt keeps what is th
 import threading
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 from planted import PlantedData, PlantedModel, planted_data
 from test_runs import make_key
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.runs import engine
 from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.engine import Item, Job, ahead, in_process, make_chunks, map_chunks
 from litelvlm.analysis.runs.folder import open_run
@@ -222,39 +222,15 @@ def test_a_study_is_computed_by_the_mapper_it_is_given(tmp_path):
     assert asked == [[0, 1]]
 
 
-def test_progress_moves_with_each_image(tmp_path, monkeypatch):
-    steps = []
-
-    class Bar:
-        def __init__(self, total, **_):
-            self.total, self.n = total, 0
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            assert self.n == self.total
-
-        def update(self, count):
-            self.n += count
-            steps.append(count)
-
-        def set_postfix_str(self, text, refresh):
-            shown.append(text)
-
-    shown, events = [], []
-
-    def watch(event):
-        events.append(event)
-        return f"{event.done} of {event.total}"
-
-    monkeypatch.setattr(engine, "tqdm", Bar)
-    data = planted_data(6)
+def test_whoever_watches_is_told_of_each_image(tmp_path):
+    events, data = [], planted_data(6)
     config = sweep.Config(methods=("uniform",), budgets=(48,), chunk_size=3)
-    folder = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path, watch=watch)
-    each = [len(data[index].expressions) for index in range(6)]
-    assert [step for step in steps if step] == each
-    assert shown[-1] == f"{sum(each)} of {sum(each)}"
+    folder = complete_run(
+        sweep.STUDY, PlantedModel(), data, config, tmp_path, watch=lambda e: events.append(e)
+    )
+    done = np.cumsum([len(data[index].expressions) for index in range(6)]).tolist()
+    assert list(dict.fromkeys(e.done for e in events if e.kind == "progress")) == done
+    assert {e.total for e in events if e.kind == "progress"} == {done[-1]}
     assert [event.kind for event in events[:2]] == ["started", "progress"]
     assert (events[-1].kind, events[-1].folder) == ("finished", folder)
     assert events[-1].summary == read_summary(folder)

@@ -9,28 +9,21 @@ from unittest.mock import Mock
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.cli.actions.study import run_one
-from litelvlm.analysis.cli.verbs.study import StudyVerb
+from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.pages.explore.data import token_box
-from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.messages.events import nobody
-from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.studies.examples import FILE, read_examples, successes_and_failures
 from litelvlm.analysis.studies.overlay import (
     TINTS,
-    contrasting_tints,
-    draw_overlay,
     kept_pixels,
 )
+from litelvlm.analysis.studies.sweep import STUDY
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions, sweep_config
+from litelvlm.analysis.studies.table import run_with_pictures
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.models.base import tower_view
 from tests.figure_files import write_figures
 
@@ -45,47 +38,6 @@ def run(saved_runs, tmp_path_factory):
         PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8), folder, sweep_config(folder)
     )
     return folder
-
-
-def test_an_overlay_tints_the_mask_and_darkens_pruned_tokens():
-    grey = Image.new("RGB", (12, 12), (100, 100, 100))
-    mask = np.zeros((12, 12), dtype=bool)
-    mask[:, 6:] = True
-    kept = np.ones((12, 12))
-    kept[:, :2] = 0
-    drawn = draw_overlay(grey, mask, kept, (200, 0, 50))
-    assert drawn[0, 0].tolist() == [45, 45, 45]  # pruned: 0.45 * 100
-    assert drawn[0, 2].tolist() == [100, 100, 100]  # kept
-    assert drawn[0, 4].tolist() == [0, 0, 0]  # outside line, two pixels wide
-    assert drawn[6, 6].tolist() == [200, 0, 50]  # inside line
-    assert drawn[6, 9].tolist() == [150, 50, 75]  # half of both
-
-
-def test_what_clip_does_not_see_is_hatched_and_looks_like_neither_kept_nor_pruned():
-    picture = Image.new("RGB", (48, 48), (200, 40, 40))
-    kept = np.full((48, 48), np.nan)
-    kept[:, :16], kept[:, 16:32] = 0, 1
-    drawn = draw_overlay(picture, np.zeros((48, 48), dtype=bool), kept)
-    rim, shown = drawn[:, 32:].reshape(-1, 3), drawn[:, :32].reshape(-1, 3)
-    assert {tuple(colour) for colour in rim.tolist()} == {(128, 128, 128), (164, 84, 84)}
-    assert not {tuple(c) for c in rim.tolist()} & {tuple(c) for c in shown.tolist()}
-    striped = (rim == 128).all(axis=1).mean()
-    assert striped == pytest.approx(0.25)
-
-
-def test_each_mask_gets_the_colour_that_stands_out_from_what_it_covers():
-    yellow, blue = (240, 228, 66), (86, 180, 233)
-    pixels = np.zeros((4, 8, 3), dtype=np.uint8)
-    pixels[:, :4], pixels[:, 4:] = yellow, blue
-    masks = np.zeros((2, 4, 8), dtype=bool)
-    masks[0, :, :4], masks[1, :, 4:] = True, True
-    first, second = contrasting_tints(Image.fromarray(pixels), masks)
-    assert first != second
-    assert first not in (yellow, (230, 159, 0))
-    assert second not in (blue,)
-    # Six masks on one ground use up all five colours before one comes again.
-    many = contrasting_tints(Image.fromarray(pixels), np.repeat(masks[:1], 6, axis=0))
-    assert set(many[:5]) == set(TINTS)
 
 
 def test_kept_tokens_are_drawn_where_they_look():
@@ -188,34 +140,9 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
     }
 
 
-@pytest.mark.parametrize(
-    ("protocol", "drawn", "said"),
-    [
-        ("single", True, "n = {} expressions from 3 images; bars."),
-        (
-            "official",
-            False,
-            "n = {} drawn expressions (each of several draws counts) from 3 images; "
-            "official protocol: up to three ",
-        ),
-        (
-            "conversation",
-            False,
-            "n = {} expressions from 3 images; conversation protocol: "
-            "all expressions of an image in one conversation; bars.",
-        ),
-    ],
-)
-def test_pictures_of_single_expressions_belong_to_the_single_protocol(
-    tmp_path, protocol, drawn, said
-):
+@pytest.mark.parametrize("protocol", ["single", "official", "conversation"])
+def test_pictures_of_single_expressions_belong_to_the_single_protocol(tmp_path, protocol):
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    verb = StudyVerb(names=("sweep",), out=tmp_path)
-    run = run_one(verb, "sweep", model, data, config, Shard(), nobody, Processes(1))
-    assert (run / FILE).is_file() == drawn
-    table = read_summary(run).table("scores")
-    # Every expression once, or up to three of an image in each of two draws.
-    sizes = [len(sample.expressions) for sample in data]
-    n = 2 * sum(min(size, 3) for size in sizes) if protocol == "official" else sum(sizes)
-    assert protocol_note(Saved(run), table, "bars").startswith(said.format(n))
+    run = run_with_pictures(STUDY, model, data, config, tmp_path)
+    assert (run / FILE).is_file() == (protocol == "single")

@@ -1,14 +1,12 @@
 """What the plug-in for lmms-eval is made of, without lmms-eval: masks as answers, scores, names."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import yaml
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.lmms import generation, grounding, masks
-from litelvlm.analysis.lmms.__main__ import TASK_FILES, main
+from litelvlm.analysis.lmms.__main__ import TASK_FILES
 from litelvlm.analysis.lmms.answers import QuestionSource
 from litelvlm.analysis.lmms.generation import Generation, check_mask_options, generation_of
 from litelvlm.metrics import intersection_union
@@ -97,11 +95,6 @@ def test_grounding_answers_come_in_the_order_of_the_requests():
         assert np.array_equal(masks.read_mask(found[place], height, width), own)
     one_by_one = grounding.ground_all(model, iter(questions), None, None)
     assert one_by_one == found
-    together = grounding.ground_all(model, questions, None, None, "conversation")
-    assert len(together) == len(docs)
-    assert together != found
-    with pytest.raises(ValueError, match="unknown protocol"):
-        grounding.ground_all(model, questions, None, None, "official")
 
 
 def test_an_answer_is_cut_at_the_first_stop():
@@ -160,9 +153,3 @@ def test_every_task_file_names_a_source():
         assert name == "embedded_res" if root else (
             f"{dataset.replace('+', 'plus')}_res_{split}" == name
         )  # fmt: skip
-
-
-def test_the_folder_of_tasks_is_printed(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["lmms", "path"])
-    main()
-    assert Path(capsys.readouterr().out.strip()) == TASK_FILES

@@ -139,9 +139,9 @@ def test_no_unsafe_call_in_the_source(call):
     assert [p for p in SOURCES if call in p.read_text()] == [], BANNED[call]
 
 
-def test_python_s_unpickler_is_never_used():
+def test_python_s_unpickler_is_used_behind_the_gate_only():
     used = re.compile(r"\bUnpickler\b|from pickle import .*\bloads?\b")
-    assert [p for p in SOURCES if used.search(p.read_text())] == []
+    assert [p.name for p in SOURCES if used.search(p.read_text())] == ["pickles.py"]
 
 
 @pytest.mark.parametrize("function", ["eval", "exec"])

@@ -12,10 +12,8 @@ from refer_tree import RefDataError
 
 from litelvlm import load_refer
 from litelvlm.data import hub_tables
-from litelvlm.data.safe import parquet, parquet_pages
+from litelvlm.data.safe import parquet
 from litelvlm.data.safe.parquet import open_parquet, read_rows
-from litelvlm.data.safe.parquet_footer import read_footer
-from litelvlm.data.safe.thrift import CompactReader
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
 
@@ -64,7 +62,7 @@ def test_one_text_in_many_rows_stays_one_in_memory(tmp_path):
     pq.write_table(pa.table({"text": column}), path, compression="zstd")
     assert path.stat().st_size < 10_000
     before = pa.default_memory_pool().max_memory()
-    file = open_parquet(path, ["text"])
+    file = open_parquet(path)
     assert sum(len(row["text"]) for row in read_rows(file, ["text"])) == n * len(text)
     assert pa.default_memory_pool().max_memory() - before < 64 * 2**20
 
@@ -79,76 +77,22 @@ def test_a_row_that_unfolds_to_gigabytes_is_refused(tmp_path):
     refuse(path, "row 0 has 9.. values of 943,7.* bytes; at most 1,000,000 and 67,108,864")
 
 
-def test_a_list_without_end_is_refused_before_it_is_unpacked(tmp_path):
-    n = parquet_pages.MAX_VALUES + 1
-    numbers = pa.ListArray.from_arrays([0, n], np.zeros(n, np.float32))
-    path = write(tmp_path, table().set_column(2, "segmentation", numbers), write_statistics=False)
-    assert path.stat().st_size < 100_000
-    refuse(path, "'segmentation.list.element': 20,000,001 values in one row group")
+def test_a_list_without_end_is_refused(tmp_path):
     few = pa.ListArray.from_arrays([0, 1_000_001], np.zeros(1_000_001, np.float32))
-    refuse(write(tmp_path, table().set_column(2, "segmentation", few)), "row 0 has 1,000,")
-
-
-def test_a_page_is_believed_by_its_own_header_and_no_footer(tmp_path, monkeypatch):
-    path = write(tmp_path, table(40, answer=("word " * 4000,)), use_dictionary=False)
-    monkeypatch.setattr(parquet_pages, "MAX_PAGE_BYTES", 100_000)
-    refuse(path, "a page of .* bytes says that it unpacks to 8..,...; at most 100,000")
-
-
-def pages_of(path, column):
-    """Place and length of each page header of a column."""
-    (chunk,) = [c for group in read_footer(path) for c in group if c.column == column]
-    content, place = path.read_bytes(), chunk.start
-    while place < chunk.start + chunk.size:
-        reader = CompactReader(content[place:])
-        fields = reader.struct()
-        yield place, reader.position, fields
-        place += reader.position + fields[3]
-
-
-def varint(value):
-    value, out = value << 1, b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-@pytest.mark.parametrize(
-    ("field", "new", "match"),
-    [
-        (2, 60_000, "is not a readable Parquet file"),  # the unpacked size: the unpacker notices
-        (3, 60_000, "ends beyond its column"),
-        ("values", 60, "its pages hold 60 values, the footer says 40"),
-    ],
-)
-def test_headers_that_lie_are_noticed(tmp_path, field, new, match):
-    path = write(tmp_path, table(40), use_dictionary=False)
-    *_, (place, length, header) = pages_of(path, "file_name")
-    old = header[5][1] if field == "values" else header[field]
-    content = path.read_bytes()
-    head = content[place : place + length]
-    spot = head.index(varint(old), 0 if field == 2 else 4)
-    # A header that grows does so into its page, whose packed bytes are damaged anyway.
-    changed = head[:spot] + varint(new) + head[spot + len(varint(old)) :]
-    path.write_bytes(content[:place] + changed + content[place + len(changed) :])
-    refuse(path, match)
-
-
-def test_texts_as_differences_are_refused(tmp_path):
-    encoding = {"file_name": "DELTA_BYTE_ARRAY"}
-    path = write(tmp_path, table(3), use_dictionary=False, column_encoding=encoding)
-    refuse(path, r"'file_name': its texts are stored as differences \(DELTA_BYTE_ARRAY\)")
+    path = write(tmp_path, table().set_column(2, "segmentation", few), write_statistics=False)
+    assert path.stat().st_size < 10_000
+    refuse(path, "row 0 has 1,000,")
 
 
 def test_footers_are_bounded(tmp_path, monkeypatch):
     path = write(tmp_path, table(3))
     content = path.read_bytes()
     path.write_bytes(content[:-8] + struct.pack("<I", 2**31) + b"PAR1")
-    refuse(path, "its footer of 2,147,483,648 bytes is larger than the file")
+    refuse(path, "not a readable Parquet file .*footer")
     path.write_bytes(content[:-1])
-    refuse(path, "does not end as a Parquet file does")
+    refuse(path, "not a readable Parquet file .*fetch it again")
     path.write_bytes(b"")
-    refuse(path, "does not end as a Parquet file does")
+    refuse(path, "not a readable Parquet file .*fetch it again")
     path.write_bytes(content)
     monkeypatch.setattr(parquet, "MAX_ROWS", 2)
     refuse(path, "it has 3 rows and 5 columns; at most 2 and 1,000 are read")

@@ -11,7 +11,8 @@ import struct
 import numpy as np
 import pytest
 
-from litelvlm.data.safe.pickles import MAX_DEPTH, UnsafePickleError, loads_plain
+from litelvlm.data.safe.pickle_gate import MAX_DEPTH
+from litelvlm.data.safe.pickles import UnsafePickleError, loads_plain
 from tests.hostile import MakesFolder
 
 PROTOCOLS = range(6)
@@ -103,10 +104,10 @@ def test_extension_opcode_is_refused_although_its_cache_is_warm(tmp_path):
         (b"(iposix\nsystem\n.", "INST"),
         (b"\x80\x02]\x81.", "NEWOBJ"),
         (b"\x80\x05\x97.", "NEXT_BUFFER"),
-        (b"cposix\nsystem\n.", r"GLOBAL 'posix\.system'"),
-        (b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", r"STACK_GLOBAL 'posix\.system'"),
-        (b"cnumpy\nload\n.", r"GLOBAL 'numpy\.load'"),
-        (b"c_codecs\ndecode\n.", r"GLOBAL '_codecs\.decode'"),
+        (b"cposix\nsystem\n.", r"'posix\.system'"),
+        (b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", r"'posix\.system'"),
+        (b"cnumpy\nload\n.", r"'numpy\.load'"),
+        (b"c_codecs\ndecode\n.", r"'_codecs\.decode'"),
     ],
 )
 def test_the_error_names_the_opcode_or_global(raw, name):
@@ -126,17 +127,13 @@ def test_the_error_names_the_opcode_or_global(raw, name):
         b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\ntRS'123'\ntR.",
         b"c_codecs\nencode\n(S'a'\nS'utf_7'\ntR.",
         b"0.",  # POP from nothing
+        b"cnumpy\ndtype\n(N}S'__init__'\nI1\nstb.",  # BUILD would change our class
         b"g7\n.",  # unknown memo entry
     ],
 )
 def test_senseless_use_of_allowed_opcodes_is_refused(raw):
     with pytest.raises(UnsafePickleError):
         loads_plain(raw)
-
-
-def test_a_huge_memo_index_claims_no_memory():
-    raw = b"\x80\x02]r" + struct.pack("<I", 2**31 - 1) + b"K\x07a."
-    assert loads_plain(raw) == [7]
 
 
 HANGING = {
@@ -154,6 +151,8 @@ HANGING = {
     "dict with an odd item": b"(K\x01K\x02K\x03d.",
     "duplicate of the top": b"]2a.",
     "text without quotes": b"Sabc\n.",
+    "memo of 32 GB": b"\x80\x02]r" + struct.pack("<I", 2**31 - 1) + b"K\x07a.",
+    "numbers of one hash": b"}(" + b"L%dL\nNu." % (2**61 - 1),
 }
 
 
@@ -171,7 +170,7 @@ def test_a_container_used_again_counts_each_time():
         steps = b"".join(b"(h%ch%clq%c" % (i, i, i + 1) for i in range(1, levels + 1))
         return b"(]q\x01" + steps + b"l."
 
-    with pytest.raises(UnsafePickleError, match="more than 50,000,000 values"):
+    with pytest.raises(UnsafePickleError, match="at most 50, 50,000,000"):
         loads_plain(twice(40))
     shared = ["text", 1]
     assert loads_plain(pickle.dumps([shared, shared, {"a": shared}], 2)) == (

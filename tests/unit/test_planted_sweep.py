@@ -52,7 +52,7 @@ def claims_on(made):
     pixels = [made.summands(CIOU, cell) for cell in (ours, theirs)]
     return (
         paired_swap_test(*pixels, made.image_ids, 399, made.seed).p_value,
-        made.difference(CIOU, ours, theirs).estimates()[0],
+        made.difference(CIOU, ours, theirs).over_images.estimates()[0],
         retention_claim(made.retention(CIOU, ours, whole), KEPT, BUDGET, "single"),
         lead_claims(made, CONFIG, BUDGET)[0],
     )

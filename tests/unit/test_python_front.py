@@ -9,14 +9,12 @@ from typing import ClassVar
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 from planted import PlantedModel, planted_data
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import SavedRun, evaluate, run_study
 from litelvlm.analysis.studies import sweep
 from litelvlm.pruning import ScorePruner
-from tests.figure_files import draw_figure
 from tests.study_inputs import Method
 from tests.warm import run_python
 
@@ -173,14 +171,3 @@ def test_what_no_label_can_name_is_refused():
     held = get_pruner("reverse", of=get_pruner("low_similarity", similarity="cosine"))
     with pytest.raises(ValueError, match=r"reverse holds low_similarity\(similarity=cosine\)"):
         Method.of(held)
-
-
-def test_figures_are_drawn_from_a_run_or_its_folder(saved_runs):
-    figure = draw_figure("reversal_index", SavedRun(saved_runs["reversal"]))
-    assert isinstance(figure, Figure)
-    assert figure.get_suptitle().startswith("Does the similarity rank the referent low?")
-    assert isinstance(draw_figure("reversal_index", saved_runs["reversal"]), Figure)
-    with pytest.raises(ValueError, match=r"its figures: .*sink"):
-        draw_figure("reversal_index", saved_runs["sink"])
-    with pytest.raises(ValueError, match="unknown figure"):
-        draw_figure("reversal", saved_runs["sink"])

@@ -5,10 +5,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from planted import PATCH, PlantedModel, planted_data
 from planted_studies import paired
-from torch import nn
 
 from litelvlm.analysis.runs.claims import effect_claim
 from litelvlm.analysis.runs.columns import check_rows
@@ -17,10 +15,6 @@ from litelvlm.analysis.studies.quantisation.factorial import Factorial
 from litelvlm.analysis.studies.quantisation.prepare import work_of
 from litelvlm.analysis.studies.quantisation.rows import COLUMNS
 from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.figures import quantisation as draw
-from litelvlm.models.glamm.build import new_parts
-from litelvlm.models.glamm.checkpoints.config import full_config
-from tests.figure_files import style
 
 METHODS = ("mask_oracle(share=1.0)", "llm_attention", "uniform")
 CONFIG = Config(precisions=("nf4",), methods=METHODS, budgets=(48, 16), images=None, expressions=1)
@@ -121,13 +115,6 @@ def test_a_planted_interaction_is_found_with_its_size_and_reaches_over_categorie
     assert "nf4 lowers the cIoU by itself, and pruning costs more with it than without" in told
 
 
-def test_an_interaction_of_the_other_sign_is_not_supported():
-    _, rows = rows_of(FewerBits(lost=4, lost_pruned=1))
-    claim = by_id(rows)["interaction.nf4@48"]
-    assert claim.verdict == "not supported"
-    assert claim.high < 0
-
-
 def test_the_interaction_is_the_hand_computed_one():
     _, rows = rows_of(FewerBits(lost=1, lost_pruned=2, shift=5))
     sums = rows.groupby(["precision", "method", "budget"])[["inter_px", "union_px"]].sum()
@@ -161,12 +148,6 @@ def test_tokens_change_for_methods_that_read_the_language_model_and_for_no_other
     moved = rows[(rows.precision == "nf4") & (rows.method == "llm_attention")]
     line = kept[(kept.method == "llm_attention") & (kept.budget == 16)].iloc[0]
     assert line.jaccard == pytest.approx(moved.loc[moved.budget == 16, "jaccard"].mean())
-
-
-def test_the_same_attention_keeps_the_same_tokens():
-    _, rows = rows_of(FewerBits(lost=1, lost_pruned=1))
-    claim = by_id(rows)["kept.nf4"]
-    assert (claim.verdict, claim.estimate) == ("supported", 1.0)
 
 
 def test_blank_masks_are_counted():
@@ -214,23 +195,6 @@ def test_memory_is_the_sum_of_its_parts_and_pruning_shrinks_one_of_them():
     assert by_id(heavy)["memory.pruning"].verdict == "not supported"
 
 
-def test_at_full_size_eight_bits_save_two_fifths_and_pruning_under_two_per_cent():
-    with torch.device("meta"):
-        parts = new_parts(full_config(), "sdpa")
-    numbers = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-    linear = sum(
-        module.weight.numel()
-        for name, module in parts["llama"].named_modules()
-        if isinstance(module, nn.Linear) and name != "lm_head"
-    )
-    clip, layers, width = 427_944_193, 32, 4096
-    keys_and_values = 2 * 2 * layers * width * 576
-    whole = 2 * (sum(numbers.values()) + clip) + keys_and_values
-    assert linear / whole == pytest.approx(0.405, abs=0.001)
-    saved = [keys_and_values * (1 - budget / 576) / whole for budget in (192, 32)]
-    assert saved == pytest.approx([0.0126, 0.0178], abs=1e-4)
-
-
 def factorials(truth, n_studies=200, images=60, seed=0):
     """Simulated factorials of one method in one precision; ``truth`` holds four shares of cIoU."""
     rng = np.random.default_rng(seed)
@@ -263,34 +227,3 @@ def test_the_configuration_refuses_what_cannot_be_crossed():
         Config(methods=("none",))
     with pytest.raises(ValueError, match="'int8', 'nf4', 'nf4_double' or 'fp4'"):
         Config(precisions=("int4",))
-
-
-def test_figures_show_the_numbers_of_the_tables():
-    _, rows = rows_of(FewerBits(lost=1, lost_pruned=3))
-    tables = make_tables(rows, CONFIG)
-    lines = draw.in_order(tables["interactions"])
-    assert list(lines["budget"].iloc[:2]) == [48, 16]
-    ax = draw.draw_interactions(lines, style.new_figure()[1])
-    dots = next(c for c in ax.collections if len(c.get_offsets()) == len(lines))
-    np.testing.assert_allclose(dots.get_offsets()[:, 0], lines["interaction"])
-    ax = draw.draw_scores(tables["scores"], "uniform", style.new_figure()[1])
-    drawn = {line.get_label(): line for line in ax.get_lines()}
-    assert list(drawn) == ["NF4", "all bits"] or list(drawn) == ["all bits", "NF4"]
-    scores = tables["scores"].set_index(["precision", "method", "budget", "metric"])["value"]
-    np.testing.assert_allclose(
-        drawn["NF4"].get_ydata(),
-        [
-            scores["nf4", "uniform", 16, "ciou"],
-            scores["nf4", "uniform", 48, "ciou"],
-            scores["nf4", "none", 144, "ciou"],
-        ],
-    )
-    sizes = tables["memory"].assign(component=lambda t: t["component"])
-    full = pd.concat(
-        [sizes, *[sizes[sizes.component == "clip"].assign(component=c, bytes=0) for c in
-                  set(draw.COMPONENTS) - set(sizes.component)]]
-    )  # fmt: skip
-    ax = draw.draw_memory(full, style.new_figure()[1])
-    bars = {c.get_label(): [bar.get_width() * 1e6 for bar in c] for c in ax.containers}
-    np.testing.assert_allclose(bars["language model"], [900, 900, 300, 300])
-    np.testing.assert_allclose(bars["keys and values of visual tokens"], [4, 0, 4, 0])

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.studies.understanding.scores import scores_of
-from litelvlm.analysis.studies.understanding.tables import answer_notes
 from litelvlm.metrics.answers import read_yes_no, score_answer
 
 
@@ -131,25 +130,3 @@ def test_one_image_and_no_answer_give_no_interval_and_no_line():
     failed = scores_of(told([{"image_id": "1", "state": "failed", "score": np.nan}]), "exact")
     assert failed.empty
     assert "metric" in failed
-
-
-def noted(task, *rows):
-    names = ["method", "budget", "answer", "state"]
-    table = pd.DataFrame(rows, columns=names).assign(question_id=[str(i) for i in range(len(rows))])
-    return list(answer_notes(table.assign(task=task)))
-
-
-@pytest.mark.parametrize("task", ["gqa", "pope"])
-def test_lost_answers_are_counted_for_each_condition_and_failed_ones_are_none(task):
-    notes = noted(
-        task,
-        ("none", np.nan, "yes", "read"), ("none", np.nan, "", "empty"),
-        ("random", 8.0, "who", "unreadable"), ("random", 8.0, "knows", "unreadable"),
-        ("random", 8.0, None, "failed"), ("random", 8.0, "no", "read"),
-        ("random", 16.0, "no", "read"), ("tome", 8.0, None, "failed"),
-    )  # fmt: skip
-    rule = " and count as 'yes', by POPE's rule" if task == "pope" else ""
-    assert notes == [
-        f"1 of 2 answers of none are empty{rule}; the first is '' to question 1",
-        f"2 of 3 answers of random 8 are unreadable{rule}; the first is 'who' to question 2",
-    ]

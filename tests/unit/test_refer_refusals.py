@@ -70,19 +70,33 @@ def test_tables_that_do_not_belong_together(tmp_path, wrong, message):
 @pytest.mark.parametrize(
     ("refs", "message"),
     [
-        ({"a": 1}, "holds a dict, expected a list"),
-        ([3], "reference 0 is a int"),
-        *(([{k: v for k, v in ref().items() if k != name}], f"reference 0 lacks the field '{name}'")
+        ({"a": 1}, ": Input should be a valid list ({'a': 1})"),
+        ([3], "0: Input should be a valid dictionary"),
+        *(([{k: v for k, v in ref().items() if k != name}], f"0.{name}: Field required")
           for name in ("ref_id", "ann_id", "image_id", "split", "category_id", "sentences")),
-        ([ref(sentences=[{"sent_id": 1}])], "sentence 0 lacks the field 'sent'"),
-        ([ref(ann_id="x")], "has 'x', expected a whole number"),
-        ([ref(sents=(5,))], "has 5, expected text"),
+        ([ref(sentences=[{"sent_id": 1}])], "0.sentences.0.sent: Field required"),
+        ([ref(), ref(ann_id="x")], "1.ann_id.0: Input should be a valid integer ('x')"),
+        ([ref(ann_id=[])], "0.ann_id: Value should have at least 1 item"),
+        ([ref(ann_id=[True])], "0.ann_id.0: Input should be a valid integer (True)"),
+        ([ref(ref_id=2**63)], "0.ref_id: Input should be less than 9223372036854775808"),
+        ([ref() | {"ref_id": 1.0}], "0.ref_id: Input should be a valid integer (1.0)"),
+        ([ref(sents=(5,))], "0.sentences.0.sent: Input should be a valid string (5)"),
+        ([ref(sents=("\ud800",))], "0.sentences.0.sent: Input should be a valid string, unable"),
+        ([ref() | {"sentences": None}], "0.sentences: Input should be a valid tuple (None)"),
+        ([ref() | {"sentences": ["word"]}], "0.sentences.0: Input should be a valid dictionary"),
+        ([ref() | {"sentences": [{"sent_id": 1, "sent": "a", "kind": 5}]}],
+         "0.sentences.0.kind: Input should be a valid string (5)"),
+        ([ref(split=["v"] * 10_000)], "0.split: Input should be a valid string"),
     ],
 )  # fmt: skip
-def test_malformed_references_name_record_and_field(tmp_path, refs, message):
-    make_tree(tmp_path, refs)
-    with pytest.raises(RefDataError, match=rf"refs\(unc\)\.p.*{message}"):
+@pytest.mark.parametrize("table", ["refs(unc).p", "grefs(unc).json"])
+def test_malformed_references_name_record_and_field(tmp_path, refs, message, table):
+    make_tree(tmp_path, refs, dataset="grefcoco" if table[0] == "g" else "refcoco", table=table)
+    with pytest.raises(
+        RefDataError, match=re.escape(f"{table} has a malformed record: {message}")
+    ) as found:
         load_refer(tmp_path)
+    assert len(str(found.value)) < 400
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path):
@@ -90,37 +104,10 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
     table.write_bytes(b"cposix\nmkdir\n(S'" + str(tmp_path / "made").encode() + b"'\ntR.")
     with pytest.raises(
-        UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: opcode GLOBAL 'posix\.mkdir'"
+        UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: .* 'posix\.mkdir'"
     ):
         load_refer(tmp_path)
     assert not (tmp_path / "made").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b'{"images": [', "is not JSON"),
-        (b"[]", "holds a list"),
-        (b'{"images": []}', "lacks the field 'annotations'"),
-        (
-            b'{"images": [{"id": 1}], "annotations": [], "categories": []}',
-            "lacks the field 'height'",
-        ),
-        (
-            b'{"images": [{"id": 1, "file_name": "../x", "height": 1, "width": 1}]}',
-            "leaves the image folder",
-        ),
-        (
-            b'{"images": [{"id": 1, "file_name": "x", "height": "a", "width": 1}]}',
-            "malformed record",
-        ),
-    ],
-)
-def test_malformed_instances(tmp_path, content, message):
-    make_tree(tmp_path, [ref()])
-    (tmp_path / "Refer_Segm" / "refcoco" / "instances.json").write_bytes(content)
-    with pytest.raises(RefDataError, match=message):
-        load_refer(tmp_path)
 
 
 def test_deeply_nested_files_are_refused(tmp_path):
@@ -138,11 +125,12 @@ def test_deeply_nested_files_are_refused(tmp_path):
         load_refer(tmp_path / "instances")
 
 
-def test_an_outline_that_only_a_shallow_caller_could_draw_is_refused(tmp_path):
+def test_an_outline_nested_900_deep_is_refused(tmp_path):
     nested = json.loads("[" * 900 + "]" * 900)
     make_tree(tmp_path, [ref()], [annotation(1, nested)])
-    with pytest.raises(RefDataError, match="outline of annotation 1 is nested too deeply"):
-        load_refer(tmp_path)
+    sample = load_refer(tmp_path)[0]
+    with pytest.raises(RefDataError, match="annotation 1: "):
+        sample.targets()
 
 
 def test_a_key_that_stands_twice_among_many_is_found_at_once():
@@ -179,52 +167,48 @@ def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):
     table.write_bytes(
         b"\x80\x02]}X\x09\x00\x00\x00sentences]sX\x06\x00\x00\x00ref_id" + nested + b"sa."
     )
-    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p .* nested more than 50 levels"):
+    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p .* has 51 levels"):
         load_refer(tmp_path)
+
+
+IMAGE = {"id": 7, "file_name": "7.png", "height": 6, "width": 8}
+OBJECT = {"id": 1, "image_id": 7, "category_id": 3, "segmentation": []}
 
 
 def instances(image=None, **changes):
     """An `instances.json` with one image and one object, and some fields changed."""
-    image = {"id": 7, "file_name": "7.png", "height": 6, "width": 8} | (image or {})
-    record = {"id": 1, "image_id": 7, "category_id": 3, "segmentation": []}
     whole = {
-        "images": [image],
-        "annotations": [record],
+        "images": [IMAGE | (image or {})],
+        "annotations": [OBJECT],
         "categories": [{"id": 3, "name": "thing"}],
     }
     return json.dumps(whole | changes)
 
 
+WHOLE = "Input should be a valid integer"
 ODD_INSTANCES = {
+    "cut off": ('{"images": [', "is not JSON"),
+    "a list": ("[]", "Input should be a valid dictionary"),
+    "no objects": ('{"images": []}', "annotations: Field required"),
+    "no height": (instances(images=[{"id": 1, "file_name": "x"}]), "images.0.height: Field requ"),
+    "file name outside": (instances({"file_name": "../x"}), "leaves the image folder ('../x')"),
     "endless height": (instances({"height": float("inf")}), "Infinity is not a number"),
-    "negative height": (instances({"height": -6}), "image 7 has a height of -6; allowed: 1 to"),
-    "height of zero": (instances({"height": 0}), "image 7 has a height of 0"),
-    "huge width": (instances({"width": 10**9}), "image 7 has a width of 1000000000"),
-    "part of a pixel": (instances({"height": 6.5}), "6.5 is not a whole number"),
-    "truth as a height": (instances({"height": True}), "True is not a whole number"),
-    "height as text": (instances({"height": "6"}), "'6' is not a whole number"),
+    "negative height": (instances({"height": -6}), "greater than or equal to 1 (-6)"),
+    "height of zero": (instances({"height": 0}), "images.0.height: Input should be greater"),
+    "huge width": (instances({"width": 10**9}), "less than or equal to 32768 (1000000000)"),
+    "part of a pixel": (instances({"height": 6.5}), f"images.0.height: {WHOLE} (6.5)"),
+    "truth as a height": (instances({"height": True}), f"{WHOLE} (True)"),
+    "height as text": (instances({"height": "6"}), f"{WHOLE} ('6')"),
     "no file name": (instances({"file_name": ""}), "is empty or holds control characters"),
     "file name of a folder": (instances({"file_name": "./"}), "is empty or holds"),
     "file name with a bell": (instances({"file_name": "a\x07.png"}), "is empty or holds"),
     "absolute file name": (instances({"file_name": "/etc/x"}), "leaves the image folder"),
-    "number as a file name": (instances({"file_name": 7}), "7 is not a text"),
-    "image id as text": (instances({"id": "7"}), "'7' is not a whole number"),
-    "category without a name": (
-        instances(categories=[{"id": 3, "name": None}]),
-        "None is not a text",
-    ),
-    "image twice": (
-        instances(images=[{"id": 7, "file_name": "7.png", "height": 6, "width": 8}] * 2),
-        "image id 7 occurs twice",
-    ),
-    "object twice": (
-        instances(annotations=[{"id": 1, "image_id": 7, "category_id": 3, "segmentation": []}] * 2),
-        "annotation id 1 occurs twice",
-    ),
-    "category twice": (
-        instances(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),
-        "category id 3 occurs twice",
-    ),
+    "number as a file name": (instances({"file_name": 7}), "valid string (7)"),
+    "image id as text": (instances({"id": "7"}), f"images.0.id: {WHOLE} ('7')"),
+    "category without a name": (instances(categories=[{"id": 3, "name": None}]), "valid string"),
+    "image twice": (instances(images=[IMAGE] * 2), "image id 7 occurs twice"),
+    "object twice": (instances(annotations=[OBJECT] * 2), "annotation id 1 occurs twice"),
+    "category twice": (instances(categories=[{"id": 3, "name": "a"}] * 2), "id 3 occurs twice"),
     "key twice": ('{"images": [], "images": []}', "the key 'images' stands twice in one object"),
 }
 
@@ -235,26 +219,6 @@ def test_odd_instances_are_refused_with_the_record(tmp_path, content, message):
     (tmp_path / "Refer_Segm" / "refcoco" / "instances.json").write_text(content)
     with pytest.raises(RefDataError, match=re.escape(message)) as found:
         load_refer(tmp_path)
-    assert len(str(found.value)) < 400
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"ann_id": []}, "has an empty ann_id; write [-1] for an expression without an object"),
-        ({"ann_id": [True]}, "has True, expected a whole number"),
-        ({"ref_id": 1.0}, "has 1.0, expected a whole number"),
-        ({"sentences": None}, "has None, expected a list of sentences"),
-        ({"sentences": ["a word"]}, "is a str, expected a dict"),
-        ({"sentences": [{"sent_id": 1, "sent": "a", "kind": 5}]}, "has 5, expected text"),
-        ({"split": ["v"] * 10_000}, "expected text"),
-    ],
-)
-def test_odd_references_are_refused_in_a_short_message(tmp_path, changes, message):
-    make_tree(tmp_path, [ref() | changes])
-    with pytest.raises(RefDataError, match=re.escape(message)) as found:
-        load_refer(tmp_path)
-    assert "reference 0" in str(found.value)
     assert len(str(found.value)) < 400
 
 

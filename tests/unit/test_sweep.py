@@ -14,7 +14,6 @@ from litelvlm.analysis.api import complete_run, read_record, read_rows, read_sum
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.analysis.studies.sweep.tables import comparison_table
-from tests.study_inputs import Method
 
 METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")
 FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, batch_size=4)
@@ -187,23 +186,6 @@ def test_high_similarity_fails_where_the_signal_is_reversed(swept):
 # --- configuration --------------------------------------------------------------------------------
 
 
-def test_methods_with_fields_have_their_own_cells(tmp_path):
-    methods = (
-        "litelvlm",
-        {"name": "litelvlm", "fields": {"positions": "original"}},
-        {"name": "random", "fields": {"seed": 7}},
-    )
-    folder = study(tmp_path, config=sweep.Config(methods=methods, budgets=(16,), seeds=3))
-    rows = read_rows(folder)
-    assert set(rows.method) == {
-        "none",
-        "litelvlm",
-        "litelvlm(positions=original)",
-        "random(seed=7)",
-    }
-    assert (rows.groupby("sent_id").size() == 4).all()
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -223,56 +205,11 @@ def test_bad_configurations_are_refused(fields, message):
         sweep.Config(**fields)
 
 
-def test_a_template_that_the_family_lacks_is_refused_before_any_row(tmp_path):
-    with pytest.raises(
-        ValueError, match="question_index 16 is not a question template; choose 0 to 15"
-    ):
-        study(tmp_path, config=FAST.model_copy(update={"question_index": 16}))
-    assert not list(tmp_path.iterdir())
-
-
 def test_budgets_beyond_the_model_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"
     ):
         study(tmp_path, config=FAST.model_copy(update={"budgets": (145,)}))
-
-
-def test_the_default_methods_hold_the_paper_and_all_controls():
-    names = [method.name for method in sweep.Config().methods]
-    assert {
-        "litelvlm",
-        "random",
-        "uniform",
-        "avgpool",
-        "image_downsampling",
-        "mask_oracle",
-        "inverse_mask_oracle",
-    } <= set(names)
-
-
-def test_every_configuration_field_changes_the_run(tmp_path):
-    changes = {
-        "seed": 1,
-        "limit": 2,
-        "chunk_size": 6,
-        "methods": (Method(name="random"),),
-        "budgets": (8,),
-        "seeds": 2,
-        "question_index": 1,
-        "answer_index": 1,
-        "batch_size": 2,
-        "protocol": "official",
-        "doubled": "object",
-        "retained": 0.8,
-    }
-    assert set(changes) == set(sweep.Config.model_fields)
-    small = FAST.model_copy(update={"limit": 1, "methods": (Method(name="uniform"),)})
-    data = planted_data(3)
-    names = {study(tmp_path, data=data, config=small).name}
-    for name, value in changes.items():
-        names.add(study(tmp_path, data=data, config=small.model_copy(update={name: value})).name)
-    assert len(names) == 1 + len(changes)
 
 
 # --- bad data -------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The design of the trainings: balanced cells, known words, texts that say enough."""
 
 import re
-from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -14,9 +13,7 @@ from litelvlm.training.trainings.captions import Thing, draw_caption, draw_infor
 from litelvlm.training.trainings.design import (
     ALONE,
     BASES,
-    CONFIRMATORY,
     FRACTIONS,
-    MORE_SEEDS,
     TOGETHER,
     cell_name,
     fraction,
@@ -48,28 +45,6 @@ def test_no_main_effect_is_mixed_with_an_interaction_of_two(stage):
     for first, second in combinations(columns, 2):
         assert first @ second == 0
     assert all(column.sum() == 0 for column in columns)
-
-
-def test_design_has_the_promised_seeds():
-    counts = Counter(member.stage for member in members())
-    # Ten seeds of the base and the made sink, five of three joined cells, two more of one other
-    # cell and seven more of captions of one object.
-    alone = {s: 44 + 3 * sum(len(v) for v in part.values()) for s, part in ALONE.items()}
-    assert counts == {"A": 64, "B": 64, **alone}
-    seeds = Counter((m.stage, m.cell) for m in members())
-    assert seeds["C", "base"] == seeds["D", "base"] == seeds["C", "sos_loss-1.0"] == 10
-    assert {n for (stage, _), n in seeds.items() if stage in FRACTIONS} == {4}
-    assert set(MORE_SEEDS) <= {cell for stage, cell in seeds if stage == "C"}
-    of_alone = {key: n for key, n in seeds.items() if key[0] in ALONE}
-    assert all(n == MORE_SEEDS.get(cell, 3) for (_, cell), n in of_alone.items())
-    names = [member.name for member in members()]
-    assert len(set(names)) == len(names)
-    assert [m.seed for m in members()] == sorted(m.seed for m in members())
-    for stage, factors in FRACTIONS.items():
-        for name in factors:
-            levels = Counter(getattr(m.factors, name) for m in members((stage,)))
-            assert sorted(levels.values()) == [32, 32]
-    assert len(set(CONFIRMATORY)) == len(CONFIRMATORY) == 10
 
 
 @pytest.mark.parametrize("stage", list(ALONE))

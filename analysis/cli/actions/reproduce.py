@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.cli.actions.loading import hide_loading_bar
@@ -14,7 +13,7 @@ from litelvlm.analysis.pages.cards import Split, make_card
 from litelvlm.analysis.pages.reproduction import write_reproduction
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
-from litelvlm.analysis.reproduce.place import Room, Workplace, pending, require_room, rooms
+from litelvlm.analysis.reproduce.place import Workplace, pending, require_room, rooms
 from litelvlm.analysis.reproduce.plan import cached_bytes, plan_text
 from litelvlm.analysis.reproduce.run import Reproduction, convert_all, measure
 from litelvlm.analysis.reproduce.settings import Settings, own_path
@@ -34,15 +33,9 @@ def run(verb: Reproduce) -> int:
     place.root.mkdir(parents=True, exist_ok=True)
     with hold(place.root, Shard()):
         listing = None
-        try:
-            if settings.assets:
-                listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
-        except ConnectionError:
-            if verb.plan:  # what is known without the hub
-                sys.stdout.write(plan_text(settings, None, disks(verb, settings, place, None)))
-                sys.stdout.flush()
-            raise
-        found = disks(verb, settings, place, listing)
+        if settings.assets:
+            listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
+        found = rooms(place, listing, verb.cache, cached_bytes(settings))
         if verb.plan:
             sys.stdout.write(plan_text(settings, listing, found))
             return int(not all(room.enough for room in found))
@@ -99,13 +92,6 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
         if target.timed:
             raise ValueError(f"--card needs scores, and {verb.table} has times; leave --card out")
         require_writable(verb.card, folder=False)
-
-
-def disks(
-    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None
-) -> Sequence[Room]:
-    """The bytes that each disk must still hold."""
-    return rooms(place, listing, verb.cache, cached_bytes(settings))
 
 
 def confirmed() -> bool:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from tqdm.auto import tqdm
 from yaml import YAMLError, safe_load
@@ -18,14 +17,12 @@ from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.engine import Job, Mapper, in_process, prepare
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.messages.events import Event, Watcher
+from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.workers.processes import Processes, import_once
 from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
-from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import StudiedModel
 from litelvlm.names import check_name
 
 
@@ -45,7 +42,17 @@ def run(verb: StudyVerb) -> int:
     watch = partial(progress, names)
     with workers as processes:
         folders = [
-            run_one(verb, name, model, data, configs[name], shard, watch, processes)
+            run_with_pictures(
+                get_study(name),
+                model,
+                data,
+                configs[name],
+                verb.out,
+                shard,
+                mapper(verb, name, processes),
+                verb.accept_versions,
+                watch,
+            )
             for name in names
         ]
     page = None
@@ -151,19 +158,3 @@ def fields(verb: StudyVerb) -> dict[str, dict[str, object]]:
                 f"--set {entry}: the value cannot be read; write a number, a word or a list"
             ) from error
     return found
-
-
-def run_one(
-    verb: StudyVerb,
-    name: str,
-    model: StudiedModel,
-    data: Dataset,
-    config: StudyConfig,
-    shard: Shard,
-    watch: Watcher,
-    processes: Processes,
-) -> Path:
-    """Run one study and save the pictures of a finished run; its folder."""
-    study = get_study(name)
-    where, accepted = mapper(verb, name, processes), verb.accept_versions
-    return run_with_pictures(study, model, data, config, verb.out, shard, where, accepted, watch)

@@ -268,7 +268,7 @@ def _of_statement(
             why = {refused.get((statement.protocol, *cell), "") for cell in cells}
             yield one.model_copy(update={"refused": "; ".join(sorted(filter(None, why)))})
             continue
-        delta = paired.difference(CIOU, *cells).estimates()[0]
+        delta = paired.difference(CIOU, *cells).over_images.estimates()[0]
         counts, others = (paired.summands(CIOU, cell) for cell in cells)
         yield one.model_copy(
             update={

@@ -6,19 +6,24 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, make_claim
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.runs.study import Tables
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means, contrast
-from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
-from litelvlm.analysis.stats.lines import categories_of
+from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
+from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.stats.precision import smallest_effect
 from litelvlm.analysis.studies.ablations.config import RIVALS, Config
-from litelvlm.analysis.studies.ablations.official import WHERE, official_claims, official_scores
-from litelvlm.analysis.studies.ablations.pairs import PAIRS, compare, pair_claim
+from litelvlm.analysis.studies.ablations.pairs import (
+    PAIRS,
+    WHERE,
+    official_claims,
+    official_scores,
+    pair_claims,
+)
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART
 from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.analysis.studies.sweep.paired import PairedScores, budgets_of, pair_scores
+from litelvlm.analysis.studies.sweep.paired import JUDGED, PairedScores, budgets_of, pair_scores
 from litelvlm.arrays import Array
 
 
@@ -35,9 +40,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         return []
     alone = rows[rows["part"] == METHODS_PART]
     paired, score = pair_scores(alone), SCORES[config.score]
-    largest = budgets_of(paired.cells, PAPER)[:1]  # none where the method cannot run
-    compared = compare(PAIRS, paired, score, largest, config.margin)
-    claims = [pair_claim(one, config.margin) for one in compared]
+    claims = pair_claims(PAIRS, paired, score, config.margin)
     official = official_scores(rows)
     if official is not None:
         claims += official_claims(official, config)
@@ -55,17 +58,16 @@ def correlation_claims(alone: pd.DataFrame, margin: float) -> list[Claim]:
     if usable.empty:
         return []
     excluded = {"constant scores or attention": len(measured) - len(usable)}
-    images, categories = usable["image_id"].to_numpy(), categories_of(usable)
     return [
-        effect_claim(
+        mean_claim(
             id,
             "The reversed similarity correlates with the language model's attention "
             f"({name}, mean over samples).",
-            bootstrap_means(usable[[column]].to_numpy(), images),
+            usable[column],
+            usable,
             "no correlation",
-            excluded,
-            margin,
-            crossed_mean(usable[column].to_numpy(), images, categories),
+            margin=margin,
+            excluded=excluded,
         )
         for id, column, name in (
             ("attention", "pearson", "Pearson"),
@@ -89,7 +91,7 @@ def leads_at_every_budget(
         where: What every statement ends with, before its full stop.
     """
     claims, label, points = [], SCORES[config.score].label, 100 * config.lead
-    for method, rule in ((PAPER, ""), (PAPER_RULE, "rule.")):
+    for method, rule in JUDGED.items():
         prefix = f"{protocol}{rule}"
         by_id: dict[str, list[Claim]] = {}
         for budget in budgets_of(paired.cells, method):
@@ -138,7 +140,7 @@ def lead_claims(
         f"(here {best}) by more than {100 * config.lead:g} "
     )
     of_shares = [paired.crossed_retention(score, own, rival, less=1.0) for rival in rivals]
-    of_points = [paired.crossed_difference(score, own, rival) for rival in rivals]
+    of_points = [paired.difference(score, own, rival).crossed for rival in rivals]
     readings = (
         ("H7", "% of its", shares, of_shares),
         ("H7.points", "points of", points, of_points),

@@ -1,22 +1,35 @@
 """Pairs of methods whose first is claimed to be better: differences, tests and claims."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import pandas as pd
+
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM
-from litelvlm.analysis.runs.claims import Claim, make_claim
-from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.stats.lines import adjusted
+from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import (
     EMPTY,
     HALF,
     KERNEL_SHAP,
     OPPOSITE,
+    RASTER,
+    REFILL,
     RULE_OPPOSITE,
     SHUFFLED,
+    Config,
 )
-from litelvlm.analysis.studies.scores import Score
-from litelvlm.analysis.studies.sweep.paired import PairedScores
+from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
+from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
+from litelvlm.analysis.studies.scores import SCORES, Score
+from litelvlm.analysis.studies.sweep.paired import (
+    MethodBudget,
+    PairedScores,
+    better_claim,
+    budgets_of,
+    pair_scores,
+)
 
 
 class Pair(NamedTuple):
@@ -26,28 +39,6 @@ class Pair(NamedTuple):
     first: str
     second: str
     null: str
-
-
-class Compared(NamedTuple):
-    """A pair at one budget: first minus second in a score.
-
-    Attributes:
-        pair: What was compared.
-        score: In which score.
-        budget: Visual tokens.
-        delta: The difference with its interval over images.
-        p_value: Of an image-level swap.
-        p_equivalent: Of two one-sided tests against the margin.
-        crossed: The difference over images and categories.
-    """
-
-    pair: Pair
-    score: Score
-    budget: int
-    delta: Estimate
-    p_value: float
-    p_equivalent: float
-    crossed: Crossed
 
 
 PAIRS = (
@@ -91,52 +82,115 @@ PAIRS = (
         "the paper's method; Shapley values take many passes before the first one",
     ),
 )
+WHERE = ", in the official protocol"
+"""What statements of claims end with."""
+OFFICIAL_PAIRS = (
+    Pair("official.random", PAPER, RANDOM, "random tokens"),
+    Pair("official.even", PAPER, "uniform", "evenly spread tokens"),
+    Pair(
+        "official.direction",
+        PAPER,
+        OPPOSITE,
+        "the highest similarities, filled with context tokens likewise",
+    ),
+    Pair(
+        "official.recovery",
+        PAPER,
+        REFILL,
+        "no context tokens: where texts choose the same token, they choose their next ones",
+    ),
+    Pair("official.adaptive", PAPER, HALF, "a fixed half of the budget for context tokens"),
+    Pair("official.rule", PAPER_RULE, RANDOM, "random tokens; the paper's own rule"),
+    Pair(
+        "official.text",
+        RASTER,
+        "value_norm",
+        "the largest value norms, which read no text; both in raster order",
+    ),
+    Pair(
+        "official.order",
+        RASTER,
+        PAPER,
+        "the same tokens in the released order, context tokens by score first",
+    ),
+)
+"""What carries the score in the official protocol, with several expressions in one conversation.
+
+There, each text chooses only its share of the budget, the shares overlap, and context tokens, which
+read no text, fill the rest. The released code passes them to the language model in the order of
+their score. The score of the whole tells nothing about any one of these parts, so each is reversed
+or removed while the others stay.
+
+Lines are drawn expressions; intervals and tests take images, with all their draws, as units. Draws
+are independent between images, so that this covers their noise too.
+"""
 
 
-def compare(
-    pairs: Iterable[Pair], paired: PairedScores, score: Score, budgets: Sequence[int], margin: float
-) -> list[Compared]:
-    """Every pair at every budget, one that was not run left out.
+def cells_of(
+    pairs: Iterable[Pair], paired: PairedScores, n_budgets: int | None = None
+) -> Iterator[tuple[Pair, tuple[MethodBudget, MethodBudget]]]:
+    """Every pair at the paper's largest budgets, or at all; one that was not run is left out."""
+    for pair in pairs:
+        for budget in budgets_of(paired.cells, PAPER)[:n_budgets]:
+            cells = (pair.first, budget), (pair.second, budget)
+            if set(cells) <= set(paired.cells):
+                yield pair, cells
+
+
+def pair_claims(
+    pairs: Iterable[Pair], paired: PairedScores, score: Score, margin: float, where: str = ""
+) -> list[Claim]:
+    """Claims at the largest budget that the first method of a pair has the higher score.
 
     Args:
         pairs: To compare.
         paired: Scores of the methods.
         score: Which of them.
-        budgets: At which to compare.
         margin: A difference within it counts as none.
+        where: What every statement ends with, before its full stop.
     """
-    found = []
-    for pair in pairs:
-        for budget in budgets:
-            cells = (pair.first, budget), (pair.second, budget)
-            if set(cells) <= set(paired.cells):
-                delta = paired.difference(score, *cells)
-                found.append(
-                    Compared(
-                        pair,
-                        score,
-                        budget,
-                        delta.estimates()[0],
-                        paired.swap_p_value(score, *cells),
-                        float(delta.p_equivalent(margin)[0]),
-                        paired.crossed_difference(score, *cells),
-                    )
-                )
-    return found
+    return [
+        better_claim(
+            pair.id,
+            f"With {cells[0][1]} tokens {pair.first} has a higher {score.label} than "
+            f"{pair.second}{where}.",
+            paired,
+            score,
+            cells,
+            f"{score.label} of {pair.null}",
+            margin,
+        )
+        for pair, cells in cells_of(pairs, paired, 1)
+    ]
 
 
-def pair_claim(compared: Compared, margin: float, where: str = "") -> Claim:
-    """The claim that the first method has the higher score; ``where`` ends its statement."""
-    pair, label = compared.pair, compared.score.label
-    return make_claim(
-        pair.id,
-        f"With {compared.budget} tokens {pair.first} has a higher {label} than "
-        f"{pair.second}{where}.",
-        compared.delta,
-        0.0,
-        f"{label} of {pair.null}",
-        p_value=compared.p_value,
-        margin=margin,
-        p_equivalent=compared.p_equivalent,
-        crossed=compared.crossed,
+def official_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Paired differences of the score in the official protocol, every pair at every budget.
+
+    The table is empty if the protocol was not run.
+
+    Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
+    over all lines), n_images, n (drawn expressions).
+    """
+    paired, score = official_scores(rows), SCORES[config.score]
+    if paired is None:
+        return pd.DataFrame()
+    table = pd.DataFrame(
+        [
+            {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": cells[0][1]}
+            | paired.difference_line(score, *cells)
+            for pair, cells in cells_of(OFFICIAL_PAIRS, paired)
+        ]
     )
+    return table if table.empty else table.assign(p_holm=adjusted(table, holm))
+
+
+def official_claims(paired: PairedScores, config: Config) -> list[Claim]:
+    """Every pair at the largest budget."""
+    return pair_claims(OFFICIAL_PAIRS, paired, SCORES[config.score], config.margin, WHERE)
+
+
+def official_scores(rows: pd.DataFrame) -> PairedScores | None:
+    """Scores in the official protocol; None if it was not run."""
+    official = rows[(rows["part"] == PROTOCOLS_PART) & (rows["protocol"] == OFFICIAL)]
+    return None if official.empty else pair_scores(official)

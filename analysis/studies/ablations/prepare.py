@@ -1,10 +1,9 @@
 """What the ablations do before their first row: contexts of each protocol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import (
@@ -21,16 +20,11 @@ from litelvlm.analysis.studies.ablations.rows import (
     ablation_rows,
 )
 from litelvlm.analysis.studies.sweep.config import sweep_of
-from litelvlm.analysis.studies.sweep.passes import Loaded, SweepContext
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import OF_CLIP
-
-
-def parsed(labels: Sequence[str]) -> tuple[Method, ...]:
-    """The methods that labels name."""
-    return tuple(map(Method.parse, labels))
 
 
 def make_context(
@@ -42,7 +36,7 @@ def make_context(
     """Context of the chosen expressions in the single protocol."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
-    single = sweep_of(config, parsed(methods), config.random_seeds)
+    single = sweep_of(config, methods, config.random_seeds)
     foreign = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
     if len({candidate.image_id for candidate in foreign}) < 2:
         altered = tuple(label for label in altered if label != SHUFFLED)
@@ -53,12 +47,12 @@ def make_context(
         chosen,
         single,
         config.budgets,
-        foreign,
-        config.seed,
-        altered,
-        "attention" in config.requests,
-        "rounding" in config.requests,
-        config.coalitions,
+        foreign=foreign,
+        seed=config.seed,
+        altered=altered,
+        attention="attention" in config.requests,
+        rounding="rounding" in config.requests,
+        coalitions=config.coalitions,
     )
 
 
@@ -72,19 +66,11 @@ def protocol_contexts(
     """
     rivals = RIVALS if "rivals" in config.requests else ()
     drawn = {"protocol": "official", "question_index": 0, "answer_index": 0}
-    official = sweep_of(config, parsed((*TOGETHER, *rivals)), config.official_seeds, **drawn)
-    single = sweep_of(config, parsed(TOGETHER), config.official_seeds)
+    official = sweep_of(config, (*TOGETHER, *rivals), config.official_seeds, **drawn)
+    single = sweep_of(config, TOGETHER, config.official_seeds)
     return SweepContext(model, whole, official, config.budgets), IndexContext(
         model, whole, single, config.budgets
     )
-
-
-def load_both(
-    context: SweepContext, protocols: Sequence[SweepContext], index: int
-) -> tuple[Loaded, Loaded]:
-    """One image with the chosen expressions, and with all of them if protocols are compared."""
-    chosen = load(context, index)
-    return chosen, load(protocols[0], index) if protocols else chosen
 
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
@@ -95,7 +81,9 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     protocols = protocol_contexts(model, whole, config) if "protocol" in config.requests else ()
 
     def begin(index: int) -> Callable[[], ItemResult]:
-        return partial(ablation_rows, context, protocols, load_both(context, protocols, index))
+        loaded = load(context, index)
+        both = (loaded, load(protocols[0], index) if protocols else loaded)
+        return partial(ablation_rows, context, protocols, both)
 
     lacking = [m for m in config.methods if m in ALTERED and m not in context.altered]
     why = "a text tower of CLIP is" if model.lacks & OF_CLIP else "texts of two images at least are"

@@ -1,20 +1,17 @@
-"""How much the protocol moves a score (official draws or single), and kinds of intervals."""
+"""How much the protocol moves a score: official draws beside the single protocol."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.stats.bootstrap import (
     Estimate,
     bootstrap,
     nested_bootstrap,
     ratios,
 )
-from litelvlm.analysis.stats.precision import bca_estimate
-from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
+from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
 from litelvlm.analysis.studies.scores import Score, counted
-from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.arrays import Array
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
@@ -88,33 +85,3 @@ def _drawn(draws: pd.DataFrame) -> dict[str, tuple[Estimate, float]]:
     spread = of_seed.std(axis=0, ddof=1) if len(of_seed) > 1 else np.full(3, np.nan)
     names = (OFFICIAL, DRAWN, DIFFERENCE)
     return {name: (e, float(sd)) for name, e, sd in zip(names, estimates, spread, strict=True)}
-
-
-def interval_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
-    """Scores of the unpruned model and of the paper's method with intervals of three kinds.
-
-    The percentile interval over images is the one used everywhere; BCa checks it; the interval over
-    expressions ignores that those of an image belong together and is shown to say how much that
-    matters, where images have more than one. Of every expression, if the protocols were compared,
-    else of the chosen ones.
-    """
-    alone = rows[(rows["protocol"] == "single") & rows["method"].isin([UNPRUNED, PAPER])]
-    part = PROTOCOLS_PART if (alone["part"] == PROTOCOLS_PART).any() else METHODS_PART
-    paired = pair_scores(alone[alone["part"] == part], (score,))
-    singles = np.arange(len(paired.image_ids))
-    n_images = len(np.unique(paired.image_ids))
-    lines = []
-    for cell in paired.cells:
-        columns = paired.summands(score, cell)
-        kinds = {
-            "images, percentile": bootstrap(columns, paired.image_ids, ratios).estimates()[0],
-            "images, BCa": bca_estimate(columns, paired.image_ids, ratios),
-        }
-        if n_images < len(singles):
-            apart = bootstrap(columns, singles, ratios).estimates()[0]
-            kinds["expressions, percentile"] = apart._replace(n_images=n_images)
-        lines += [
-            {"method": cell[0], "budget": cell[1], "interval": kind} | e.line(score.name)
-            for kind, e in kinds.items()
-        ]
-    return pd.DataFrame(lines)

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy import stats
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
@@ -14,7 +16,7 @@ from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
-from litelvlm.analysis.stats.ranking import auroc, reversal_index
+from litelvlm.analysis.stats.ranking import auroc, jaccard, reversal_index, tie_fraction
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
     CONTEXT_ONLY,
@@ -22,21 +24,14 @@ from litelvlm.analysis.studies.ablations.config import (
     KERNEL_SHAP,
     LAST_LAYER,
 )
-from litelvlm.analysis.studies.ablations.measures import (
-    correlations,
-    rounding,
-    similarity,
-    without_values,
-)
 from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
-from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.cues import OF_CLIP
-from litelvlm.pruning.ranking import highest
-from litelvlm.pruning.scoring import context_scores
+from litelvlm.pruning.ranking import Precision, highest
+from litelvlm.pruning.scoring import context_scores, text_similarity
 
 COLUMNS: tuple[Column, ...] = (
     *SWEEP,
@@ -49,6 +44,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("ties_bfloat16", float, "Share of tied scores in bfloat16."),
     Column("jaccard_{budget}", float, "Tokens kept in either number type: shared over all."),
 )
+SUMS = ("count", "x", "y", "xx", "yy", "xy")
+ROUNDED = "bfloat16"
 METHODS_PART, PROTOCOLS_PART = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
 
@@ -65,13 +62,19 @@ class IndexContext(SweepContext):
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def passes(self, asked: SweepQuery) -> list[Pass]:
-        """The sweep's passes; the reversal index is kept on the way."""
-        self.measures[asked.number] = {"ri": asked_index(self.model, asked)}
+        """The sweep's passes; the measures are kept on the way."""
+        self.measures[asked.number] = self.measure(asked)
         return super().passes(asked)
+
+    def measure(self, asked: SweepQuery) -> dict[str, float]:
+        """How reversed CLIP's similarity is on the referent; nan for a model without CLIP."""
+        if self.model.lacks & OF_CLIP:
+            return {"ri": float("nan")}
+        return {"ri": index_of(asked.loaded.coverage[asked.number], similarity(asked.cues))}
 
 
 @dataclass(frozen=True)
-class AblationContext(SweepContext):
+class AblationContext(IndexContext):
     """A sweep's context with selections that no setting of a method expresses.
 
     Attributes:
@@ -81,8 +84,6 @@ class AblationContext(SweepContext):
         attention: Whether to relate the score to the language model's attention.
         rounding: Whether to compare the selection with that from bfloat16 scores.
         coalitions: Of KernelSHAP.
-        measures: Measures of the score, of the image at hand by expression, filled while its passes
-            are made.
     """
 
     foreign: Sequence[ForeignExpression] = ()
@@ -91,12 +92,10 @@ class AblationContext(SweepContext):
     attention: bool = False
     rounding: bool = False
     coalitions: int = 144
-    measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
         made = super().passes(asked)
-        self.measures[asked.number] = self.measure(asked)
         for label in self.altered:
             changed = self.change(label, asked)
             for budget, count in self.kept_tokens(asked.cues.n_tokens).items():
@@ -137,7 +136,7 @@ class AblationContext(SweepContext):
 
     def measure(self, asked: SweepQuery) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
-        found = {"ri": asked_index(self.model, asked)}
+        found = super().measure(asked)
         if self.model.lacks & OF_CLIP:
             return found
         if self.attention:
@@ -149,19 +148,49 @@ class AblationContext(SweepContext):
         return found
 
 
-def asked_index(model: GroundingModel, asked: SweepQuery) -> float:
-    """Reversal index of CLIP's similarity on the referent; nan for a model without CLIP."""
-    if model.lacks & OF_CLIP:
-        return float("nan")
-    return index_of(asked.loaded.coverage[asked.number], similarity(asked.cues))
-
-
 def index_of(covered: Float[Array, "n"], scores: Float[Array, "n"]) -> float:
     """Reversal index of scores on the referent, -1 to 1; nan where no token can be labelled."""
     if not covered.any() or skip_reason(covered) is not None:
         return float("nan")
     labels = label_tokens(covered)
     return float(reversal_index(auroc(scores, labels.inside, labels.outside)))
+
+
+def similarity(cues: Cues, precision: Precision = "float32") -> Float[Array, "n"]:
+    """Similarity of the first text with every token, in float64."""
+    found: Array = text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
+    return found
+
+
+def correlations(x: Float[Array, "n"], y: Float[Array, "n"]) -> dict[str, float]:
+    """Pearson and Spearman correlation of one sample, and the sums that a pooled one needs.
+
+    Both are nan where a side is constant, which the summary counts.
+    """
+    constant = np.ptp(x) == 0 or np.ptp(y) == 0
+    pearson, spearman = (
+        float("nan") if constant else float(f(x, y).statistic)
+        for f in (stats.pearsonr, stats.spearmanr)
+    )
+    sums = (float(len(x)), x.sum(), y.sum(), x @ x, y @ y, x @ y)
+    return {"pearson": pearson, "spearman": spearman} | {
+        f"sum_{name}": float(value) for name, value in zip(SUMS, sums, strict=True)
+    }
+
+
+def rounding(cues: Cues, budgets: Mapping[int, int]) -> dict[str, float]:
+    """Share of tied scores in either number type, and overlap of both kept sets at each budget.
+
+    Args:
+        cues: Of the conversation.
+        budgets: Token counts by name.
+    """
+    found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in get_args(Precision)}
+    exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
+    return found | {
+        f"jaccard_{name}": jaccard(*(p.select(cues, k).indices.tolist() for p in (exact, coarse)))
+        for name, k in budgets.items()
+    }
 
 
 def select(label: str, cues: Cues, budget: int) -> Selection:
@@ -211,7 +240,7 @@ def ablation_rows(
     """
     context.measures.clear()
     alone = image_rows(context, loaded[0])
-    nothing = without_values(context.measures)
+    nothing = {name: float("nan") for found in context.measures.values() for name in found}
     rows = measured_rows(alone.rows, loaded[0], context.measures, nothing, METHODS_PART)
     compared = []
     for protocol in protocols:

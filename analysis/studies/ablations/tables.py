@@ -15,19 +15,17 @@ from litelvlm.analysis.stats.lines import adjusted, mean_line
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import equivalence_test, holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of
-from litelvlm.analysis.studies.ablations.measures import SUMS
-from litelvlm.analysis.studies.ablations.official import official_table
-from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
-from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART
+from litelvlm.analysis.studies.ablations.pairs import official_table
+from litelvlm.analysis.studies.ablations.protocols import protocol_table
+from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART, SUMS
 from litelvlm.analysis.studies.scores import COMPARED, SCORES, Score
-from litelvlm.analysis.studies.sweep.leads import leads
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
     MethodBudget,
     PairedScores,
     pair_scores,
 )
-from litelvlm.analysis.studies.sweep.tables import score_table
+from litelvlm.analysis.studies.sweep.tables import leads, score_table
 from litelvlm.arrays import Array
 
 PER_SAMPLE = "Pearson, mean over samples"
@@ -42,8 +40,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "retention" of the unpruned score; "gain", the lead over random tokens by reversal index;
         "protocols", how much draws of the official protocol move the scores, and "official", which
         part carries them there; "attention", the reversed similarity against it; "precision", what
-        bfloat16 changes; "intervals" of one score made in several ways. A table without lines is
-        left out.
+        bfloat16 changes. A table without lines is left out.
     """
     if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
@@ -58,7 +55,6 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "official": official_table(rows, config),
         "attention": attention_table(alone),
         "precision": precision_table(alone),
-        "intervals": interval_table(rows, score),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
@@ -80,24 +76,17 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
             other = (REFERENCES.get(method, PAPER), budget)
             if method in (UNPRUNED, PAPER) or other not in paired.cells:
                 continue
-            result = paired.difference(score, cell, other)
-            delta = result.estimates()[0]
+            images = paired.difference(score, cell, other).over_images
+            line: Row = {"request": request_of(method), "method": method, "reference": other[0]}
+            line |= {"budget": budget, "metric": score.name}
+            line |= paired.difference_line(score, cell, other)
+            (delta,) = images.estimates()
             lines.append(
-                {
-                    "request": request_of(method),
-                    "method": method,
-                    "reference": other[0],
-                    "budget": budget,
-                    "metric": score.name,
-                    "delta": delta.value,
-                    "low": delta.low,
-                    "high": delta.high,
-                    "p": paired.swap_p_value(score, cell, other),
-                    "mde": float(minimum_detectable(result)[0]),
+                line
+                | {
+                    "mde": float(minimum_detectable(images)[0]),
                     "within_a_point": delta.defined and delta.low > -margin,
                     "p_equivalent": _equivalence(paired, score, cell, other, margin),
-                    "n_images": delta.n_images,
-                    "n": delta.n,
                 }
             )
     table = pd.DataFrame(lines)
@@ -121,7 +110,7 @@ def retention_table(paired: PairedScores, score: Score) -> pd.DataFrame:
     for cell in paired.cells:
         if cell == whole:
             continue
-        result = paired.retention(score, cell, whole)
+        result = paired.retention(score, cell, whole).over_images
         if np.isfinite(result.value).all() and np.isfinite(result.draws).all():
             line = {"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]}
             line |= result.estimates()[0].line("kept")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.runs.means import counted_claim
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.studies.efficiency.config import Config
@@ -83,21 +84,14 @@ def _memory(base: pd.DataFrame, arms: pd.DataFrame, k: int, times: float) -> Cla
     if not all(len(size) == 1 for size in sizes):
         return None
     ratio = float(sizes[0][0] / sizes[1][0])
-    return Claim(
-        id="memory",
-        statement=(
-            f"With {k} tokens the prefill stores activations {times:g} times smaller at least."
-        ),
-        estimate=ratio,
-        low=ratio,
-        high=ratio,
-        n_images=1,
-        n=1,
-        null=times,
-        null_description="as published, of a model of 7 billion weights",
-        verdict="supported" if ratio >= times else "not supported",
-        method="bytes of every tensor written, counted: the same in every call",
-        unit="calls",
+    return counted_claim(
+        "memory",
+        f"With {k} tokens the prefill stores activations {times:g} times smaller at least.",
+        ratio,
+        times,
+        "as published, of a model of 7 billion weights",
+        ratio >= times,
+        "bytes of every tensor written, counted: the same in every call",
     )
 
 

@@ -9,7 +9,6 @@ from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.efficiency.config import Config
 from litelvlm.analysis.studies.efficiency.rows import Arm, measure
-from litelvlm.analysis.studies.efficiency.timing import gpu_state
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.timed import TimedCall, TimedModel
 
@@ -55,11 +54,7 @@ def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
         raise ValueError(f"no method can be timed on this model: {reasons}")
 
     def rounds() -> ItemResult:
-        before = gpu_state(model.device)
-        rows = list(measure(model, config, calls))
-        states = (("before", before), ("after", gpu_state(model.device)))
-        clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
-        return ItemResult(rows, notes=clocks)
+        return ItemResult(list(measure(model, config, calls)))
 
     return Work(
         data,

@@ -28,24 +28,19 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         n_runs="size",
     )
     lines = []
-    for (method, k, n_text, component, metric), values in taken.groupby(by, sort=False):
+    for names, values in grouped:
+        method, _, n_text, component, metric = names
         same = (
             (taken["component"] == component)
             & (taken["metric"] == metric)
             & (taken["n_text"] == n_text)
         )
         base = taken[same & (taken["method"] == UNPRUNED)].sort_values("round")["value"].to_numpy()
-        arm = values.sort_values("round")["value"].to_numpy()
+        arm = taken.loc[values.index].sort_values("round")["value"].to_numpy()
         if method != UNPRUNED and len(base) == len(arm) and np.median(arm) > 0:
             ratio, low, high = median_ratio(base, arm)
-            found = {
-                "method": method,
-                "k": k,
-                "n_text": n_text,
-                "component": component,
-                "metric": metric,
-            }
-            lines.append(found | {"ratio": ratio, "low": low, "high": high, "n_runs": len(arm)})
+            found = {"ratio": ratio, "low": low, "high": high, "n_runs": len(arm)}
+            lines.append(dict(zip(by, names, strict=True)) | found)
     ratios = pd.DataFrame(lines)
     return {
         "times": times.reset_index().sort_values(

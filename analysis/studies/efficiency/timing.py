@@ -1,8 +1,6 @@
 """What a call costs: time, operations and memory, on a CPU or a GPU."""
 
 import resource
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
@@ -45,40 +43,6 @@ def decode_time(generate: Callable[[Callable[[int], bool]], object], device: tor
             f"{len(stamps)} tokens before the last are too few to time one; generate at least 3"
         )
     return 1e3 * (stamps[-1] - stamps[0]) / (len(stamps) - 1)
-
-
-GPU_FIELDS = (
-    "driver_version",
-    "clocks.sm",
-    "clocks.mem",
-    "clocks.max.sm",
-    "clocks_throttle_reasons.active",
-    "power.draw",
-    "power.limit",
-    "temperature.gpu",
-)
-
-
-def gpu_state(device: torch.device) -> str:
-    """Driver, clocks, power and temperature of a GPU in words; empty without nvidia-smi."""
-    tool = shutil.which("nvidia-smi")
-    if device.type != "cuda" or tool is None:
-        return ""
-    uuid = torch.cuda.get_device_properties(device).uuid
-    command = [
-        tool,
-        f"--query-gpu={','.join(GPU_FIELDS)}",
-        "--format=csv,noheader",
-        "-i",
-        f"GPU-{uuid}",
-    ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
-    if found.returncode:
-        return ""
-    return ", ".join(
-        f"{name} {value.strip()}"
-        for name, value in zip(GPU_FIELDS, found.stdout.split(","), strict=False)
-    )
 
 
 def counted_macs(parts: Mapping[str, Callable[[], object]]) -> dict[str, int]:

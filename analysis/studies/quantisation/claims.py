@@ -6,15 +6,14 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
+from litelvlm.analysis.runs.claims import Claim, effect_claim
+from litelvlm.analysis.runs.means import counted_claim, mean_claim, nothing_claim
 from litelvlm.analysis.runs.study import Tables
-from litelvlm.analysis.stats.bootstrap import bootstrap_means
-from litelvlm.analysis.stats.crossed import crossed_mean
-from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
 from litelvlm.analysis.studies.scores import SCORES
+from litelvlm.analysis.studies.sweep.paired import PairedEffect
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
@@ -55,37 +54,33 @@ def interaction_claims(
         groups |= {
             f"interaction.{way}@{cell[1]}": ((cell,), f"with {cell[1]} tokens") for cell in cells
         }
-    found = []
-    for id, (chosen, where) in groups.items():
-        effect = factorial.interaction(way, chosen)
-        statement = (
+    return [
+        cost_claim(
+            id,
             f"Pruning by {method} costs more {factorial.score.label} in {way} than with all bits, "
-            f"{where}."
+            f"{where}.",
+            factorial.interaction(way, chosen),
+            "the loss of both is the sum of the two losses",
+            margin,
         )
-        found.append(
-            effect_claim(
-                id,
-                statement,
-                effect.over_images,
-                "the loss of both is the sum of the two losses",
-                margin=margin,
-                crossed=effect.crossed,
-            )
-        )
-    return found
+        for id, (chosen, where) in groups.items()
+    ]
 
 
 def loss_claim(factorial: Factorial, way: str, margin: float) -> Claim:
     """Whether fewer bits alone cost accuracy."""
+    label = factorial.score.label
     effect = factorial.loss(way, factorial.unpruned)
-    return effect_claim(
-        f"loss.{way}",
-        f"With every visual token, {way} lowers the {factorial.score.label}.",
-        effect.over_images,
-        f"{factorial.score.label} with all bits",
-        margin=margin,
-        crossed=effect.crossed,
-    )
+    statement = f"With every visual token, {way} lowers the {label}."
+    return cost_claim(f"loss.{way}", statement, effect, f"{label} with all bits", margin)
+
+
+def cost_claim(
+    id: str, statement: str, effect: PairedEffect, null_description: str, margin: float
+) -> Claim:
+    """A claim that an effect lies above 0."""
+    images, crossed = effect
+    return effect_claim(id, statement, images, null_description, margin=margin, crossed=crossed)
 
 
 def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> list[Claim]:
@@ -96,17 +91,15 @@ def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> li
     keys = ["image_id", "sent_id"]
     shares = chosen.assign(blank=chosen["blank"].astype(np.float64))
     wide = shares.pivot_table(index=keys, columns="precision", values="blank", aggfunc="mean")
-    more = (wide[way] - wide[FULL]).to_numpy()
     stated = shares.drop_duplicates(keys).set_index(keys).loc[wide.index].reset_index()
-    images = stated["image_id"].to_numpy()
     return [
-        effect_claim(
+        mean_claim(
             f"blank.{way}",
             f"In {way} more masks are blank, unpruned and under {method}.",
-            bootstrap_means(more[:, None], images),
+            wide[way] - wide[FULL],
+            stated,
             "share of blank masks with all bits",
             margin=margin,
-            crossed=crossed_mean(more, images, categories_of(stated)),
         )
     ]
 
@@ -134,18 +127,8 @@ def _same_tokens(id: str, statement: str, chosen: pd.DataFrame, margin: float) -
     keys = ["image_id", "sent_id"]
     of_expression = measured.groupby(keys, sort=True)["jaccard"].mean()
     stated = measured.drop_duplicates(keys).set_index(keys).loc[of_expression.index].reset_index()
-    values, images = of_expression.to_numpy(), stated["image_id"].to_numpy()
-    return [
-        null_claim(
-            id,
-            statement,
-            bootstrap_means(values[:, None], images),
-            1.0,
-            "Jaccard index of equal choices",
-            margin,
-            crossed=crossed_mean(values, images, categories_of(stated)),
-        )
-    ]
+    same = "Jaccard index of equal choices"
+    return [nothing_claim(id, statement, of_expression, stated, same, margin, null=1.0)]
 
 
 def memory_claims(rows: pd.DataFrame, factorial: Factorial, most: float) -> list[Claim]:
@@ -157,22 +140,15 @@ def memory_claims(rows: pd.DataFrame, factorial: Factorial, most: float) -> list
     alone = savings[savings["precision"] == FULL].sort_values("budget").iloc[0]
     saved = float(alone["saved"])
     return [
-        Claim(
-            id="memory.pruning",
-            statement=(
-                f"With {int(alone['budget'])} tokens pruning alone saves less than "
-                f"{most:.0%} of the bytes of weights, keys and values."
-            ),
-            estimate=saved,
-            low=saved,
-            high=saved,
-            n_images=1,
-            n=1,
-            null=most,
-            null_description="of all memory, as published of a model of 7 billion weights",
-            verdict="supported" if saved < most else "not supported",
-            method="bytes, counted: the same for every image",
-            unit="calls",
+        counted_claim(
+            "memory.pruning",
+            f"With {int(alone['budget'])} tokens pruning alone saves less than "
+            f"{most:.0%} of the bytes of weights, keys and values.",
+            saved,
+            most,
+            "of all memory, as published of a model of 7 billion weights",
+            saved < most,
+            "bytes, counted: the same for every image",
         )
     ]
 

@@ -3,27 +3,20 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
-from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.scores import Score
-from litelvlm.analysis.studies.sweep.paired import MethodBudget, PairedScores, pair_scores
-from litelvlm.arrays import Array
+from litelvlm.analysis.studies.sweep.paired import (
+    MethodBudget,
+    PairedEffect,
+    PairedScores,
+    pair_scores,
+)
 
 Term = tuple[float, str, MethodBudget]
 """A weight, a precision, and a method with its budget."""
-
-
-class FactorialEffect(NamedTuple):
-    """A weighted sum of scores: resampled over images, and over images and categories."""
-
-    over_images: Bootstrap
-    crossed: Crossed
 
 
 class Factorial(NamedTuple):
@@ -48,29 +41,16 @@ class Factorial(NamedTuple):
         """The cell that keeps every token."""
         return UNPRUNED, self.n_tokens
 
-    def effect(self, terms: Sequence[Term]) -> FactorialEffect:
+    def effect(self, terms: Sequence[Term]) -> PairedEffect:
         """A weighted sum of scores."""
-        named = [
-            (weight, (label(precision, cell[0]), cell[1])) for weight, precision, cell in terms
-        ]
-        weights = np.array([weight for weight, _ in named])
-        places = [self.paired.place(self.score, cell) for _, cell in named]
+        named = [(weight, (label(way, cell[0]), cell[1])) for weight, way, cell in terms]
+        return self.paired.weighted(self.score, named)
 
-        def combine(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
-            total: Array = values[:, places] @ weights[:, None]
-            return total
-
-        lines = sum(
-            (weight * self.paired.linear(self.score, cell) for weight, cell in named),
-            start=np.zeros(len(self.paired.image_ids)),
-        )
-        return FactorialEffect(contrast(self.paired.drawn, combine), self.paired.crossed(lines))
-
-    def loss(self, precision: str, cell: MethodBudget) -> FactorialEffect:
+    def loss(self, precision: str, cell: MethodBudget) -> PairedEffect:
         """What a cell lacks to the unpruned model with all bits."""
         return self.effect([(1.0, FULL, self.unpruned), (-1.0, precision, cell)])
 
-    def interaction(self, precision: str, cells: Sequence[MethodBudget]) -> FactorialEffect:
+    def interaction(self, precision: str, cells: Sequence[MethodBudget]) -> PairedEffect:
         """Loss of both, less the loss of fewer bits, less the loss of pruning; mean over cells."""
         share = 1 / len(cells)
         terms: list[Term] = [(1.0, precision, self.unpruned), (-1.0, FULL, self.unpruned)]

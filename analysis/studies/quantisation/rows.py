@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.stats.ranking import jaccard
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
@@ -65,17 +66,6 @@ def reads_language_model(pruner: Pruner) -> bool:
     return isinstance(pruner, LayerPruner) or bool(pruner.needs & OF_LANGUAGE_MODEL)
 
 
-def jaccard(first: frozenset[int], second: frozenset[int]) -> float | None:
-    """Shared tokens over all; None where neither side keeps a plain one.
-
-    Example:
-        >>> jaccard(frozenset({1, 2, 3}), frozenset({2, 3, 4}))
-        0.5
-    """
-    either = first | second
-    return len(first & second) / len(either) if either else None
-
-
 def precision_rows(
     contexts: Mapping[str, PrecisionContext], methods: Sequence[Method], loaded: Loaded
 ) -> ItemResult:
@@ -119,7 +109,7 @@ def precision_rows(
 
 def _shared(
     full: PrecisionContext, other: PrecisionContext, places: Mapping[object, int], row: Row
-) -> float | None:
+) -> float:
     number = places[row["sent_id"]]
     key = (number, str(row["method"]), int(str(row["budget"])), int(str(row["seed"])))
     return jaccard(full.kept[key], other.kept[key])

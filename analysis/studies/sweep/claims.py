@@ -5,24 +5,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM, UNPRUNED
+from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.study import Tables
-from litelvlm.analysis.stats.bootstrap import Bootstrap
-from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.scores import SCORES, Score
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.paired import (
+    JUDGED,
     ONE_SIDED,
+    PairedEffect,
     PairedScores,
+    better_claim,
     budgets_of,
     pair_scores,
     protocol_name,
 )
-
-JUDGED = {PAPER: "", PAPER_RULE: "rule."}
-"""Both readings of the method, and what begins the ids of the second one's claims."""
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
@@ -49,46 +47,31 @@ def _method_claims(
     budgets = [budget for budget in budgets_of(paired.cells, method) if budget < everything]
     if not budgets:
         return []
-    claims = []
-    for budget in budgets:
-        cells = (method, budget), (RANDOM, budget)
-        if cells[1] in paired.cells:
-            claims.append(
-                make_claim(
-                    f"{prefix}random@{budget}",
-                    f"With {budget} tokens {method} has a higher {score.label} than random "
-                    f"tokens, {phrase}.",
-                    paired.difference(score, *cells).estimates()[0],
-                    0.0,
-                    f"{score.label} of random tokens, mean over seeds",
-                    p_value=paired.swap_p_value(score, *cells),
-                    crossed=paired.crossed_difference(score, *cells),
-                )
-            )
-    cells = (method, budgets[0]), (UNPRUNED, everything)
-    claims.append(
-        retention_claim(
-            paired.retention(score, *cells),
-            retained,
-            budgets[0],
-            phrase,
-            method,
-            f"{prefix}H8",
-            paired.crossed_retention(score, *cells),
-            score.label,
+    claims = [
+        better_claim(
+            f"{prefix}random@{budget}",
+            f"With {budget} tokens {method} has a higher {score.label} than random "
+            f"tokens, {phrase}.",
+            paired,
+            score,
+            ((method, budget), (RANDOM, budget)),
+            f"{score.label} of random tokens, mean over seeds",
         )
-    )
-    return claims
+        for budget in budgets
+        if (RANDOM, budget) in paired.cells
+    ]
+    kept = paired.retention(score, (method, budgets[0]), (UNPRUNED, everything))
+    last = retention_claim(kept, retained, budgets[0], phrase, method, f"{prefix}H8", score.label)
+    return [*claims, last]
 
 
 def retention_claim(
-    kept: Bootstrap,
+    found: PairedEffect,
     retained: float,
     budget: int,
     phrase: str,
     method: str = PAPER,
     id: str = "H8",
-    crossed: Crossed | None = None,
     label: str = "cIoU",
 ) -> Claim:
     """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
@@ -96,6 +79,7 @@ def retention_claim(
         f"With {budget} tokens {method} keeps at least {retained:.0%} of the unpruned {label}, "
         f"{phrase}."
     )
+    kept, crossed = found
     estimate = kept.estimates(ONE_SIDED)[0]
     p_value = float(kept.p_values(retained, one_sided=True)[0])
     lost, whole = int((~np.isfinite(kept.draws)).sum()), bool(np.isfinite(kept.value[0]))

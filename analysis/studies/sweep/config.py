@@ -1,5 +1,6 @@
 """What a sweep compares: methods with presets and fields, budgets, and the protocol."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import model_validator
@@ -67,9 +68,11 @@ class Config(AnswerConfig):
         return self
 
 
-def sweep_of(config: AnswerConfig, methods: Methods, seeds: int, **more: object) -> Config:
+def sweep_of(
+    config: AnswerConfig, methods: Sequence[str | Method], seeds: int, **more: object
+) -> Config:
     """A sweep of methods that asks as another study does, for studies that add to its rows."""
     asked = {
         name: getattr(config, name) for name in ("question_index", "answer_index", "batch_size")
     }
-    return Config.model_validate(asked | {"methods": methods, "seeds": seeds} | more)
+    return Config.model_validate(asked | {"methods": tuple(methods), "seeds": seeds} | more)

@@ -107,12 +107,8 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
             rule.
 
     Raises:
-        ValueError: If rows of two protocols are mixed, or ``empty_below`` is below 1.
+        ValueError: If rows of two protocols are mixed.
     """
-    if empty_below < 1:
-        raise ValueError(
-            f"empty_below {empty_below} is below 1; with 1 a single pixel is already an answer"
-        )
     protocol_name(rows)
     no_target = bool(without_target(rows).any())
     lines = []

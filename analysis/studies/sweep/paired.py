@@ -8,11 +8,15 @@ so that resampling images covers the noise of the draw too.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
+from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.significance import paired_swap_test
@@ -21,6 +25,16 @@ from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]
 ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
+JUDGED = {PAPER: "", PAPER_RULE: "rule."}
+"""Both readings of the method (the released code, and the paper's own rule), and what begins the
+ids of the second one's claims."""
+
+
+class PairedEffect(NamedTuple):
+    """What is made of the scores of cells: over resamples of images, and over categories too."""
+
+    over_images: Bootstrap
+    crossed: Crossed
 
 
 @dataclass(frozen=True)
@@ -87,12 +101,31 @@ class PairedScores:
             [self.counts.get(name, ones)[:, column] for name in score.columns]
         ).astype(np.float64)
 
-    def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> Bootstrap:
-        """Paired difference of two cells."""
-        one, two = self.place(score, first), self.place(score, second)
-        return contrast(self.drawn, lambda v: v[:, [one]] - v[:, [two]])
+    def weighted(self, score: Score, terms: Sequence[tuple[float, MethodBudget]]) -> PairedEffect:
+        """A weighted sum of the scores of cells."""
+        weights = np.array([weight for weight, _ in terms])
+        places = [self.place(score, cell) for _, cell in terms]
 
-    def retention(self, score: Score, part: MethodBudget, whole: MethodBudget) -> Bootstrap:
+        def combine(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
+            total: Array = values[:, places] @ weights[:, None]
+            return total
+
+        lines = sum(
+            (weight * self.linear(score, cell) for weight, cell in terms),
+            start=np.zeros(len(self.image_ids)),
+        )
+        return PairedEffect(contrast(self.drawn, combine), self.crossed(lines))
+
+    def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:
+        """Paired difference of two cells."""
+        return self.weighted(score, [(1.0, first), (-1.0, second)])
+
+    def difference_line(self, score: Score, first: MethodBudget, second: MethodBudget) -> Row:
+        """A difference as columns of a table: delta, low, high, n_images, n and p of a swap."""
+        (delta,) = self.difference(score, first, second).over_images.estimates()
+        return delta.line("delta") | {"p": self.swap_p_value(score, first, second)}
+
+    def retention(self, score: Score, part: MethodBudget, whole: MethodBudget) -> PairedEffect:
         """Share of one cell's score that another one has; nan where the whole is 0."""
         one, two = self.place(score, part), self.place(score, whole)
 
@@ -101,7 +134,7 @@ class PairedScores:
             kept: Array = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
             return kept
 
-        return contrast(self.drawn, ratio)
+        return PairedEffect(contrast(self.drawn, ratio), self.crossed_retention(score, part, whole))
 
     def swap_p_value(self, score: Score, first: MethodBudget, second: MethodBudget) -> float:
         """Two-sided p-value of a difference between two cells, labels swapped image by image."""
@@ -124,12 +157,6 @@ class PairedScores:
             return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(images)), 0, n)
         return crossed_mean(values, images, self.categories)
 
-    def crossed_difference(
-        self, score: Score, first: MethodBudget, second: MethodBudget
-    ) -> Crossed:
-        """First minus second, over images and categories; undefined without categories."""
-        return self.crossed(self.linear(score, first) - self.linear(score, second))
-
     def crossed_retention(
         self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
     ) -> Crossed:
@@ -146,6 +173,40 @@ class PairedScores:
             return self.crossed(np.full_like(top, np.nan))
         share = top.mean() / bottom.mean()
         return self.crossed(share - less + (top - share * bottom) / bottom.mean())
+
+
+def better_claim(
+    id: str,
+    statement: str,
+    paired: PairedScores,
+    score: Score,
+    cells: tuple[MethodBudget, MethodBudget],
+    null_description: str,
+    margin: float = float("nan"),
+) -> Claim:
+    """A claim that the first of two cells has the higher score.
+
+    Args:
+        id: Of the claim.
+        statement: As a full sentence.
+        paired: Scores of all cells.
+        score: Which of them.
+        cells: The two.
+        null_description: What the second stands for.
+        margin: Differences below it count as none; nan if nothing was settled.
+    """
+    images, crossed = paired.difference(score, *cells)
+    return make_claim(
+        id,
+        statement,
+        images.estimates()[0],
+        0.0,
+        null_description,
+        p_value=paired.swap_p_value(score, *cells),
+        margin=margin,
+        p_equivalent=float(images.p_equivalent(margin)[0]) if margin > 0 else float("nan"),
+        crossed=crossed,
+    )
 
 
 def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> PairedScores:

@@ -1,6 +1,6 @@
 """Which passes an image needs: every possible method and budget for every conversation about it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
-from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
+from litelvlm.pruning import Cues, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 
 
@@ -84,24 +84,34 @@ class SweepContext:
         return counts_by_budget(self.budgets, n_tokens, self.token_counts[0])
 
     @cached_property
-    def _divided(self) -> dict[int, tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]]:
-        return {
-            n: divide_cells(self.config, self.kept_tokens(n), self.model.sizes(n), self.check)
-            for n in self.token_counts
-        }
-
-    def check(self, pruner: Pruner) -> None:
-        """Refuse a method that the model or the split cannot serve.
-
-        Raises:
-            ValueError: As ``GroundingModel.check_method``.
-        """
-        self.model.check_method(pruner, self._frames)
-
-    @cached_property
-    def _frames(self) -> int:
-        """Of the longest clip."""
-        return max(self.data[index].frames for index in range(len(self.data)))
+    def _divided(
+        self,
+    ) -> tuple[dict[int, list[SweepCell]], dict[tuple[str, int | float], Exclusion]]:
+        """Combinations that are possible, by number of tokens, and why the others are not."""
+        cells: dict[int, list[SweepCell]] = {n: [] for n in self.token_counts}
+        excluded = dict[tuple[str, int | float], Exclusion]()
+        frames = max(self.data[index].frames for index in range(len(self.data)))
+        official = self.config.protocol == "official"
+        for n_tokens, found in cells.items():
+            sizes = self.model.sizes(n_tokens)
+            for method in self.config.methods:
+                if method.name == UNPRUNED:
+                    continue
+                seeds = range(self.config.seeds) if method.seeded and not official else (None,)
+                pruners = {seed: method.pruner(seed) for seed in seeds}
+                for budget, n_kept in self.kept_tokens(n_tokens).items():
+                    try:
+                        self.model.check_method(pruners[seeds[0]], frames)
+                        average = pruners[seeds[0]].average_tokens(n_kept, sizes)
+                    except ValueError as error:
+                        reason = Exclusion(method=method.label, budget=budget, reason=str(error))
+                        excluded.setdefault((method.label, budget), reason)
+                        continue
+                    found += [
+                        SweepCell(method.label, pruner, budget, n_kept, seed, average)
+                        for seed, pruner in pruners.items()
+                    ]
+        return cells, excluded
 
     def cells(self, n_tokens: int) -> tuple[SweepCell, ...]:
         """Every possible combination of method, budget and seed, the unpruned model left out.
@@ -109,18 +119,13 @@ class SweepContext:
         Args:
             n_tokens: Visual tokens of the image before pruning.
         """
-        without = {(excluded.method, excluded.budget) for excluded in self.excluded}
-        made, _ = self._divided[n_tokens]
-        return tuple(cell for cell in made if (cell.method, cell.budget) not in without)
+        made, excluded = self._divided
+        return tuple(one for one in made[n_tokens] if (one.method, one.budget) not in excluded)
 
-    @cached_property
+    @property
     def excluded(self) -> tuple[Exclusion, ...]:
         """Methods that cannot keep to a budget on some image, and so are run on none."""
-        found = dict[tuple[str, int | float], Exclusion]()
-        for _, excluded in self._divided.values():
-            for one in excluded:
-                found.setdefault((one.method, one.budget), one)
-        return tuple(found.values())
+        return tuple(self._divided[1].values())
 
     @cached_property
     def grounder(self) -> Grounder:
@@ -220,40 +225,6 @@ class Pass:
     selection: Selection | None
     n_kept: int
     n_average: float
-
-
-def divide_cells(
-    config: Config,
-    budgets: Mapping[int, int],
-    sizes: ModelSizes,
-    check: Callable[[Pruner], None] = lambda pruner: None,
-) -> tuple[tuple[SweepCell, ...], tuple[Exclusion, ...]]:
-    """Combinations that are possible, and why the others are not.
-
-    Args:
-        config: Of the sweep.
-        budgets: Token counts by name.
-        sizes: Of the model and the image.
-        check: Raises ``ValueError`` for a method that is possible with no budget.
-    """
-    cells, excluded = list[SweepCell](), list[Exclusion]()
-    for method in config.methods:
-        if method.name == UNPRUNED:
-            continue
-        seeds = range(config.seeds) if method.seeded and config.protocol != "official" else (None,)
-        pruners = {seed: method.pruner(seed) for seed in seeds}
-        for budget, n_kept in budgets.items():
-            try:
-                check(pruners[seeds[0]])
-                average = pruners[seeds[0]].average_tokens(n_kept, sizes)
-            except ValueError as error:
-                excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
-                continue
-            cells += [
-                SweepCell(method.label, pruner, budget, n_kept, seed, average)
-                for seed, pruner in pruners.items()
-            ]
-    return tuple(cells), tuple(excluded)
 
 
 def plan_conversations(

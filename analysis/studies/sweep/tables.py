@@ -1,11 +1,13 @@
 """Tables of a sweep: scores, comparisons with the unpruned model and random tokens, strata."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
-from litelvlm.analysis.stats.lines import adjusted, lines_of
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.stats.lines import adjusted, lines_of, wider_ends
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import (
     COMPARED,
@@ -15,16 +17,19 @@ from litelvlm.analysis.studies.scores import (
     without_target,
 )
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.analysis.studies.sweep.paired import (
+    JUDGED,
     ONE_SIDED,
     MethodBudget,
     PairedScores,
+    budgets_of,
     line_columns,
     pair_scores,
 )
 
 AGREEMENT = SCORES["agreement"]
+LONG = 5
+"""Most words of a short expression."""
 
 
 def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
@@ -32,17 +37,16 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
 
     Returns:
         "scores" (every score per cell), "comparisons" (paired differences and retention),
-        "seeds" (each draw alone), "tokens" (tokens at the input and per layer), "agreement" (with
-        the unpruned masks, beside the accuracy and the tokens read) and, where there are such
-        expressions or methods, "kinds" (scores by kind), "no_target" (N-acc, T-acc and the scores
-        that go with them) and "strata" (lead over random tokens by kind, size and words).
+        "seeds" (each draw alone), "agreement" (with the unpruned masks, beside the accuracy and
+        the tokens read) and, where there are such expressions or methods, "kinds" (scores by kind),
+        "no_target" (N-acc, T-acc and the scores that go with them) and "strata" (lead over random
+        tokens by kind, size and words).
     """
     paired, score = pair_scores(rows), SCORES[config.score]
     found = {
         "scores": score_table(paired),
         "comparisons": comparison_table(paired),
         "seeds": seed_table(rows, score),
-        "tokens": token_table(rows),
     }
     if "agreement" in rows:
         found["agreement"] = agreement_table(rows, score)
@@ -75,21 +79,12 @@ def comparison_table(paired: PairedScores) -> pd.DataFrame:
                 other = reference_cell(paired.cells, cell, reference)
                 if other is None:
                     continue
-                delta = paired.difference(score, cell, other).estimates()[0]
-                line = {
-                    "method": cell[0],
-                    "budget": cell[1],
-                    "metric": score.name,
-                    "reference": reference,
-                    "delta": delta.value,
-                    "low": delta.low,
-                    "high": delta.high,
-                    "p": paired.swap_p_value(score, cell, other),
-                }
+                line: Row = {"method": cell[0], "budget": cell[1], "metric": score.name}
+                line |= {"reference": reference} | paired.difference_line(score, cell, other)
                 if reference == UNPRUNED:
-                    kept = paired.retention(score, cell, other).estimates(ONE_SIDED)[0]
+                    kept = paired.retention(score, cell, other).over_images.estimates(ONE_SIDED)[0]
                     line |= {"retention": kept.value, "retention_bound": kept.low}
-                lines.append(line | {"n_images": delta.n_images, "n": delta.n})
+                lines.append(line)
     table = pd.DataFrame(lines)
     if table.empty:
         return table
@@ -165,24 +160,52 @@ def agreement_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def token_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Tokens that enter the language model and tokens per layer, by method and budget.
-
-    Where images have different numbers of tokens, these are means over the rows.
-
-    Raises:
-        ValueError: If a method keeps different numbers of tokens of images that have as many.
-    """
-    whole = rows[rows["method"] == UNPRUNED].groupby("image_id")["n_kept"].first()
-    size_of_image = rows["image_id"].map(whole).fillna(0)
-    columns = ["n_kept", "n_average"]
-    alike = rows.groupby(["method", "budget", size_of_image], sort=True)[columns]
-    if (alike.nunique() > 1).any(axis=None):
-        raise ValueError("a method keeps different numbers of tokens at one budget")
-    return rows.groupby(["method", "budget"], sort=True)[columns].agg(shared_value).reset_index()
-
-
 def shared_value(values: "pd.Series[float]") -> float | int:
     """The one value that all rows have, else their mean; a shared count stays a whole number."""
     first, *others = values.tolist()
     return float(values.mean()) if any(value != first for value in others) else first
+
+
+def leads(rows: pd.DataFrame, score: Score) -> Iterator[Row]:
+    """Lead in a score over random tokens at each budget, over images and over categories too.
+
+    A line for each reading of the method; none for a reading that was not run, or without random
+    tokens.
+    """
+    chosen = rows[rows["method"].isin([*JUDGED, RANDOM])]
+    run = set(chosen["method"])
+    if RANDOM not in run or len(run) < 2:
+        return
+    paired = pair_scores(chosen)
+    for method in JUDGED:
+        for budget in budgets_of(paired.cells, method):
+            cells = (method, budget), (RANDOM, budget)
+            images, crossed = paired.difference(score, *cells)
+            (delta,) = images.estimates()
+            line = {"method": method, "budget": budget} | delta.line("delta")
+            yield line | wider_ends(delta, crossed)
+
+
+def strata_table(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
+    """Lead of the paper's method over random tokens by kind, size of the target and words.
+
+    Sizes are thirds of the expressions that mean something in their image; the others are a group
+    of their own. The table is empty if random tokens or the method were not run.
+
+    Columns: stratum ("kind", "size" or "words"), group, method, budget, delta (of the score), low,
+    high, n_images, n, low_categories, high_categories, n_categories.
+    """
+    meant = rows[~without_target(rows)]
+    area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
+    third = pd.cut(area, [0, 1 / 3, 2 / 3, 1], labels=["small", "medium", "large"]).astype(str)
+    strata = rows.assign(
+        size=rows["sent_id"].map(third).fillna("no target"),
+        words=np.where(rows["n_words"] > LONG, f"over {LONG} words", f"up to {LONG} words"),
+    )
+    lines = [
+        {"stratum": stratum, "group": str(group)} | line
+        for stratum in ("kind", "size", "words")
+        for group, part in strata.groupby(stratum, sort=True)
+        for line in leads(part, score)
+    ]
+    return pd.DataFrame(lines)

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
-from litelvlm.data.safe.pickle_shape import check_shapes
+from litelvlm.data.safe.pickle_gate import check_pickle
 
 MAX_ENTRIES = 200_000
 MAX_PLAN_BYTES = 2**26
@@ -65,5 +65,5 @@ def _problem(archive: ZipFile, size: int) -> str:
     plans = [entry for entry in entries if entry.filename.split("/")[-1] == "data.pkl"]
     if len(plans) != 1 or plans[0].file_size > MAX_PLAN_BYTES:
         return f"has no plan of its tensors (data.pkl), several, or one above {MAX_PLAN_BYTES:,}"
-    check_shapes(archive.read(plans[0]))
+    check_pickle(archive.read(plans[0]), plain=False)
     return ""

@@ -1,14 +1,11 @@
 """Parquet files of strangers: opened within bounds, and read without unfolding what is repeated."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
-from litelvlm.data.safe.parquet_footer import read_footer
-from litelvlm.data.safe.parquet_pages import MAX_VALUES, check_pages
 
 MAX_ROWS = 1_000_000
 """Of one file; the largest split of the RefCOCO family has 120,000 sentences."""
@@ -18,30 +15,27 @@ MAX_ROW_BYTES = 2**26
 MAX_ROW_VALUES = 1_000_000
 """Numbers and texts of one row."""
 MAX_LEVELS = 16
-_BATCH = 256
+MAX_FOOTER = 2**24
+"""Bytes of a text of the footer, and entries of a list of it."""
+_BATCH = 16
 
 
-def open_parquet(path: Path, columns: Collection[str]) -> pq.ParquetFile:
-    """Open a file; its footer and the headers of its pages are checked, nothing is unpacked.
-
-    Args:
-        path: The file.
-        columns: Columns that will be read; those that are not there are left out.
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a file; its footer is checked, nothing is unpacked.
 
     Raises:
-        ValueError: If it is no Parquet file, contradicts itself, or would take more memory than is
-            allowed; the message names the bound.
+        ValueError: If it would take more memory than is allowed; the message names the bound.
+        pa.ArrowException: If it is no Parquet file, or damaged.
         OSError: If it cannot be read.
     """
-    columns = frozenset(columns)
-    groups = read_footer(path)
-    metadata = pq.read_metadata(path)
+    limits = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": MAX_FOOTER}
+    with pq.ParquetFile(path, **limits) as file:
+        metadata = file.metadata
     if metadata.num_rows > MAX_ROWS or metadata.num_columns > MAX_COLUMNS:
         raise ValueError(
             f"it has {metadata.num_rows:,} rows and {metadata.num_columns:,} columns; "
             f"at most {MAX_ROWS:,} and {MAX_COLUMNS:,} are read"
         )
-    check_pages(path, (chunk for group in groups for chunk in group if chunk.column in columns))
     schema = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     return pq.ParquetFile(
         path,
@@ -51,6 +45,7 @@ def open_parquet(path: Path, columns: Collection[str]) -> pq.ParquetFile:
         buffer_size=2**16,
         schema_depth_limit=MAX_LEVELS,
         arrow_extensions_enabled=False,
+        **limits,
     )
 
 
@@ -62,27 +57,18 @@ def read_rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[Mapping[
             is damaged.
     """
     number = 0
-    for batch in _batches(file, list(columns)):
-        for row in range(batch.num_rows):
-            one = batch.slice(row, 1)
-            values, size = _extent(pa.StructArray.from_arrays(one.columns, one.schema.names))
-            if values > MAX_ROW_VALUES or size > MAX_ROW_BYTES:
-                raise ValueError(
-                    f"row {number} has {values:,} values of {size:,} bytes; "
-                    f"at most {MAX_ROW_VALUES:,} and {MAX_ROW_BYTES:,} are read"
-                )
-            yield one.to_pylist()[0]
-            number += 1
-
-
-def _batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Some rows at a time, of one row group each: Arrow joins no dictionaries inside structs."""
-    n_groups = max(1, file.num_row_groups)
-    # A group holds at most MAX_VALUES of a column; where rows are few, they may be long.
-    few = file.metadata.num_rows * MAX_ROW_VALUES // (n_groups * MAX_VALUES)
-    rows = max(1, min(_BATCH, few)) if few < _BATCH else _BATCH
-    for group in range(file.num_row_groups):
-        yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
+    for group in range(file.num_row_groups):  # Arrow joins no dictionaries inside structs
+        for batch in file.iter_batches(_BATCH, row_groups=[group], columns=list(columns)):
+            for row in range(batch.num_rows):
+                one = batch.slice(row, 1)
+                values, size = _extent(pa.StructArray.from_arrays(one.columns, one.schema.names))
+                if values > MAX_ROW_VALUES or size > MAX_ROW_BYTES:
+                    raise ValueError(
+                        f"row {number} has {values:,} values of {size:,} bytes; "
+                        f"at most {MAX_ROW_VALUES:,} and {MAX_ROW_BYTES:,} are read"
+                    )
+                yield one.to_pylist()[0]
+                number += 1
 
 
 def _extent(array: pa.Array) -> tuple[int, int]:

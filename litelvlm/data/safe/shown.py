@@ -1,6 +1,8 @@
-"""Values from foreign files, short enough for a message."""
+"""Values from foreign files, and what is wrong with them, short enough for a message."""
 
 import reprlib
+
+from pydantic import ValidationError
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 60, 60, 40
@@ -15,3 +17,10 @@ def shown(value: object) -> str:
     """
     text = _SHORT.repr(value)
     return text if len(text) <= 120 else f"{text[:58]}...{text[-58:]}"
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with foreign data: its place, what is expected, its value."""
+    entry = error.errors(include_url=False)[0]
+    place = ".".join(map(str, entry["loc"]))
+    return f"{place}: {entry['msg'].removeprefix('Value error, ')} ({shown(entry['input'])})"

@@ -35,8 +35,6 @@ _SHAPES = Recipe(
     point=Stage("point", steps=2600, batch=16, lr=1e-3),
     joint=Stage("joint", steps=1600, batch=16, lr=5e-4),
 )
-MODELS = {"pictograms": "embedded-pictograms", "shapes": "embedded-shapes"}
-"""Name of each world's miniature and of its data set."""
 RECIPES = {
     "shapes": _SHAPES,
     "pictograms": replace(

@@ -18,7 +18,7 @@ from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
-from litelvlm.training.glamm.recipe import MODELS, Recipe
+from litelvlm.training.glamm.recipe import Recipe
 from litelvlm.training.glamm.sam import train_sam
 from litelvlm.training.glamm.sizes import glamm_config, new_language_side
 from litelvlm.training.pool import ScenePool
@@ -31,7 +31,7 @@ def load_tokenizers(world: str) -> tuple[CLIPTokenizer, GlammTokenizer]:
     They are a part of the recipe: pieces of equal counts would be merged in another order each time
     that they are learned.
     """
-    shipped = EMBEDDED[MODELS[world]]
+    shipped = EMBEDDED[f"embedded-{world}"]
     return (
         CLIPTokenizer.from_pretrained(shipped / "clip"),
         GlammTokenizer.from_pretrained(shipped),

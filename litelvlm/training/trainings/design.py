@@ -9,6 +9,7 @@ time on symbols, and stage D does so on rendered pixels; it is the longer list f
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from math import prod
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -112,14 +113,10 @@ def fraction(factors: Mapping[str, tuple[Level, Level]]) -> list[tuple[int, ...]
         >>> fraction({"a": (0, 1), "b": (0, 1), "c": (0, 1)})
         [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1)]
     """
-    free = len(factors) - 1
-    rows = []
-    for signs in product((-1, 1), repeat=free):
-        last = 1
-        for sign in signs:
-            last *= sign
-        rows.append(tuple((sign + 1) // 2 for sign in (*signs, last)))
-    return rows
+    return [
+        tuple((sign + 1) // 2 for sign in (*signs, prod(signs)))
+        for signs in product((-1, 1), repeat=len(factors) - 1)
+    ]
 
 
 def cell_name(changes: Mapping[str, Level]) -> str:
@@ -163,7 +160,7 @@ def _against_base(stage: str) -> list[Member]:
     ]
 
 
-def members(stages: Sequence[StageName] = STAGES) -> list[Member]:
+def members(stages: Sequence[str] = STAGES) -> list[Member]:
     """All trainings of some stages, seed after seed, so that whole blocks are finished first."""
     every = [
         member
