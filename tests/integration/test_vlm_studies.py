@@ -325,11 +325,6 @@ def test_studies_that_need_masks_name_those_that_do_not(models, data, tmp_path):
         model_of(Segment(image=Path("x.png"), text=("a",), model="vlm:some/model"))
 
 
-def test_a_study_of_clip_alone_reads_llava(models, data, tmp_path):
-    run = run_study("sink", models["llava"], data, tmp_path, limit=1, random_seeds=0)
-    assert len(run.rows)
-
-
 def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
     verb = StudyVerb(
         names=("reversal",),
