@@ -34,7 +34,7 @@ SMALL = {
     "reversal": ("reversal.shifts=8", "reversal.blobs=2", "reversal.pool=8", "reversal.donors=2"),
     "mechanism": ("mechanism.pool=8", "mechanism.neuron_images=1"),
     "sink": ("sink.random_seeds=1",),
-    "sink_causal": ("sink_causal.pool=8", "sink_causal.mask_images=1"),
+    "sink_causal": ("sink_causal.budgets=[16]",),
     "importance": ("importance.images=1",),
     "faithfulness": ("faithfulness.images=1",),
     "sweep": ("sweep.methods=[litelvlm, random]", "sweep.budgets=[48]", "sweep.seeds=2"),

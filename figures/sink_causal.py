@@ -24,7 +24,6 @@ MEASURES = {
     "kept_changed": "share of kept tokens exchanged, 1 − Jaccard",
     "text_moved": "turn of the text embedding, 1 − cosine",
     "d_ri": "signed change of the reversal index",
-    "d_ts": "signed change of its dependence on the text",
 }
 LETTERS = 24
 """Most letters in one line below a panel."""

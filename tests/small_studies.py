@@ -4,7 +4,7 @@ SMALL = {
     "reversal": {"limit": 2, "shifts": 2, "blobs": 2, "pool": 8, "random_seeds": 1},
     "mechanism": {"limit": 2, "pool": 8, "neuron_images": 2},
     "sink": {"limit": 2, "random_seeds": 1},
-    "sink_causal": {"limit": 2, "pool": 8, "mask_images": 1, "budgets": (16,)},
+    "sink_causal": {"limit": 2, "budgets": (16,)},
     "emergence": {"limit": 2},
     "importance": {
         "images": 2,

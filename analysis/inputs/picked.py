@@ -1,23 +1,28 @@
-"""Which expressions an expensive study reads: one per image, spread over the sizes of referents."""
+"""Which expressions an expensive study reads, one per image, and each as a query to the model."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE, skip_reason
 from litelvlm.analysis.inputs.samples import (
+    target_columns,
     target_mask,
     token_coverage,
     unaskable,
     untargeted,
 )
 from litelvlm.analysis.inputs.subset import DataPart, middles
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import StudiedModel
+from litelvlm.models.attribution import TokenQuery, TokenTargets
+from litelvlm.models.base import QueriedModel, StudiedModel
 
 
 class PickedExpressions(DataPart):
@@ -106,3 +111,45 @@ def primary(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     visible = rows["visible_frac"] >= MIN_VISIBLE
     hidden = rows.loc[~visible, "sent_id"].nunique()
     return rows[visible], {HIDDEN: hidden} if hidden else {}
+
+
+class QueryInputs(NamedTuple):
+    """What an importance study starts an image with.
+
+    Attributes:
+        query: The picked expression in its question.
+        targets: Of the query.
+        covered: Share of each token's patch that the true mask covers.
+        keys: Columns that name the expression.
+    """
+
+    query: TokenQuery
+    targets: TokenTargets
+    covered: Float[Array, "n"]
+    keys: Row
+
+
+def prepare_query(
+    model: QueriedModel,
+    data: PickedExpressions,
+    index: int,
+    question_index: int,
+    batch_size: int | None,
+) -> QueryInputs:
+    """Encode a picked image and ask for its expression.
+
+    Args:
+        model: The model that answers.
+        data: Images with one expression each.
+        index: Which of them.
+        question_index: Question template.
+        batch_size: Rows of the language model at once; None for as many as are safe.
+    """
+    sample = data[index]
+    (expression,) = sample.expressions
+    mask = target_mask(sample, expression)
+    query = model.query(sample.image(), expression.sent, question_index, batch_size)
+    targets = query.targets()
+    covered = token_coverage(mask, model)
+    keys = target_columns(data, sample, expression, mask, covered, query.view)
+    return QueryInputs(query, targets, covered, keys | {"empty_prediction": targets.empty})

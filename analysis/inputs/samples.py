@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.labels import IN_COVERAGE
+from litelvlm.analysis.inputs.labels import IN_COVERAGE, skip_reason
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample, clean
@@ -109,6 +110,19 @@ def label_columns(covered: Float[Array, "n"]) -> Row:
     return {"n_in": n_in + tiny, "tiny": tiny}
 
 
+def target_columns(
+    data: Dataset,
+    sample: Sample,
+    expression: Expression,
+    masks: Array,
+    covered: Float[Array, "n"],
+    view: ImageView,
+) -> Row:
+    """``key_columns`` and ``label_columns`` with the name of the referent's category."""
+    named = {"category": category_name(data, expression)}
+    return key_columns(data, sample, expression, masks, view) | label_columns(covered) | named
+
+
 def untargeted(expression: Expression, mask: Array) -> str | None:
     """Why an expression has no target pixel: no target, or no outline; None if it has one."""
     if mask.any():
@@ -155,3 +169,56 @@ def naming(sample: Sample, expression: Expression) -> Iterator[None]:
         raise ValueError(
             f"image_id {sample.image_id}, sent_id {expression.sent_id}: {error}"
         ) from error
+
+
+class LabelledExpression(NamedTuple):
+    """One expression of an image whose target can be labelled.
+
+    Attributes:
+        number: Place among the image's expressions.
+        expression: The expression.
+        keys: Columns that name it.
+        covered: Share of each token's patch that its mask covers.
+    """
+
+    number: int
+    expression: Expression
+    keys: Row
+    covered: Float[Array, "n"]
+
+
+def image_targets(
+    data: Dataset, model: StudiedModel, sample: Sample, clip: str = ""
+) -> tuple[list[LabelledExpression], tuple[str, ...]]:
+    """Expressions that can be labelled, and why the others cannot.
+
+    Args:
+        data: The split.
+        model: Whose token grid decides.
+        sample: The image.
+        clip: Name of another CLIP model; empty for the model's own.
+    """
+    found, skipped = list[LabelledExpression](), list[str]()
+    for number, expression in enumerate(sample.expressions):
+        mask = target_mask(sample, expression)
+        covered = token_coverage(mask, model)
+        reason = untargeted(expression, mask) or skip_reason(covered)
+        if reason:
+            skipped.append(reason)
+            continue
+        keys = target_columns(data, sample, expression, mask, covered, view_of(model, sample))
+        meant, stated = set(expression.category_id), bool(expression.category_id)
+        rivals = [
+            ann_id
+            for ann_id, annotation in sample.annotations.items()
+            if annotation.category_id in meant
+            and not annotation.crowd
+            and ann_id not in expression.ann_ids
+        ]
+        keys |= {
+            "clip_model": clip,
+            # Several objects that are meant together count as one.
+            "n_same_category": 1 + len(rivals) if stated else 0,
+        }
+        found.append(LabelledExpression(number, expression, keys, covered))
+    return found, tuple(skipped)

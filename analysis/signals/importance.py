@@ -1,6 +1,6 @@
 """Every importance signal of one image and one expression: cheap ones, and ones that sample."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from litelvlm.analysis.signals.gradients import inner_layers, input_signals, lay
 from litelvlm.analysis.signals.targets import MAIN_TARGETS
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import (
-    QueryToken,
     TokenQuery,
     TokenTargets,
     block_groups,
@@ -92,20 +91,14 @@ def cheap_signals(query: TokenQuery, targets: TokenTargets) -> list[Signal]:
 
 
 def attention_signals(query: TokenQuery) -> Iterator[Signal]:
-    """Attention to the visual tokens: of the answer by layer and head, and of other tokens."""
+    """Attention to the visual tokens: of the answer by layer and head, and of the prompt."""
     rows = as_array(query.attention_rows())
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
-    yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
-    others: Mapping[str, QueryToken] = {
-        "attention_prompt": "last_prompt",
-        "attention_expression": "last_expression",
-    }
-    for name, token in others.items():
-        yield Signal(name, as_array(query.attention_rows(token))[middle].mean((0, 1)))
+    asked = as_array(query.attention_rows("last_prompt"))
+    yield Signal("attention_prompt", asked[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
         yield Signal("attention", heads.mean(0), layer=layer)
-        yield Signal("attention_max", heads.max(0), layer=layer)
     yield from head_signals("attention", rows)
 
 

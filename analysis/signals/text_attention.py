@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
-from litelvlm.clip.probes.text import TextFlow, text_flow, trace_text
+from litelvlm.clip.probes.text import TextFlow, TextTrace, eos_attention, text_flow, trace_text
 from litelvlm.clip.tower import Tower
 
 TRUNCATED = "text longer than the text tower reads"
@@ -199,3 +200,36 @@ def carried_shares(
     parts = {"norm_share": norms[..., 0], "norm_self": norms[..., -1]}
     parts |= {"norm_content": norms[..., content].sum(-1), "norm_punct": norms[..., marks].sum(-1)}
     return {name: np.asarray(part / total) for name, part in parts.items()}
+
+
+def sos_ranks(trace: TextTrace) -> list[float]:
+    """Effective rank of what [SOS] gives to [EOS] of each text, by layer.
+
+    It is the participation ratio of the squared singular values, not centred.
+    """
+    n_heads = trace.tower.n_text_heads
+    weights = eos_attention(trace)[..., 0]
+    found = []
+    for layer, (block, states) in enumerate(
+        zip(trace.tower.text_blocks, trace.inputs, strict=True)
+    ):
+        values = block.qkv(states)[2].float().unflatten(-1, (n_heads, -1))
+        by_head = block.output_weight.float().unflatten(-1, (n_heads, -1))
+        moved = torch.einsum("the,ohe->tho", values[:, 0], by_head)
+        found.append(effective_rank((weights[layer, ..., None] * moved).sum(1)))
+    return found
+
+
+def effective_rank(vectors: Float[Tensor, "t d"]) -> float:
+    """(sum of s^2)^2 / sum of s^4 over singular values s: 1 for copies of one direction.
+
+    It is nan if a number is not finite.
+
+    Example:
+        >>> round(effective_rank(torch.eye(3)), 6)
+        3.0
+    """
+    if not vectors.isfinite().all():
+        return float("nan")
+    energy = torch.linalg.svdvals(vectors.double()).square()
+    return float(energy.sum().square() / energy.square().sum().clamp_min(1e-300))

@@ -13,7 +13,7 @@ ERASER_SHARES = (32 / 576, 64 / 576, 128 / 576, 192 / 576, 288 / 576)
 
 
 def curve_points(n_tokens: int, steps: int) -> tuple[int, ...]:
-    """Token counts of the curves: ``steps`` even steps from none to all, and those of the AOPC.
+    """Token counts of the curves: ``steps`` even steps from none to all, and those of sufficiency.
 
     Example:
         >>> curve_points(144, 4)
@@ -24,7 +24,9 @@ def curve_points(n_tokens: int, steps: int) -> tuple[int, ...]:
 
 
 def eraser_counts(n_tokens: int) -> tuple[int, ...]:
-    """Token counts of comprehensiveness and sufficiency: 32, 64, 128, 192 and 288 of 576.
+    """Token counts of sufficiency: 32, 64, 128, 192 and 288 of 576, as published.
+
+    Source: DeYoung et al. 2020 (ERASER), equation 2.
 
     Example:
         >>> eraser_counts(144)
@@ -50,33 +52,6 @@ def curve_area(counts: Sequence[int], values: Float[Array, "c"]) -> float:
     """
     share = np.asarray(counts, dtype=np.float64) / counts[-1]
     return float(np.trapezoid(values, share))
-
-
-def eraser(
-    counts: Sequence[int],
-    without: Float[Array, "c"],
-    only: Float[Array, "c"],
-    chosen: Sequence[int],
-) -> dict[str, Float[Array, "k"]]:
-    """Comprehensiveness and sufficiency at some counts; their means are the AOPC.
-
-    Args:
-        counts: Token counts of the two curves, from none to all.
-        without: Target without the first tokens (deletion).
-        only: Target with the first tokens only (insertion).
-        chosen: Counts to report.
-
-    Returns:
-        "comprehensiveness": y(all) - y(without the first k), high for a faithful ranking;
-        "sufficiency": y(all) - y(first k only), low for a faithful one. Pruning is sufficiency.
-
-    Source: DeYoung et al. 2020 (ERASER), equations 1 to 3.
-    """
-    places = [list(counts).index(k) for k in chosen]
-    return {
-        "comprehensiveness": without[0] - without[places],
-        "sufficiency": only[-1] - only[places],
-    }
 
 
 def square_removals(

@@ -122,13 +122,12 @@ def score_contrast(
 def at_budgets(
     scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"], ks: Sequence[int]
 ) -> list[dict[str, float]]:
-    """Precision and recall of the k lowest and k highest eligible tokens; lower index wins ties.
+    """Recall of the k lowest and k highest eligible tokens; lower index wins ties.
 
     Returns:
-        For each k (at most N'): "prec_low", share of the k lowest that is in the mask; "rec_low",
-        share of the mask that is among the k lowest; "prec_high" and "rec_high", the same for the k
-        highest; "chance_prec" and "chance_rec", the hypergeometric means n_in / N' and k / N';
-        "lift", prec_low / chance_prec (equal to rec_low / chance_rec).
+        For each k (at most N'): "rec_low" and "rec_high", shares of the mask that are among the k
+        lowest and the k highest; "chance_rec", the hypergeometric mean k / N'. The precision of the
+        same tokens is n_in / k times that.
 
     Raises:
         ValueError: If k is below 1, a score is not finite, or the mask holds no token.
@@ -143,14 +142,14 @@ def at_budgets(
         )
     lowest = np.cumsum(hit[np.argsort(scores[eligible], kind="stable")])
     highest = np.cumsum(hit[np.argsort(-scores[eligible], kind="stable")])
-    found = []
-    for k in (min(k, n) for k in ks):
-        low, high = int(lowest[k - 1]), int(highest[k - 1])
-        chance = {"chance_prec": n_in / n, "chance_rec": k / n}
-        lowest_k = {"prec_low": low / k, "rec_low": low / n_in}
-        highest_k = {"prec_high": high / k, "rec_high": high / n_in}
-        found.append(lowest_k | highest_k | chance | {"lift": (low / k) / (n_in / n)})
-    return found
+    return [
+        {
+            "rec_low": int(lowest[k - 1]) / n_in,
+            "rec_high": int(highest[k - 1]) / n_in,
+            "chance_rec": k / n,
+        }
+        for k in (min(k, n) for k in ks)
+    ]
 
 
 def tie_fraction(scores: Real[Array, "n"]) -> float:

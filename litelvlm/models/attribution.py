@@ -20,7 +20,7 @@ from litelvlm.names import check_name
 from litelvlm.pruning import Cues
 
 REMOVALS = ("drop", "mean", "mask")
-QueryToken = Literal["answer", "last_prompt", "last_expression"]
+QueryToken = Literal["answer", "last_prompt"]
 """Text tokens whose attention to the visual tokens is read."""
 
 # Memory that a batch may keep for a backward pass. It fits beside the 17 GB of a 7B model in
@@ -227,8 +227,7 @@ class TokenQuery(ABC):
 
         Args:
             query: "answer": the tokens whose states predict the answer, mean over them;
-                "last_prompt": the last token before the answer; "last_expression": the last token
-                of the expression.
+                "last_prompt": the last token before the answer.
         """
 
     @abstractmethod

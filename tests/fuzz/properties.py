@@ -47,9 +47,7 @@ PROPERTIES: dict[str, Property] = {
     "prompts": Property(prompts.CONVERSATIONS, prompts.check_conversation),
     "tokens": Property(prompts.TEXTS, prompts.check_tokens),
     "selections": Property(selections.BEFORE_CASES, selections.check_before, 2.0),
-    "layer_drops": Property(selections.INSIDE_CASES, selections.check_inside),
     "pixel_counts": Property(scores.MASKS, scores.check_counts),
-    "score_tables": Property(scores.TABLES, scores.check_scores),
     "command_lines": Property(commands.LINES, commands.check_line, 0.5),
     "study_settings": Property(commands.SETTINGS, commands.check_setting, 0.5),
 }

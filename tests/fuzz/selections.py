@@ -2,11 +2,10 @@
 
 import torch
 from hypothesis import strategies as st
-from layer_views import View
 from pruner_cases import Blocks, tensors
 
-from litelvlm.pruning import Cues, get_pruner, list_pruners
-from tests.method_cases import BEFORE, INSIDE
+from litelvlm.pruning import Cues, get_pruner
+from tests.method_cases import BEFORE
 
 SHAPES = ("random", "constant", "zero", "tied", "huge", "tiny", "one_hot")
 SIDES = st.integers(1, 7)
@@ -20,13 +19,6 @@ BEFORE_CASES = st.tuples(
     st.sampled_from(SHAPES),
 ).map(list)
 PROBABILITIES = ("cls_attention", "coverage", "colours", "box")
-LAYER_TOKENS = 20
-INSIDE_CASES = st.tuples(
-    st.integers(0, len(INSIDE) - 1),
-    st.integers(1, LAYER_TOKENS),
-    st.integers(0, 999),
-    st.sampled_from(SHAPES),
-).map(list)
 
 
 def shaped(values: torch.Tensor, shape: str, positive: bool) -> torch.Tensor:
@@ -84,38 +76,3 @@ def check_before(case: list) -> None:
     elif shape != "huge":
         assert torch.isfinite(one.tokens).all(), (name, options)
         assert torch.equal(one.tokens, two.tokens)
-
-
-def check_inside(case: list) -> None:
-    """A drop inside the language model keeps some tokens, each once, the same ones twice."""
-    which, left, key, shape = case
-    name, options = INSIDE[which % len(INSIDE)]
-    made = torch.Generator().manual_seed(key)
-    length = LAYER_TOKENS + 7
-    attention = torch.rand(3, 6, length, generator=made).softmax(-1)
-    angles = torch.rand(length, 4, generator=made)
-    plain = {
-        "keys": torch.randn(length, 8, generator=made),
-        "values": torch.randn(length, 2, 4, generator=made),
-        "states": torch.randn(length, 8, generator=made),
-        "hidden_states": torch.randn(length, 8, generator=made),
-    }
-    given = {what: shaped(values, shape, False) for what, values in plain.items()}
-    given |= {
-        "attention": shaped(attention, shape, True),
-        "rotary": (angles.cos(), angles.sin()),
-    }
-    queries = (LAYER_TOKENS + 2, LAYER_TOKENS + 5)
-    view = View(queries=queries, n_visual=LAYER_TOKENS, **given)
-    pruner = get_pruner(name, **options)
-    left = max(pruner.min_kept(LAYER_TOKENS), min(left, LAYER_TOKENS - 1))  # as every plan has it
-    places = [pruner.reduce(view, view, left).places.tolist() for _ in range(2)]
-    assert places[0] == places[1]
-    kept = [place for place in places[0] if place != -1]
-    assert len(kept) == len(set(kept)) <= left
-    assert all(0 <= place < LAYER_TOKENS for place in kept)
-
-
-def covered() -> set[str]:
-    """Names of the methods that the two tables of cases hold."""
-    return {name for name, _ in (*BEFORE, *INSIDE)} & set(list_pruners())

@@ -22,7 +22,7 @@ SCALARS = (
     | st.text(max_size=20)
     | st.binary(max_size=20)
 )
-KEYS = st.text(max_size=8) | st.integers() | st.booleans() | st.none()
+KEYS = st.text(max_size=8) | st.integers(-(2**60), 2**60) | st.booleans() | st.none()
 DATA = st.recursive(
     SCALARS,
     lambda inner: (

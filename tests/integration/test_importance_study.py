@@ -43,7 +43,6 @@ def test_every_signal_score_measure_and_control_has_rows(run):
     assert {
         "attention",
         "attention_prompt",
-        "attention_expression",
         "rollout",
         "norm_rollout",
         "relevance",

@@ -48,13 +48,6 @@ def test_the_two_branches_make_up_a_block(tower, pixels):
 
 
 @torch.inference_mode()
-def test_used_and_final_layer_are_the_tower_s_own(tower, pixels):
-    image = tower.image(pixels)
-    assert torch.equal(probes.used_layer(image), image.patch_embeds)
-    assert torch.equal(probes.final_layer(image), patches_of(tower, image.last_hidden_state))
-
-
-@torch.inference_mode()
 def test_identity_attention_gives_each_token_its_own_value(tower, pixels):
     image = tower.image(pixels)
     layer, (_, _, values) = tower.image_blocks[-1], image.last_qkv

@@ -4,7 +4,6 @@ These are the eager kernel's full map, finite differences and plain removal.
 """
 
 from copy import deepcopy
-from dataclasses import replace
 from types import MethodType
 
 import pytest
@@ -22,8 +21,6 @@ from litelvlm.models.glamm.attribution.targets import (
     leave_one_out,
     target_gradient,
 )
-from litelvlm.models.glamm.prompting.places import expression_places
-from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
 from tests.glamm_parts import conversation, decode, full_prompt
 
@@ -85,30 +82,6 @@ def test_attention_rows_are_rows_of_the_full_map(model, state):
     torch.testing.assert_close(
         asked, maps[:, :, colon + 143, start : start + 144], atol=1e-5, rtol=1e-5
     )
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("template", [0, 5, 10])
-def test_the_last_token_of_the_expression_asks(model, state, template):
-    talk = conversation(["the red circle", "in this image"], [template, 0])
-    maps, spliced = full_maps(model, state, talk)
-    start, ids = spliced.image_start[0], model.tokenizer.encode(full_prompt(talk))
-    found = expression_places(model.tokenizer, talk)
-    behind = ids.index(IMAGE_INDEX) + 1
-    # The second expression occurs twice in its question; the first time is meant.
-    ends = [
-        full_prompt(talk).index("the red circle") + len("the red circle"),
-        full_prompt(talk).index(" in this image in this"),
-    ]
-    ends[1] += len(" in this image")
-    assert [ids[: behind + place + 1] for place in found] == [
-        model.tokenizer.encode(full_prompt(talk)[:end]) for end in ends
-    ]
-    rows = attention_rows(model, state, talk, "last_expression")
-    expected = maps[:, :, [start + 144 + place for place in found], start : start + 144].mean(2)
-    torch.testing.assert_close(rows, expected, atol=1e-5, rtol=1e-5)
-    with pytest.raises(ValueError, match="follows no template"):
-        expression_places(model.tokenizer, replace(talk, questions=("Where?", "What?")))
 
 
 @torch.inference_mode()

@@ -7,7 +7,6 @@ import pytest
 import torch
 from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.analysis.signals.text_sinks import sos_ranks
 from litelvlm.clip.probes.text import (
     Edit,
     edited_embeds,
@@ -64,15 +63,6 @@ def test_padded_equals_unpadded(tower, trace):
         assert_near(
             edited_embeds(trace, edit, EVERY)[number], edited_embeds(alone, own_edit, EVERY)[0]
         )
-
-
-@torch.inference_mode()
-def test_what_is_carried_sums_to_the_attention_s_output(tower, trace):
-    # With one token that counts nothing is mixed: the whole row is what [SOS] gives itself.
-    flow = text_flow(trace)
-    first = flow.carried_together[:, :, 0, 0]
-    assert_near(first, flow.value_norms_together[:, :, 0])
-    assert_near(flow.carried[:, :, :, 0, 0], flow.value_norms[:, :, :, 0])
 
 
 @torch.inference_mode()
@@ -143,23 +133,6 @@ def test_attention_drawn_to_sos_is_what_other_logits_would_give(trace):
     )
     with pytest.raises(ValueError, match=r"sos_share is 1\.5; a share of attention is 0 to 1"):
         Edit(sos_share=1.5)
-
-
-@torch.inference_mode()
-def test_the_row_of_eos_is_that_of_the_whole_map(trace):
-    weights = text_flow(trace).weights
-    for number, last in enumerate(trace.text.eos_index.tolist()):
-        assert_near(eos_attention(trace)[:, number], weights[:, number, :, last])
-
-
-@torch.inference_mode()
-def test_what_one_head_gives_from_sos_has_one_direction(trace):
-    """[SOS] sees itself alone, so a head gives every text the same vector, more or less of it."""
-    flow = text_flow(trace)
-    assert_near(
-        flow.value_norms[..., 0], flow.value_norms[:, :1, :, 0].expand_as(flow.value_norms[..., 0])
-    )
-    assert all(1.0 <= rank <= trace.tower.n_text_heads + 1e-6 for rank in sos_ranks(trace))
 
 
 def test_what_cannot_be_edited_is_refused(trace):

@@ -191,13 +191,3 @@ def test_an_image_processor_is_repeated_or_refused():
     ):
         with pytest.raises(ValueError, match=words):
             preprocessing_of(CLIPImageProcessor(**{**size, **change}), 168)
-
-
-def test_the_end_of_an_expression_is_that_in_its_template(model, data):
-    # Every word also stands in the template, before the place of the expression or behind it.
-    for index, expression in ((0, "is"), (0, "the image"), (1, "there"), (2, "one")):
-        asked = model.query(data[0].image(), expression, index)
-        prompter, prompt = model.prompter, asked.answered.prompt
-        end = prompter.expression_end(expression, index, prompt)
-        before = QUESTIONS[index].split("{}")[0] + expression
-        assert prompter.tokenizer.decode(prompt.ids[: end + 1]).endswith(before)

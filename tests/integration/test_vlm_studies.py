@@ -325,11 +325,6 @@ def test_studies_that_need_masks_name_those_that_do_not(models, data, tmp_path):
         model_of(Segment(image=Path("x.png"), text=("a",), model="vlm:some/model"))
 
 
-def test_a_study_of_clip_alone_reads_llava(models, data, tmp_path):
-    run = run_study("sink", models["llava"], data, tmp_path, limit=1, random_seeds=0)
-    assert len(run.rows)
-
-
 def test_the_command_line_takes_a_folder(folders, tmp_path, capsys):
     verb = StudyVerb(
         names=("reversal",),
@@ -420,8 +415,8 @@ def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path)
 
 def test_every_study_is_asked_by_the_models_that_its_seam_names(models):
     able = {name: set(studies_for(model)) for name, model in models.items()}
-    masks = {"sweep", "ablations", "quantisation", "sink_causal"}
-    towers = {"mechanism", "sink"}
+    masks = {"sweep", "ablations", "quantisation"}
+    towers = {"mechanism", "sink", "sink_causal"}
     assert able["llava"] == {*STUDIES, BENCH} - masks
     assert able["qwen2_5_vl"] == {*STUDIES, BENCH} - masks - towers
     assert get_study("sweep").reads is GroundingModel

@@ -10,7 +10,7 @@ import torch
 from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
-from litelvlm.analysis.signals.text_sinks import effective_rank
+from litelvlm.analysis.signals.text_attention import effective_rank
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import t_p_value

@@ -9,7 +9,6 @@ from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,
-    eraser,
     eraser_counts,
     first_tokens,
     moved_round,
@@ -48,13 +47,6 @@ def test_area_on_even_steps_is_rises():
     assert curve_area((0, 48, 96, 144), np.array([0, 0.2, 0.8, 1.0])) == pytest.approx(0.5)
     # Trapezoids of unequal width: 1/4 * .5 + 3/4 * 1.
     assert curve_area((0, 1, 4), np.array([0, 1.0, 1.0])) == pytest.approx(0.875)
-
-
-def test_comprehensiveness_and_sufficiency_by_hand():
-    without, only = np.array([0.9, 0.4, 0.1, 0.0]), np.array([0.0, 0.7, 0.85, 0.9])
-    found = eraser((0, 8, 16, 144), without, only, (8, 16))
-    assert found["comprehensiveness"] == pytest.approx([0.5, 0.8])
-    assert found["sufficiency"] == pytest.approx([0.2, 0.05])
 
 
 def test_infidelity_is_zero_for_the_ranking_that_makes_the_target():

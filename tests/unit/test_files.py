@@ -123,10 +123,3 @@ def test_folder_of_a_faster_process_stays(tmp_path):
     atomic_folder(target, fill)
     assert (target / "x").read_text() == "theirs"
     assert entries(tmp_path) == ["tree"]
-
-
-def test_existing_folder_is_not_filled_again(tmp_path):
-    (tmp_path / "tree").mkdir()
-    calls = []
-    atomic_folder(tmp_path / "tree", calls.append)
-    assert calls == []

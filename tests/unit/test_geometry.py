@@ -26,21 +26,6 @@ def test_crop_follows_the_processors_integers(height, width, size):
     assert crop.left == (resized[1] - size) // 2
 
 
-def test_odd_remainders_round_down():
-    # 427 x 640: 336 * 640 / 427 = 503.6 -> 503; (503 - 336) // 2 = 83.
-    crop = crop_box(427, 640)
-    assert (crop.resized_height, crop.resized_width, crop.top, crop.left) == (336, 503, 0, 83)
-    assert crop_box(640, 427).top == 83
-
-
-def test_square_image_at_native_size_is_block_averaging():
-    rng = np.random.default_rng(0)
-    mask = rng.random((48, 48)) < 0.3
-    blocks = mask.reshape(12, 4, 12, 4).mean(axis=(1, 3))
-    np.testing.assert_allclose(coverage(mask, (12, 12), 48), blocks, atol=1e-7)
-    assert coverage(mask, (12, 12), 48).dtype == np.float32
-
-
 def test_coverage_by_hand():
     # 4 x 8 image, size 2, grid 2 x 2: scale 1/2, resized 2 x 4, left = 1; tokens see columns 2-3
     # and 4-5.
@@ -72,11 +57,6 @@ def test_token_area_equals_visible_area(height, width, seed):
     assert pixels == pytest.approx(visible_fraction(mask, 168) * mask.sum(), rel=1e-5)
 
 
-def test_full_mask_covers_every_token_fully():
-    for height, width in ((168, 224), (480, 640), (427, 640), (333, 500)):
-        assert (coverage(np.ones((height, width), dtype=bool)) == 1.0).all()
-
-
 def test_a_patch_size_that_leaves_a_remainder():
     # Size 5, grid 2: patches of 2 pixels, the last row and column seen by no token.
     mask = np.zeros((5, 5), dtype=bool)
@@ -92,13 +72,6 @@ def test_values_go_back_to_the_pixels_they_came_from():
     nan = np.nan
     row = [[nan, nan, 0, 0, 1, 1, nan, nan]] * 2 + [[nan, nan, 2, 2, 3, 3, nan, nan]] * 2
     np.testing.assert_array_equal(pixels, np.array(row, dtype=np.float32))
-
-
-def test_indicator_of_one_token_round_trips():
-    values = np.zeros((12, 12), dtype=np.float32)
-    values[3, 7] = 1.0
-    pixels = coverage_to_pixels(values, 336, 448, 168)
-    np.testing.assert_allclose(coverage(pixels > 0.5, (12, 12), 168), values)
 
 
 def test_bad_arguments_are_refused():

@@ -12,7 +12,6 @@ from litelvlm.metrics import (
     intersection_union,
     iou,
     precision_at,
-    scored_target,
 )
 
 
@@ -37,11 +36,6 @@ def masks(predicted, target):
 )
 def test_intersection_and_union(predicted, target, expected):
     assert tuple(intersection_union(*masks(predicted, target))) == expected
-
-
-def test_sizes_must_agree():
-    with pytest.raises(ValueError, match=r"prediction is \(2, 3\), target \(3, 2\)"):
-        intersection_union(np.zeros((2, 3), dtype=bool), np.zeros((3, 2), dtype=np.uint8))
 
 
 def test_scores_by_hand():
@@ -101,10 +95,3 @@ def test_doubled_pixels_are_wrong_or_the_object():
     assert tuple(intersection_union(everything, target, doubled="object")) == (2, 3)
     with pytest.raises(ValueError, match="rule for doubled pixels"):
         intersection_union(everything, target, doubled="half")
-
-
-def test_a_target_as_it_is_scored():
-    target = np.array([[0, 1, 2, 3, 254, 255]], dtype=np.uint8)
-    assert scored_target(target) is target
-    assert scored_target(target, "object").tolist() == [[0, 1, 1, 1, 1, 255]]
-    assert scored_target(target, "object").dtype == np.uint8

@@ -87,6 +87,7 @@ def test_every_dataset_and_table_name(tmp_path, dataset, author, table):
     data = load_refer(tmp_path, dataset=dataset, split_by=author)
     assert (data.name, data.split_by, data.n_expressions) == (dataset, author, 1)
     assert data.digest == load_refer(tmp_path, dataset=dataset, split_by=author).digest
+    assert data[0].image().size == (8, 6)
 
 
 def test_grefcoco_targets(tmp_path):
@@ -148,24 +149,6 @@ def test_unknown_counts_are_said_and_not_taken_for_right(tmp_path, caplog):
         "grefcoco val (unc) has 1 images (published: 1500); "
         "grefcoco val (unc): counts unknown of expressions, refs"
     )
-
-
-def test_each_family_has_its_image_folder(tmp_path):
-    make_tree(tmp_path, [ref()], dataset="refclef")
-    make_tree(tmp_path, [ref()], dataset="refcocog", table="refs(umd).p")
-    base = tmp_path / "Refer_Segm"
-    for dataset, folder, source in (
-        ("refclef", "images/saiapr_tc-12", "SAIAPR TC-12"),
-        ("refcocog", "coco_2014/train2014", "COCO 2014 training images"),
-    ):
-        sample = load_refer(tmp_path, dataset=dataset)[0]
-        assert sample.folder == base / folder
-        assert sample.image().size == (8, 6)
-        (base / folder / "7.png").unlink()
-        with pytest.raises(
-            FileNotFoundError, match=rf"missing image .*7\.png; unpack the {source}"
-        ):
-            sample.image()
 
 
 def test_sentences_that_share_an_id_are_told_apart(tmp_path, caplog):

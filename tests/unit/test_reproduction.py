@@ -17,7 +17,7 @@ from litelvlm.analysis.reproduce.costs import cost_lines
 from litelvlm.analysis.reproduce.lines import FinishedSplit, budget_of, published_tokens
 from litelvlm.analysis.reproduce.listing import HubFile, Listing, Repository
 from litelvlm.analysis.reproduce.place import Workplace, rooms
-from litelvlm.analysis.reproduce.plan import SPEEDS, cached_bytes, plan_text
+from litelvlm.analysis.reproduce.plan import cached_bytes, plan_text
 from litelvlm.analysis.reproduce.sampling import SplitPixels, average_against_one_run
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import TARGETS, parse_splits
@@ -210,19 +210,6 @@ def test_costs_are_compared_as_ratios_to_the_unpruned_model():
 )
 def test_a_plan_says_what_is_run_and_how_long_that_takes(name, changes, said):
     assert said in plan_text(settings(table=name).model_copy(update=changes), None, ())
-
-
-def test_the_rehearsal_is_planned_by_its_own_images(tmp_path, capsys):
-    command = ["reproduce", "refseg", "--model", "embedded", "--data", "embedded", "--device"]
-    command += ["cpu", "--splits", "refcoco/val", "--draws", "1", "--plan"]
-    assert main([*command, "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "160 images (whole splits), about 22 passes" in said
-    assert (
-        f"  about 2 minutes for embedded, at the speed of {SPEEDS['embedded', 'cpu'].source}"
-        in said
-    )
-    assert "nothing; the files are yours" in said
 
 
 def test_files_that_are_needed():

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_rows, read_summary
-from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.picked import unusable
+from litelvlm.analysis.inputs.samples import image_targets
 from litelvlm.analysis.studies import reversal
 from tests.study_inputs import NO_OUTLINE, NO_TARGET, target_mask
 

@@ -36,30 +36,9 @@ def judged(**verdicts):
 @pytest.mark.parametrize(
     ("second", "third", "said"),
     [
-        ("supported", "supported", "it depends on the text; it depends on the object."),
         ("supported", "not supported", "it depends on the text; it does not depend on the object."),
-        (
-            "supported",
-            "undetermined",
-            "it depends on the text; whether it depends on the object cannot be told.",
-        ),
         ("not supported", "supported", "it does not depend on the text; it depends on the object."),
         ("not supported", "not supported", "text-independent background preference"),
-        (
-            "not supported",
-            "undetermined",
-            "depend on the text; whether it depends on the object cannot be told.",
-        ),
-        (
-            "undetermined",
-            "supported",
-            "whether it depends on the text cannot be told; it depends on the object.",
-        ),
-        (
-            "undetermined",
-            "not supported",
-            "on the text cannot be told; it does not depend on the object.",
-        ),
         (
             "undetermined",
             "undetermined",
@@ -67,21 +46,11 @@ def judged(**verdicts):
         ),
         # A preference that the text does not touch, and that is no stronger on the referent.
         ("not supported", "weaker", "text-independent background preference"),
-        (
-            "supported",
-            "weaker",
-            "it depends on the text; it is weaker on the referent than on another object of its",
-        ),
         # A text that weakens the reversal is one that it depends on.
         (
             "weaker",
             "not supported",
             "it is weaker with the true text than with others; it does not depend on the ob",
-        ),
-        (
-            "weaker",
-            "undetermined",
-            "it is weaker with the true text than with others; whether it depends on the obj",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import RunLockedError, Shard
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.determinism import determinism_flags, make_deterministic
-from litelvlm.analysis.runs.origin.provenance import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from tests.warm import Command, run_python
@@ -205,21 +205,6 @@ def test_columns_that_only_later_rows_or_parts_have_are_kept(tmp_path):
     assert rows["a"].tolist() == [1.0, 2.0, 0.5, 3.0]
     assert rows["b"].isna().tolist() == [True, False, True, True]
     assert rows["c"].tolist()[3] == "x"
-
-
-def test_half_written_folders_are_taken_up(tmp_path):
-    folder = tmp_path / make_key().folder_name
-    (folder / "rows").mkdir(parents=True)
-    (folder / "run.json").write_text('{"state": "runn')
-    debris = folder / "rows" / ".part-0000-of-0001.parquet.x.incomplete"
-    debris.write_bytes(b"half")
-    os.utime(debris, (0, 0))
-    (folder / "config.yaml").write_text("study: edited by hand\n")
-    with open_run(tmp_path, make_key(), 1) as run:
-        write_parts(run, [0])
-    assert not debris.exists()
-    assert read_record(folder).state == "done"
-    assert yaml.safe_load((folder / "config.yaml").read_text())["study"] == "toy"
 
 
 def test_a_run_with_a_limit_stays_partial(tmp_path):

@@ -89,24 +89,6 @@ def test_nan_is_refused_with_its_sample():
         nested_mean(np.array([0.0, np.inf]), [np.arange(2)])
 
 
-def test_nested_bootstrap_widens_with_each_level():
-    rng = np.random.default_rng(7)
-    images, expressions = np.repeat(np.arange(30), 12), np.repeat(np.arange(90), 4)
-    values = (
-        rng.normal(0, 1, 30)[images] + rng.normal(0, 1, 90)[expressions] + rng.normal(0, 1, 360)
-    )
-    seeds = np.tile(np.arange(4), 90)
-    nested = nested_mean(values, [images, expressions, seeds], resamples=4000)
-    flat = mean_estimate(values, images, resamples=4000)
-    assert nested.value == pytest.approx(flat.value)
-    assert nested.high - nested.low > flat.high - flat.low
-    shuffled = rng.permutation(360)
-    again = nested_mean(
-        values[shuffled], [images[shuffled], expressions[shuffled], seeds[shuffled]], resamples=4000
-    )
-    assert (again.low, again.high) == pytest.approx((nested.low, nested.high), abs=1e-9)
-
-
 def test_nested_bootstrap_variance_on_a_balanced_design():
     # A draw of the mean of m images with k rows each has variance between / m + mean of within / (m
     # k).

@@ -10,7 +10,7 @@ from litelvlm.analysis.cli.verbs.study import StudyVerb
 from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.workers.processes import Processes
 from litelvlm.analysis.runs.workers.ray import RayWorkers
-from litelvlm.analysis.studies import STUDIES, efficiency
+from litelvlm.analysis.studies import efficiency
 
 
 def test_options_of_the_sweep_reach_its_configuration():
@@ -96,13 +96,6 @@ def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_
 def test_a_field_is_set_once():
     with pytest.raises(ValueError, match=r"names sink\.seed twice"):
         configure(StudyVerb(names=("sink",), set=("sink.seed=1", "sink.seed=2")), "sink")
-
-
-def test_the_help_names_every_study(capsys):
-    with pytest.raises(SystemExit):
-        main(["study", "--help"])
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"{', '.join(STUDIES)}, or all. Not part of all: quantisation" in said
 
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():

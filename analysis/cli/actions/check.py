@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from litelvlm.analysis.cli.actions.loading import data_of, model_of
 from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.check import Check
+from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.reproduce.plan import see_device
 from litelvlm.data.refer import ReferSample
 from litelvlm.models.families import FAMILIES, family_for
@@ -70,7 +71,7 @@ def check_data(verb: Check) -> str:
         ValueError: If a picture or a mask cannot be read; each is named by its image id.
     """
     data = data_of(verb)
-    places = range(len(data)) if verb.every_image else spread_over(len(data), SOME)
+    places = middles(len(data), len(data) if verb.every_image else SOME)
     broken = [told for told in (unreadable(data[place]) for place in places) if told]
     read = f"{len(places)} of {len(data)} images read"
     if broken:
@@ -119,18 +120,6 @@ def device() -> str:
     kind, name, memory = see_device("auto")
     note = " (no GPU found, none needed for the miniature)" if kind == "cpu" else ""
     return f"{name}, {memory / 1e9:.0f} GB of memory{note}"
-
-
-def spread_over(n: int, some: int) -> list[int]:
-    """Up to ``some`` places among ``n``, evenly spread, the first and the last among them.
-
-    Example:
-        >>> spread_over(10, 4), spread_over(3, 4)
-        ([0, 3, 6, 9], [0, 1, 2])
-    """
-    if n <= some:
-        return list(range(n))
-    return [round(i * (n - 1) / (some - 1)) for i in range(some)]
 
 
 def unreadable(sample: ReferSample) -> str:

@@ -1,10 +1,10 @@
 """`litelvlm ls`: listings of names, and the tables of methods, families and columns."""
 
-import sys
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 
 from litelvlm import get_pruner, list_pruners
-from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.ls import Ls
 from litelvlm.analysis.runs.formatting import aligned
 from litelvlm.analysis.studies import QUESTIONS
@@ -21,23 +21,24 @@ ROUNDING = 1e-12
 
 def run(verb: Ls) -> int:
     """Print one name per line, or a table."""
-    tables = {"methods": method_rows, "families": family_rows}
     check_name(verb.kind, [*LISTINGS, "columns", "all"], "listing")
     if verb.study and verb.kind != "columns":
         raise ValueError(f"{verb.study!r} is too much; only ls columns takes a study")
-    if verb.kind in tables or verb.kind == "columns":
-        heads, *rows = tables[verb.kind]() if verb.kind in tables else column_rows(verb.study)
+    tables: dict[str, Callable[[], list[tuple[str, ...]]]] = {
+        "methods": method_rows,
+        "families": family_rows,
+        "columns": partial(column_rows, verb.study),
+    }
+    if verb.kind in tables:
+        heads, *rows = tables[verb.kind]()
         lines = [dict(zip(heads, row, strict=True)) for row in rows]
         verb.print_found(lines, aligned([heads, *rows]))
         return 0
     chosen = LISTINGS if verb.kind == "all" else {verb.kind: LISTINGS[verb.kind]}
     found = {kind: listing() for kind, listing in chosen.items()}
-    if verb.json:
-        print_json(found)
-        return 0
-    for kind, table in found.items():
-        sys.stdout.write(f"{kind}\n" if len(found) > 1 else "")
-        sys.stdout.write(aligned(list(table.items())))
+    titles = {kind: f"{kind}\n" if len(found) > 1 else "" for kind in found}
+    parts = [titles[kind] + aligned(list(table.items())) for kind, table in found.items()]
+    verb.print_found(found, "".join(parts))
     return 0
 
 
@@ -90,22 +91,17 @@ def families() -> dict[str, str]:
 
 def family_rows() -> list[tuple[str, ...]]:
     """The table of families with the measured differences, headings first."""
-    heads = ("family", "input", "handed back", "masked", "masked (float64)", "generate", "batch")
-    rows: list[tuple[str, ...]] = [(*heads, "effect", "exact", "special")]
+    heads = ("handed back", "masked", "masked (float64)", "generate", "batch", "effect")
+    rows: list[tuple[str, ...]] = [("family", "input", *heads, "exact", "special")]
     for name, proofs in measured_differences().items():
+        special = "; ".join(VLM_FAMILIES[name].special) or "-"
         for kind, proof in proofs.items():
             numbers = (
-                proof["handed_back"],
-                proof["masked"],
-                proof["masked_double"],
-                proof["generated"],
-                proof["batched"],
-                proof["effect"],
+                *(proof["handed_back"], proof["masked"], proof["masked_double"]),
+                *(proof["generated"], proof["batched"], proof["effect"]),
             )
-            cells = [f"{number:.0e}" for number in numbers]
             exact = "yes" if proof["masked_double"] < ROUNDING else "no"
-            special = "; ".join(VLM_FAMILIES[name].special) or "-"
-            rows.append((name, kind, *cells, exact, special))
+            rows.append((name, kind, *(f"{number:.0e}" for number in numbers), exact, special))
     return rows
 
 

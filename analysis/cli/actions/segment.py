@@ -1,14 +1,14 @@
 """`litelvlm segment`: masks, overlays and comparisons of one picture."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from litelvlm.analysis.cli.actions.loading import model_of
-from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.overlay import (
@@ -28,6 +28,38 @@ from litelvlm.pruning import LayerTrace, Pruner
 from litelvlm.pruning.cues import TRUTH
 
 
+class MaskReport(TypedDict):
+    """One mask.
+
+    Attributes:
+        text: The expression.
+        mask: File of the mask.
+        overlay: File of the overlay.
+        answer: What the model answered.
+        found: Whether the answer holds [SEG], so that there is a mask.
+        pixels: Size of the mask.
+        kept: Raster indices of the kept tokens that have a place in the grid.
+        n_kept: Kept tokens, merged ones included.
+        layers: Visual tokens per layer, for methods that prune inside the language model.
+        compare: File that shows the mask beside the unpruned one.
+        pixels_unpruned: Size of the unpruned mask.
+        agreement: IoU of both masks, in [0, 1].
+    """
+
+    text: str
+    mask: str
+    overlay: str
+    answer: str
+    found: bool
+    pixels: int
+    kept: list[int]
+    n_kept: int
+    layers: NotRequired[list[int]]
+    compare: NotRequired[str]
+    pixels_unpruned: NotRequired[int]
+    agreement: NotRequired[float]
+
+
 def run(verb: Segment) -> int:
     """Write masks and overlays, print what was kept and how long it took."""
     picture, pruner = open_image(verb.image), build_pruner(verb)
@@ -35,20 +67,32 @@ def run(verb: Segment) -> int:
     view = model.view(picture.height, picture.width)
     result = segment(verb, model, picture, pruner)
     whole = segment(verb, model, picture, None) if verb.compare else None
-    report: SegmentReport = {
+    masks = write(verb, view, picture, result, whole)
+    lines = [line for mask in masks for line in mask_lines(mask, view.n_tokens, verb.pruner)]
+    times = {stage: round(s * 1e3, 2) for stage, s in result.timings.items()}
+    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in times.items())
+    lines.append(f"{sum(times.values()):.1f} ms: {stages}")
+    unseen = has_unseen_rim(view, picture.height, picture.width)
+    if unseen:
+        lines.append(
+            "CLIP reads the square in the middle; the hatched rim of the overlay is unseen."
+        )
+    random, miniature = model.digest == "random", has_miniature_sizes(model.clip_tower)
+    lines += cautions(random, miniature, result.unknown_words)
+    report = {
         "model": model.name,
-        "miniature": has_miniature_sizes(model.clip_tower),
-        "random_weights": model.digest == "random",
+        "miniature": miniature,
+        "random_weights": random,
         "pruner": verb.pruner,
         "budget": verb.budget,
         "protocol": verb.protocol,
         "n_tokens": view.n_tokens,
-        "unseen_rim": has_unseen_rim(view, picture.height, picture.width),
+        "unseen_rim": unseen,
         "unknown_words": list(result.unknown_words),
-        "masks": write(verb, view, picture, result, whole),
-        "timings_ms": {stage: round(s * 1e3, 2) for stage, s in result.timings.items()},
+        "masks": masks,
+        "timings_ms": times,
     }
-    verb.print_found(report, as_text(report))
+    verb.print_found(report, "\n".join([*lines, ""]))
     return int(not all(result.found))
 
 
@@ -107,6 +151,48 @@ def write(
             shown["agreement"] = intersection_union(mask, other.astype("uint8")).iou
         found.append(shown)
     return found
+
+
+def mask_lines(mask: MaskReport, n_tokens: int, pruner: str) -> Iterator[str]:
+    """What was found and what was kept, in words."""
+    yield (
+        f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})'
+    )
+    if not mask["found"]:
+        yield f'  no mask: the answer was "{mask["answer"]}", without [SEG]'
+    some = kept_text(mask["kept"], mask["n_kept"], n_tokens)
+    yield f"  kept {mask['n_kept']} of {n_tokens} visual tokens ({pruner}): {some}"
+    if "layers" in mask:
+        layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
+        yield f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average"
+    if "compare" in mask:
+        yield (
+            f"  with all tokens: {mask['pixels_unpruned']} pixels; the two masks agree with "
+            f"IoU {mask['agreement']:.2f} -> {mask['compare']}"
+        )
+
+
+def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
+    """Name the kept tokens; merged ones and CLS have no place in the grid and are counted."""
+    others = n_kept - len(kept)
+    if len(kept) == n_tokens:
+        return "all of them"
+    made = f"{others} that {'is' if others == 1 else 'are'} no single patch" if others else ""
+    return " and ".join(filter(None, [" ".join(map(str, kept)), made]))
+
+
+def cautions(random: bool, miniature: bool, unknown_words: Sequence[str]) -> Iterator[str]:
+    """Why the masks may mean little."""
+    if random:
+        yield "These masks mean nothing: the weights were drawn at random."
+    elif unknown_words:
+        words = ", ".join(f'"{word}"' for word in unknown_words)
+        yield f"The model was never trained on {words}: its masks for such words mean nothing."
+    if miniature:
+        yield (
+            "These masks come from the bundled miniature, trained on rendered scenes; "
+            "photographs are foreign to it."
+        )
 
 
 def build_pruner(verb: Segment) -> Pruner | None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import DataOptions, Printing
+from litelvlm.analysis.cli.options import DataOptions, Printing, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +30,25 @@ class Explore(DataOptions, Printing):
     """How many expressions the page holds, spread evenly over the ranks of IoU."""
     signals: Literal["all", "clip"] = "all"
     """"clip" omits the signals of the language model: about 40 passes less per expression."""
+
+    def run(self) -> int:
+        """Write the page and print its path.
+
+        Raises:
+            ValueError: If the page would hold no expression, or the run is no sweep of these data.
+        """
+        from litelvlm.analysis.cli.actions.loading import data_of, model_of
+        from litelvlm.analysis.pages.explore.page import build_page, read_config
+        from litelvlm.figures import style
+
+        if self.samples < 1:
+            raise ValueError(
+                f"--samples {self.samples} is too small; the page needs at least 1 expression"
+            )
+        require_writable(self.out, folder=False)
+        labels = [method.label for method in read_config(self.folder).methods]
+        legend = {name: (style.label(name), style.colour(name)) for name in labels}
+        model, data, inside = model_of(self), data_of(self), self.signals == "all"
+        page = build_page(model, data, self.folder, self.out, legend, self.samples, inside)
+        self.print_found({"page": str(page)}, f"{page}\n")
+        return 0

@@ -54,7 +54,7 @@ def new_record(
 
 
 def resumed_record(folder: Path, record: RunRecord) -> RunRecord:
-    """Keep the provenance that a resumed run began with, and warn if its libraries have changed."""
+    """Keep the provenance that a resumed run began with."""
     path = folder / "run.json"
     try:
         before = RunRecord.model_validate_json(path.read_bytes())
@@ -64,15 +64,6 @@ def resumed_record(folder: Path, record: RunRecord) -> RunRecord:
         log.warning("%s is damaged and written again (%s)", path, first_line(error))
         set_aside(path)
         return record
-    changed = [
-        name for name, found in record.versions.items() if before.versions.get(name) != found
-    ]
-    if changed and before.parts_done:
-        log.warning(
-            "%s continues with other versions than it began with: %s",
-            folder.name,
-            ", ".join(changed),
-        )
     return before.model_copy(
         update={"ended": None, "limit": record.limit, "excluded": record.excluded}
     )

@@ -10,8 +10,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from litelvlm.analysis.inputs.labels import TokenLabels
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.signals.text_attention import attention_measures, carried_shares
-from litelvlm.analysis.signals.text_sinks import sos_ranks
+from litelvlm.analysis.signals.text_attention import attention_measures, carried_shares, sos_ranks
 from litelvlm.analysis.stats.ranking import auroc, auroc_of_rows, reversal_index
 from litelvlm.analysis.studies.emergence.rows import mean_row, row
 from litelvlm.analysis.studies.emergence.scenes import (

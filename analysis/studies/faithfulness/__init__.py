@@ -4,7 +4,7 @@ Rankings of CLIP (the reversed similarity, its opposite, context, attention of C
 the mask itself) and of the language model (attention, relevance, gradients, loss when a block is
 dropped, KernelSHAP) are judged alike. Tokens leave in their order (deletion) or enter in it
 (insertion) and the targets of the importance study are read off: areas under the curves,
-comprehensiveness and sufficiency, and captum's infidelity on removals of squares. Pruning keeps the
+sufficiency, and captum's infidelity on removals of squares. Pruning keeps the
 first k tokens only, so sufficiency at k says how good a selection of k tokens the ranking makes.
 
 A ranking whose neighbours are alike takes whole objects away, whatever it ranks by, where random

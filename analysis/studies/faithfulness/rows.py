@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from litelvlm.analysis.inputs.picked import PickedExpressions
-from litelvlm.analysis.inputs.queries import prepare_query
+from litelvlm.analysis.inputs.picked import PickedExpressions, prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
@@ -34,7 +33,6 @@ from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,
-    eraser,
     eraser_counts,
     first_tokens,
     moved_round,
@@ -153,16 +151,15 @@ def ranking_rows(
     rows = []
     for column, target in enumerate(targets.names):
         insertion, deletion = kept[:, column], without[:, column]
-        falls = eraser(counts, deletion, insertion, context.counts(wanted, n))
-        full = float(insertion[-1])
+        places = [counts.index(k) for k in context.counts(wanted, n)]
+        full = insertion[-1]
         measured: list[tuple[str, Sequence[int], Sequence[float]]] = [
             ("insertion", points, insertion.tolist()),
             ("deletion", points, deletion.tolist()),
-            *((name, wanted, ys.tolist()) for name, ys in falls.items()),
-            *((f"aopc_{name}", (0,), [float(ys.mean())]) for name, ys in falls.items()),
+            ("sufficiency", wanted, (full - insertion[places]).tolist()),
             ("insertion_auc", (0,), [curve_area(counts, insertion)]),
             ("deletion_auc", (0,), [curve_area(counts, deletion)]),
-            ("infidelity", (0,), [rank_infidelity(order, removed, after[:, column], full)]),
+            ("infidelity", (0,), [rank_infidelity(order, removed, after[:, column], float(full))]),
         ]
         rows += [
             {"target": target, "metric": name, "k": k, "value": y}

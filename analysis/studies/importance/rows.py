@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picked import PickedExpressions
-from litelvlm.analysis.inputs.queries import prepare_query
+from litelvlm.analysis.inputs.picked import PickedExpressions, prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult

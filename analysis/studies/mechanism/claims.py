@@ -7,7 +7,6 @@ import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.studies.mechanism.config import Config
-from litelvlm.analysis.studies.mechanism.dense import dense_text
 from litelvlm.analysis.studies.mechanism.probes import BASE
 from litelvlm.analysis.studies.mechanism.tables import changes
 
@@ -34,15 +33,14 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
 
 
 def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> str:
-    """What the probes say together, and the readouts as segmentation."""
-    dense = dense_text(tables.get("dense", pd.DataFrame()))
+    """What the probes say together."""
     own = [claim for claim in claims if "@" not in claim.id]
     if not own:
-        return f"No probe could be read.{dense}"
+        return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):
         return (
             "No probe is judged: the reversal index of the released ranking "
-            f"is not shown to lie above 0.{dense}"
+            "is not shown to lie above 0."
         )
     ids = {
         verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict)
@@ -57,7 +55,7 @@ def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> st
             f" Among the categories seen here RI changes under {seen}; "
             "for other categories this is open."
         )
-    return told + _mean_text(tables.get("probes", pd.DataFrame())) + dense
+    return told + _mean_text(tables.get("probes", pd.DataFrame()))
 
 
 def _mean_text(probes: pd.DataFrame) -> str:

@@ -86,29 +86,3 @@ def dense_table(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
         }
         lines.append(key | found.estimates()[0].line("miou") | more)
     return pd.DataFrame(lines)
-
-
-def dense_text(table: pd.DataFrame) -> str:
-    """What ClearCLIP's and SCLIP's changes do to mean IoU, in a sentence; empty without lines."""
-    if table.empty:
-        return ""
-    own = table[table["clip_model"] == ""].set_index("probe")
-    if own.empty:
-        return ""
-    told = [
-        f"{value:.3f} [{low:.3f}, {high:.3f}] {_TOLD[probe]}"
-        for probe, value, low, high in own[["miou", "low", "high"]].itertuples(name=None)
-        if probe in _TOLD
-    ]
-    chance, n = float(own["chance"].iloc[0]), int(own["n_callable"].iloc[0])
-    return (
-        f" With patches called by the nearest of {n} category names, mean IoU is "
-        f"{', '.join(told)}; random calls have {chance:.3f}."
-    )
-
-
-_TOLD = {
-    "last_layer": "in the last layer as it is",
-    "clear_clip": "with ClearCLIP",
-    "sclip": "with SCLIP",
-}

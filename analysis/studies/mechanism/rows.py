@@ -4,9 +4,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from litelvlm.analysis.inputs.foreign import foreign_texts_of
-from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.inputs.samples import askable, naming
+from litelvlm.analysis.inputs.samples import askable, image_targets, naming
 from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index

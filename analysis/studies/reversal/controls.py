@@ -10,7 +10,6 @@ from PIL import Image
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import choose_foreign_masks, foreign_texts_of
-from litelvlm.analysis.inputs.labelled import LabelledExpression, image_targets
 from litelvlm.analysis.inputs.labels import (
     label_tokens,
     random_blob,
@@ -18,7 +17,14 @@ from litelvlm.analysis.inputs.labels import (
     skip_reason,
     toroidal_shifts,
 )
-from litelvlm.analysis.inputs.samples import askable, naming, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import (
+    LabelledExpression,
+    askable,
+    image_targets,
+    naming,
+    target_mask,
+    token_coverage,
+)
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc

@@ -36,13 +36,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("ri", float, "Reversal index 1 - 2 AUROC, -1 to 1; positive where the inside is low."),
     Column("gap", float, "Mean score inside minus mean score outside."),
     Column("msc", float, "The same of scores scaled to 0 to 1 over the image; negative: reversed."),
-    Column("prec_low_{budget}", float, "Precision of the lowest scores at a budget."),
     Column("rec_low_{budget}", float, "Recall of the lowest scores at a budget."),
-    Column("prec_high_{budget}", float, "Precision of the highest scores at a budget."),
     Column("rec_high_{budget}", float, "Recall of the highest scores at a budget."),
-    Column("chance_prec_{budget}", float, "Precision of random tokens at a budget."),
     Column("chance_rec_{budget}", float, "Recall of random tokens at a budget."),
-    Column("lift_{budget}", float, "Precision of the lowest scores over that of random tokens."),
     Column("same_category", bool, "The foreign text or mask is of the referent's category."),
 )
 

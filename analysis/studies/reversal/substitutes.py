@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
-from litelvlm.analysis.inputs.labelled import LabelledExpression, image_targets
 from litelvlm.analysis.inputs.questions import free_texts
-from litelvlm.analysis.inputs.samples import askable, naming
+from litelvlm.analysis.inputs.samples import LabelledExpression, askable, image_targets, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.constructions import SUBSTITUTES, Construction

@@ -13,8 +13,7 @@ or all:
 
 mask_sos releases attention and loses the value, zero_sos_value only loses it. Each is compared with
 the same change of a random content token of the same sentence in the same layers. Every change is
-carried through to the embedding (cosine), the reversal index, its dependence on the text, the
-tokens kept (Jaccard), and on some images the mask.
+carried through to the embedding (cosine), the reversal index and the tokens kept (Jaccard).
 
 A mean of signed changes says little: raising the index of one expression and lowering that of
 another cancel. So the size of the change is taken in each expression, and then averaged.

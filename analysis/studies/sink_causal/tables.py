@@ -56,7 +56,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         return {}
     known = sized(visible)
     overlaps = sorted(name for name in known.columns if name.startswith("jaccard_"))
-    names = (INDEX, KEPT, TEXT, "cos_eos", "d_ri", "d_ts", "d_iou", *overlaps)
+    names = (INDEX, KEPT, TEXT, "cos_eos", "d_ri", *overlaps)
     found = [
         {"intervention": str(change), "layer_set": str(place), "measure": measure}
         | crossed_line(group.dropna(subset=measure), measure)

@@ -94,18 +94,3 @@ class Prompter:
         start = ids.index(self.image_token_id)
         whole = [*ids[:start], *[self.image_token_id] * n_tokens, *ids[start + 1 :]]
         return Prompt(torch.tensor(whole), start, n_tokens)
-
-    def expression_end(self, expression: str, index: int, prompt: Prompt) -> int:
-        """Index in the prompt of the last token of an expression in its question template."""
-        sentence = question(expression, index)
-        behind_it = len(QUESTIONS[index]) - QUESTIONS[index].index("{}") - len("{}")
-        # Tokens of the prompt that the text up to the end of the expression shares.
-        whole = self.text(sentence)
-        cut = whole.rindex(sentence) + len(sentence) - behind_it
-        before = [int(i) for i in self.tokenizer(whole[:cut])["input_ids"]]
-        behind = [int(i) for i in self.tokenizer(whole)["input_ids"]]
-        shared = next(
-            (n for n, (a, b) in enumerate(zip(before, behind, strict=False)) if a != b),
-            min(len(before), len(behind)),
-        )
-        return shared - 1 + prompt.n_tokens - 1

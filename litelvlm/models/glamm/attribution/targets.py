@@ -21,7 +21,7 @@ from litelvlm.models.glamm.language.layer_view import LlamaView
 from litelvlm.models.glamm.language.llama import causal_mask, forward_given
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
-from litelvlm.models.glamm.prompting.places import expression_places, query_places
+from litelvlm.models.glamm.prompting.places import query_places
 from litelvlm.names import check_name
 
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
@@ -162,7 +162,7 @@ class Targets(TokenTargets):
         return at_least_float32(low.unflatten(0, seg_states.shape[:2])[..., :rows, :columns])
 
 
-QUERIES = ("seg", "last_prompt", "last_expression")
+QUERIES = ("seg", "last_prompt")
 BLOCKS = 6
 """Along each side of the grid."""
 
@@ -179,26 +179,22 @@ def attention_rows(
         model: Grounding model.
         state: The encoded image.
         conversation: Questions with their teacher-forced answers.
-        query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the
-            first answer; "last_expression": the last token of the expression. With several turns
-            the mean over them.
+        query: "seg": the token whose state predicts [SEG], with several turns the mean over them;
+            "last_prompt": the last token before the first answer.
 
     Returns:
         Weights in [0, 1], float32. A row sums to less than 1, since the text has its share.
 
     Raises:
-        ValueError: If the query is unknown, or an expression cannot be found in its question.
+        ValueError: If the query is unknown.
     """
     check_name(query, QUERIES, "query")
     spliced = model.splice([model.visual_tokens(state, None)], [conversation], [None])
     start, positions = spliced.image_start[0], spliced.position_ids
     stop = start + model.n_tokens
-    if query == "last_expression":
-        after_image = expression_places(model.tokenizer, conversation)
-    else:
-        after_image = query_places(
-            model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt"
-        )
+    after_image = query_places(
+        model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt"
+    )
     places = torch.tensor(after_image, device=model.device) + stop
     rows: list[Tensor] = []
 

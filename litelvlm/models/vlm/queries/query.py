@@ -222,16 +222,10 @@ class VlmQuery(TokenQuery):
         """Attention of text tokens; the answer is all tokens whose states predict its tokens."""
         answered, prompt = self.answered, self.answered.prompt
         last = len(prompt.ids) - 1
-        places = {
-            "answer": lambda: list(range(last, last + len(answered.answer))),
-            "last_prompt": lambda: [last],
-            "last_expression": lambda: [
-                self.prompter.expression_end(self.expression, self.question_index, prompt)
-            ],
-        }[query]()
+        places = range(last, last + (len(answered.answer) if query == "answer" else 1))
         network = self.picture.network
         decoder = plain_decoder(network, "attention", self.picture.family.model_type)
-        queries = torch.tensor(places, device=network.device)
+        queries = torch.tensor(list(places), device=network.device)
         return head_rows(decoder, self._run, queries, prompt.start, prompt.start + prompt.n_tokens)
 
     def flow(self, targets: TokenTargets) -> Flow | None:
