@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.runs.origin.provenance import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
