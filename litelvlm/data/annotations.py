@@ -13,17 +13,9 @@ from pydantic import AfterValidator, BaseModel, FailFast, Field, TypeAdapter, Va
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.safe.json_data import read_json
-from litelvlm.data.safe.rasterise import RefDataError, decode_mask
+from litelvlm.data.safe.rasterise import RefDataError as RefDataError
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.safe.shown import first_problem
-
-__all__ = [
-    "Annotation",
-    "ImageRecord",
-    "Instances",
-    "RefDataError",
-    "read_instances",
-    "union_mask",
-]
 
 Record = TypeVar("Record")
 MAX_SIDE = 32_768

@@ -121,7 +121,7 @@ def test_embedded_scenes_are_made_once(name, small_embedded, monkeypatch, tmp_pa
     (folder,) = (tmp_path / "cache").iterdir()
     made = small_embedded[name]
     assert folder.name == f"{made.name}-{made.digest()[:16]}"
-    monkeypatch.setattr(rendered, "write_refer", None)  # a second generation would fail
+    monkeypatch.setattr(rendered, "fill_refer", None)  # a second generation would fail
     assert load_refer(name, split="val").digest == data.digest
     assert load_refer(name, split="testA").digest != data.digest  # other pictures
 
@@ -150,6 +150,6 @@ def test_unwritable_cache_names_the_fix(small_embedded, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(rendered, "write_refer", refuse)
+    monkeypatch.setattr(rendered, "fill_refer", refuse)
     with pytest.raises(PermissionError, match="set LITELVLM_CACHE"):
         load_refer()
