@@ -40,7 +40,8 @@ class Placed(Protocol):
         """0 is nearest to the viewer."""
 
 
-Item, Print = TypeVar("Item", bound=Placed), TypeVar("Print", bound=Footprint)
+Item = TypeVar("Item", bound=Placed)
+Print = TypeVar("Print", bound=Footprint)
 Found = Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]]
 
 
