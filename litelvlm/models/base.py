@@ -23,11 +23,11 @@ from litelvlm.models.segmenting import (
     ANSWERS,
     MAX_NEW_TOKENS,
     PROTOCOLS,
+    Stopwatch,
     frames_of,
     joined,
     named_method,
 )
-from litelvlm.models.stopwatch import Stopwatch
 from litelvlm.models.studied import (
     IdentifiedModel,
     QueriedModel,
