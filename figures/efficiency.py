@@ -32,7 +32,7 @@ def draw_components(times: pd.DataFrame, ax: Axes) -> Axes:
     arms = list(dict.fromkeys(zip(chosen["method"], chosen["k"], strict=True)))
     wide = chosen.pivot(index=["method", "k"], columns="component", values="value").fillna(0.0)
     stages = [stage for stage in STAGES if stage in wide]
-    parts = wide.loc[arms, stages].rename(columns=lambda stage: stage.replace("_", " "))
+    parts = wide.loc[arms][stages].rename(columns=lambda stage: stage.replace("_", " "))
     names = [f"{style.label(method)}, {k}" for method, k in arms]
     ax.set(xlabel="median time (ms)")
     return stacked(ax, parts, names, [STAGES[stage] for stage in stages])
@@ -116,7 +116,8 @@ def prefill_ratios(costs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["n_text"] == table["n_text"].min()]
+    first: pd.DataFrame = table[table["n_text"] == table["n_text"].min()]
+    return first
 
 
 def _machine(run: Saved) -> str:

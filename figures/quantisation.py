@@ -87,7 +87,7 @@ def draw_memory(table: pd.DataFrame, ax: Axes) -> Axes:
     ends = [table["budget"].max(), table["budget"].min()]
     bars = [(one, budget) for one in dict.fromkeys(table["precision"]) for budget in ends]
     wide = table.pivot(index=["precision", "budget"], columns="component", values="bytes") / 1e6
-    parts = wide.loc[bars, list(COMPONENTS)].rename(columns=lambda name: COMPONENTS[name][0])
+    parts = wide.loc[bars][list(COMPONENTS)].rename(columns=lambda name: COMPONENTS[name][0])
     names = [f"{PRECISIONS[one].label}, {budget} tokens" for one, budget in bars]
     ax.set(xlabel="MB")
     return stacked(ax, parts, names, [colour for _, colour in COMPONENTS.values()])

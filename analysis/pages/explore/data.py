@@ -176,9 +176,10 @@ def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> d
     wide = shown.pivot(index=["sent_id", "budget"], columns="method", values="iou")
     first, second = (wide[method].dropna() for method in methods)
     whole = wide[UNPRUNED].droplevel("budget").dropna()
+    apart = (first - second).dropna().abs().reset_index(name="gap")
     gaps = [
         (bool(whole[id] >= FOUND), gap, -ids.index(id), budget)
-        for (id, budget), gap in (first - second).dropna().abs().items()
+        for id, budget, gap in apart.itertuples(index=False)
     ]
     largest = int(first.index.get_level_values("budget").max())
     _, _, place, budget = max(gaps, default=(False, 0.0, 0, largest))
