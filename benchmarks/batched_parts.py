@@ -45,7 +45,7 @@ PARTS = (
     ("choosing tokens, CLIP's text tower included", Glamm, "cues"),
     ("CLIP and SAM on the image", Glamm, "encode_image"),
     ("counting pixels, building rows", TargetPixels, "counted"),
-    ("counting pixels, building rows", rows, "turn_rows"),
+    ("counting pixels, building rows", rows, "count_masks"),
 )
 """Functions by the part that they belong to, and where they are looked up."""
 BUDGETS, SELECTIONS = (48, 32, 16, 8), 11

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
+from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.figures import style
 from litelvlm.figures.axes import (
     READINGS,
@@ -17,7 +18,6 @@ from litelvlm.figures.axes import (
 )
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 from litelvlm.figures.style import Look, look
-from litelvlm.figures.sweep import SCORE
 
 PROTOCOLS = ("official", "single, the expressions drawn")
 """Protocols of the table "protocols" that are compared draw by draw."""
@@ -50,7 +50,7 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per method of ``LINE_STYLES`` with its intervals, moved sideways
             a little so that none hides another. The space between the oracles is shaded.
     """
-    chosen = table[table["metric"] == SCORE.name].sort_values("budget")
+    chosen = table[table["metric"] == MAIN.name].sort_values("budget")
     unpruned_level(ax, chosen[chosen["method"] == "none"])
     best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, INVERSE_ORACLE))
     if len(best) and len(worst):
@@ -70,7 +70,7 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
         line = line.assign(beside=line["budget"] * beside)
         error_bars(ax, line, "beside", "value", LINE_STYLES[method])
     budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
-    ax.set(ylabel=SCORE.label)
+    ax.set(ylabel=MAIN.label)
     return legend_beside(ax)
 
 

@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
+from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.figures import style
 from litelvlm.figures.axes import error_bars, legend_beside, lines_of, stacked
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
-from litelvlm.figures.sweep import SCORE
 
 STAGES = {
     "preprocess": "#BBBBBB",
@@ -32,7 +32,7 @@ def draw_components(times: pd.DataFrame, ax: Axes) -> Axes:
     arms = list(dict.fromkeys(zip(chosen["method"], chosen["k"], strict=True)))
     wide = chosen.pivot(index=["method", "k"], columns="component", values="value").fillna(0.0)
     stages = [stage for stage in STAGES if stage in wide]
-    parts = wide.loc[arms, stages].rename(columns=lambda stage: stage.replace("_", " "))
+    parts = wide.loc[arms][stages].rename(columns=lambda stage: stage.replace("_", " "))
     names = [f"{style.label(method)}, {k}" for method, k in arms]
     ax.set(xlabel="median time (ms)")
     return stacked(ax, parts, names, [STAGES[stage] for stage in stages])
@@ -54,12 +54,12 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
     """
     part = timed_part(times)
     whole = times[(times["metric"] == "wall_ms") & (times["component"] == part)]
-    shown = scores[scores["metric"] == SCORE.name].rename(columns={"budget": "k"})
-    shown = shown.rename(columns={"value": SCORE.name})[["method", "k", SCORE.name, "low", "high"]]
+    shown = scores[scores["metric"] == MAIN.name].rename(columns={"budget": "k"})
+    shown = shown.rename(columns={"value": MAIN.name})[["method", "k", MAIN.name, "low", "high"]]
     for method, line in lines_of(whole.merge(shown, on=["method", "k"]), "method"):
-        error_bars(ax, line, "value", SCORE.name, style.look(method))
+        error_bars(ax, line, "value", MAIN.name, style.look(method))
     what = "a whole call" if part == END else "the language model's prefill"
-    ax.set(xlabel=f"median time of {what} (ms)", ylabel=SCORE.label)
+    ax.set(xlabel=f"median time of {what} (ms)", ylabel=MAIN.label)
     return legend_beside(ax)
 
 
@@ -116,7 +116,8 @@ def prefill_ratios(costs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["n_text"] == table["n_text"].min()]
+    first: pd.DataFrame = table[table["n_text"] == table["n_text"].min()]
+    return first
 
 
 def _machine(run: Saved) -> str:

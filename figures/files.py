@@ -1,34 +1,17 @@
 """Figures on disk: PNG, SVG and PDF of each, byte-identical when drawn again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.runs.saved import FigureFiles, SavedRun
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Drawing, Saved
 from litelvlm.names import check_name
 
 KINDS = ("png", "svg", "pdf")
-
-
-class FigureFiles(NamedTuple):
-    """One figure on disk.
-
-    Attributes:
-        name: In the table of figures.
-        caption: What it shows, with n and the kind of interval.
-        files: Format ("png", "svg", "pdf") to file.
-        opens: Its rank among the figures that may open a report; 0 for one that does not.
-    """
-
-    name: str
-    caption: str
-    files: Mapping[str, Path]
-    opens: int
 
 
 def write_figures(

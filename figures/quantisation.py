@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of, stacked
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 from litelvlm.figures.style import Look
-from litelvlm.figures.sweep import SCORE
 
 PRECISIONS = {
     "none": Look("#1b1b1b", "o", "-", "all bits"),
@@ -38,11 +38,11 @@ def draw_scores(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
         method: Whose lines to draw.
         ax: Where to draw.
     """
-    chosen = table[(table["metric"] == SCORE.name) & table["method"].isin([method, "none"])]
+    chosen = table[(table["metric"] == MAIN.name) & table["method"].isin([method, "none"])]
     for precision, line in lines_of(chosen, "precision"):
         band(ax, line, "budget", "value", PRECISIONS[precision])
     budget_axis(ax, chosen["budget"])
-    ax.set(ylabel=SCORE.label)
+    ax.set(ylabel=MAIN.label)
     ax.legend(loc="lower right", title=style.label(method))
     return ax
 
@@ -62,7 +62,7 @@ def draw_interactions(table: pd.DataFrame, ax: Axes) -> Axes:
     filled = (table["p_holm"] <= 0.05).tolist()
     colours = [look.colour for look in looks]
     forest(ax, table.assign(**ends), "interaction", names, colours, filled=filled)
-    ax.set(xlabel=f"loss of both − sum of the two losses, in {SCORE.label}")
+    ax.set(xlabel=f"loss of both − sum of the two losses, in {MAIN.label}")
     return ax
 
 
@@ -87,7 +87,7 @@ def draw_memory(table: pd.DataFrame, ax: Axes) -> Axes:
     ends = [table["budget"].max(), table["budget"].min()]
     bars = [(one, budget) for one in dict.fromkeys(table["precision"]) for budget in ends]
     wide = table.pivot(index=["precision", "budget"], columns="component", values="bytes") / 1e6
-    parts = wide.loc[bars, list(COMPONENTS)].rename(columns=lambda name: COMPONENTS[name][0])
+    parts = wide.loc[bars][list(COMPONENTS)].rename(columns=lambda name: COMPONENTS[name][0])
     names = [f"{PRECISIONS[one].label}, {budget} tokens" for one, budget in bars]
     ax.set(xlabel="MB")
     return stacked(ax, parts, names, [colour for _, colour in COMPONENTS.values()])

@@ -12,13 +12,15 @@ from litelvlm.figures import style
 from litelvlm.figures.axes import (
     band,
     budget_axis,
+    draw_categories,
     error_bars,
+    excluded_text,
     forest,
     heatmap,
     legend_beside,
     lines_of,
+    shown_categories,
 )
-from litelvlm.figures.categories import draw_categories, excluded_text, shown_categories
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from litelvlm.analysis.inputs.methods import PAPER
+from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
-from litelvlm.figures.sweep import LEAST, SCORE
+from litelvlm.figures.sweep import LEAST
 
 LEVEL = 0.05  # of p after adjustment
 MARKED = " †"  # compared with another method than the paper's
@@ -44,7 +45,7 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
     ]
     colours, sure = shown["method"].map(style.colour).tolist(), shown["p_holm"] <= LEVEL
     forest(ax, shown, "delta", names, colours, filled=sure.tolist())
-    ax.set(xlabel=f"{SCORE.label} minus that of LiteLVLM at the same budget")
+    ax.set(xlabel=f"{MAIN.label} minus that of LiteLVLM at the same budget")
     return ax
 
 
@@ -60,7 +61,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
     shown = table.sort_values("kept", ascending=False, kind="stable")
     names, colours = (shown["method"].map(name).tolist() for name in (style.label, style.colour))
     forest(ax, shown, "kept", names, colours, LEAST, (shown["bound"] > LEAST).tolist())
-    ax.set(xlabel=f"share of the unpruned {SCORE.label}")
+    ax.set(xlabel=f"share of the unpruned {MAIN.label}")
     return ax
 
 
@@ -112,7 +113,7 @@ def exceptions(table: pd.DataFrame) -> list[str]:
 def ablation_deltas(run: Saved) -> RenderedFigure:
     """Paired differences of cIoU to the paper's method."""
     table = run.table("deltas")
-    lines = table[(table["metric"] == SCORE.name) & (table["budget"] == table["budget"].max())]
+    lines = table[(table["metric"] == MAIN.name) & (table["budget"] == table["budget"].max())]
     title = run.title(f"Which methods differ from LiteLVLM? {lines['budget'].max()} tokens")
     what = (
         "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 "

@@ -1,9 +1,10 @@
-"""One style for every figure: colours, markers, notes, and files with reproducible bytes."""
+"""One style for every figure: names, colours, markers, notes, files with reproducible bytes."""
 
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
+from types import MappingProxyType
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -13,14 +14,50 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from litelvlm.figures.names import label as label
 from litelvlm.names import printable
-from litelvlm.pruning.registry import list_pruners, spelled
+from litelvlm.pruning.registry import FAITHFUL, list_pruners, spelled
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 PAGE = 7.2
 """Width of a paper's page in inches: letters of a figure that wide keep their size in print."""
 
+PRESETS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("litelvlm", "paper"): "the paper's own rule",
+        ("litelvlm", "fixed"): "in raster order",
+    }
+)
+"""(method, preset) to what the preset does; other presets are named as they are."""
+WORDS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("direction", "highest"): "highest similarity first",
+        ("order", "raster"): "in raster order",
+        ("order", "native"): "in its own order",
+        ("overlap", "refill"): "no context tokens",
+        ("positions", "contiguous"): "contiguous positions",
+        ("positions", "original"): "original positions",
+        ("positions", "stretch"): "stretched positions",
+        ("precision", "bfloat16"): "scores in bfloat16",
+        ("similarity", "cosine"): "cosine similarity",
+        ("texts", "shuffled"): "text of another image",
+        ("texts", "empty"): "empty text",
+        ("layer", "-1"): "last layer",
+        ("context_share", "1"): "context tokens alone",
+        ("context_share", "0.25"): "a quarter context",
+        ("context_share", "0.5"): "half context",
+        ("context_share", "0.667"): "two thirds context",
+        ("query_token", "last_prompt"): "from the end of the question",
+        ("layers", "mean"): "all layers",
+        ("share", "1.0"): "",
+    }
+)
+"""(field, value) to words; "" where the value needs none."""
+TITLES = MappingProxyType(
+    {"kernel_shap": "Shapley values of blocks", "value_norm": "largest value norms"}
+)
+"""Titles that say more than the name."""
+_LAYERS = 32
+"""Layers of the full-size language model, in which a share of the depth is told."""
 # Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
 # the rest. A marker of its own tells two methods of similar colour apart.
 _STYLES: Mapping[str, tuple[str, str]] = {
@@ -102,6 +139,36 @@ _METADATA: Mapping[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+
+
+def title_of(name: str) -> str:
+    """The name of a method as readers know it, without preset and fields."""
+    known = list_pruners()
+    own = known[name].title if name in known else name.replace("_", " ")
+    return TITLES.get(name, own)
+
+
+def label(method: str) -> str:
+    """The name of a method as readers know it, with what its preset and its fields do, in words.
+
+    Example:
+        >>> label("litelvlm:paper(context_share=0.5, order=raster)")
+        "LiteLVLM, the paper's own rule, half context, in raster order"
+    """
+    name, preset, fields = spelled(method)
+    title = title_of(name)
+    if "of" in fields:
+        title += f" ({title_of(str(fields.pop('of')))})"
+    words = "" if preset == FAITHFUL else PRESETS.get((name, preset), preset.replace("_", " "))
+    parts = title, words, *(_words(field, value) for field, value in fields.items())
+    return ", ".join(filter(None, parts))
+
+
+def _words(field: str, value: object) -> str:
+    """One field in words; "field value" where nobody wrote any."""
+    if field == "layers" and isinstance(value, float):
+        return f"depth {round(value * _LAYERS)} of {_LAYERS}"
+    return WORDS.get((field, str(value)), f"{field} {value}".replace("_", " "))
 
 
 def colour(method: str) -> str:

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.runs.claims import MIN_IMAGES
-from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.scores import MAIN, SCORES
 from litelvlm.figures import style
 from litelvlm.figures.axes import (
     READINGS,
@@ -28,10 +27,8 @@ from litelvlm.figures.axes import (
 )
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
-SCORE = SCORES[Config.score]
-"""The score that claims are about."""
-LEAST = float(Config.model_fields["retained"].default)
-"""Share of the unpruned score that claims are about, unless a run says another."""
+LEAST = 0.90
+"""Share of the unpruned score that the paper claims to keep."""
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
 LINES = 10
 """Most methods in one panel; more are spread over panels that repeat ``REFERENCES``."""
@@ -70,7 +67,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
         ax: Where to draw; dots are estimates, bars reach down to the bounds.
         least: Share that claims are about.
     """
-    chosen = table[(table["metric"] == SCORE.name) & (table["reference"] == "none")]
+    chosen = table[(table["metric"] == MAIN.name) & (table["reference"] == "none")]
     for method, line in lines_of(in_order(chosen), "method"):
         ends = "retention_bound", "retention"
         error_bars(ax, line, "budget", "retention", _look(method), ends=ends)
@@ -78,7 +75,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
     corner, where = (0.01, least), ("axes fraction", "data")
     ax.annotate(f"{100 * least:g} %", corner, xycoords=where, va="top", fontsize=7.5)
     budget_axis(ax, chosen["budget"])
-    ax.set(ylabel=f"share of the unpruned {SCORE.label}")
+    ax.set(ylabel=f"share of the unpruned {MAIN.label}")
     return legend_beside(ax)
 
 
@@ -237,11 +234,11 @@ def retention(run: Saved) -> RenderedFigure:
 def delta_random(run: Saved) -> RenderedFigure:
     """Paired difference of cIoU to random tokens at the same budget."""
     table = run.table("comparisons")
-    lines = in_order(table[(table["metric"] == SCORE.name) & (table["reference"] == "random")])
+    lines = in_order(table[(table["metric"] == MAIN.name) & (table["reference"] == "random")])
     budgets = sorted(lines["budget"].unique(), reverse=True)
     groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
     figure = _forests(groups, "delta", run.title("Better than random tokens?"))
-    figure.supxlabel(f"{SCORE.label} minus that of random tokens at the same budget", fontsize=9)
+    figure.supxlabel(f"{MAIN.label} minus that of random tokens at the same budget", fontsize=9)
     what = "95 % intervals, paired, from resampling images"
     return RenderedFigure(figure, protocol_note(run, lines, what))
 
@@ -250,15 +247,15 @@ def delta_random(run: Saved) -> RenderedFigure:
 def accuracy_kinds(run: Saved) -> RenderedFigure:
     """The cIoU by kind of expression at the largest budget."""
     table = run.table("kinds")
-    chosen = table[table["metric"] == SCORE.name]
+    chosen = table[table["metric"] == MAIN.name]
     most = chosen.groupby("method")["budget"].transform("max")
     lines = in_order(chosen[chosen["budget"] == most])
     groups = [(kind, lines[lines["kind"] == kind]) for kind in sorted(lines["kind"].unique())]
     budgets = " or ".join(map(str, sorted(lines["budget"].unique())))
-    title = run.title(f"{SCORE.label} by kind of expression, {budgets} tokens")
+    title = run.title(f"{MAIN.label} by kind of expression, {budgets} tokens")
     figure = _forests(groups, "value", title)
     figure.axes[0].set(xlim=(0, 1), xticks=(0, 0.5, 1))
-    figure.supxlabel(SCORE.label, fontsize=9)
+    figure.supxlabel(MAIN.label, fontsize=9)
     return RenderedFigure(figure, protocol_note(run, lines))
 
 
@@ -274,7 +271,7 @@ def ablation_strata(run: Saved) -> RenderedFigure:
     for ax, budget in zip(axes, budgets, strict=True):
         draw_strata(shown[shown["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
     axes[0].set_ylim(groups - 0.4, -0.5)
-    figure.supxlabel(f"{SCORE.label} of LiteLVLM minus that of random tokens", fontsize=9)
+    figure.supxlabel(f"{MAIN.label} of LiteLVLM minus that of random tokens", fontsize=9)
     style.heading(figure, run.title("Where does LiteLVLM beat random tokens?"))
     what = f"per group; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
     if len(shown) < len(table):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.runs.origin.provenance import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
@@ -89,8 +89,9 @@ def clip_work(
         notes: What else a reader of the rows should know.
     """
     clips = load_clips(names, model)
+    own = [partial(clip_rows, make_context(model, ""))] if isinstance(model, TowerModel) else []
     rankers: list[Callable[[int], ItemResult]] = [
-        *(partial(clip_rows, make_context(tower, "")) for tower in model.towers),
+        *own,
         *further,
         *(partial(clip_rows, make_context(clip, clip.name)) for clip in clips),
     ]

@@ -26,7 +26,6 @@ from litelvlm.data.safe.shown import shown
 from litelvlm.names import printable
 
 MAX_BYTES = 4_000_000
-MAX_CARDS = 1_000
 MAX_MESSAGE = 500
 """Characters of a message about one card."""
 MAX_NOTE = 3000
@@ -270,15 +269,12 @@ def read_cards(folder: Path) -> tuple[dict[str, Card], dict[str, str]]:
 
     Raises:
         FileNotFoundError: If there is no card, or no such folder.
-        ValueError: If it holds too many.
     """
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise FileNotFoundError(
             f"{folder} has no card (*.json); `litelvlm reproduce TABLE --card FILE` makes one"
         )
-    if len(paths) > MAX_CARDS:
-        raise ValueError(f"{folder} holds {len(paths)} cards; at most {MAX_CARDS} make one page")
     cards, refused = dict[str, Card](), dict[str, str]()
     for path in paths:
         try:

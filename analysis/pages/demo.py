@@ -160,7 +160,7 @@ def compare(
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
     trace = few.selection
-    kept = trace.average if isinstance(trace, LayerTrace) else float(len(trace.indices))
+    kept = trace.average if isinstance(trace, LayerTrace) else float(budget)
     seconds = [
         median(timed(work, model.device)["wall"] for _ in range(REPEATS)) / 1e3
         for work in (lambda: ground(None), pruned)

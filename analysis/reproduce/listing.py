@@ -87,16 +87,8 @@ class Listing(Frozen):
     repositories: tuple[Repository, ...]
 
     def of(self, role: str) -> Repository:
-        """The repository of one role.
-
-        Raises:
-            ValueError: If there is none.
-        """
-        for repository in self.repositories:
-            if repository.role == role:
-                return repository
-        known = ", ".join(repository.role for repository in self.repositories)
-        raise ValueError(f"the listing does not contain {role!r}; it contains {known}")
+        """The repository of one role."""
+        return {repository.role: repository for repository in self.repositories}[role]
 
 
 def kept_listing(

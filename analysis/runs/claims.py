@@ -274,30 +274,26 @@ def null_claim(
     tests), not supported if its interval lies wholly outside, undetermined otherwise. The p-value
     is that of the two tests.
     """
-    estimate, p_value = result.estimates()[0], float(result.p_equivalent(margin, null)[0])
+    estimate = result.estimates()[0]
     claim = make_claim(
         id,
         statement,
         estimate,
         null,
         null_description,
-        p_value=p_value,
-        p_claimed=p_value,
         one_sided=True,
         excluded=excluded,
         margin=margin,
-        p_equivalent=p_value,
+        p_equivalent=float(result.p_equivalent(margin, null)[0]),
         crossed=crossed,
-    )
-    claim = claim.model_copy(
-        update={"p_value": claim.p_equivalent, "p_claimed": claim.p_equivalent}
     )
     low, high = claim.widest
     outside = estimate.n_images >= MIN_IMAGES and (low >= null + margin or high <= null - margin)
     shown: Verdict = (
         "supported" if claim.equivalent else "not supported" if outside else "undetermined"
     )
-    return claim.model_copy(update={"verdict": shown})
+    tested = dict.fromkeys(("p_value", "p_claimed"), claim.p_equivalent)
+    return claim.model_copy(update={"verdict": shown, **tested})
 
 
 def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:

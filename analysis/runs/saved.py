@@ -1,7 +1,9 @@
 """A finished run, read from its folder when asked."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -50,3 +52,20 @@ class SavedRun:
             ValueError: If there is none of that name; the message names those there are.
         """
         return self.summary.table(name)
+
+
+class FigureFiles(NamedTuple):
+    """One figure of a run on disk.
+
+    Attributes:
+        name: In the table of figures.
+        caption: What it shows, with n and the kind of interval.
+        files: Format ("png", "svg", "pdf") to file.
+        opens: Its rank among the figures that may open a report, the best is 1; 0 for one that
+            does not.
+    """
+
+    name: str
+    caption: str
+    files: Mapping[str, Path]
+    opens: int

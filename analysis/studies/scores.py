@@ -103,6 +103,8 @@ SCORES: Mapping[str, Score] = MappingProxyType(
     }
 )
 """The scores of masks by name, in the order of tables."""
+MAIN = SCORES["ciou"]
+"""The score that figures show."""
 NO_TARGET_SCORES = tuple(
     Score(name, label, _SUMMANDS, partial(_grefcoco, place=place), resampled=True)
     for place, (name, label) in enumerate(

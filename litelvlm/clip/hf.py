@@ -13,47 +13,21 @@ from transformers import (
     CLIPVisionConfig,
     PreTrainedTokenizerBase,
 )
-from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
-from litelvlm.clip.blocks import TextBlock
+from litelvlm.clip.blocks import Block
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
 
 
-class HfBlock(TextBlock):
+class HfBlock(Block):
     """A ``CLIPEncoderLayer``."""
 
-    module: CLIPEncoderLayer
-
-    def __init__(self, module: CLIPEncoderLayer) -> None:
-        self.module = module
+    norms, output, mlp_output = ("layer_norm1", "layer_norm2"), "self_attn.out_proj", "mlp.fc2"
 
     def qkv(self, states: Float[Tensor, "*b d"]) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value projections of the states that enter the block."""
-        normed, attention = self.module.layer_norm1(states), self.module.self_attn
+        normed, attention = self.normed(1, states), self.module.self_attn
         return attention.q_proj(normed), attention.k_proj(normed), attention.v_proj(normed)
-
-    def attention_output(self, mixed: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """What the attention adds to its states."""
-        added: Tensor = self.module.self_attn.out_proj(mixed)
-        return added
-
-    def feed_forward(self, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """What the MLP adds to ``states``."""
-        added: Tensor = self.module.mlp(self.module.layer_norm2(states))
-        return added
-
-    @property
-    def mlp_output_layer(self) -> nn.Module:
-        """The MLP's second linear map."""
-        layer: nn.Module = self.module.mlp.fc2
-        return layer
-
-    @property
-    def output_weight(self) -> Float[Tensor, "d d"]:
-        """Matrix of the output projection."""
-        weight: Tensor = self.module.self_attn.out_proj.weight
-        return weight
 
 
 class ClipTower(Tower):

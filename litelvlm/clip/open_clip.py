@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from open_clip.model import CLIP, CustomTextCLIP
 from torch import Tensor, nn
 
-from litelvlm.clip.blocks import Block, TextBlock
+from litelvlm.clip.blocks import Block
 from litelvlm.clip.open_clip_trunks import TextTrunk, image_trunk
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
@@ -191,7 +191,7 @@ class OpenClipTower(Tower):
         return self.text_trunk.project(states)
 
     @property
-    def text_blocks(self) -> Sequence[TextBlock]:
+    def text_blocks(self) -> Sequence[Block]:
         """Blocks of the text tower."""
         return self.text_trunk.blocks
 

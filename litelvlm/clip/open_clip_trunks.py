@@ -12,9 +12,68 @@ from open_clip.transformer import ResidualAttentionBlock, TextTransformer, Visio
 from timm.layers.pos_embed_sincos import apply_rot_embed_cat
 from timm.models import eva, vision_transformer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from litelvlm.clip.blocks import Block
-from litelvlm.clip.open_clip_blocks import NativeBlock, TimmBlock
+
+
+class NativeBlock(Block):
+    """open_clip's own ``ResidualAttentionBlock``."""
+
+    norms, output, mlp_output = ("ln_1", "ln_2"), "attn.out_proj", "mlp.c_proj"
+
+    def qkv(self, states: Float[Tensor, "*b d"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Thirds of the block's joint projection."""
+        attn, normed = self.module.attn, self.normed(1, states)
+        joint = functional.linear(normed, attn.in_proj_weight, attn.in_proj_bias)
+        query, keys, values = joint.chunk(3, dim=-1)
+        return query, keys, values
+
+    def scaled(self, branch: int, added: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """By the block's layer scale."""
+        scaled: Tensor = getattr(self.module, f"ls_{branch}")(added)
+        return scaled
+
+
+class TimmBlock(Block):
+    """A block of timm: an ``EvaBlock``, ``EvaBlockPostNorm`` or ``Block``."""
+
+    norms, output, mlp_output = ("norm1", "norm2"), "attn.proj", "mlp.fc2"
+
+    def qkv(self, states: Float[Tensor, "*b d"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Joint or separate projections; blocks whose norm follows project what enters them."""
+        attn, normed = self.module.attn, self.normed(1, states)
+        if attn.qkv is None:
+            return attn.q_proj(normed), attn.k_proj(normed), attn.v_proj(normed)
+        bias = attn.qkv.bias
+        if bias is None and getattr(attn, "q_bias", None) is not None:
+            bias = torch.cat([attn.q_bias, attn.k_bias, attn.v_bias])
+        query, keys, values = functional.linear(normed, attn.qkv.weight, bias).chunk(3, dim=-1)
+        return query, keys, values
+
+    def attention_output(self, mixed: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """What the attention adds to its states, behind a norm of its own."""
+        return super().attention_output(self.module.attn.norm(mixed))
+
+    def normed(self, branch: int, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """As they are where the norm follows."""
+        return states if self._norm_follows else super().normed(branch, states)
+
+    def scaled(self, branch: int, added: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """By the block's own norm or scale."""
+        if self._norm_follows:
+            return super().normed(branch, added)
+        scale, layer = f"gamma_{branch}", f"ls{branch}"
+        scaled: Tensor = (
+            getattr(self.module, layer)(added) if hasattr(self.module, layer) else added
+        )
+        if getattr(self.module, scale, None) is not None:
+            scaled = added * getattr(self.module, scale)
+        return scaled
+
+    @property
+    def _norm_follows(self) -> bool:
+        return isinstance(self.module, eva.EvaBlockPostNorm)
 
 
 class ImageTrunk(ABC):

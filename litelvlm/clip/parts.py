@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.clip.blocks import Block, TextBlock
+from litelvlm.clip.blocks import Block
 from litelvlm.clip.preprocessing import Preprocessing
 
 
@@ -158,7 +158,7 @@ class TowerParts(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def text_blocks(self) -> Sequence[TextBlock]:
+    def text_blocks(self) -> Sequence[Block]:
         """Blocks of the text tower."""
 
     @property

@@ -20,8 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
 
 from litelvlm.data.annotations import RefDataError
-from litelvlm.data.cache import cache_folder
-from litelvlm.data.files import atomic_folder, remove_debris
+from litelvlm.data.cache import kept_folder
 from litelvlm.data.hub_tables import HubTables
 from litelvlm.data.layout import FOLDER, REF_FAMILIES
 from litelvlm.data.safe.parquet import open_parquet, read_rows
@@ -88,11 +87,8 @@ def hub_root(
         splits = sorted({split_of(path) for path in parquet_files(folder)})
         there = ", ".join(splits) or "no Parquet file"
         raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    remove_debris(cache)
-    made = atomic_folder(
-        cache / f"{dataset}-{split}-{_stamp(files)}",
+    made = kept_folder(
+        f"{dataset}-{split}-{_stamp(files)}",
         lambda place: _write(files, place / FOLDER, dataset, author, split),
     )
     return made / FOLDER, dataset

@@ -53,10 +53,13 @@ def write_refer(
     """
     if Path(root).exists():
         raise FileExistsError(f"{root} exists; remove it or write elsewhere")
-    return atomic_folder(root, lambda folder: _fill(folder / FOLDER, splits, categories))
+    return atomic_folder(root, lambda folder: fill_refer(folder / FOLDER, splits, categories))
 
 
-def _fill(base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping[str, str]) -> None:
+def fill_refer(
+    base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping[str, str]
+) -> None:
+    """Write scenes below a new `Refer_Segm` folder, as ``write_refer`` does."""
     (base / DATASET).mkdir(parents=True)
     images_folder = base / REF_FAMILIES[DATASET].images
     images_folder.mkdir(parents=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from litelvlm.data.cache import cache_folder
-from litelvlm.data.files import remove_debris
+from litelvlm.data.cache import kept_folder
 from litelvlm.data.layout import FOLDER
-from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.refer_writer import fill_refer
 from litelvlm.data.worlds.base import Scene
 
 
@@ -59,23 +58,12 @@ class RenderedData:
         Raises:
             PermissionError: If the cache folder cannot be written.
         """
-        cache = cache_folder()
-        root = cache / f"{self.name}-{self.digest()[:16]}"
-        if not root.is_dir():
-            try:
-                cache.mkdir(parents=True, exist_ok=True)
-                remove_debris(cache)
-                scenes = {split: self._scenes(split) for split in self.seeds}
-                write_refer(root, scenes, self.categories)
-            except FileExistsError:
-                if not root.is_dir():
-                    raise
-                # Another process was faster; its folder is the same.
-            except PermissionError as error:
-                raise PermissionError(
-                    f"cannot write {cache}; set LITELVLM_CACHE to a writable folder"
-                ) from error
-        return root / FOLDER
+
+        def fill(folder: Path) -> None:
+            scenes = {split: self._scenes(split) for split in self.seeds}
+            fill_refer(folder / FOLDER, scenes, self.categories)
+
+        return kept_folder(f"{self.name}-{self.digest()[:16]}", fill) / FOLDER
 
     def _scenes(self, split: str) -> Iterator[Scene]:
         for seed in tqdm(self.seeds[split], desc=f"{self.name}, {split}", unit="image"):

@@ -1,37 +1,18 @@
 """Scores of predicted masks: pixels are counted once, and every score is made of counts."""
 
-from litelvlm.metrics.grefcoco import (
-    EMPTY_BELOW,
-    GREFCOCO_SCORES,
-    grefcoco_scores_of_sums,
-    grefcoco_summands,
-)
-from litelvlm.metrics.pixels import (
-    IGNORE,
-    Overlap,
-    PixelCounts,
-    TargetPixels,
-    count_pixels,
-    intersection_union,
-    scored_target,
-)
-from litelvlm.metrics.scores import THRESHOLDS, ciou, giou, iou, precision_at
-
-__all__ = [
-    "EMPTY_BELOW",
-    "GREFCOCO_SCORES",
-    "IGNORE",
-    "THRESHOLDS",
-    "Overlap",
-    "PixelCounts",
-    "TargetPixels",
-    "ciou",
-    "count_pixels",
-    "giou",
-    "grefcoco_scores_of_sums",
-    "grefcoco_summands",
-    "intersection_union",
-    "iou",
-    "precision_at",
-    "scored_target",
-]
+from litelvlm.metrics.grefcoco import EMPTY_BELOW as EMPTY_BELOW
+from litelvlm.metrics.grefcoco import GREFCOCO_SCORES as GREFCOCO_SCORES
+from litelvlm.metrics.grefcoco import grefcoco_scores_of_sums as grefcoco_scores_of_sums
+from litelvlm.metrics.grefcoco import grefcoco_summands as grefcoco_summands
+from litelvlm.metrics.pixels import IGNORE as IGNORE
+from litelvlm.metrics.pixels import Overlap as Overlap
+from litelvlm.metrics.pixels import PixelCounts as PixelCounts
+from litelvlm.metrics.pixels import TargetPixels as TargetPixels
+from litelvlm.metrics.pixels import count_pixels as count_pixels
+from litelvlm.metrics.pixels import intersection_union as intersection_union
+from litelvlm.metrics.pixels import scored_target as scored_target
+from litelvlm.metrics.scores import THRESHOLDS as THRESHOLDS
+from litelvlm.metrics.scores import ciou as ciou
+from litelvlm.metrics.scores import giou as giou
+from litelvlm.metrics.scores import iou as iou
+from litelvlm.metrics.scores import precision_at as precision_at

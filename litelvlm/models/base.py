@@ -23,12 +23,12 @@ from litelvlm.models.segmenting import (
     ANSWERS,
     MAX_NEW_TOKENS,
     PROTOCOLS,
+    Stopwatch,
     checked_expressions,
     frames_of,
     joined,
     named_method,
 )
-from litelvlm.models.stopwatch import Stopwatch
 from litelvlm.models.studied import (
     IdentifiedModel,
     QueriedModel,

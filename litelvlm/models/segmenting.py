@@ -1,13 +1,38 @@
 """Steps of ``GroundingModel.segment``: clip and method as given, all passes as one result."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
 
 import torch
 
 from litelvlm.data.images import ImageSource
 from litelvlm.models.requests import Grounding
-from litelvlm.models.stopwatch import add_timings
 from litelvlm.pruning import LayerPruner, ModelSizes, Pruner, check_budget, get_pruner
+
+
+class Stopwatch:
+    """Measures seconds per named stage; the device is synchronised before and after."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time spent in the block to ``stage``."""
+        self.synchronise()
+        start = perf_counter()
+        yield
+        self.synchronise()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
+
+    def synchronise(self) -> None:
+        """Wait for the device to finish its work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
 
 PROTOCOLS = ("single", "conversation")
 ANSWERS = ("forced", "generated")
@@ -99,12 +124,15 @@ def joined(
         timings: Seconds per stage outside the passes.
         unknown: Words that the model never read.
     """
+    seconds = Counter[str]()  # a counter adds up seconds too
+    for stages in (*timings, *(p.timings for p in passes)):
+        seconds.update(stages)
     return Grounding(
         torch.cat([p.logits for p in passes]),
         torch.cat([p.seg_state for p in passes]),
         torch.cat([p.seg_embeddings for p in passes]),
         tuple(p.selection for p in passes),
-        add_timings([*timings, *(p.timings for p in passes)]),
+        dict(seconds),
         tuple(turn for p in passes for turn in p.answers),
         tuple(found for p in passes for found in p.found),
         unknown,

@@ -83,16 +83,6 @@ class StudiedModel(IdentifiedModel):
             ValueError: If the expression is empty, or there is no such template.
         """
 
-    @property
-    def towers(self) -> tuple["TowerModel", ...]:
-        """The model itself, where both towers of CLIP can rank its visual tokens by a text."""
-        return ()
-
-    @property
-    def answering(self) -> tuple["VisualLM", ...]:
-        """The model itself, where its language model can rank the visual tokens by a text."""
-        return ()
-
 
 class TowerModel(StudiedModel):
     """A model whose visual tokens come from an image tower.
@@ -136,11 +126,6 @@ class TowerModel(StudiedModel):
         """Attention kernel of the towers."""
         return {"clip": self.tower.attention_kernel}
 
-    @property
-    def towers(self) -> tuple["TowerModel", ...]:
-        """The model itself."""
-        return (self,)
-
     def view(self, height: int, width: int) -> ImageView:
         """What the visual tokens see of an image of this size in pixels; runs no model."""
         return tower_view(self.tower, height, width)
@@ -183,11 +168,6 @@ class VisualLM(QueriedModel):
     """
 
     described = "a model that answers in words and gives no masks"
-
-    @property
-    def answering(self) -> tuple["VisualLM", ...]:
-        """The model itself."""
-        return (self,)
 
     @abstractmethod
     def text_scores(

@@ -3,7 +3,7 @@
 An image is a clip of one frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ from litelvlm.arrays import Array
 from litelvlm.clip import geometry
 from litelvlm.clip.geometry import Crop, Masks
 from litelvlm.clip.parts import TowerParts
+from litelvlm.clip.states import ClipImage
 from litelvlm.layout import Layout
 
 
@@ -97,3 +98,19 @@ class VisualState(Protocol):
     @property
     def tokens(self) -> Float[Tensor, "n d"]:
         """Patch tokens in the order frames x rows x columns, before projection and pruning."""
+
+
+STATES = (
+    *("patch_tokens", "cls_token", "query", "keys", "values", "cls_key", "cls_attention"),
+    *("keys_mean", "key_norm", "late_states", "colours"),
+)
+"""Cues that are states of CLIP's image tower."""
+
+
+def image_tower_cues(image: Callable[[], ClipImage]) -> dict[str, Callable[[], Tensor]]:
+    """Sources of the cues that are states of CLIP's image tower, of the first image of a batch."""
+
+    def source(name: str) -> Callable[[], Tensor]:
+        return lambda: getattr(image(), name)[0]
+
+    return {name: source(name) for name in STATES}

@@ -23,7 +23,7 @@ from litelvlm.pruning.ranking import ascending, highest
 from litelvlm.pruning.selection import RawSelection, Selection
 
 # How an error message calls a number type.
-_WORDS = {int: "a whole number", float: "a number", type(None): "None"}
+_WORDS = {int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
 # A numpy number counts as one of Python's.
 _ACCEPTED = {int: Integral, float: Real}
 
@@ -114,7 +114,7 @@ def _check_number(value: object, kinds: tuple[type, ...], what: str) -> None:
     if not set(kinds) <= set(_WORDS):
         return
     accepted = tuple(_ACCEPTED.get(kind, kind) for kind in kinds)
-    if isinstance(value, bool) or not isinstance(value, accepted):
+    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in kinds):
         raise ValueError(
             f"{what} {value!r} is not allowed; give {' or '.join(_WORDS[kind] for kind in kinds)}"
         )

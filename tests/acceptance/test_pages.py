@@ -112,16 +112,6 @@ def test_the_slider_changes_tokens_mask_and_numbers(browser, explorer):
     assert_quiet_and_offline(browser)
 
 
-def test_play_goes_through_the_budgets_and_stops(browser, explorer):
-    open_alone(browser, explorer)
-    browser.point("#play", click=True)
-    browser.wait("document.querySelector('#kept').textContent === '8 of 144 tokens'")
-    browser.wait("document.querySelector('#kept').textContent === 'all 144 tokens'")
-    browser.point("#play", click=True)
-    assert browser.js("state.timer") is None
-    assert_quiet_and_offline(browser)
-
-
 def test_another_method_shows_its_own_tokens(browser, explorer):
     open_alone(browser, explorer)
     caption, picture = text(browser, "figcaption"), pixels(browser, "canvas")
@@ -247,35 +237,6 @@ def test_keys_move_between_expressions(browser, explorer):
     assert text(browser, "#expression") == first
     browser.press("b", "b")
     assert browser.js("document.querySelectorAll('.pane').length") == 2
-    assert_quiet_and_offline(browser)
-
-
-def test_it_starts_on_two_methods_that_differ(browser, explorer):
-    browser.open(explorer)
-    captions = browser.js("[...document.querySelectorAll('.pane .iou')].map(i => i.textContent)")
-    assert len(captions) == 2
-    assert "differ most, whichever wins" in text(browser, "header")
-    assert browser.js("stops[state.stop]") == browser.js("data.start.budget")
-    assert_quiet_and_offline(browser)
-
-
-def test_the_tour_has_five_steps_and_ends(browser, explorer):
-    browser.open(explorer)
-    browser.point("#tour-start", click=True)
-    seen = []
-    for number in range(1, 6):
-        assert text(browser, "#tour-title").startswith(f"{number} of 5. ")
-        seen.append((text(browser, "#kept"), browser.js("state.pair"), browser.js("state.heat")))
-        assert browser.js("document.activeElement.id") == "tour-next"
-        browser.point("#tour-next", click=True)
-    assert seen[0] == ("all 144 tokens", False, "")
-    assert seen[2][1]
-    assert seen[3][2] == "similarity"
-    assert len(set(seen)) == 5
-    assert browser.js("document.querySelector('#tour').hidden")
-    browser.point("#tour-start", click=True)
-    browser.press("Escape")
-    assert browser.js("document.querySelector('#tour').hidden")
     assert_quiet_and_offline(browser)
 
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from litelvlm import load_model
-from litelvlm.models.families import FAMILIES, family_for
+from litelvlm import get_pruner, load_model
 from litelvlm.models.glamm.build import random_parts, read_clip
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, full_config
 from litelvlm.models.glamm.options import GlammOptions
@@ -68,8 +67,6 @@ def test_full_size_with_few_layers_segments_end_to_end(monkeypatch, data):
     assert model.name == "glamm-7b (random weights)"
     assert (model.n_tokens, model.dtype, model.tower.dtype) == (576, torch.bfloat16, torch.bfloat16)
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    from litelvlm import get_pruner
-
     grounding = model.segment(data[0].image(), "the red circle", get_pruner("litelvlm"), 192)
     assert grounding.mask.shape == (1, data[0].height, data[0].width)
     assert len(grounding.selection.indices) == 192
@@ -92,15 +89,10 @@ def test_random_weights_are_drawn_in_the_number_type_they_stay_in(monkeypatch):
     assert set(drawn) == {torch.bfloat16}
 
 
-def test_glamm_7b_without_random_weights_is_refused():
+def test_weights_and_files_of_glamm_7b_are_refused():
     with pytest.raises(ValueError, match="names sizes only"):
         load_model("glamm-7b")
-
-
-def test_files_of_glamm_7b_are_refused():
-    with pytest.raises(
-        ValueError, match="has random weights and reads no files; omit clip= and revision="
-    ):
+    with pytest.raises(ValueError, match="reads no files; omit clip= and revision="):
         load_model("glamm-7b", random_init=True, clip="somewhere")
 
 
@@ -241,11 +233,6 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
     )
     unnormed = tower.clip.visual_projection(clip.patch_tokens)[0]
     torch.testing.assert_close(read("patch_embeds", patch_norm=False), unnormed)
-
-
-def test_a_loaded_model_names_its_family(model):
-    assert isinstance(model, FAMILIES[model.family].model)
-    assert family_for(model.name) is FAMILIES[model.family]
 
 
 def test_options_settled_at_loading():

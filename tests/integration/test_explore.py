@@ -15,7 +15,7 @@ import pytest
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.pages.explore.data import expression_view
-from litelvlm.analysis.pages.explore.page import LegendEntry, build_page
+from litelvlm.analysis.pages.explore.page import build_page
 from litelvlm.analysis.pages.explore.scores import INSIDE, method_score
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import SweepContext
@@ -24,6 +24,7 @@ from litelvlm.models.glamm.attribution.targets import attention_rows, block_impo
 from tests.glamm_parts import conversation
 
 METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")
+LEGEND = {name: (name, "#777777") for name in METHODS} | {"litelvlm": ("LiteLVLM", "#D55E00")}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,7 @@ def run(model, data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(model, data, run, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "page.html"
-    return build_page(
-        model, data, run, out, {"litelvlm": LegendEntry("LiteLVLM", "#D55E00")}, samples=3
-    )
+    return build_page(model, data, run, out, LEGEND, samples=3)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +166,7 @@ def test_signals_of_the_language_model_are_those_of_the_unpruned_model(model, da
 
 
 def test_the_signals_of_the_language_model_can_be_left_out(model, data, run, tmp_path):
-    page = build_page(model, data, run, tmp_path / "page.html", samples=1, inside=False)
+    page = build_page(model, data, run, tmp_path / "page.html", LEGEND, 1, inside=False)
     found = payload_of(page)
     assert not set(INSIDE) & {*found["signals"], *found["samples"][0]["scores"]}
     assert "similarity" in found["signals"]
@@ -224,5 +223,5 @@ def test_a_run_of_another_study_model_or_data_is_refused(model, data, run, tmp_p
         assert old in record
         (copy / "run.json").write_text(record.replace(old, new))
         with pytest.raises(ValueError, match=message):
-            build_page(model, data, copy, out)
+            build_page(model, data, copy, out, LEGEND)
     assert not out.exists()

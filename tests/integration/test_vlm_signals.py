@@ -92,13 +92,6 @@ def test_methods_that_read_the_tower(name, method):
     assert all(READER not in module.__dict__ for module in modules)
 
 
-@pytest.mark.parametrize("method", ["scope", "prumerge_plus", "value_norm", "ivc_add_on"])
-def test_more_methods_of_clip_towers(method):
-    pruned = prune(tiny_vlm("llava"), method, 9)
-    pruned.forward(**tiny_prompt("llava"))
-    assert pruned.token_counts == [9]
-
-
 def test_what_a_tower_cannot_give_is_refused_by_name():
     with pytest.raises(
         ValueError, match="prumerge_plus on image 0: the image tower has no CLS token"

@@ -50,15 +50,6 @@ def write_bin_shards(folder, tensors):
             SAM + "image_encoder.blocks.7.norm2.bias",
             ("sam", "vision_encoder.layers.7.layer_norm2.bias"),
         ),
-        (SAM + "image_encoder.neck.3.weight", ("sam", "vision_encoder.neck.layer_norm2.weight")),
-        (
-            SAM + "prompt_encoder.mask_downscaling.4.bias",
-            ("sam", "prompt_encoder.mask_embed.layer_norm2.bias"),
-        ),
-        (
-            SAM + "mask_decoder.output_hypernetworks_mlps.3.layers.1.weight",
-            ("sam", "mask_decoder.output_hypernetworks_mlps.3.layers.0.weight"),
-        ),
         (
             SAM + "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
             ("sam", "shared_image_embedding.positional_embedding"),

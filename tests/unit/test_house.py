@@ -33,8 +33,8 @@ FLOORS = {
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
-    *("attribution", "base", "costs", "families", "family", "files", "image_cache", "requests"),
-    *("masker", "sam2", "segmenting", "stopwatch", "studied", "timed", "view"),
+    *("attribution", "base", "costs", "families", "files", "image_cache", "requests"),
+    *("sam2", "segmenting", "studied", "timed", "view"),
 )
 TIED_TO_GLAMM = {
     # It asks no grounding model: the small CLIPs that it trains read the questions of LiteLVLM's

@@ -19,7 +19,7 @@ from litelvlm.data.worlds.pictograms.scenes import (
     level_vocabulary,
     sample_scene,
 )
-from litelvlm.data.worlds.pictograms.sprites import footprint, regions
+from litelvlm.data.worlds.pictograms.sprites import footprint
 
 SEEDS = range(200)
 HUES = {"red": 0, "yellow": 50, "green": 130, "blue": 225, "purple": 283}
@@ -70,7 +70,7 @@ def test_every_sentence_means_exactly_its_target_by_an_independent_reading(scene
 def drawn(*things):
     """Visible masks of objects on a square canvas, and what is visible of each."""
     prints = [footprint(thing, 168, 168) for thing in things]
-    return visible_masks(regions(things, prints), 168, 168)
+    return visible_masks(things, prints, 168, 168)
 
 
 def test_the_mask_is_where_the_picture_is_opaque_and_nothing_nearer_is():

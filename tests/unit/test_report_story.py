@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from litelvlm.analysis.api import read_record, read_summary
-from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report.claims import WIDTH, adjusted_in, cards, interval_plot
 from litelvlm.analysis.pages.report.compare import run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, Term, glossary_page, terms
@@ -74,31 +73,12 @@ def whole(report):
     return report.read_text()
 
 
-def test_the_story_stands_first_and_gives_every_answer(saved_runs, whole):
-    places = [whole.index(f'id="{id}"') for id in ("story", "verdicts", "hypotheses", "glossary")]
-    assert places == sorted(places)
-    story = text_of(whole[places[0] : places[1]]).replace("&#39;", "'")
-    assert "Is the ranking reversed, and does pruning by it keep the mask?" in story
-    for folder in saved_runs.values():
-        sentence = finding(read_summary(folder))
-        assert re.sub(r"\W", "", sentence) in re.sub(r"\W", "", story)
-    assert whole[places[0] : places[1]].count("<figure>") == 1
-    assert "How sure is that?" in story
-    assert "another training seed or another model" in story
-
-
 def test_every_tag_is_closed_and_every_id_is_there_once(whole, two):
     for page in (whole, two):
         found = Nesting(page)
         assert found.wrong == []
         assert len(found.ids) == len(set(found.ids))
         assert set(re.findall(r'href="#([^"]+)"', page)) <= set(found.ids)
-
-
-def test_a_report_of_one_study_asks_its_question(saved_runs, two):
-    heading = re.search("<h1[^>]*>(.*?)</h1>", two).group(1)
-    assert "attend to [SOS] more than uniform attention would?" in heading
-    assert lead_of(read_summary(saved_runs["sink"])).id == "H4"
 
 
 def lead_of(summary):
@@ -158,12 +138,11 @@ def test_a_card_says_what_adjustment_leaves(saved_runs):
     family = {"title": "model planted, data planted val", "lines": lines, "problem": ""}
     found = adjusted_in([family, family | {"title": "another", "lines": lines[1:]}], record)
     assert found == {"H4": ("undetermined", "0.2")}
-    open_, folded = cards(record, read_summary(saved_runs["sink"]), found)
-    assert open_[0].text["adjusted"] == "undetermined (p 0.2 after adjustment)"
-    assert open_[0].text["left"] == "undetermined"
-    assert all(c.text["left"] == c.text["verdict"] for c in open_[1:] + folded)
+    open_, folded = cards(read_summary(saved_runs["sink"]), found)
+    assert open_[0]["adjusted"] == "undetermined (p 0.2 after adjustment)"
+    assert open_[0]["left"] == "undetermined"
+    assert all(card["left"] == card["verdict"] for card in open_[1:] + folded)
     assert len(open_) + len(folded) == len(read_summary(saved_runs["sink"]).claims)
-    assert {card.text["adjusted"] for card in open_[1:] + folded} == {""}
 
 
 def test_a_plot_shows_the_intervals_in_order(saved_runs):

@@ -21,7 +21,7 @@ from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import RunLockedError, Shard
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.determinism import determinism_flags, make_deterministic
-from litelvlm.analysis.runs.origin.provenance import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from tests.warm import Command, run_python

@@ -39,22 +39,17 @@ def run(verb: Bench) -> int:
             for name in summary.tables
         }
         print_json({"run": str(folder), "speeds": speeds, "verdicts": verdicts, "tables": tables})
-    elif verb.verbose:
-        for name in ("times", "null", "break_even"):
-            shown = summary.table(name).to_string(index=False, float_format="%.3f")
-            sys.stdout.write(f"\n{name}\n{shown}\n")
-        sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
-        sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n")
-        sys.stdout.write(f"{summary.interpretation}\n")
-    if not verb.json:
-        lines = [
-            *speeds,
-            *verdicts,
-            *record.notes,
-            *exclusion_lines(record.excluded),
-            f"{folder}  (all tables: the same command with -v)",
-        ]
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    else:
+        if verb.verbose:
+            for name in ("times", "null", "break_even"):
+                shown = summary.table(name).to_string(index=False, float_format="%.3f")
+                sys.stdout.write(f"\n{name}\n{shown}\n")
+            sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
+            sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n")
+            sys.stdout.write(f"{summary.interpretation}\n")
+        lines = [*speeds, *verdicts, *record.notes, *exclusion_lines(record.excluded)]
+        lines.append(f"{folder}  (all tables: the same command with -v)")
+        sys.stdout.write("\n".join([*lines, ""]))
     if verb.figures is not None:
         drawn = write_figures("all", [folder], verb.figures)
         paths = "".join(f"{verb.figures / picture.name}.png\n" for picture in drawn)

@@ -3,21 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.cli.options import require_writable
-from litelvlm.analysis.cli.verbs.report import Report
 from litelvlm.analysis.pages.report.page import build_report
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.figures.files import write_figures
-
-
-def run(verb: Report) -> int:
-    """Write the report and print its path."""
-    if not verb.runs:
-        raise ValueError("name at least one run folder, for example: litelvlm report runs/*")
-    require_writable(verb.out, folder=True)
-    page = write_report(verb.runs, verb.out)
-    verb.print_found({"report": str(page)}, f"{page}\n")
-    return 0
 
 
 def write_report(runs: Sequence[Path], out: Path) -> Path:

@@ -134,8 +134,7 @@ def write_card(verb: Reproduce, path: Path, found: Reproduction, listing: Listin
     """Write the card of the runs."""
     splits = [Split(one.run, len(one.data), one.data.count_note) for one in found.splits]
     repositories = listing.repositories if listing is not None else ()
-    sources = [(repository.name, repository.commit) for repository in repositories]
-    card = make_card(verb.table, splits, verb.by, sources)
+    card = make_card(verb.table, splits, verb.by, [(one.name, one.commit) for one in repositories])
     return atomic_write(path, card.model_dump_json(indent=1) + "\n")
 
 

@@ -43,7 +43,7 @@ class Explore(DataOptions, Printing):
             ValueError: If the page would hold no expression, or the run is no sweep of these data.
         """
         from litelvlm.analysis.cli.actions.loading import data_of, model_of
-        from litelvlm.analysis.pages.explore.page import LegendEntry, build_page, read_config
+        from litelvlm.analysis.pages.explore.page import build_page, read_config
         from litelvlm.figures import style
 
         if self.samples < 1:
@@ -52,7 +52,7 @@ class Explore(DataOptions, Printing):
             )
         require_writable(self.out, folder=False)
         labels = [method.label for method in read_config(self.folder).methods]
-        legend = {name: LegendEntry(style.label(name), style.colour(name)) for name in labels}
+        legend = {name: (style.label(name), style.colour(name)) for name in labels}
         model, data, inside = model_of(self), data_of(self), self.signals == "all"
         page = build_page(model, data, self.folder, self.out, legend, self.samples, inside)
         self.print_found({"page": str(page)}, f"{page}\n")

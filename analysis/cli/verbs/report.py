@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.options import Printing
+from litelvlm.analysis.cli.options import Printing, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +23,14 @@ class Report(Printing):
     """Run folders."""
     out: Path = Path("report")
     """Folder of the report."""
+
+    def run(self) -> int:
+        """Write the report and print its path."""
+        from litelvlm.analysis.cli.actions.report import write_report
+
+        if not self.runs:
+            raise ValueError("name at least one run folder, for example: litelvlm report runs/*")
+        require_writable(self.out, folder=True)
+        page = write_report(self.runs, self.out)
+        self.print_found({"report": str(page)}, f"{page}\n")
+        return 0

@@ -4,13 +4,12 @@ The model that made the run computes everything again, for a few expressions onl
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
-from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.pages.explore.pack import pack_bits, pack_levels, pack_mask, pack_picture
 from litelvlm.analysis.pages.explore.scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
@@ -25,6 +24,8 @@ from litelvlm.pruning import LayerTrace, Selection
 
 LONGEST = 480
 """Longest side of a picture on the page, in pixels."""
+FOUND = 0.5
+"""IoU from which the unpruned model has found the object."""
 
 
 def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]:
@@ -66,12 +67,9 @@ def expression_view(
     selections: dict[str, dict[int, dict[str, object]]] = {}
     for batch in equal_batches([made.n_kept for made in passes], config.batch_size):
         chosen = [passes[i] for i in batch]
-        n = len(batch)
-        for made, result in zip(
-            chosen,
-            model.ground([state] * n, [conversation] * n, [p.selection for p in chosen]),
-            strict=True,
-        ):
+        given = [state] * len(chosen), [conversation] * len(chosen)
+        results = model.ground(*given, [made.selection for made in chosen])
+        for made, result in zip(chosen, results, strict=True):
             mask = result.mask[0].cpu().numpy()
             overlap = intersection_union(mask, sample.mask(expression), config.doubled)
             selections.setdefault(made.method, {})[made.budget] = {
@@ -147,50 +145,12 @@ def words_view(tower: Tower | None, sentence: str) -> dict[str, object]:
         return {"lacks": tower.lacks["text_attention"]}
     texts, n_tokens, attention = word_attention(tower, sentence)
     layers, heads, _ = attention.shape
-    return {
-        "texts": texts,
-        "tokens": n_tokens,
-        "layers": layers,
-        "heads": heads,
-        "attention": pack_levels(attention),
-    }
+    packed = pack_levels(attention)
+    sizes = {"tokens": n_tokens, "layers": layers, "heads": heads}
+    return {"texts": texts, **sizes, "attention": packed}
 
 
-FOUND = 0.5
-"""IoU from which the unpruned model has found the object."""
-RIVAL = "random"
-"""Method that stands beside the first one, if it was run."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """The first view of the page.
-
-    Attributes:
-        sample: Place of the expression among those of the page.
-        budget: Tokens kept.
-        methods: The two methods beside each other.
-    """
-
-    sample: int
-    budget: int
-    methods: tuple[str, str]
-
-    @property
-    def plain(self) -> dict[str, object]:
-        """The same for JSON."""
-        return asdict(self)
-
-
-def two_methods(labels: Sequence[str]) -> tuple[str, str]:
-    """The paper's method, else the first one; and random tokens, else the last one."""
-    return (
-        PAPER if PAPER in labels else labels[0],
-        RIVAL if RIVAL in labels else labels[-1],
-    )
-
-
-def start(rows: pd.DataFrame, ids: Sequence[int], labels: Sequence[str]) -> Start:
+def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> dict[str, object]:
     """The expression and budget at which two methods differ most, whichever of them wins.
 
     Only expressions count whose object the unpruned model finds; if it finds none, all do. Ties go
@@ -200,25 +160,27 @@ def start(rows: pd.DataFrame, ids: Sequence[int], labels: Sequence[str]) -> Star
     Args:
         rows: Of the run; the first draw of a random method counts.
         ids: Expressions (``sent_id``) of the page, in its order.
-        labels: Methods of the run.
+        methods: The two.
+
+    Returns:
+        "sample", the place of the expression; "budget", the tokens kept; and the "methods".
 
     Example:
         >>> lines = [(5, "none", 144, 0.9), (5, "a", 8, 0.2), (5, "b", 8, 0.5),
         ...          (7, "none", 144, 0.9), (7, "a", 8, 0.7), (7, "b", 8, 0.1)]
         >>> rows = pd.DataFrame(lines, columns=["sent_id", "method", "budget", "iou"])
-        >>> start(rows.assign(seed=0), [5, 7], ["a", "b"])
-        Start(sample=1, budget=8, methods=('a', 'b'))
+        >>> start(rows.assign(seed=0), [5, 7], ("a", "b"))
+        {'sample': 1, 'budget': 8, 'methods': ('a', 'b')}
     """
-    first, second = two_methods(labels)
     shown = rows[(rows["seed"] == 0) & rows["sent_id"].isin(ids)]
-    ious = shown.set_index(["method", "budget", "sent_id"])["iou"].sort_index(ascending=False)
-    budgets = [int(b) for b in ious[first].index.get_level_values("budget").unique()]
-    whole = ious[UNPRUNED].droplevel("budget")
+    wide = shown.pivot(index=["sent_id", "budget"], columns="method", values="iou")
+    first, second = (wide[method].dropna() for method in methods)
+    whole = wide[UNPRUNED].droplevel("budget").dropna()
+    apart = (first - second).dropna().abs().reset_index(name="gap")
     gaps = [
-        (bool(whole[id] >= FOUND), abs(ious[first, b, id] - ious[second, b, id]), -place, b)
-        for b in budgets
-        for place, id in enumerate(ids)
-        if (second, b, id) in ious.index
+        (bool(whole[id] >= FOUND), gap, -ids.index(id), budget)
+        for id, budget, gap in apart.itertuples(index=False)
     ]
-    _, _, place, budget = max(gaps, default=(False, 0.0, 0, budgets[0]))
-    return Start(-place, budget, (first, second))
+    largest = int(first.index.get_level_values("budget").max())
+    _, _, place, budget = max(gaps, default=(False, 0.0, 0, largest))
+    return {"sample": -place, "budget": int(budget), "methods": methods}

@@ -7,13 +7,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
@@ -40,25 +39,12 @@ SCRIPTS = (
 )
 
 
-@dataclass(frozen=True)
-class LegendEntry:
-    """How a method appears on the page.
-
-    Attributes:
-        label: Its name for readers.
-        colour: CSS colour of its swatch.
-    """
-
-    label: str
-    colour: str
-
-
 def build_page(
     model: GroundingModel,
     data: ReferDataset,
     run: Path,
     out: Path,
-    legend: Mapping[str, LegendEntry] | None = None,
+    legend: Mapping[str, tuple[str, str]],
     samples: int = 50,
     inside: bool = True,
 ) -> Path:
@@ -69,8 +55,7 @@ def build_page(
         data: Its data.
         run: Its run folder.
         out: The page.
-        legend: Names and colours of methods by label. A method that is missing appears in grey by
-            its label.
+        legend: Name for readers and CSS colour of each method, by label.
         samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
         inside: Whether tokens are ranked by signals of the language model as well, about 40 passes
             an expression.
@@ -79,18 +64,18 @@ def build_page(
         ValueError: If the run is no finished sweep, or was made with another model or other data.
         FileNotFoundError: If the folder holds no run.
     """
-    record, config = read_record(run), read_config(run)
+    record, config, rows = read_record(run), read_config(run), read_rows(run)
     check_source(record, model, data, run)
-    rows, legend = read_rows(run), legend or {}
     context = SweepContext(model, data, config, config.budgets)
-    swept = [method.label for method in config.methods if method.name != UNPRUNED]
-    chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
+    methods = {m.label: m for m in config.methods if m.name != UNPRUNED}
+    swept = list(methods)
+    pair = PAPER if PAPER in swept else swept[0], RANDOM if RANDOM in swept else swept[-1]
+    chosen = choose_expressions(rows, pair[0], samples)
     places = {
         int(expression.sent_id): (sample, expression)
         for sample in data
         for expression in sample.expressions
     }
-    begin = start(rows, chosen, swept)
     names = {
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
@@ -100,12 +85,12 @@ def build_page(
         "budgets": sorted(context.budget_names),
         "methods": [
             {
-                "name": m.label,
-                **vars(legend.get(m.label, LegendEntry(m.label, "#777777"))),
-                "about": type(m.pruner()).summary,
+                "name": name,
+                "label": legend[name][0],
+                "colour": legend[name][1],
+                "about": type(method.pruner()).summary,
             }
-            for m in config.methods
-            if m.name != UNPRUNED
+            for name, method in methods.items()
         ],
         "signals": {
             name: {"label": label, "about": about}
@@ -116,9 +101,8 @@ def build_page(
             expression_view(context, *places[sent_id], inside)
             for sent_id in tqdm(chosen, desc="explore", unit="expression")
         ],
-        "start": begin.plain,
+        "start": start(rows, chosen, pair),
     }
-    first, second = (legend[m].label if m in legend else m for m in begin.methods)
     text = render(
         payload,
         miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
@@ -127,10 +111,7 @@ def build_page(
         data_name=names["data"],
         n_shown=len(chosen),
         n_expressions=rows["sent_id"].nunique(),
-        start_rule=(
-            f"The page starts where {first} and {second} differ most, whichever wins, among "
-            "expressions whose object the unpruned model finds."
-        ),
+        pair=[legend[name][0] for name in pair],
     )
     return atomic_write(out, text)
 

@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES, confirmatory
+from litelvlm.analysis.studies.stories import shown
 
 FIRST = 3
 """Claims of a study that stand open at least, the hypotheses first."""
@@ -69,50 +70,29 @@ class FamilyView(TypedDict):
     problem: str
 
 
-@dataclass(frozen=True)
-class ClaimCard:
-    """A claim as a card.
-
-    Attributes:
-        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n,
-            "left", the verdict that is left after adjustment, and "adjusted", the same with its
-            p-value where it is another one.
-        plot: Of its interval; None without one.
-    """
-
-    text: Mapping[str, str]
-    plot: IntervalPlot | None
-
-
 def cards(
-    record: RunRecord, summary: Summary, adjusted: Mapping[str, tuple[str, str]]
-) -> tuple[list[ClaimCard], list[ClaimCard]]:
+    summary: Summary, adjusted: Mapping[str, tuple[str, str]]
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """The claims of a run: those that stand open on the page, and those that are folded.
 
     Args:
-        record: Of the run.
         summary: Of the run.
         adjusted: By hypothesis, its verdict and p-value among all eight where that is another one.
+
+    Returns:
+        For each claim ``claim_row`` with "plot", None without an interval; "left", the verdict that
+        is left after adjustment; and "adjusted", the same with its p-value where it is another one.
     """
-    main = [claim.id for claim in summary.claims if claim.id in HYPOTHESES]
-    others = [claim.id for claim in summary.claims if claim.id not in HYPOTHESES]
+    found = {}
+    for claim in summary.claims:
+        left, p_value = adjusted.get(claim.id, (claim.verdict, ""))
+        told = f"{left} (p {p_value} after adjustment)" if p_value else ""
+        view = {"plot": interval_plot(claim), "left": left, "adjusted": told}
+        found[claim.id] = claim_row(claim) | view
+    main = [id for id in found if id in HYPOTHESES]
+    others = [id for id in found if id not in HYPOTHESES]
     main += others[: max(0, FIRST - len(main))]
-    found = {
-        c.id: ClaimCard(claim_row(record, c) | left_of(c, adjusted), interval_plot(c))
-        for c in summary.claims
-    }
-    return (
-        [found[id] for id in main],
-        [card for id, card in found.items() if id not in main],
-    )
-
-
-def left_of(claim: Claim, adjusted: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """The verdict that is left of a claim, and how it came to be another than its own."""
-    if claim.id not in adjusted:
-        return {"left": claim.verdict, "adjusted": ""}
-    verdict, p_value = adjusted[claim.id]
-    return {"left": verdict, "adjusted": f"{verdict} (p {p_value} after adjustment)"}
+    return [found[id] for id in main], [card for id, card in found.items() if id not in main]
 
 
 def adjusted_in(families: Sequence[FamilyView], record: RunRecord) -> dict[str, tuple[str, str]]:
@@ -126,32 +106,23 @@ def adjusted_in(families: Sequence[FamilyView], record: RunRecord) -> dict[str, 
     }
 
 
-def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
+def claim_row(claim: Claim) -> dict[str, object]:
     """A claim with its numbers as text."""
     sides = " (one-sided)" if claim.one_sided else ""
     p_value = f", p = {number(claim.p_value)}{sides}" if math.isfinite(claim.p_value) else ""
     excluded = f"; excluded: {counted(claim.excluded)}" if claim.excluded else ""
+    null = f"{number(claim.null)}: {claim.null_description}"
     return {
         "id": claim.id,
         "statement": claim.statement,
         "verdict": claim.verdict,
         "reason": undetermined_reason(claim),
-        "value": f"{number(claim.estimate)} {interval(*claim.widest)}",
+        "value": shown(claim),
         "found": f"{number(claim.estimate)} {intervals_of(claim)}{p_value}",
         "method": claim.method,
         "generalises": claim.generalises,
-        "null": "; ".join(
-            filter(
-                None,
-                (
-                    f"{number(claim.null)}: {claim.null_description}",
-                    claim.equivalence,
-                    claim.power,
-                ),
-            )
-        ),
+        "null": "; ".join(filter(None, (null, claim.equivalence, claim.power))),
         "n": f"{claim.sample}{excluded}",
-        "study": record.study,
     }
 
 

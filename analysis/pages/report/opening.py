@@ -2,36 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from litelvlm.analysis.pages.findings import finding
-from litelvlm.analysis.pages.report.claims import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
-from litelvlm.analysis.studies.stories import common_question, leading
+from litelvlm.analysis.studies.stories import common_question
 from litelvlm.analysis.studies.table import get_study
-
-
-@dataclass(frozen=True)
-class RunAnswer:
-    """What one run found.
-
-    Attributes:
-        anchor: Where the page tells of the run.
-        run: Its study, and what tells it from the other runs.
-        question: Of the study.
-        sentence: Its main result.
-        verdict: On the claim behind the sentence; empty if nothing was claimed.
-        plot: Of that claim; None without an interval.
-    """
-
-    anchor: str
-    run: str
-    question: str
-    sentence: str
-    verdict: str
-    plot: IntervalPlot | None
 
 
 def question(records: Sequence[RunRecord]) -> str:
@@ -40,19 +16,6 @@ def question(records: Sequence[RunRecord]) -> str:
     if len(studies) == 1:
         return get_study(studies.pop()).question
     return common_question(studies)
-
-
-def answer(anchor: str, run: str, summary: Summary) -> RunAnswer:
-    """What a finished run found, with the plot of the claim behind its sentence."""
-    claim = leading(summary.study, summary.claims)
-    return RunAnswer(
-        anchor=anchor,
-        run=run,
-        question=get_study(summary.study).question,
-        sentence=finding(summary),
-        verdict=claim.verdict if claim else "",
-        plot=interval_plot(claim) if claim else None,
-    )
 
 
 def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list[str]:
@@ -94,37 +57,26 @@ def what_would_change_it(
         summaries: Of the finished runs, by a name for readers.
     """
     found = []
-    limits = {record.limit for record in records} - {None}
-    if limits:
-        most = max(filter(None, limits))
+    if most := max((record.limit or 0 for record in records), default=0):
         found.append(
             f"More images. Only the first {most} of the split were read (--limit), so this is a "
             "sample and no result."
         )
     open_ = [
-        (f"{c.id} of {name}", c.power or undetermined_reason(c))
+        f"{c.id} of {name} ({c.power or undetermined_reason(c)})"
         for name, summary in summaries.items()
         for c in summary.claims
         if c.id in HYPOTHESES and c.verdict == "undetermined"
     ]
     if open_:
-        told = "; ".join(f"{name} ({reason})" for name, reason in open_)
-        found.append(f"More or other images, for the hypotheses that are open: {told}.")
+        found.append(f"More or other images, for the hypotheses that are open: {'; '.join(open_)}.")
     models = sorted({record.model["name"] for record in records})
-    found.append(
-        f"Another training. All numbers come from {counted_models(models)}; no interval covers "
-        "what another training seed or another model would give."
-    )
+    many = "one model" if len(models) == 1 else f"{len(models)} models"
     protocols = sorted({record.protocol for record in records})
-    found.append(
+    return [
+        *found,
+        f"Another training. All numbers come from {many}, {', '.join(models)}; no interval covers "
+        "what another training seed or another model would give.",
         f"Another way of asking. A verdict holds for the protocol that its claim names, else for "
-        f"the {' or the '.join(protocols)} protocol."
-    )
-    return found
-
-
-def counted_models(names: Sequence[str]) -> str:
-    """One or several models in words."""
-    if len(names) == 1:
-        return f"one model, {names[0]}"
-    return f"{len(names)} models, {', '.join(names)}"
+        f"the {' or the '.join(protocols)} protocol.",
+    ]

@@ -10,20 +10,22 @@ import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
+from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.rendering import page_environment
-from litelvlm.analysis.pages.report.claims import WIDTH, adjusted_in, cards, families
+from litelvlm.analysis.pages.report.claims import (
+    WIDTH,
+    FamilyView,
+    adjusted_in,
+    cards,
+    families,
+    interval_plot,
+)
 from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, terms
-from litelvlm.analysis.pages.report.opening import (
-    answer,
-    how_sure,
-    question,
-    what_would_change_it,
-)
+from litelvlm.analysis.pages.report.opening import how_sure, question, what_would_change_it
 from litelvlm.analysis.pages.report.tables import (
     beside,
     published_tables,
@@ -36,8 +38,9 @@ from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
+from litelvlm.analysis.runs.saved import FigureFiles
 from litelvlm.analysis.studies import EVERY_STUDY, published
-from litelvlm.analysis.studies.stories import story_of
+from litelvlm.analysis.studies.stories import leading, story_of
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
@@ -45,29 +48,8 @@ log = logging.getLogger(__name__)
 _QUALITY = 85  # of photographs inside the page; the files beside it are exact
 
 
-@runtime_checkable
-class DrawnFigure(Protocol):
-    """What the page needs of a figure that was drawn."""
-
-    @property
-    def name(self) -> str:
-        """In the table of figures."""
-
-    @property
-    def caption(self) -> str:
-        """What it shows, with n and the kind of interval."""
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """Format ("png", "svg", "pdf") to file."""
-
-    @property
-    def opens(self) -> int:
-        """Rank among the figures that may open the page, the best is 1; 0 for one that does not."""
-
-
 def build_report(
-    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[DrawnFigure]]
+    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[FigureFiles]]
 ) -> Path:
     """Write ``index.html`` with the data it links to, and return its path.
 
@@ -89,60 +71,44 @@ def build_report(
     finished = {run: summary for run, summary in summaries.items() if summary is not None}
     miniature = any(is_miniature(record) for record in records.values())
     labels = {
-        run: f"{records[run].study}, {label}" if label else records[run].study
+        run: ", ".join(filter(None, (records[run].study, label)))
         for run, label in run_labels(records).items()
     }
-    everything = list(records.values()), list(finished.values())
-    explain, families_ = Explainer(terms()), families(records, summaries)
+    every, told = list(records.values()), {labels[run]: found for run, found in finished.items()}
+    adjusted = families(records, summaries)
+    views = {
+        run: run_view(run, record, summaries[run], out, pictures.get(run, ()))
+        | {"study": labels[run]}
+        | (findings_view(record, finished[run], adjusted) if run in finished else {})
+        for run, record in records.items()
+    }
     context = {
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
-        "question": question(everything[0]),
+        "question": question(every),
         "models": sorted(
             {
                 f"Model {r.model['name']}, data {r.data['name']}, split {r.data['split']}"
-                for r in everything[0]
+                for r in every
             }
         ),
         "miniature_note": MINIATURE_NOTE if miniature else "",
         "warnings": warnings_of(records),
         "lead": lead_picture(pictures, labels, out),
-        "answers": [
-            answer(anchor(records[run]), labels[run], summary) for run, summary in finished.items()
-        ],
-        "sure": how_sure(*everything),
-        "change": what_would_change_it(
-            everything[0], {labels[run]: summary for run, summary in finished.items()}
-        ),
-        "commands": list(dict.fromkeys(runnable(record.command) for record in everything[0])),
+        "sure": how_sure(every, list(finished.values())),
+        "change": what_would_change_it(every, told),
+        "commands": list(dict.fromkeys(runnable(record.command) for record in every)),
         "sweeps": [run for run, summary in finished.items() if story_of(summary.study).explorable],
         "comparisons": comparisons(records, summaries),
         "first_lines": FIRST,
-        "cards": [
-            (
-                anchor(records[run]),
-                labels[run],
-                *cards(records[run], summary, adjusted_in(families_, records[run])),
-            )
-            for run, summary in finished.items()
-        ],
         "n_claims": sum(len(summary.claims) for summary in finished.values()),
         "plot_width": WIDTH,
-        "families": families_,
-        "runs": [
-            run_view(run, labels[run], records[run], summaries[run], out, pictures.get(run, ()))
-            for run in records
-        ],
-        "ours": [
-            (labels[run], table)
-            for run, summary in finished.items()
-            for table in beside(summary, records[run].excluded)
-        ],
-        "published": {
-            "statements": published.STATEMENTS,
-            "tables": published_tables(),
-        },
+        "families": adjusted,
+        "runs": list(views.values()),
+        "finished": [views[run] for run in finished],
+        "statements": published.STATEMENTS,
+        "published": published_tables(),
         "terms": terms(),
-        "explain": explain,
+        "explain": Explainer(terms()),
     }
     environment = page_environment()
     return atomic_write(out / "index.html", environment.get_template("report.html").render(context))
@@ -159,7 +125,7 @@ def runnable(command: str) -> str:
 
 
 def lead_picture(
-    pictures: Mapping[Path, Sequence[DrawnFigure]], labels: Mapping[Path, str], out: Path
+    pictures: Mapping[Path, Sequence[FigureFiles]], labels: Mapping[Path, str], out: Path
 ) -> dict[str, object] | None:
     """The figure that opens the page, with the run that it is of; None if none was drawn."""
     drawn = [(run, picture) for run, group in pictures.items() for picture in group]
@@ -170,16 +136,14 @@ def lead_picture(
 
 def run_view(
     run: Path,
-    label: str,
     record: RunRecord,
     summary: Summary | None,
     out: Path,
-    pictures: Sequence[DrawnFigure],
+    pictures: Sequence[FigureFiles],
 ) -> dict[str, object]:
     """What the page shows of one run; its record, summary and rows are copied beside the page."""
     return {
-        "name": anchor(record),
-        "study": label,
+        "name": f"{record.study}-{record.key[:12]}",
         "question": get_study(record.study).question,
         "miniature": is_miniature(record),
         "interpretation": summary.interpretation if summary else "",
@@ -192,7 +156,23 @@ def run_view(
     }
 
 
-def picture_view(picture: DrawnFigure, out: Path) -> dict[str, object]:
+def findings_view(
+    record: RunRecord, summary: Summary, adjusted: Sequence[FamilyView]
+) -> dict[str, object]:
+    """What a finished run found: its sentence with its plot, its claims, its scores by budget."""
+    claim = leading(summary.study, summary.claims)
+    open_, folded = cards(summary, adjusted_in(adjusted, record))
+    return {
+        "sentence": finding(summary),
+        "verdict": claim.verdict if claim else "",
+        "plot": interval_plot(claim) if claim else None,
+        "open": open_,
+        "folded": folded,
+        "scores": beside(summary, record.excluded),
+    }
+
+
+def picture_view(picture: FigureFiles, out: Path) -> dict[str, object]:
     """A figure as data inside the page, with links to its files."""
     kind, data = inside_page(picture.files["svg"], picture.files["png"])
     return {
@@ -282,11 +262,6 @@ def copy_data(run: Path, out: Path) -> dict[str, str]:
         out / "data" / run.name / "rows.parquet", rows.to_parquet(index=False, compression="zstd")
     )
     return links | {f"rows ({len(rows)})": relative(path, out)}
-
-
-def anchor(record: RunRecord) -> str:
-    """Where a run stands on the page."""
-    return f"{record.study}-{record.key[:12]}"
 
 
 def joined(values: Mapping[str, object]) -> str:

@@ -24,7 +24,8 @@ def continued_key(out: str | Path, key: RunKey, accept_versions: bool) -> RunKey
     """
     if (Path(out) / key.folder_name).exists():
         return key
-    others = [found for found in _runs(Path(out), key.study) if _same_but_versions(found, key)]
+    known = _runs(Path(out), key.study)
+    others = [one for one in known if one.model_copy(update={"versions": key.versions}) == key]
     if not others:
         return key
     newest = others[-1]
@@ -42,10 +43,6 @@ def continued_key(out: str | Path, key: RunKey, accept_versions: bool) -> RunKey
         changed,
     )
     return key
-
-
-def _same_but_versions(first: RunKey, second: RunKey) -> bool:
-    return first.model_copy(update={"versions": {}}) == second.model_copy(update={"versions": {}})
 
 
 def _runs(out: Path, study: str) -> list[RunKey]:

@@ -1,7 +1,6 @@
 """Where a number comes from: versions, commit and machine, without names, places or secrets."""
 
 import getpass
-import hashlib
 import os
 import platform
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import IdentifiedData
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.models.base import IdentifiedModel
@@ -149,15 +149,6 @@ def model_identity(model: IdentifiedModel) -> dict[str, str]:
         "device": torch.device(model.device).type,
         "attention": attention or "unknown",
     }
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """Hex digest over names, shapes and the start of every tensor of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        values = tensor.detach().flatten()[:64].float().cpu().numpy().tobytes()
-        digest.update(f"{name}{tuple(tensor.shape)}".encode() + values)
-    return digest.hexdigest()
 
 
 def data_identity(data: IdentifiedData) -> dict[str, str]:

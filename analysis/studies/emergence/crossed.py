@@ -130,11 +130,6 @@ def crossed_stage_mean(
     return _coefficients(groups, np.ones((len(trainings), 1)))[0] if groups else None
 
 
-def crossed_change(own: pd.DataFrame, base: pd.DataFrame) -> CrossedTrainings | None:
-    """Mean of a table of seeds by categories minus that of others, paired by both."""
-    return crossed_mean_of((own - base).dropna(how="all").dropna(axis=1))
-
-
 def crossed_mean_of(table: pd.DataFrame) -> CrossedTrainings | None:
     """Mean of a table of seeds by categories; None with a single one of either."""
     if min(table.shape, default=0) < 2:

@@ -13,6 +13,11 @@ PLACE = ("measure", "text", "layer", "head", "category")
 Key = tuple[str, str, int, int, str]
 """What a value of a training is of: an entry for each name in ``PLACE``."""
 TAGS = ("training", "stage", "cell", "seed")
+FOLLOWED = (
+    *("found", "sink", "sink_captions", "sink_uninformative", "largest_layer_uninformative"),
+    *("reversal", "reversal_true", "reversal_absent"),
+)
+"""Outcomes whose way through the training is kept."""
 
 
 def outcome_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
@@ -30,9 +35,11 @@ def outcome_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
 
 
 def trajectory_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
-    """Outcomes of every training at every kept step, with the "share" of its steps."""
+    """Some outcomes of every training at every kept step, with the "share" of its steps."""
     table = _lines(rows, gate, ["training", "step"])
-    return table.assign(share=table["step"] / table["steps"])
+    kept = [*TAGS, "step", "share", "pooling", "helper", "sos_loss", "repeated", *FOLLOWED]
+    lines = table.assign(share=table["step"] / table["steps"])[kept]
+    return lines.sort_values(["stage", "cell", "seed", "step"], kind="stable")
 
 
 def _lines(rows: pd.DataFrame, gate: float, keys: list[str]) -> pd.DataFrame:

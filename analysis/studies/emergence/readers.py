@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Row
@@ -131,17 +131,12 @@ def pruned_rows(reader: Reader, objects: Objects, cues: Sequence[Cues]) -> Itera
         for rule, pruners in RULES.items():
             ious, shares = [], []
             for pruner in pruners:
-                kept = kept_tokens(pruner, cues, budget)
+                kept = torch.stack([pruner.select(each, budget).indices for each in cues])
                 ious.append(mask_iou(reader, objects, kept))
                 own = objects.inside.gather(1, kept).sum(dim=1)
                 shares.append(own / objects.inside.sum(dim=1))
             yield _mean("iou", rule, budget, torch.stack(ious).mean(dim=0))
             yield _mean("kept", rule, budget, torch.stack(shares).mean(dim=0))
-
-
-def kept_tokens(pruner: Pruner, cues: Sequence[Cues], budget: float) -> Int[Tensor, "k r"]:
-    """Tokens that a method keeps for each object, a share of all."""
-    return torch.stack([pruner.select(each, budget).indices for each in cues])
 
 
 def _mean(measure: str, text: str, budget: float, values: Float[Tensor, " k"]) -> Row:

@@ -11,17 +11,11 @@ from litelvlm.analysis.studies.emergence.effects import effects_table, interacti
 from litelvlm.analysis.studies.emergence.links import gains_table, links_table
 from litelvlm.analysis.studies.emergence.outcomes import (
     OUTCOMES,
-    TAGS,
     category_table,
     outcome_table,
     trajectory_table,
 )
 
-FOLLOWED = (
-    *("found", "sink", "sink_captions", "sink_uninformative", "largest_layer_uninformative"),
-    *("reversal", "reversal_true", "reversal_absent"),
-)
-"""Outcomes whose way through the training is kept."""
 CHANGE = ("difference", "difference_low", "difference_high")
 """Columns of a difference from the base; nan without one."""
 
@@ -49,7 +43,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "effects": effects_table(outcomes),
         "interactions": interactions_table(outcomes),
         "cells": cells_table(outcomes),
-        "trajectories": trajectories_table(trajectory_table(rows, config.gate)),
+        "trajectories": trajectory_table(rows, config.gate),
         "components": components_table(rows, outcomes),
         "gains": gains,
         "links": links_table(outcomes, gains),
@@ -82,12 +76,6 @@ def _mean(values: "pd.Series[float]") -> Estimate | None:
     """Mean of what is known, with its t interval; None if nothing is."""
     known = np.asarray(values.dropna(), dtype=np.float64)
     return t_estimate(known) if len(known) else None
-
-
-def trajectories_table(lines: pd.DataFrame) -> pd.DataFrame:
-    """Some outcomes at the kept steps of each training."""
-    kept = [*TAGS, "step", "share", "pooling", "helper", "sos_loss", "repeated", *FOLLOWED]
-    return lines[kept].sort_values(["stage", "cell", "seed", "step"], kind="stable")
 
 
 def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

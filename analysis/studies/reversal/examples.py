@@ -40,8 +40,8 @@ def save_reversal_examples(
     rows = read_rows(folder)
     if rows.empty or (folder / FILE).is_file():
         return
-    for tower in model.towers:
-        _save(tower, data, folder, config, rows)
+    if isinstance(model, TowerModel):
+        _save(model, data, folder, config, rows)
 
 
 def _save(

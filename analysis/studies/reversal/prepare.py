@@ -17,7 +17,7 @@ from litelvlm.analysis.studies.reversal.substitutes import (
     substitute_rows,
 )
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import StudiedModel, TowerModel
+from litelvlm.models.base import StudiedModel, TowerModel, VisualLM
 
 
 def make_context(
@@ -58,7 +58,9 @@ def prepare(model: StudiedModel, data: Dataset, config: Config) -> Work:
     similarity, then other CLIP models on grids of their own.
     """
     budgets = budget_counts(config.budgets, fewest_tokens(model, data))
-    asked = [SubstituteContext.of(lm, data, config, budgets) for lm in model.answering]
+    asked = []
+    if isinstance(model, VisualLM):
+        asked.append(SubstituteContext.of(model, data, config, budgets))
     return clip_work(
         model,
         data,

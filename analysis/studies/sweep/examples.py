@@ -3,7 +3,6 @@
 ``litelvlm.analysis.studies.examples`` has the rule by which they are chosen, and their file.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,20 +93,26 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
         return
     rows = read_rows(run)
     method, fewest = shown_method(config), fewest_tokens(model, data)
-    examples = []
+    pruner, examples = method.pruner(0 if method.seeded else None), []
     for shown in shown_expressions(rows, method.label):
         ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = expression_of(data, shown.sent_id)
         posed = query_example(model, sample, expression, config)
-        kept = counts_by_budget(config.budgets, posed.state.view.n_tokens, fewest)
-        panels = _panels(model, posed, kept, method, fewest)
-        titles = ["true mask"]
-        for label, budget in list(panels)[1:]:
+        view, titles = posed.state.view, ["true mask"]
+        kept = counts_by_budget(config.budgets, view.n_tokens, fewest)
+        selections = {(UNPRUNED, fewest): None} | {
+            (method.label, budget): pruner.select(posed.cues, count)
+            for budget, count in kept.items()
+        }
+        panels = [draw_kept(posed.picture, posed.truth > 0, None, view, TINTS[2])]
+        for (label, budget), selection in selections.items():
+            (result,) = model.ground([posed.state], [posed.conversation], [selection])
+            mask = result.masks[0, 0].cpu().numpy()
+            panels.append(draw_kept(posed.picture, mask, selection, view))
             name = "unpruned" if label == UNPRUNED else f"{kept[budget]} tokens"
             titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
-        drawn = tuple(panels.values())
         examples.append(
-            Example(expression.sent, shown.percentile, tuple(titles), drawn, shown.words)
+            Example(expression.sent, shown.percentile, tuple(titles), tuple(panels), shown.words)
         )
     write_examples(run, method.label, examples)
 
@@ -123,32 +128,3 @@ def shown_method(config: Config) -> Method:
     """The paper's method, or the first one if it was not swept."""
     swept = [method for method in config.methods if method.name != UNPRUNED]
     return next((method for method in swept if method.label == PAPER), swept[0])
-
-
-def _panels(
-    model: GroundingModel,
-    posed: ExampleQuery,
-    kept: Mapping[int, int],
-    method: Method,
-    fewest: int,
-) -> dict[tuple[str, int], Array]:
-    """Overlays by method and budget: the true mask, the unpruned prediction, then every budget.
-
-    Args:
-        model: The model of the sweep.
-        posed: The expression.
-        kept: Tokens to keep by name of the budget.
-        method: The method.
-        fewest: Name of the unpruned model's budget.
-    """
-    view, pruner = posed.state.view, method.pruner(0 if method.seeded else None)
-    selections = {(UNPRUNED, fewest): None} | {
-        (method.label, budget): pruner.select(posed.cues, n_kept) for budget, n_kept in kept.items()
-    }
-    truth = draw_kept(posed.picture, posed.truth > 0, None, view, TINTS[2])
-    drawn = {("truth", fewest): truth}
-    for key, selection in selections.items():
-        (result,) = model.ground([posed.state], [posed.conversation], [selection])
-        mask = result.masks[0, 0].cpu().numpy()
-        drawn[key] = draw_kept(posed.picture, mask, selection, view)
-    return drawn

@@ -20,7 +20,6 @@ from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Loaded,
     Pass,
-    PlannedConversation,
     SweepContext,
     SweepQuery,
     plan_conversations,
@@ -75,11 +74,11 @@ def image_rows(
         loaded: The image as read from disk.
         state: The encoded image, where it is known; it is encoded if left out.
     """
-    model, sample = context.model, loaded.sample
+    model, sample, config = context.model, loaded.sample, context.config
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
     state = model.encode_clip(loaded.clip) if state is None else state
-    conversations = plan_conversations(model, context.config, sample)
+    conversations = plan_conversations(model, config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, planned in enumerate(conversations):
         with naming(sample, sample.expressions[planned.turns[0]]):
@@ -114,35 +113,20 @@ def image_rows(
                 counts = count_masks(masks, asked, torch.stack(references))
             for of_pass, same in zip(counts, answered.values(), strict=True):
                 for place in same:
-                    made = passes[place]
-                    found[place] = turn_rows(
-                        context, loaded, conversations[made.number], made, of_pass
-                    )
+                    of_turns = zip(conversations[passes[place].number].turns, of_pass, strict=True)
+                    asked_of = pass_columns(config.protocol, passes[place])
+                    found[place] = [loaded.keys[at] | asked_of | row for at, row in of_turns]
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
     drawn_places = {place for planned in conversations for place in planned.turns}
     skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))
     return ItemResult([row for rows in found for row in rows], skipped, notes)
 
 
-def turn_rows(
-    context: SweepContext,
-    loaded: Loaded,
-    planned: PlannedConversation,
-    made: Pass,
-    counts: list[Row],
-) -> list[Row]:
-    """Rows of one pass, one per expression of its conversation.
-
-    Args:
-        context: Of the run.
-        loaded: The image.
-        planned: The conversation.
-        made: The pass.
-        counts: What the masks of the pass give, by turn.
-    """
+def pass_columns(protocol: str, made: Pass) -> Row:
+    """What the rows of one pass share."""
     roles = (made.selection.roles or ()) if made.selection is not None else ()
-    asked: Row = {
-        "protocol": context.config.protocol,
+    return {
+        "protocol": protocol,
         "method": made.method,
         "budget": made.budget,
         "seed": made.seed,
@@ -150,7 +134,3 @@ def turn_rows(
         "n_ctx": roles.count("context"),
         "n_average": made.n_average,
     }
-    return [
-        loaded.keys[place] | asked | of_turn
-        for place, of_turn in zip(planned.turns, counts, strict=True)
-    ]

@@ -5,7 +5,7 @@ from functools import partial
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.config import budget_counts
-from litelvlm.analysis.runs.origin.provenance import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.understanding.config import Config

@@ -13,9 +13,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array
-from litelvlm.data.cache import cache_folder
+from litelvlm.data.cache import kept_folder
 from litelvlm.data.embedded import PICTOGRAMS, SEEDS
-from litelvlm.data.files import atomic_folder, remove_debris
 from litelvlm.data.understanding.question import TASKS, Question, QuestionSet
 from litelvlm.data.understanding.scenes import (
     QuestionKind,
@@ -55,7 +54,7 @@ def load_questions(task: str) -> QuestionSet:
         PermissionError: If the cache folder cannot be written.
     """
     check_name(task, TASKS, "task")
-    root = _root()
+    root = kept_folder(f"questions-{_digest()[:16]}", _write)
     rows = json.loads((root / f"{task}.json").read_text())
     questions = (Question(**{**row, "image": root / "images" / row["image"]}) for row in rows)
     return QuestionSet(task, tuple(questions), _SPLIT)
@@ -72,22 +71,6 @@ def square(scene: PictogramScene) -> tuple[Array, list[Thing]]:
     coverage = np.round(255 * cells.mean((2, 4))).reshape(len(cells), -1).T / 255
     objects = [[item.category, item.tint, item.size] for item in scene.objects]
     return np.ascontiguousarray(scene.image[window]), things_in(objects, coverage)
-
-
-def _root() -> Path:
-    """The folder with pictures and questions, made on first use (some seconds)."""
-    cache = cache_folder()
-    root = cache / f"questions-{_digest()[:16]}"
-    if root.is_dir():
-        return root
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        remove_debris(cache)
-        return atomic_folder(root, _write)
-    except PermissionError as error:
-        raise PermissionError(
-            f"cannot write {cache}; set LITELVLM_CACHE to a writable folder"
-        ) from error
 
 
 def _digest() -> str:

@@ -1,7 +1,7 @@
 """What every rendered world does alike: who hides whom, what CLIP's crop shows, which sentences."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,19 +13,96 @@ from litelvlm.data.worlds.referring import Attribute, P, Place, Point, Relation,
 T = TypeVar("T")
 
 
-class Region(NamedTuple):
-    """Pixels of one object on the part of the canvas it can touch.
+_MAX_LAYOUTS = 2000
 
-    Attributes:
-        rows, columns: That part.
-        inside: Its pixels [h, w].
-        depth: 0 is nearest to the viewer.
+
+@runtime_checkable
+class Footprint(Protocol):
+    """Pixels of one object on the part of the canvas it can touch."""
+
+    @property
+    def rows(self) -> "slice[int, int, None]":
+        """Rows of that part."""
+
+    @property
+    def columns(self) -> "slice[int, int, None]":
+        """Columns of that part."""
+
+    @property
+    def inside(self) -> Bool[NDArray[np.bool_], "h w"]:
+        """Its pixels, whatever hides them."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An object of a scene."""
+
+    @property
+    def depth(self) -> int:
+        """0 is nearest to the viewer."""
+
+
+Item = TypeVar("Item", bound=Placed)
+Print = TypeVar("Print", bound=Footprint)
+Found = Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]]
+
+
+def random_source(seed: int) -> np.random.Generator:
+    """The source of every choice in the scene of a seed.
+
+    Raises:
+        ValueError: If the seed is negative.
     """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
+    return np.random.Generator(np.random.PCG64(seed))
 
-    rows: "slice[int, int, None]"
-    columns: "slice[int, int, None]"
-    inside: Bool[NDArray[np.bool_], "h w"]
-    depth: int
+
+def compose(
+    rng: np.random.Generator,
+    level: WorldLevel,
+    canvas: tuple[int, int],
+    lay_out: Callable[[], tuple[Item, ...] | None],
+    trace: Callable[[Item, int, int], Print],
+    enumerate_expressions: Callable[[tuple[Item, ...], list[bool]], Found[P]],
+) -> tuple[
+    tuple[Item, ...],
+    list[Print],
+    Bool[NDArray[np.bool_], "n height width"],
+    tuple[SceneExpression, ...],
+]:
+    """Lay objects out anew until occlusion stays within the limit and all expressions occur.
+
+    Args:
+        rng: Source of every choice.
+        level: Gives the limits.
+        canvas: Height and width.
+        lay_out: Draws objects; None if they do not fit.
+        trace: The footprint of an object on the canvas.
+        enumerate_expressions: Clear expressions of objects, of which some may be a target.
+
+    Returns:
+        The objects, their footprints and visible pixels, and the expressions chosen.
+
+    Raises:
+        RuntimeError: If no layout fits.
+    """
+    for _ in range(_MAX_LAYOUTS):
+        objects = lay_out()
+        if objects is None:
+            continue
+        prints = [trace(item, *canvas) for item in objects]
+        masks, visible = visible_masks(objects, prints, *canvas)
+        if visible.min() < level.min_visible:
+            continue
+        allowed = [bool(share >= level.target_in_crop) for share in share_in_crop(masks)]
+        expressions = choose_expressions(enumerate_expressions(objects, allowed), level, rng)
+        if expressions:
+            return objects, prints, masks, expressions
+    raise RuntimeError(
+        f"no layout of level {level.name!r} found; its limits and what may occur contradict each "
+        "other"
+    )
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
@@ -37,14 +114,14 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 
 def visible_masks(
-    regions: Sequence[Region], height: int, width: int
+    objects: Sequence[Placed], prints: Sequence[Footprint], height: int, width: int
 ) -> tuple[Bool[NDArray[np.bool_], "n height width"], Float[NDArray[np.float64], " n"]]:
     """Visible pixels of each object, and the share of each that nearer ones leave visible."""
-    masks = np.zeros((len(regions), height, width), dtype=bool)
-    share = np.empty(len(regions))
+    masks = np.zeros((len(objects), height, width), dtype=bool)
+    share = np.empty(len(objects))
     taken = np.zeros((height, width), dtype=bool)
-    for i in sorted(range(len(regions)), key=lambda i: regions[i].depth):
-        rows, columns, inside, _ = regions[i]
+    for i in sorted(range(len(objects)), key=lambda i: objects[i].depth):
+        rows, columns, inside = prints[i].rows, prints[i].columns, prints[i].inside
         free = inside & ~taken[rows, columns]
         masks[i, rows, columns] = free
         taken[rows, columns] |= inside
@@ -94,7 +171,7 @@ def free_place(
 
 
 def choose_expressions(
-    found: Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]],
+    found: Found[P],
     level: WorldLevel,
     rng: np.random.Generator,
 ) -> tuple[SceneExpression, ...]:

@@ -1,8 +1,8 @@
 """What a method may read of a GLaMM about one image and one conversation."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -23,16 +23,11 @@ from litelvlm.models.glamm.options import CAPTION, GlammOptions
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
+from litelvlm.models.view import image_tower_cues
 from litelvlm.pruning import Cues
 from litelvlm.pruning.grid import box_cells
 
 logger = logging.getLogger(__name__)
-Sources = Mapping[str, Callable[[], Tensor]]
-STATES = (
-    *("patch_tokens", "cls_token", "query", "keys", "values", "cls_key", "cls_attention"),
-    *("keys_mean", "key_norm", "late_states", "colours"),
-)
-"""Cues that are states of CLIP's image tower."""
 
 
 def image_cues(
@@ -44,14 +39,22 @@ def image_cues(
 ) -> Cues:
     """Every cue, computed when a method reads it (see ``Glamm.cues``)."""
     clip, options, layout = state.clip, model.options, state.view.layout
+
+    def attention(query: str) -> Tensor:
+        return attention_rows(model, state, conversation, query).mean(dim=1).T
+
     sources: dict[str, Callable[[], Tensor]] = {
-        **{name: partial(_first, clip, name) for name in STATES},
+        **image_tower_cues(lambda: clip),
         "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[0],
         **readout_cues(lambda: clip),
         "text_embeds": lambda: ranking_text(model.tower, options, conversation),
         "projected": lambda: model.project(clip.patch_tokens[0]),
-        **coordinate_cues(model),
-        **signal_cues(model, state, conversation),
+        "rotary_cosine": lambda: rotary_means(model)[0],
+        "rotary_sine": lambda: rotary_means(model)[1],
+        "llm_attention": lambda: attention("seg"),
+        "llm_prompt_attention": lambda: attention("last_prompt"),
+        "llm_gradient": lambda: target_gradient(model, state, conversation),
+        "block_importance": lambda: block_importance(model, state, conversation),
     }
     if coverage is not None:
         covered = coverage.flatten().to(model.device)
@@ -60,40 +63,15 @@ def image_cues(
     return Cues(sources, layout, key, vit=lambda: ClipVitView(clip))
 
 
-def _first(clip: object, name: str) -> Tensor:
-    """A state of the only image of a batch."""
-    states: Tensor = getattr(clip, name)
-    return states[0]
-
-
-def coordinate_cues(model: GlammNetwork) -> Sources:
+def rotary_means(model: GlammNetwork) -> tuple[Tensor, Tensor]:
     """Mean cosine and sine of the rotary angles at the positions of unpruned visual tokens."""
-
-    def means() -> tuple[Tensor, Tensor]:
-        # The text before the image is the same in every conversation.
-        start = model.tokenizer.encode(prompts.full_prompt(prompts.conversation(["it"]))).index(
-            IMAGE_INDEX
-        )
-        positions = start + torch.arange(model.n_tokens, device=model.device)
-        like = torch.empty(0, device=model.device)
-        cos, sin = model.llama.model.rotary_emb(like, position_ids=positions[None])
-        return cos[0].mean(dim=1), sin[0].mean(dim=1)
-
-    return {"rotary_cosine": lambda: means()[0], "rotary_sine": lambda: means()[1]}
-
-
-def signal_cues(model: GlammNetwork, state: ImageState, conversation: Conversation) -> Sources:
-    """What the unpruned model attends to and what its answer depends on."""
-
-    def attention(query: str) -> Tensor:
-        return attention_rows(model, state, conversation, query).mean(dim=1).T
-
-    return {
-        "llm_attention": lambda: attention("seg"),
-        "llm_prompt_attention": lambda: attention("last_prompt"),
-        "llm_gradient": lambda: target_gradient(model, state, conversation),
-        "block_importance": lambda: block_importance(model, state, conversation),
-    }
+    # The text before the image is the same in every conversation.
+    prompt = prompts.full_prompt(prompts.conversation(["it"]))
+    start = model.tokenizer.encode(prompt).index(IMAGE_INDEX)
+    positions = start + torch.arange(model.n_tokens, device=model.device)
+    like = torch.empty(0, device=model.device)
+    cos, sin = model.llama.model.rotary_emb(like, position_ids=positions[None])
+    return cos[0].mean(dim=1), sin[0].mean(dim=1)
 
 
 def ranking_text(

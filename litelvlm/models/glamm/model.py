@@ -24,8 +24,7 @@ from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.timed import GlammCall
-from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS
-from litelvlm.models.stopwatch import Stopwatch
+from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
 from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, Pruner, Selection

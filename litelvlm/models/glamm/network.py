@@ -31,7 +31,7 @@ from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import full_prompt, question
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.models.image_cache import CachingModel
-from litelvlm.models.stopwatch import Stopwatch
+from litelvlm.models.segmenting import Stopwatch
 from litelvlm.pruning import Selection
 
 Network = TypeVar("Network", bound="GlammNetwork")

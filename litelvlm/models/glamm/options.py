@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 from litelvlm.names import check_name
+from litelvlm.pruning.base import Bounds, check_field_values
 
 ClipText = Literal["question", "expression", "caption", "average"]
 Pooling = Literal["eos", "words", "no_sos"]
@@ -51,7 +52,7 @@ class GlammOptions:
     tokenisation: Tokenisation = "official"
     read: Read = "before_seg"
     sam_dtype: Literal["model", "float32"] = "model"
-    mask_decoder_eps: float = 1e-5
+    mask_decoder_eps: Annotated[float, Bounds(0, without_low=True, without_high=True)] = 1e-5
 
     def __post_init__(self) -> None:
         self.check(vars(self))
@@ -63,17 +64,9 @@ class GlammOptions:
         Raises:
             ValueError: Naming the field, the value and what is allowed.
         """
-        hints = get_type_hints(cls)
-        for name, value in values.items():
-            check_name(name, hints, "option")
-            if get_origin(hints[name]) is Literal:
-                check_name(str(value), get_args(hints[name]), name)
-            elif hints[name] is bool and not isinstance(value, bool):
-                raise ValueError(f"{name} {value!r} is not allowed; give True or False")
-            elif hints[name] is float and not _is_positive(value):
-                raise ValueError(
-                    f"{name} {value!r} is not a number above 0; the official value is 1e-5"
-                )
+        for name in values:
+            check_name(name, get_type_hints(cls), "option")
+        check_field_values(cls, values)
 
     def replaced(self, changes: Mapping[str, object]) -> "GlammOptions":
         """These options with some fields changed.
@@ -126,11 +119,6 @@ class GlammOptions:
         """
         text = ", ".join(f"{name}={value}" for name, value in self.changed().items())
         return f"[{text}]" if text else ""
-
-
-def _is_positive(value: object) -> bool:
-    """Whether a value is a finite number above 0; True and False are no numbers here."""
-    return isinstance(value, int | float) and value is not True and 0 < value < float("inf")
 
 
 def _value(text: str, kind: object, name: str) -> object:

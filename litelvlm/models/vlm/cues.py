@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -9,8 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from litelvlm.clip.probes.last_blocks import readout_cues
-from litelvlm.clip.states import ClipImage
 from litelvlm.clip.tower import Tower
+from litelvlm.models.view import image_tower_cues
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem
 from litelvlm.models.vlm.layers.find import plain_decoder
@@ -138,28 +139,12 @@ class ClipText:
                 "out and take a substitute"
             )
         pixels = pixel_values[item.index, None].to(self.tower.device, self.tower.dtype)
-        seen: list[ClipImage] = []
-
-        def image() -> ClipImage:
-            if not seen:
-                seen.append(self.tower.image(pixels))
-            return seen[0]
-
+        image = cache(lambda: self.tower.image(pixels))
         return {
-            "patch_tokens": lambda: image().patch_tokens[0],
-            "cls_token": lambda: image().cls_token[0],
+            **image_tower_cues(image),
             "patch_embeds": lambda: image().patch_embeds[0],
             **readout_cues(image),
             "text_embeds": lambda: self.tower.text(list(self.sentences)).text_embeds,
-            "query": lambda: image().query[0],
-            "keys": lambda: image().keys[0],
-            "values": lambda: image().values[0],
-            "cls_key": lambda: image().cls_key[0],
-            "cls_attention": lambda: image().cls_attention[0],
-            "keys_mean": lambda: image().keys_mean[0],
-            "key_norm": lambda: image().key_norm[0],
-            "late_states": lambda: image().late_states[0],
-            "colours": lambda: image().colours[0],
         }
 
 

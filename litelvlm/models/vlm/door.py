@@ -1,11 +1,11 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial, wraps
 from types import TracebackType
-from typing import Protocol, cast, get_args, runtime_checkable
+from typing import cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -112,20 +112,8 @@ def prune(
     )
 
 
-@runtime_checkable
-class Forward(Protocol):
-    """A model's ``forward``."""
-
-    def __call__(self, *args: object, **given: object) -> ModelOutput:
-        """Run the model once."""
-
-
-@runtime_checkable
-class Generate(Protocol):
-    """A model's ``generate``."""
-
-    def __call__(self, *args: object, **given: object) -> Tensor | ModelOutput:
-        """Generate answers."""
+Forward = Callable[..., ModelOutput]  # type: ignore[explicit-any]  # arguments differ by family
+Generate = Callable[..., Tensor | ModelOutput]  # type: ignore[explicit-any]  # likewise
 
 
 class PrunedVlm:
@@ -276,7 +264,7 @@ class PrunedVlm:
     def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:
         """Drops tokens between the layers, if the method does that."""
         settings = self.settings
-        if not isinstance(settings.pruner, LayerPruner):
+        if not call.drops_between_layers or not isinstance(settings.pruner, LayerPruner):
             self.layers = None
             return nullcontext()
         if call.arguments.get("use_cache") is False and self._generating:

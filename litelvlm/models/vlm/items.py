@@ -1,6 +1,6 @@
 """The images and videos of a call: their visual tokens, and where these stand in the prompt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +77,12 @@ def locate(
     token = int(getattr(model.config, name))
     rows, columns = (input_ids == token).nonzero(as_tuple=True)
     if len(rows) != sum(map(len, parts)):
-        raise ValueError(mismatch(modality, token, len(rows), [len(part) for part in parts]))
+        lengths = [len(part) for part in parts]
+        raise ValueError(
+            f"the prompt has {len(rows)} {modality} placeholders (token {token}) and the encoder "
+            f"gives {sum(lengths)} visual tokens, {lengths} per {modality}; make the inputs with "
+            "the processor of this model, which repeats the placeholder once per visual token"
+        )
     items, start = [], 0
     for index, part in enumerate(parts):
         place = slice(start, start + len(part))
@@ -93,15 +98,6 @@ def locate(
             VisualItem(modality, index, part, int(rows[start - 1]), columns[place], patches, layout)
         )
     return items
-
-
-def mismatch(modality: str, token: int, found: int, lengths: Sequence[int]) -> str:
-    """Message for a prompt whose placeholders do not fit its images."""
-    return (
-        f"the prompt has {found} {modality} placeholders (token {token}) and the encoder gives "
-        f"{sum(lengths)} visual tokens, {list(lengths)} per {modality}; make the inputs with the "
-        "processor of this model, which repeats the placeholder once per visual token"
-    )
 
 
 def patch_rows(

@@ -16,7 +16,7 @@ from litelvlm.models.vlm.network import encode, with_features
 from litelvlm.models.vlm.selecting import ItemSlots, fill_slots, select
 from litelvlm.models.vlm.shorten import ShortPrompt, full_positions, shorten
 from litelvlm.models.vlm.tower import reads_tower
-from litelvlm.pruning import Cues, Pruner, Selection
+from litelvlm.pruning import Cues, LayerPlan, Pruner, Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,11 @@ class PreparedCall:
     def token_counts(self) -> list[int]:
         """Visual tokens of each image that the language model reads, ends of lines included."""
         return [len(entry.columns) for entry in self.slots]
+
+    @property
+    def drops_between_layers(self) -> bool:
+        """Whether tokens of some image are dropped inside the language model."""
+        return any(isinstance(entry.selection, LayerPlan) for entry in self.slots)
 
     @property
     def selections(self) -> list[Selection]:

@@ -63,7 +63,10 @@ def frame_by_frame(method: Pruner, cues: Cues, budget: int | float) -> Selection
     """
     count = check_budget(budget, cues.n_tokens)
     if count < cues.frames:
-        raise ValueError(too_small(count, cues.frames))
+        raise ValueError(
+            f"budget {count} is too small for {cues.frames} temporal groups (frames, or pairs of "
+            f"frames, that the model reads as one); give at least {cues.frames}, one for each"
+        )
     part, extra = divmod(count, cues.frames)
     chosen = [
         method.select(one_frame(cues, frame), part + (frame < extra))
@@ -118,14 +121,6 @@ def check_groups(places: Int[Tensor, "r"], cues: Cues) -> None:
             f"frame {empty[0]} of {cues.frames} keeps no token, so its place in time would be "
             "lost; raise the budget, or choose with frames='each'"
         )
-
-
-def too_small(count: int, frames: int) -> str:
-    """Message for a budget that is smaller than the number of temporal groups."""
-    return (
-        f"budget {count} is too small for {frames} temporal groups (frames, or pairs of frames, "
-        f"that the model reads as one); give at least {frames}, one token for each"
-    )
 
 
 @dataclass(frozen=True, eq=False)

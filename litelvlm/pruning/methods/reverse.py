@@ -13,19 +13,7 @@ from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.wrapping import LayerWrapper, Wrapper
 
-# The opposite of methods that rank by no single score of every token.
-OPPOSITES = {
-    "litelvlm": "litelvlm has direction='highest' instead",
-    "trim": "trim has sign=1 instead",
-    "mask_oracle": "inverse_mask_oracle is its opposite",
-    "ivc_layer_add_on": "reverse the method it holds: of='fastv', for example",
-}
 NO_SCORE = "it does not rank the tokens by one score"
-
-
-def opposite_of(inner: object, otherwise: str) -> str:
-    """How to get the opposite of a method without a score, for an error message."""
-    return OPPOSITES.get(inner.name, otherwise) if isinstance(inner, Pruner) else otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +37,8 @@ class Reverse(Wrapper, ScorePruner):
     def why_not(cls, inner: Pruner) -> str:
         """Why a method cannot be held; empty if it can."""
         if isinstance(inner, LayerPruner):
-            return "it drops tokens inside the language model"
+            return "it drops tokens inside the language model; take layer_reverse"
         return "" if isinstance(inner, ScorePruner) else NO_SCORE
-
-    @classmethod
-    def instead(cls, inner: object) -> str:
-        """What to do instead of holding ``inner``, for the error message."""
-        if isinstance(inner, LayerPruner):
-            return "take layer_reverse"
-        return opposite_of(inner, super().instead(inner))
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """The inner method's score, negated."""
@@ -86,11 +67,6 @@ class LayerReverse(LayerWrapper):
     def why_not(cls, inner: Pruner) -> str:
         """Why a method cannot be held; empty if it can."""
         return super().why_not(inner) or ("" if isinstance(inner, LayerScorePruner) else NO_SCORE)
-
-    @classmethod
-    def instead(cls, inner: object) -> str:
-        """What to do instead of holding ``inner``, for the error message."""
-        return opposite_of(inner, super().instead(inner))
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """What the inner method leaves if its score is negated."""

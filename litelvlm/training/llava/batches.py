@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerFast
 from litelvlm.arrays import Array
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.understanding.scenes import (
-    QUESTION_KINDS,
     SHORT_ANSWER,
     SceneQuestion,
     draw_questions,
@@ -39,13 +38,11 @@ class QuestionBatch(NamedTuple):
     Attributes:
         states: CLIP's patch states [B, N, d].
         packed: Rows of questions and answers.
-        kinds: Kind of each question, as a place in ``QUESTION_KINDS`` [B, Q].
         labels: Place of the category that a patch shows, ``IGNORE`` for none [B, N].
     """
 
     states: Tensor
     packed: Packed
-    kinds: Tensor
     labels: Tensor
 
 
@@ -145,6 +142,5 @@ class QuestionScenes:
         states = self.states(indices)
         short = bool(rng.random() < _SHORT)
         packed = pack_questions(self.tokenizer, states.shape[1], questions, rng, short)
-        kinds = [[QUESTION_KINDS.index(q.kind) for q in row] for row in questions]
         labels = torch.stack([self.patch_labels(int(index)) for index in indices])
-        return QuestionBatch(states, packed, torch.tensor(kinds), labels)
+        return QuestionBatch(states, packed, labels)

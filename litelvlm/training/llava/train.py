@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from litelvlm.data.understanding.scenes import QUESTION_KINDS
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.miniature import vision_of
@@ -25,7 +24,7 @@ from litelvlm.training.llava.sizes import (
     make_tokenizer,
 )
 from litelvlm.training.loop import Losses, Stage, run_stage
-from litelvlm.training.packing import IGNORE, forward_packed
+from litelvlm.training.packing import IGNORE, forward_packed, next_token_loss
 from litelvlm.training.pool import ScenePool
 
 _STAGE = Stage("answers", steps=2600, batch=16, lr=1e-3, save_every=100)
@@ -72,29 +71,13 @@ class CategoryHelper(nn.Module):
         return {"helper": F.cross_entropy(logits, labels[at]), "_helper_acc": right}
 
 
-def answer_losses(side: LanguageSide, batch: QuestionBatch) -> tuple[Losses, Tensor]:
-    """Cross-entropy of the answers; by kind, how often the first token is right (for the log).
-
-    Returns:
-        The losses, and the last states of the visual tokens [B, N, d].
-    """
+def answer_loss(side: LanguageSide, batch: QuestionBatch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the answers, and the last states of the visual tokens [B, N, d]."""
     packed, device = batch.packed, next(side.parameters()).device
     visual = side.projector(batch.states.to(device))
     hidden = forward_packed(side.llama, packed, visual).hidden_states
-    labels = packed.labels.to(device)
-    at = labels != IGNORE
-    logits = side.llama.lm_head(hidden[at]).float()
-    parts: Losses = {"answer": F.cross_entropy(logits, labels[at])}
-    with torch.no_grad():
-        right = torch.zeros(labels.shape, device=device)
-        right[at] = (logits.argmax(-1) == labels[at]).float()
-        # An answer begins where the position before it teaches nothing.
-        first = right[at & ~F.pad(at, (1, 0))[:, :-1]].view(batch.kinds.shape)
-        for place, kind in enumerate(QUESTION_KINDS):
-            chosen = batch.kinds.to(device) == place
-            if chosen.any():
-                parts[f"_{kind}"] = first[chosen].mean()
-    return parts, hidden[:, packed.start : packed.end]
+    loss = next_token_loss(side.llama, hidden, packed.labels.to(device))
+    return loss, hidden[:, packed.start : packed.end]
 
 
 def train(
@@ -125,9 +108,9 @@ def train(
 
     def losses(step: int) -> Losses:
         batch = scenes.batch(step)
-        parts, visual = answer_losses(side, batch)
+        answer, visual = answer_loss(side, batch)
         found = helper.losses(visual, batch.labels.to(device))
-        return parts | found | {"helper": recipe.helper * found["helper"]}
+        return {"answer": answer} | found | {"helper": recipe.helper * found["helper"]}
 
     run_stage(recipe.stage, trained, losses, out, device)
     side.eval()

@@ -23,7 +23,6 @@ from litelvlm.analysis.studies.emergence.crossed import (
     ByCategory,
     Reversal,
     by_category,
-    crossed_change,
     crossed_effects,
     crossed_mean_of,
     crossed_stage_mean,
@@ -218,5 +217,6 @@ def _crossed(reversals: ByCategory, table: pd.DataFrame, change: _Change) -> Est
         by_category(reversals, table, change.stage, name, change.outcome)
         for name in (change.cell, "base")
     )
-    found = crossed_change(own, base)
+    # Paired by seed and category.
+    found = crossed_mean_of((own - base).dropna(how="all").dropna(axis=1))
     return None if found is None else found.estimate()

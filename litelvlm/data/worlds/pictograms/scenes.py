@@ -11,24 +11,16 @@ from jaxtyping import UInt8
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.base import Scene
-from litelvlm.data.worlds.canvas import (
-    canvas_size,
-    choose_expressions,
-    free_place,
-    pick,
-    share_in_crop,
-    visible_masks,
-)
+from litelvlm.data.worlds.canvas import canvas_size, compose, free_place, pick, random_source
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES, Inventory, conflicts
 from litelvlm.data.worlds.pictograms.expressions import enumerate_expressions
 from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS, Level, SceneObject
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES, paint_place
-from litelvlm.data.worlds.pictograms.sprites import Footprint, footprint, regions
+from litelvlm.data.worlds.pictograms.sprites import Footprint, footprint
 from litelvlm.data.worlds.referring import PLACES
 from litelvlm.names import check_name
 
 EVERYTHING = Inventory()
-_MAX_LAYOUTS = 2000
 _TURN = 0.35  # radians either way, 20 degrees
 _HUE = 0.25
 _GRAIN = 10.0
@@ -82,30 +74,20 @@ def sample_scene(
         RuntimeError: If no layout fits, which means that level and inventory contradict each other.
     """
     preset = level if isinstance(level, Level) else get_level(level)
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    height, width = canvas_size(rng, preset)
+    rng = random_source(seed)
+    canvas = canvas_size(rng, preset)
     place = pick(rng, PLACE_NAMES)
-    for _ in range(_MAX_LAYOUTS):
-        objects = _lay_out(rng, preset, inventory, height, width)
-        if objects is None:
-            continue
-        prints = [footprint(item, height, width) for item in objects]
-        masks, visible = visible_masks(regions(objects, prints), height, width)
-        if visible.min() < preset.min_visible:
-            continue
-        allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
-        found = enumerate_expressions(objects, preset, allowed)
-        expressions = choose_expressions(found, preset, rng)
-        if expressions:
-            image = _render(objects, prints, place, height, width, rng)
-            categories = tuple(item.category for item in objects)
-            return PictogramScene(seed, image, categories, masks, expressions, objects, place)
-    raise RuntimeError(
-        f"no layout of level {preset.name!r} found for seed {seed}; its limits and the inventory "
-        f"of {len(inventory.categories)} categories contradict each other"
+    objects, prints, masks, expressions = compose(
+        rng,
+        preset,
+        canvas,
+        lambda: _lay_out(rng, preset, inventory, *canvas),
+        footprint,
+        lambda drawn, allowed: enumerate_expressions(drawn, preset, allowed),
     )
+    image = _render(objects, prints, place, *canvas, rng)
+    categories = tuple(item.category for item in objects)
+    return PictogramScene(seed, image, categories, masks, expressions, objects, place)
 
 
 def _cast(rng: np.random.Generator, level: Level, inventory: Inventory) -> list[str]:

@@ -4,7 +4,6 @@ Only element-wise arithmetic is used on pixels, so that every machine renders th
 """
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from litelvlm.arrays import NDArray
-from litelvlm.data.worlds.canvas import Region
 from litelvlm.data.worlds.pictograms.atlas import ATLAS, COLUMNS, SIDE
 from litelvlm.data.worlds.pictograms.categories import pictures
 from litelvlm.data.worlds.pictograms.objects import TINTS, SceneObject
@@ -80,14 +78,6 @@ def footprint(item: SceneObject, height: int, width: int) -> Footprint:
     return Footprint(
         slice(top, bottom), slice(left, right), colour, opacity, opacity >= np.float32(0.5)
     )
-
-
-def regions(objects: Sequence[SceneObject], footprints: Sequence[Footprint]) -> list[Region]:
-    """Pixels of each object, whatever hides them."""
-    return [
-        Region(found.rows, found.columns, found.inside, item.depth)
-        for item, found in zip(objects, footprints, strict=True)
-    ]
 
 
 def _bilinear(

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from litelvlm.arrays import NDArray
-from litelvlm.data.worlds.canvas import Region
 from litelvlm.data.worlds.noise import smooth_noise
 from litelvlm.data.worlds.shapes.objects import COLOURS, SceneObject
 
@@ -28,6 +27,12 @@ class Footprint(NamedTuple):
     distance: Floats  # [h, w]
     u: Floats  # [h, w] object coordinates in units of the diameter, turned with the object
     v: Floats  # [h, w]
+
+    @property
+    def inside(self) -> Bool[NDArray[np.bool_], "h w"]:
+        """Pixels of the object, whatever hides them."""
+        inside: NDArray[np.bool_] = self.distance <= 0.0
+        return inside
 
 
 def _circle(x: Floats, y: Floats, d: float) -> Floats:
@@ -102,14 +107,6 @@ def footprint(item: SceneObject, height: int, width: int) -> Footprint:
         turned_x / item.diameter,
         turned_y / item.diameter,
     )
-
-
-def regions(objects: Sequence[SceneObject], footprints: Sequence[Footprint]) -> list[Region]:
-    """Pixels of each object, whatever hides them."""
-    return [
-        Region(found.rows, found.columns, found.distance <= 0.0, item.depth)
-        for item, found in zip(objects, footprints, strict=True)
-    ]
 
 
 def _surface(print_: Footprint, texture: str, colour: Floats, rng: np.random.Generator) -> Floats:

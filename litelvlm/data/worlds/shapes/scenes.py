@@ -10,22 +10,14 @@ from typing import TypeVar
 import numpy as np
 
 from litelvlm.data.worlds.base import Scene
-from litelvlm.data.worlds.canvas import (
-    canvas_size,
-    choose_expressions,
-    free_place,
-    pick,
-    share_in_crop,
-    visible_masks,
-)
+from litelvlm.data.worlds.canvas import canvas_size, compose, free_place, pick, random_source
 from litelvlm.data.worlds.referring import PLACES
 from litelvlm.data.worlds.shapes.expressions import enumerate_expressions
 from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
-from litelvlm.data.worlds.shapes.render import Footprint, footprint, regions, render
+from litelvlm.data.worlds.shapes.render import footprint, render
 from litelvlm.names import check_name
 
 T = TypeVar("T")
-_MAX_LAYOUTS = 2000
 _TURN = {
     "square": 0.26,
     "cross": 0.26,
@@ -108,26 +100,16 @@ def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
         ValueError: If the level is unknown or the seed negative.
         RuntimeError: If no layout fits, which means the preset contradicts itself.
     """
-    preset = get_level(level)
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    height, width = canvas_size(rng, preset)
-    for _ in range(_MAX_LAYOUTS):
-        objects = _lay_out(rng, preset, height, width)
-        if objects is None:
-            continue
-        prints: list[Footprint] = [footprint(item, height, width) for item in objects]
-        masks, visible = visible_masks(regions(objects, prints), height, width)
-        if visible.min() < preset.min_visible:
-            continue
-        allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
-        found = enumerate_expressions(objects, preset, allowed)
-        expressions = choose_expressions(found, preset, rng)
-        if expressions:
-            image = render(objects, prints, height, width, preset.noise, rng)
-            categories = tuple(item.shape for item in objects)
-            return ShapeScene(seed, image, categories, masks, expressions, objects)
-    raise RuntimeError(
-        f"no layout of level {level!r} found for seed {seed}; its limits contradict each other"
+    preset, rng = get_level(level), random_source(seed)
+    canvas = canvas_size(rng, preset)
+    objects, prints, masks, expressions = compose(
+        rng,
+        preset,
+        canvas,
+        lambda: _lay_out(rng, preset, *canvas),
+        footprint,
+        lambda drawn, allowed: enumerate_expressions(drawn, preset, allowed),
     )
+    image = render(objects, prints, *canvas, preset.noise, rng)
+    categories = tuple(item.shape for item in objects)
+    return ShapeScene(seed, image, categories, masks, expressions, objects)

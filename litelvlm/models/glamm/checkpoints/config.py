@@ -9,31 +9,19 @@ from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfi
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
 
-_SIZES: Mapping[str, int] = {
-    "vocab_size": 1_000_000,
-    "hidden_size": 32_768,
-    "intermediate_size": 131_072,
-    "mlp_dim": 131_072,
-    "mm_hidden_size": 32_768,
-    "projection_dim": 32_768,
-    "out_dim": 32_768,
-    "output_channels": 8_192,
-    "num_hidden_layers": 256,
-    "num_attention_heads": 512,
-    "num_key_value_heads": 512,
-    "max_position_embeddings": 2_097_152,
-    "image_size": 4_096,
-    "image_embedding_size": 1_024,
-    "patch_size": 1_024,
-    "num_channels": 64,
-    "num_pos_feats": 8_192,
-    "window_size": 1_024,
-    "num_multimask_outputs": 64,
-    "mask_input_channels": 1_024,
-    "iou_head_depth": 64,
-    "iou_head_hidden_dim": 32_768,
-    "num_point_embeddings": 64,
+_LIMITS: Mapping[int, tuple[str, ...]] = {
+    2_097_152: ("max_position_embeddings",),
+    1_000_000: ("vocab_size",),
+    131_072: ("intermediate_size", "mlp_dim"),
+    32_768: ("hidden_size", "mm_hidden_size", "projection_dim", "out_dim", "iou_head_hidden_dim"),
+    8_192: ("output_channels", "num_pos_feats"),
+    4_096: ("image_size",),
+    1_024: ("image_embedding_size", "patch_size", "window_size", "mask_input_channels"),
+    512: ("num_attention_heads", "num_key_value_heads"),
+    256: ("num_hidden_layers",),
+    64: ("num_channels", "num_multimask_outputs", "iou_head_depth", "num_point_embeddings"),
 }
+_SIZES = {name: largest for largest, names in _LIMITS.items() for name in names}
 """Largest value of each size; the smallest is 1, but for those of ``_FROM_ZERO``."""
 _FROM_ZERO = frozenset({"window_size"})
 _REALS: Mapping[str, tuple[float, float]] = {
@@ -154,13 +142,8 @@ def read_config(folder: Path) -> GlammConfig:
         ValueError: If it is no JSON object, lacks a size, or describes a model that this code does
             not run.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} has no config.json; give the folder of a GLaMM checkpoint"
-        )
-    config = _read_fields(path)
-    check_config(config, str(path))
+    config = _read_fields(folder, "GLaMM checkpoint")
+    check_config(config, str(folder / "config.json"))
     return cast(GlammConfig, config)
 
 
@@ -171,18 +154,18 @@ def check_clip_config(folder: Path) -> None:
         FileNotFoundError: If there is none.
         ValueError: If it is no JSON object, or a field is out of bounds; the message names it.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no config.json; give the folder of a CLIP")
-    config = _read_fields(path)
+    config, path = _read_fields(folder, "CLIP"), folder / "config.json"
     check_bounds(config, str(path))
     for part in ("text_config", "vision_config"):
         if not isinstance(config.get(part, {}), Mapping):
             raise ValueError(f"{path} has {part}={shown(config[part])}; it holds sizes by name")
 
 
-def _read_fields(path: Path) -> Mapping[str, object]:
-    """The fields of a JSON object."""
+def _read_fields(folder: Path, what: str) -> Mapping[str, object]:
+    """The fields of a ``config.json``; ``what`` it describes is for messages."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no config.json; give the folder of a {what}")
     try:
         config = read_json(path.read_bytes())
     except (ValueError, RecursionError) as error:

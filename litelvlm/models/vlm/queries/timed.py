@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from litelvlm.models.costs import decoder_macs
-from litelvlm.models.stopwatch import Stopwatch
+from litelvlm.models.segmenting import Stopwatch
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.door import PrunedVlm
 from litelvlm.models.vlm.layers.find import layer_drops
