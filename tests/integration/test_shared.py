@@ -269,17 +269,6 @@ def test_one_sentence_for_two_objects_is_held_against_each(model, data):
     assert rows.xs("none", level="method").inter_px.nunique() == 2
 
 
-def test_official_conversations_go_through_the_shared_path(model, data, tmp_path):
-    config = sweep.Config(
-        methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official"
-    )
-    rows = read_rows(complete_run(sweep.STUDY, model, data, config, tmp_path))
-    assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
-    assert rows[rows.method == "none"].iou.mean() > 0.3
-    # Three expressions share one selection, which has context tokens then.
-    assert rows[rows.method == "litelvlm"].n_ctx.between(1, 47).all()
-
-
 def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data, monkeypatch):
     requests = requests_of(model, state, data[0], METHODS[:1], (8,))
     monkeypatch.setattr(shared, "KERNELS", ())

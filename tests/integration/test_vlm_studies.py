@@ -19,7 +19,7 @@ from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.studies import BENCH, STUDIES, reversal
 from litelvlm.analysis.studies.table import get_study, run_study, studies_for
 from litelvlm.clip.load import load_tower
-from litelvlm.models.base import GroundingModel, TowerModel, VisualLM
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.vlm.prompts import QUESTIONS, question
 from litelvlm.pruning.layers.drops import middle_layers
 from litelvlm.pruning.methods.similarity import LowSimilarity
@@ -76,12 +76,6 @@ def answer_log_prob(query, logits):
     return float(words[torch.arange(len(answer)), answer].sum())
 
 
-def test_both_kinds_of_model_answer_in_words(models):
-    assert all(isinstance(model, VisualLM) for model in models.values())
-    assert isinstance(models["llava"], TowerModel)
-    assert not isinstance(models["qwen2_5_vl"], TowerModel)
-
-
 @pytest.mark.parametrize("size", [(168, 210), (210, 168), (90, 300), (168, 168)])
 def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size):
     picture = sample.image().resize(size)
@@ -93,14 +87,6 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
     half = view.layout.grid[1] // 2
     assert (covered[:, : half - 1] == 1).all()
     assert (covered[:, half + 1 :] == 0).all()
-
-
-def test_a_grid_covers_the_whole_picture(models):
-    whole = np.ones((90, 300), dtype=np.uint8)
-    view = models["qwen2_5_vl"].view(90, 300)
-    assert view.layout.grid[1] > view.layout.grid[0]
-    assert view.visible_fraction(whole) == 1.0
-    assert view.coverage(whole).min() == pytest.approx(1.0)
 
 
 def test_the_target_is_the_log_likelihood_of_the_own_answer(model, sample):
@@ -356,21 +342,6 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
         "litelvlm.models.vlm.network",
         "litelvlm.models.attribution",
     } <= closure
-
-
-def test_the_shipped_llava_is_asked_like_any_other(models, data, sample):
-    shipped = load_vlm("vlm:embedded", device="cpu")
-    assert isinstance(shipped, TowerModel)
-    assert shipped.name == "vlm:embedded"
-    query = shipped.query(sample.image(), sample.expressions[0].sent, question_index=1)
-    targets = query.targets()
-    ours = float(targets(targets.visual[None])[0, 0])
-    assert ours == pytest.approx(answer_log_prob(query, full_call(query).logits), abs=1e-3)
-    # Trained, it gives its own answer more weight than a random model does.
-    random = asked(models["llava"], sample).targets()
-    said = len(query.answered.answer)
-    assert ours / said > float(random(random.visual[None])[0, 0]) / 16
-    assert reversal.STUDY.fits(shipped)
 
 
 def test_an_object_is_known_by_its_weights(sample):

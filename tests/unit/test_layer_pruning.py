@@ -113,18 +113,6 @@ def test_published_depths_and_query_tokens_are_the_defaults():
     assert scaled_layers((8, 16, 24), 2) == (1,)
 
 
-def test_the_miniatures_schedules():
-    # (4 48 - 144) / 3 = 16.
-    assert get_pruner("fastv").schedule(48, 144, 4) == (144, 16, 16, 16)
-    # r + r^2 + r^3 = 1 / 3: r = .2531; 36.4, 9.2, 2.3.
-    assert get_pruner("pyramiddrop").schedule(48, 144, 4) == (144, 36, 9, 2)
-    # From layer 0 on: r + r^2 + 2 r^3 = 4 16 / 144: r = .3002; 43.2, 12.98, 3.9.
-    assert get_pruner("pyramiddrop", layers=(0, 1, 2)).schedule(16, 144, 4) == (43, 12, 3, 3)
-    # One drop before layer 0 is the plain budget.
-    for budget in (48, 32, 16, 8):
-        assert get_pruner("pyramiddrop", layers=(0,)).schedule(budget, 144, 4) == (budget,) * 4
-
-
 @pytest.mark.parametrize(
     ("name", "options", "budget", "smallest", "earlier"),
     [

@@ -208,29 +208,6 @@ def test_sparsevlm_by_hand():
     assert added.places.tolist() == kept.places.tolist()
 
 
-@given(st.integers(0, 10_000), st.integers(3, 60), st.data())
-@settings(deadline=None, max_examples=20)
-def test_kept_and_recycled_tokens_are_as_many_as_asked(seed, n_tokens, data):
-    pruner = get_pruner("sparsevlm")
-    count = data.draw(st.integers(pruner.after_drop(1, n_tokens), n_tokens - 1))
-    generator = torch.Generator().manual_seed(seed)
-    attention = torch.rand(2, 1, n_tokens + 2, generator=generator)
-    states = torch.randn(n_tokens + 2, 3, generator=generator)
-    view = View(attention, queries=(n_tokens + 1,), n_visual=n_tokens, hidden_states=states)
-    kept = pruner.reduce(view, view, count)
-    scores = view.image_attention()
-    recycled = (kept.weights > 0).any(0)
-    assert len(kept.places) + len(kept.weights) == count
-    assert torch.allclose(kept.weights.sum(1), torch.ones(len(kept.weights)))
-    assert not recycled[kept.places].any()
-    assert scores[kept.places].min() >= scores[recycled].max()
-    passed = torch.ones(n_tokens, dtype=torch.bool)
-    passed[kept.places] = False
-    passed &= ~recycled
-    assert not passed.any() or scores[recycled].min() >= scores[passed].max()
-    assert recycled[kept.stand_for].all()
-
-
 def turned(degrees):
     """Rotary cosines and sines of one frequency, each twice."""
     angles = torch.deg2rad(torch.tensor(degrees))
