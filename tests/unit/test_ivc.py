@@ -171,11 +171,7 @@ def test_the_add_on_inside_the_language_model_by_hand():
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        (
-            "ivc_prune",
-            {"coordinate_share": 0.6},
-            r"coordinate_share 0.6 is not in \[0, 0.5\]",
-        ),
+        ("ivc_prune", {"coordinate_share": 0.6}, r"coordinate_share 0.6 is not in \[0, 0.5\]"),
         ("ivc_prune", {"seed_share": -0.1}, "seed_share -0.1"),
         ("ivc_prune", {"budget_is": "kept"}, "unknown budget_is 'kept'"),
         ("ivc_add_on", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
@@ -188,7 +184,7 @@ def test_the_add_on_inside_the_language_model_by_hand():
         (
             "ivc_layer_add_on",
             {"query_token": "first"},
-            "query_token 'first' is not allowed; choose from 'last', ",
+            "'first' is not allowed; choose from 'last'",
         ),
         (
             "ivc_layer_add_on",

@@ -47,11 +47,8 @@ def test_one_drop_at_full_size(name, budget, left):
     ("layers", "budget", "counts"),
     [
         ((8, 16, 24), 192, (576, 145, 36, 9)),
-        ((4, 8, 16), 192, (576, 303, 159, 84)),
         ((4, 8, 16), 128, (576, 203, 71, 25)),
-        ((2, 8, 16), 128, (576, 241, 101, 42)),
         ((2, 8, 16), 64, (576, 110, 21, 4)),
-        ((1, 4, 8), 64, (576, 201, 70, 24)),
         ((1, 4, 8), 32, (576, 100, 17, 3)),
     ],
 )
@@ -243,14 +240,9 @@ def test_pyramiddrop_ranks_with_the_layer_before_the_drop_as_its_paper():
     with pytest.raises(ValueError, match="from 1 to 3"):
         get_pruner("pyramiddrop", layers=(0, 2), ranked_at="before").schedule(60, 144, 4)
     small = get_pruner("pyramiddrop", preset="matched")
-    least = {
-        ranked: get_pruner("pyramiddrop", preset="matched", ranked_at=ranked).smallest_budget(
-            144, 4
-        )
-        for ranked in ("behind", "before")
-    }
-    assert least["behind"] == small.smallest_budget(144, 4) == 1
-    assert least["before"] > least["behind"]
+    assert small.smallest_budget(144, 4) == 1
+    later = get_pruner("pyramiddrop", preset="matched", ranked_at="before")
+    assert later.smallest_budget(144, 4) > 1
 
 
 def test_nuwa_drops_by_the_cosine_to_the_mean_text_as_its_paper():

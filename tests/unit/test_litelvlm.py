@@ -225,12 +225,6 @@ def test_bfloat16_scores_are_those_of_bfloat16_arithmetic(seed):
     assert torch.equal(similar, similar.bfloat16().float())
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan")])
-def test_bad_context_share(share):
-    with pytest.raises(ValueError, match=r"context_share .* not in \[0, 1\)"):
-        LiteLVLM(context_share=share)
-
-
 def test_paper_preset():
     assert get_pruner("litelvlm", preset="paper") == LiteLVLM(budget_rule="paper", context="paper")
     assert get_pruner("litelvlm", preset="paper", context="code") == LiteLVLM(budget_rule="paper")

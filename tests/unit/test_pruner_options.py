@@ -74,6 +74,9 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         ("uniform", {"order": "rastr"}, "unknown order 'rastr'; did you mean 'raster'"),
         ("uniform", {"positions": "gap"}, "unknown positions 'gap'"),
         ("trim", {"sign": 0}, "sign 0 is not allowed; choose from -1, 1"),
+        ("litelvlm", {"context_share": -0.1}, r"context_share -0.1 is not in \[0, 1\)"),
+        ("litelvlm", {"context_share": 1.0}, r"context_share 1.0 is not in \[0, 1\)"),
+        ("litelvlm", {"context_share": float("nan")}, r"context_share nan is not in \[0, 1\)"),
         (
             "litelvlm",
             {"context_share": "half"},

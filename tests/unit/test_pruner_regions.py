@@ -72,8 +72,6 @@ def test_nuwa_names_anchors_by_attention_times_the_norm_of_the_keys():
     [
         # As released for 576 tokens and 32 layers, 16 + 16 of them; 32 by the same shares.
         (192, 576, 32, 336, 48),
-        (128, 576, 32, 224, 32),
-        (64, 576, 32, 112, 16),
         (32, 576, 32, 56, 8),
         # The miniature: 2 + 2 layers.
         (48, 144, 4, 84, 12),

@@ -175,11 +175,8 @@ def test_the_miniatures_schedules():
     for name in BOTH:
         assert get_pruner(name).drop_layers(4) == (1, 2)
         assert get_pruner(name).schedule(48, 144, 4) == (144, 22, 13, 13)
-        for budget in (32, 16, 8):
-            with pytest.raises(
-                ValueError, match=r"leave too few for the others; the smallest budget is"
-            ):
-                get_pruner(name).schedule(budget, 144, 4)
+        with pytest.raises(ValueError, match="leave too few for the others; the smallest budget"):
+            get_pruner(name).schedule(32, 144, 4)
     # 144 + 1 + 1 + 1 are 36.75 on average. With recycling one kept of 144 makes 1 + floor((42 + 1)
     # / 10) + 1 = 6, so 4 * 39 - 144 = 12 = x 2.2 (5.5, 3.3; 6 in the first, as nothing else
     # divides) is the first that works.
