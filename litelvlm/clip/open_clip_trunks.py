@@ -63,9 +63,12 @@ class TimmBlock(Block):
         """By the block's own norm or scale."""
         if self._norm_follows:
             return super().normed(branch, added)
-        if getattr(self.module, f"gamma_{branch}", None) is not None:
-            return added * getattr(self.module, f"gamma_{branch}")
-        scaled: Tensor = getattr(self.module, f"ls{branch}", nn.Identity())(added)
+        scale, layer = f"gamma_{branch}", f"ls{branch}"
+        scaled: Tensor = (
+            getattr(self.module, layer)(added) if hasattr(self.module, layer) else added
+        )
+        if getattr(self.module, scale, None) is not None:
+            scaled = added * getattr(self.module, scale)
         return scaled
 
     @property

@@ -1,7 +1,7 @@
 """COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from pydantic import AfterValidator, BaseModel, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, FailFast, Field, ValidationError
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.safe.json_data import read_json
@@ -117,7 +117,7 @@ def read_instances(content: bytes, path: Path) -> Instances:
             lacks a field.
     """
     try:
-        found = checked(TypeAdapter(_File), parse_json(content, path), path)
+        found = checked(_File.model_validate, parse_json(content, path), path)
         objects = [
             Annotation(one.id, one.image_id, one.category_id, _text(one), bool(one.iscrowd))
             for one in found.annotations
@@ -147,14 +147,14 @@ def parse_json(content: bytes, path: Path) -> object:
         ) from error
 
 
-def checked(form: TypeAdapter[Record], data: object, path: Path) -> Record:
+def checked(form: Callable[[object], Record], data: object, path: Path) -> Record:
     """Data in the form that they should have.
 
     Raises:
         RefDataError: Naming the first record that does not fit, and its field.
     """
     try:
-        return form.validate_python(data)
+        return form(data)
     except ValidationError as error:
         raise RefDataError(f"{path} has a malformed record: {first_problem(error)}") from error
 

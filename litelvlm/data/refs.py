@@ -60,7 +60,7 @@ def read_refs(content: bytes, path: Path) -> list[Ref]:
             "strings and numbers only; download the file again from its source and do not open "
             "this one with pickle"
         ) from error
-    return checked(_REFS, data, path)
+    return checked(_REFS.validate_python, data, path)
 
 
 def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) -> None:

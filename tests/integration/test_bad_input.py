@@ -65,15 +65,6 @@ def test_missing_empty_and_truncated_pictures(run, picture):
     assert not (picture.parent / "mask.png").exists()
 
 
-def test_one_pixel_is_a_picture_too(run, tmp_path):
-    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
-    code, _, err = segment(run, tmp_path / "dot.png", TEXT)
-    assert code == 0, err
-    assert open_image(tmp_path / "mask.png").size == (1, 1)
-    Image.new("RGB", (5000, 1)).save(tmp_path / "line.png")
-    assert_refused(segment(run, tmp_path / "line.png", TEXT), "too narrow")
-
-
 def test_empty_and_controlling_expressions(run, picture):
     assert_refused(segment(run, picture, "   "), "expression is empty")
     assert_refused(segment(run, picture, TEXT, ""), "expression is empty")
@@ -100,16 +91,6 @@ def checked(run, *arguments):
     """Exit code and the line about the data."""
     code, out, _ = run("check", "--device", "cpu", *arguments)
     return code, next(line for line in out.splitlines() if line[6:].startswith("data"))
-
-
-def test_unknown_splits_and_datasets(run):
-    code, line = checked(run, "--split", "valid")
-    assert code == 1
-    assert "unknown split" in line
-    assert "did you mean 'val'" in line
-    code, line = checked(run, "--dataset", "refcoco")
-    assert code == 1
-    assert "needs root=" in line
 
 
 def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_path):

@@ -1,5 +1,6 @@
 """Small trees in REFER layout, made of plain records, and the error that damaged ones raise."""
 
+import io
 import json
 import pickle
 from pathlib import Path
@@ -9,7 +10,7 @@ from PIL import Image
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.layout import REF_FAMILIES
 
-__all__ = ["FIXTURE", "SQUARE", "RefDataError", "annotation", "make_tree", "ref"]
+__all__ = ["FIXTURE", "SQUARE", "RefDataError", "annotation", "make_tree", "picture", "ref"]
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "parity" / "refer"
 SQUARE = [[1, 1, 4, 1, 4, 4, 1, 4]]
 
@@ -43,6 +44,13 @@ def make_tree(
     content = json.dumps(refs).encode() if table.endswith(".json") else pickle.dumps(refs, 2)
     (base / dataset / table).write_bytes(content)
     return root
+
+
+def picture(size=(8, 6)):
+    """The bytes of a PNG of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (90, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def annotation(ann_id, segmentation, image_id=7):

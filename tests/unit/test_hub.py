@@ -1,20 +1,19 @@
 """RefCOCO in the hub's Parquet form, read from a folder or fetched."""
 
-import io
 import logging
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
-from refer_tree import RefDataError
+from refer_tree import SQUARE as POLYGONS
+from refer_tree import RefDataError, picture
 
 from litelvlm import load_refer
-from litelvlm.data.hub import guess, hub_root, is_parquet_source
+from litelvlm.data.hub import hub_root
 from litelvlm.data.hub_tables import UNKNOWN_CATEGORY
 
-SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
+SQUARE = list(map(float, POLYGONS[0]))
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +21,10 @@ def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
 
 
-def picture(shade=90, size=(8, 6)):
-    buffer = io.BytesIO()
-    Image.new("RGB", size, (shade, 0, 0)).save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": "picture.png"}
-
-
 def row(number, image_id=7, answers=("the thing", "it"), segmentation=SQUARE, **changes):
     return {
         "question_id": str(number),
-        "image": picture(),
+        "image": {"bytes": picture(), "path": "picture.png"},
         "question": "Describe the area.",
         "answer": list(answers),
         "segmentation": segmentation,
@@ -132,7 +125,7 @@ def test_forms_of_outlines(tmp_path):
 
 
 def test_images_may_be_bytes_alone_and_must_be_there(tmp_path):
-    (sample,) = load_refer(write(tmp_path / "RefCOCO-bytes", [row(1, image=picture()["bytes"])]))
+    (sample,) = load_refer(write(tmp_path / "RefCOCO-bytes", [row(1, image=picture())]))
     assert sample.image().size == (8, 6)
     with pytest.raises(RefDataError, match="row 0: the image has no bytes"):
         load_refer(write(tmp_path / "RefCOCO-names", [row(1, image="picture.png")]))
@@ -207,16 +200,3 @@ def test_what_looks_like_a_path_never_reaches_the_network(tmp_path, monkeypatch,
         load_refer(root)
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*(refcoco|RefCOCO)"):
         hub_root(root, "refcoco", "val")
-
-
-def test_names():
-    assert [guess(n) for n in ("a/RefCOCO", "a/refcoco-plus+x/RefCOCOg", "RefCOCO+")] == [
-        "refcoco",
-        "refcocog",
-        "refcoco+",
-    ]
-    with pytest.raises(ValueError, match="pass dataset="):
-        guess("someone/data")
-    assert not is_parquet_source("./folder")
-    assert not is_parquet_source("nowhere")
-    assert not is_parquet_source("data/Refer_Segm")

@@ -103,10 +103,3 @@ def test_many_planes_are_decoded_in_little_memory():
         tracemalloc.stop()
     assert (mask == 254).all()  # the count ends below 255, which means an ignored pixel
     assert peak < 5 * 2**26  # 1,000 planes at once would be 307 MB
-
-
-def test_an_outline_as_complex_as_any_photograph_needs_is_read():
-    angles = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
-    radius = 150 + 60 * np.sin(80 * angles)
-    star = np.stack([320 + radius * np.cos(angles), 240 + radius * np.sin(angles)], 1)
-    assert 0.1 < decode_mask([star.ravel().tolist()], 480, 640).mean() < 0.5

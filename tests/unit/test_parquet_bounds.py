@@ -8,25 +8,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from refer_tree import RefDataError
+from refer_tree import SQUARE as POLYGONS
+from refer_tree import RefDataError, picture
 
 from litelvlm import load_refer
 from litelvlm.data import hub_tables
 from litelvlm.data.safe import parquet
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 
-SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
+SQUARE = list(map(float, POLYGONS[0]))
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
-
-
-def picture(size=(8, 6), kind="PNG", **options):
-    buffer = io.BytesIO()
-    Image.new("RGB", size, (90, 0, 0)).save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def table(n=1, image=None, answer=("it",), segmentation=SQUARE, name="COCO_x_{:012d}.jpg"):

@@ -138,14 +138,6 @@ def test_embedded_seeds_are_apart_from_each_other_and_from_training():
     assert max(seeds) < FIRST_SEED
 
 
-def test_digest_covers_pixels(tmp_path):
-    scene = sample_scene(0)
-    brighter = dataclasses.replace(scene, image=scene.image // 2)
-    write_refer(tmp_path / "a", {"val": [scene]}, CATEGORIES)
-    write_refer(tmp_path / "b", {"val": [brighter]}, CATEGORIES)
-    assert load_refer(tmp_path / "a").digest != load_refer(tmp_path / "b").digest
-
-
 def test_unwritable_cache_names_the_fix(small_embedded, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")

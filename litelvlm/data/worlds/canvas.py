@@ -1,7 +1,7 @@
 """What every rendered world does alike: who hides whom, what CLIP's crop shows, which sentences."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,6 +16,7 @@ T = TypeVar("T")
 _MAX_LAYOUTS = 2000
 
 
+@runtime_checkable
 class Footprint(Protocol):
     """Pixels of one object on the part of the canvas it can touch."""
 
@@ -32,6 +33,7 @@ class Footprint(Protocol):
         """Its pixels, whatever hides them."""
 
 
+@runtime_checkable
 class Placed(Protocol):
     """An object of a scene."""
 
@@ -40,17 +42,9 @@ class Placed(Protocol):
         """0 is nearest to the viewer."""
 
 
-Item, Print = TypeVar("Item", bound=Placed), TypeVar("Print", bound=Footprint)
+Item = TypeVar("Item", bound=Placed)
+Print = TypeVar("Print", bound=Footprint)
 Found = Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]]
-
-
-class Layout(NamedTuple, Generic[Item, Print]):
-    """Objects of a scene, their footprints, their visible pixels and the expressions chosen."""
-
-    objects: tuple[Item, ...]
-    prints: list[Print]
-    masks: Bool[NDArray[np.bool_], "n height width"]
-    expressions: tuple[SceneExpression, ...]
 
 
 def random_source(seed: int) -> np.random.Generator:
@@ -71,7 +65,12 @@ def compose(
     lay_out: Callable[[], tuple[Item, ...] | None],
     trace: Callable[[Item, int, int], Print],
     enumerate_expressions: Callable[[tuple[Item, ...], list[bool]], Found[P]],
-) -> Layout[Item, Print]:
+) -> tuple[
+    tuple[Item, ...],
+    list[Print],
+    Bool[NDArray[np.bool_], "n height width"],
+    tuple[SceneExpression, ...],
+]:
     """Lay objects out anew until occlusion stays within the limit and all expressions occur.
 
     Args:
@@ -81,6 +80,9 @@ def compose(
         lay_out: Draws objects; None if they do not fit.
         trace: The footprint of an object on the canvas.
         enumerate_expressions: Clear expressions of objects, of which some may be a target.
+
+    Returns:
+        The objects, their footprints and visible pixels, and the expressions chosen.
 
     Raises:
         RuntimeError: If no layout fits.
@@ -96,7 +98,7 @@ def compose(
         allowed = [bool(share >= level.target_in_crop) for share in share_in_crop(masks)]
         expressions = choose_expressions(enumerate_expressions(objects, allowed), level, rng)
         if expressions:
-            return Layout(objects, prints, masks, expressions)
+            return objects, prints, masks, expressions
     raise RuntimeError(
         f"no layout of level {level.name!r} found; its limits and what may occur contradict each "
         "other"
