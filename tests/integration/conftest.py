@@ -6,7 +6,9 @@ import torch
 from PIL import Image
 from towers import SIZE, open_clip_tower
 
-from litelvlm import load_model, load_refer
+from litelvlm import load_model, load_refer, load_vlm
+from tests.glamm_parts import EMBEDDED
+from tests.tiny_vlms.folder import write_tiny
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,19 @@ def sample(data):
 def state(model, data):
     """One encoded image."""
     return model.encode_image(data[0].image())
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """Folders of a tiny LLaVA and a tiny Qwen2.5-VL; read-only."""
+    out, clip = tmp_path_factory.mktemp("tiny"), EMBEDDED["embedded"] / "clip"
+    return {kind: write_tiny(kind, out / kind, clip) for kind in ("llava", "qwen2_5_vl")}
+
+
+@pytest.fixture(scope="session")
+def models(folders):
+    """The models in them."""
+    return {kind: load_vlm(folder, device="cpu") for kind, folder in folders.items()}
 
 
 @pytest.fixture(scope="session")

@@ -105,19 +105,14 @@ def test_checkpoints_that_do_not_fit_are_explained(folder):
         load_model(folder, device="cpu")
 
 
-def test_a_clip_of_another_width_or_with_a_hole_is_refused(folder, tmp_path):
-    weights = load_file(folder / "clip" / "model.safetensors")
-    del weights["visual_projection.weight"]
-    save_file(weights, folder / "clip" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"lacks 1 weights, first visual_projection\.weight"):
-        load_model(folder, device="cpu")
-    (folder / "clip" / "model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="does not contain CLIP's weights"):
-        load_model(folder, device="cpu")
-
-
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-1000])
+
+
+def drill(path):
+    weights = load_file(path)
+    del weights["visual_projection.weight"]
+    save_file(weights, path, metadata={"format": "pt"})
 
 
 def widen(path):
@@ -137,10 +132,8 @@ def add_a_layer(path):
     [
         (truncate, "is truncated, damaged, or does not fit"),
         (widen, "is truncated, damaged, or does not fit"),
-        (
-            add_a_layer,
-            r"has 16 weights without a place in its config.json, first vision_model\..*\.99\.",
-        ),
+        (drill, r"lacks 1 weights, first visual_projection\.weight"),
+        (add_a_layer, r"has 16 weights without a place in its config.json, first vision_.*\.99\."),
     ],
 )
 def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
@@ -150,17 +143,18 @@ def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "words"),
+    ("file", "content", "kind", "words"),
     [
-        (None, FileNotFoundError, "does not contain CLIP.s vocabulary"),
-        ("x", ValueError, "tokenizer of the CLIP in .* is damaged"),
-    ],
-)
-def test_a_clip_without_its_words_is_a_clear_error(folder, content, kind, words):
-    path = folder / "clip" / "tokenizer.json"
-    if content is None:
+        ("model.safetensors", None, FileNotFoundError, "does not contain CLIP's weights"),
         # The library would go on with two tokens,
         # and every text of the same length would be the same.
+        ("tokenizer.json", None, FileNotFoundError, "does not contain CLIP.s vocabulary"),
+        ("tokenizer.json", "x", ValueError, "tokenizer of the CLIP in .* is damaged"),
+    ],
+)
+def test_a_clip_without_its_words_or_weights_is_a_clear_error(folder, file, content, kind, words):
+    path = folder / "clip" / file
+    if content is None:
         path.unlink()
     else:
         path.write_text(content)

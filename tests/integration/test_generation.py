@@ -40,10 +40,8 @@ def test_the_miniature_says_a_trained_answer_and_masks_as_if_forced(data, read, 
 @pytest.mark.parametrize("name", ["litelvlm", "fastv", "pyramiddrop"])
 @pytest.mark.parametrize("positions", ["contiguous", "original"])
 def test_pruned_tokens_stay_pruned_while_decoding(model, state, name, positions):
-    if name == "fastv":
-        pruner = get_pruner(name, positions=positions, query_token=AFTER_QUESTION)
-    else:
-        pruner = get_pruner(name, positions=positions)
+    asks = {"query_token": AFTER_QUESTION} if name == "fastv" else {}
+    pruner = get_pruner(name, positions=positions, **asks)
     selection = pruner.select(model.cues(state, TALK), 48)
     said = model.ground([state], [TALK], [selection], answer="generated")[0]
     assert said.found == (True,)

@@ -86,16 +86,11 @@ def test_other_weights_code_or_libraries_find_nothing(model, data, tmp_path, mon
     with torch.no_grad():
         next(changed.sam.vision_encoder.parameters()).flatten()[0] += 1
     origins = {origin_of(each) for each in (model, drawn, changed)}
-    monkeypatch.setattr(keyed, "code_of", lambda *makers: "other code")
-    origins.add(origin_of(model))
-    monkeypatch.undo()
-    monkeypatch.setattr(keyed, "versions", lambda packages: {"torch": "0"})
-    origins.add(origin_of(model))
-    monkeypatch.undo()
-    monkeypatch.setattr(keyed, "hardware", lambda device: "another")
-    origins.add(origin_of(model))
+    for name, other in (("code_of", "other code"), ("versions", {"torch": "0"}), ("hardware", "x")):
+        with monkeypatch.context() as patch:
+            patch.setattr(keyed, name, lambda *_, other=other: other)
+            origins.add(origin_of(model))
     assert len(origins) == 6
-    monkeypatch.undo()
     assert origin_of(load_model("embedded", device="cpu")) == origin_of(model)
     for number, each in enumerate((drawn, changed), start=2):
         assert cached(each, tmp_path).encode_image(data[0].image()) is not None

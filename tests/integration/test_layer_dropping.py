@@ -5,10 +5,10 @@ Identities, books and batching.
 
 import pytest
 import torch
+from layer_drops import decode_dropping
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from litelvlm import get_pruner, list_pruners, load_model
-from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.layer_view import LlamaView
 from litelvlm.models.glamm.prompting.places import query_places
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
@@ -27,6 +27,22 @@ def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:
 
 def plan(model, state, talk, name, budget=48, **options) -> LayerPlan:
     return get_pruner(name, **options).select(model.cues(state, talk), budget)
+
+
+def view_of(model, state, talk, selection, layer, query_token) -> LlamaView:
+    """A layer as what was selected enters it, without any drop before."""
+    spliced = model.splice([model.visual_tokens(state, selection)], [talk], [selection])
+    start, entering = spliced.image_start[0], {}
+
+    def record(index, hidden_states, position_ids):
+        entering[index] = hidden_states[0]
+        return hidden_states, position_ids
+
+    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=record)
+    stop = start + (144 if selection is None else len(selection))
+    queries = torch.tensor(query_places(model.tokenizer, talk, query_token)) + stop
+    image = slice(start, stop)
+    return LlamaView(model.llama, layer, entering[layer], spliced.position_ids[0], image, queries)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -145,20 +161,7 @@ def test_what_is_kept_has_the_most_attention(model, state, name, at, query_token
     talk = conversation(["the red circle", "the large square"])
     wanted = plan(model, state, talk, name, query_token=query_token)
     trace = model.ground([state], [talk], [wanted])[0].selection
-    spliced = model.splice([model.visual_tokens(state, None)], [talk], [None])
-    entering = {}
-
-    def record(index, hidden_states, position_ids):
-        entering[index] = hidden_states[0]
-        return hidden_states, position_ids
-
-    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=record)
-    start = spliced.image_start[0]
-    queries = torch.tensor(query_places(model.tokenizer, talk, query_token)) + start + 144
-    image = slice(start, start + 144)
-    scores = LlamaView(
-        model.llama, at, entering[at], spliced.position_ids[0], image, queries
-    ).image_attention()
+    scores = view_of(model, state, talk, None, at, query_token).image_attention()
     kept = trace.layers[1]
     rest = torch.ones(144, dtype=torch.bool)
     rest[kept] = False
@@ -183,6 +186,24 @@ def test_query_tokens_are_where_they_are_said_to_be(model):
         )
 
 
+# Image, conversation, method and budget.
+MIXED = (
+    (0, 0, "fastv", 48),
+    (1, 1, "pyramiddrop(query_token=seg, positions=original)", 60),
+    (2, 2, None, 144),
+    (3, 3, "dart", 40),
+    (4, 4, "litelvlm", 20),
+    (0, 1, "sparsevlm(order=raster, positions=original)", 45),
+    (1, 0, "sparsevlm_plus", 70),
+    (2, 1, "ivc_prune(layer=1)", 55),
+    (2, 2, "ivc_layer_add_on(of=dart)", 55),
+    (3, 0, "nuwa", 40),
+    (3, 1, "layer_reverse(of=sparsevlm)", 60),
+    (0, 0, "lvlm_csp_like", 48),
+    (2, 2, "lvlm_csp_like", 90),
+)
+
+
 def talks_of_unequal_length():
     return [
         conversation(["the red circle"]),
@@ -194,27 +215,13 @@ def talks_of_unequal_length():
 
 
 def test_a_mixed_batch_equals_one_by_one(model, data):
-    states = [model.encode_image(data[i].image()) for i in range(5)]
-    talks = talks_of_unequal_length()
+    images = [model.encode_image(data[i].image()) for i in range(5)]
+    asked = talks_of_unequal_length()
+    states, talks = [images[i] for i, *_ in MIXED], [asked[i] for _, i, *_ in MIXED]
     selections = [
-        plan(model, states[0], talks[0], "fastv"),
-        plan(
-            model, states[1], talks[1], "pyramiddrop", 60, query_token="seg", positions="original"
-        ),
-        None,
-        plan(model, states[3], talks[3], "dart", 40),
-        get_pruner("litelvlm").select(model.cues(states[4], talks[4]), 20),
-        plan(model, states[0], talks[1], "sparsevlm", 45, order="raster", positions="original"),
-        plan(model, states[1], talks[0], "sparsevlm_plus", 70),
-        plan(model, states[2], talks[1], "ivc_prune", 55, layer=1),
-        plan(model, states[2], talks[2], "ivc_layer_add_on", 55, of="dart"),
-        plan(model, states[3], talks[0], "nuwa", 40),
-        plan(model, states[3], talks[1], "layer_reverse", 60, of="sparsevlm"),
-        plan(model, states[0], talks[0], "lvlm_csp_like", 48),
-        plan(model, states[2], talks[2], "lvlm_csp_like", 90),
+        pruner and get_pruner(pruner).select(model.cues(state, talk), budget)
+        for state, talk, (_, _, pruner, budget) in zip(states, talks, MIXED, strict=True)
     ]
-    states += [states[place] for place in (0, 1, 2, 2, 3, 3, 0, 2)]
-    talks += [talks[place] for place in (1, 0, 1, 2, 0, 1, 0, 2)]
     together = model.ground(states, talks, selections)
     for i, batched in enumerate(together):
         alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
@@ -274,25 +281,8 @@ def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_at
     assert torch.equal(traced.positions[0], traced.indices)
     assert traced.sources[1:] == (None, None, None)
     assert torch.equal(traced.sources[0], wanted.source)
-    merged = wanted.source.count_nonzero(dim=1) > 1
-    assert merged.any()
-    torch.testing.assert_close(
-        (wanted.source @ state.clip.patch_tokens[0])[merged], wanted.tokens[merged]
-    )
     # What leaves the first stage alone is what a selection of these tokens is.
-    spliced = model.splice([model.visual_tokens(state, wanted)], [talk], [wanted])
-    entering = {}
-
-    def record(index, hidden_states, position_ids):
-        entering[index] = hidden_states[0]
-        return hidden_states, position_ids
-
-    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=record)
-    start = spliced.image_start[0]
-    queries = torch.tensor(query_places(model.tokenizer, talk, "last_prompt")) + start + 28
-    view = LlamaView(
-        model.llama, 1, entering[1], spliced.position_ids[0], slice(start, start + 28), queries
-    )
+    view = view_of(model, state, talk, wanted, 1, "last_prompt")
     assert traced.indices.tolist() == wanted.indices[view.most_attended(4)].tolist()
 
 
@@ -303,31 +293,20 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
     talk = conversation(["the red circle", "the large square", "the cross"][:n_turns], 1, 2)
     wanted = plan(model, state, talk, name, **DEPTH.get(name, {}))
     grounding = model.ground([state], [talk], [wanted])[0]
-    spliced = model.splice([model.visual_tokens(state, wanted)], [talk], [wanted])
-    dropping = LayerDropping(
-        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
+    seen = []
+    spliced, dropping, hidden = decode_dropping(
+        model, state, talk, wanted, lambda _, row, *states: seen.append((row.image, states[1]))
     )
-    # Every token's place before dropping travels along in the positions: the last layer shows where
-    # each one went.
-    places = {}
-
-    def follow(index, hidden_states, position_ids):
-        out, moved = dropping(index, hidden_states, position_ids)
-        before = places.get("now", torch.arange(hidden_states.shape[1]))
+    # Every token's place before dropping travels along: the last layer shows where each one went.
+    start, places = spliced.image_start[0], torch.arange(spliced.lengths[0])
+    for image, after in seen:
         # Visual tokens by their place among those that entered.
-        image, start = (
-            torch.searchsorted(wanted.indices, dropping.sequences[0].image),
-            spliced.image_start[0],
-        )
-        behind = before[before >= start + len(wanted)]
-        places["now"] = torch.cat([torch.arange(start), image + start, behind])
-        assert len(places["now"]) == out.shape[1]
-        return out, moved
-
-    hidden = decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)
-    final = [places["now"].tolist().index(place) for place in spliced.seg_index[0]]
+        image = torch.searchsorted(wanted.indices, image) + start
+        places = torch.cat([torch.arange(start), image, places[places >= start + len(wanted)]])
+        assert len(places) == len(after)
+    final = [places.tolist().index(place) for place in spliced.seg_index[0]]
     assert dropping.shifted(spliced.seg_index) == [final]
-    assert_near(grounding.seg_state, hidden[0, final])
+    assert_near(grounding.seg_state, hidden[final])
     assert grounding.logits.shape[0] == n_turns
 
 
@@ -336,20 +315,14 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
 def test_positions_after_a_drop_follow_the_policy(model, state, positions):
     talk = conversation(["the red circle"])
     wanted = plan(model, state, talk, "pyramiddrop", positions=positions)
-    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
-    dropping = LayerDropping(
-        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
+    seen = []
+    spliced, dropping, _ = decode_dropping(
+        model, state, talk, wanted, lambda _, row, *states: seen.append((row.image, states[2]))
     )
     start, behind = spliced.image_start[0], spliced.lengths[0] - spliced.image_start[0] - 144
-
-    def check(index, hidden_states, position_ids):
-        out, moved = dropping(index, hidden_states, position_ids)
-        image = dropping.sequences[0].image
+    for image, moved in seen:
         offsets = image.tolist() if positions == "original" else list(range(len(image)))
         span = 144 if positions == "original" else len(image)
         text = [start + span + i for i in range(behind)]
-        assert moved[0].tolist() == [*range(start), *(start + i for i in offsets), *text]
-        return out, moved
-
-    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=check)
+        assert moved.tolist() == [*range(start), *(start + i for i in offsets), *text]
     assert dropping.outcomes()[0].counts == (144, 36, 9, 2)

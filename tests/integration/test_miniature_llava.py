@@ -16,13 +16,7 @@ from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
 from litelvlm.clip.load import load_tower
 from litelvlm.data.understanding.rendered import load_questions
 from litelvlm.models.vlm.load import miniature
-from litelvlm.models.vlm.miniature import (
-    CLIP,
-    LLAVA,
-    assemble,
-    save_miniature,
-    vision_of,
-)
+from litelvlm.models.vlm.miniature import CLIP, LLAVA, assemble, save_miniature, vision_of
 from litelvlm.models.vlm.model import padded
 from litelvlm.training.llava.sizes import as_llava, llava_config
 from litelvlm.training.llava.train import LlavaRecipe, train
@@ -171,19 +165,8 @@ def test_a_damaged_picture_fails_alone_and_says_why(vlm, tmp_path):
 
 
 def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, capsys):
-    words = [
-        "evaluate",
-        "--task",
-        "pope",
-        "--model",
-        "vlm:embedded",
-        "--methods",
-        "random",
-        "tome",
-        "--budgets",
-        "8",
-    ]
-    words += ["--seeds", "1", "--limit", "1", "--out", str(tmp_path)]
+    words = ["evaluate", "--task", "pope", "--model", "vlm:embedded", "--budgets", "8"]
+    words += ["--methods", "random", "tome", "--seeds", "1", "--limit", "1", "--out", str(tmp_path)]
     assert main([*words, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["task"] == "pope"

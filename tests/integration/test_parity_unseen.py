@@ -20,6 +20,12 @@ from tests.parity import glamm, pruner, refer, scores
 RECORDED = Path(__file__).parents[1] / "fixtures" / "parity"
 
 
+@pytest.fixture(autouse=True)
+def _inference():
+    with torch.inference_mode():
+        yield
+
+
 def edit(path, change):
     content = json.loads(path.read_text())
     change(content)
@@ -51,7 +57,7 @@ def test_other_budgets_from_pictures_and_tables_alone(fixtures, out, caplog):
     edit(fixtures / "glamm" / "index.json", more_runs)
     (fixtures / "glamm" / "inputs.safetensors").unlink()
     (fixtures / "glamm" / "tokenisation.json").unlink()
-    with caplog.at_level(logging.WARNING), torch.inference_mode():
+    with caplog.at_level(logging.WARNING):
         glamm.compute(fixtures / "glamm", out)
     got, expected = (
         load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm")
@@ -80,8 +86,7 @@ def test_the_kernel_that_models_run_with_keeps_the_tolerances(fixtures, out, mon
     monkeypatch.setattr(
         glamm, "load_model", lambda *names, **options: load(*names, **options | {"attn": "sdpa"})
     )
-    with torch.inference_mode():
-        glamm.compute(fixtures / "glamm", out)
+    glamm.compute(fixtures / "glamm", out)
     got, recorded = (
         load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm")
     )
@@ -107,7 +112,7 @@ def test_runs_over_other_pictures_take_their_own(fixtures, out):
         index["runs"].append({"dataset": "refcoco|val", "retain": 99, "raises": "RuntimeError"})
 
     edit(fixtures / "glamm" / "index.json", another)
-    with torch.inference_mode(), pytest.raises(ExceptionGroup) as failed:
+    with pytest.raises(ExceptionGroup) as failed:
         glamm.compute(fixtures / "glamm", out)
     assert "two runs are to be written to run_R9.safetensors" in str(failed.value.exceptions[0])
     got, recorded = (
@@ -130,11 +135,7 @@ def test_recorded_errors_are_tried_and_a_bad_setup_spares_the_others(fixtures, o
         )
 
     edit(fixtures / "pruner" / "index.json", worse)
-    with (
-        torch.inference_mode(),
-        caplog.at_level(logging.WARNING),
-        pytest.raises(ExceptionGroup) as failed,
-    ):
+    with caplog.at_level(logging.WARNING), pytest.raises(ExceptionGroup) as failed:
         pruner.compute(fixtures / "pruner", out)
     missing, taken = failed.value.exceptions
     assert "the setup of seed 4" in missing.__notes__[0]
@@ -182,8 +183,7 @@ def test_another_seed_and_size_without_recorded_ids(fixtures, out):
     save_file(
         {"pixel_values": torch.randn(1, 3, 70, 70)}, fixtures / "pruner" / "seed5_cases.safetensors"
     )
-    with torch.inference_mode():
-        pruner.compute(fixtures / "pruner", out)
+    pruner.compute(fixtures / "pruner", out)
     got = load_file(out / "seed5_cases.safetensors")
     assert got["T1.R5.features"].shape == (1, 5, 32)
     assert got["T3.R19.retained_idx"].unique().numel() == 19
@@ -198,8 +198,7 @@ def test_another_seed_and_size_without_recorded_ids(fixtures, out):
     save_file(
         {"pixel_values": cases["pixel_values"]}, fixtures / "pruner" / "seed0_cases.safetensors"
     )
-    with torch.inference_mode():
-        pruner.compute(fixtures / "pruner", out)
+    pruner.compute(fixtures / "pruner", out)
     got = load_file(out / "seed0_cases.safetensors")
     assert all(torch.equal(got[key], cases[key]) for key in got if key.endswith("_idx"))
 

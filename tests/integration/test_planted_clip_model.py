@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
-from litelvlm.analysis.cli.actions.report import write_report
+from litelvlm.analysis.api import complete_run, read_record, read_rows
 from litelvlm.analysis.studies import ablations, sweep
 from litelvlm.clip.geometry import Crop
 from litelvlm.data.dataset import Expression, Sample
@@ -206,14 +205,6 @@ def test_ablations_run_without_a_text_tower(ablated):
     assert {"none", "random", ORACLE} <= set(rows["method"])
     assert rows["ri"].isna().all()
     assert any("a text tower of CLIP is needed" in note for note in read_record(ablated).notes)
-
-
-def test_the_report_shows_both(swept, ablated, tmp_path):
-    runs = [swept, ablated]
-    page = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    for claim in (claim for run in runs for claim in read_summary(run).claims):
-        assert claim.statement in page
-    assert "planted clips" in page
 
 
 def test_segment_takes_a_clip_and_numbers_its_frames(tmp_path):

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from layer_drops import decode_dropping
 
 from litelvlm import get_pruner
-from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.pruning.layers.state import text_raters
 from litelvlm.pruning.methods.sparsevlm import SparseVLM
-from tests.glamm_parts import conversation, decode
+from tests.glamm_parts import conversation
 
 SEEN = []
 
@@ -24,36 +24,13 @@ class Watched(SparseVLM):
         return kept
 
 
-def run(model, state, pruner, talk, watch, budget=48):
-    """Decode under a plan while ``watch`` sees every layer.
-
-    It is called as ``watch(index, dropping, before, after, positions)``.
-    """
-    wanted = pruner.select(model.cues(state, talk), budget)
-    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
-    dropping = LayerDropping(
-        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
-    )
-
-    def follow(index, hidden_states, position_ids):
-        out, moved = dropping(index, hidden_states, position_ids)
-        watch(index, dropping.sequences[0], hidden_states[0], out[0], moved[0])
-        return out, moved
-
-    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)
-    return spliced, dropping
-
-
 @torch.inference_mode()
 def test_raters_are_chosen_from_the_embeddings_and_keep_asking(model, state):
     asked = []
     talk = conversation(["the red circle"])
-    spliced, _ = run(
-        model,
-        state,
-        get_pruner("sparsevlm"),
-        talk,
-        lambda index, row, *_: asked.append(row.queries.tolist()),
+    plan = get_pruner("sparsevlm").select(model.cues(state, talk), 48)
+    spliced, *_ = decode_dropping(
+        model, state, talk, plan, lambda _, row, *states: asked.append(row.queries.tolist())
     )
     start = spliced.image_start[0]
     embeds = spliced.embeds[0]
@@ -66,14 +43,9 @@ def test_raters_are_chosen_from_the_embeddings_and_keep_asking(model, state):
 @pytest.mark.parametrize("name", ["fastv", "pyramiddrop"])
 def test_raters_may_ask_for_every_method(model, state, name):
     talk = conversation(["the red circle"])
-    traces = [
-        model.ground(
-            [state],
-            [talk],
-            [get_pruner(name, query_token=token).select(model.cues(state, talk), 60)],
-        )[0].selection
-        for token in ("raters", "seg")
-    ]
+    cues = model.cues(state, talk)
+    plans = [get_pruner(name, query_token=asks).select(cues, 60) for asks in ("raters", "seg")]
+    traces = [model.ground([state], [talk], [plan])[0].selection for plan in plans]
     assert traces[0].counts == traces[1].counts
     assert traces[0].indices.tolist() != traces[1].indices.tolist()
 
@@ -91,13 +63,9 @@ def test_recycled_tokens_are_averages_at_their_centres_place(model, state, order
         if len(after) < len(before):
             drops.append((before, after, moved, row.image, row.places))
 
-    spliced, dropping = run(
-        model,
-        state,
-        Watched(order=order, positions=positions),
-        conversation(["the red circle"]),
-        watch,
-    )
+    talk = conversation(["the red circle"])
+    plan = Watched(order=order, positions=positions).select(model.cues(state, talk), 48)
+    spliced, dropping, _ = decode_dropping(model, state, talk, plan, watch)
     start = spliced.image_start[0]
     assert len(drops) == len(SEEN) == 2
     was = torch.arange(144)

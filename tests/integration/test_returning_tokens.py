@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from layer_drops import decode_dropping
 
 from litelvlm import get_pruner
-from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.layer_view import LlamaView
 from litelvlm.models.glamm.prompting.places import query_places
-from tests.glamm_parts import conversation, decode
+from tests.glamm_parts import conversation
 
 
 @torch.inference_mode()
@@ -15,18 +15,10 @@ from tests.glamm_parts import conversation, decode
 def test_those_left_out_come_back_as_they_entered(model, state, positions):
     talk = conversation(["the red circle"])
     wanted = get_pruner("lvlm_csp_like", positions=positions).select(model.cues(state, talk), 48)
-    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
-    dropping = LayerDropping(
-        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
-    )
     seen = {}
-
-    def follow(index, hidden_states, position_ids):
-        out, moved = dropping(index, hidden_states, position_ids)
-        seen[index] = (hidden_states[0], out[0], moved[0])
-        return out, moved
-
-    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)
+    spliced, dropping, _ = decode_dropping(
+        model, state, talk, wanted, lambda index, _, *states: seen.update({index: states})
+    )
     start, entered = spliced.image_start[0], spliced.embeds[0]
     representatives = torch.arange(24) * 6
     rest = torch.ones(144, dtype=torch.bool)

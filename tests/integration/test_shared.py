@@ -131,11 +131,8 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
 
 @torch.inference_mode()
 def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
-    prompts = torch.randn(
-        5,
-        model.sam.config.mask_decoder_config.hidden_size,
-        generator=torch.Generator().manual_seed(1),
-    )
+    width = model.sam.config.mask_decoder_config.hidden_size
+    prompts = torch.randn(5, width, generator=torch.Generator().manual_seed(1))
     expected = low_resolution_masks(model.sam, state.sam_embeddings, prompts[None, :, None])[0]
     torch.testing.assert_close(
         masks_of_image(model.sam, state.sam_embeddings, prompts), expected, atol=LOGITS, rtol=0
@@ -191,12 +188,9 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(model, state, data, mo
 
 
 def test_a_single_pass_that_does_not_fit_is_an_error(model, state, data, monkeypatch):
+    requests = requests_of(model, state, data[0], METHODS[:1], (8,))
     with pytest.raises(torch.OutOfMemoryError):
-        list(
-            starved(model, monkeypatch, 0)(
-                state, requests_of(model, state, data[0], METHODS[:1], (8,))
-            )
-        )
+        list(starved(model, monkeypatch, 0)(state, requests))
 
 
 def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
@@ -225,11 +219,8 @@ CONFIG = sweep.Config(
 def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, data, tmp_path):
     folder = complete_run(sweep.STUDY, model, data, CONFIG, tmp_path)
     rows = read_rows(folder)
-    small = read_rows(
-        complete_run(
-            sweep.STUDY, model, data, CONFIG.model_copy(update={"batch_size": 3}), tmp_path
-        )
-    )
+    batched = CONFIG.model_copy(update={"batch_size": 3})
+    small = read_rows(complete_run(sweep.STUDY, model, data, batched, tmp_path))
     pixels = ["inter_px", "union_px", "pred_px"]
     others = [name for name in rows if name not in (*pixels, "iou")]
     pd.testing.assert_frame_equal(rows[others], small[others])
@@ -267,17 +258,6 @@ def test_one_sentence_for_two_objects_is_held_against_each(model, data):
         assert row.pred_px == predicted.sum()
         assert row.inter_px == (predicted & (doubled.masks[number] == 1)).sum()
     assert rows.xs("none", level="method").inter_px.nunique() == 2
-
-
-def test_official_conversations_go_through_the_shared_path(model, data, tmp_path):
-    config = sweep.Config(
-        methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official"
-    )
-    rows = read_rows(complete_run(sweep.STUDY, model, data, config, tmp_path))
-    assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
-    assert rows[rows.method == "none"].iou.mean() > 0.3
-    # Three expressions share one selection, which has context tokens then.
-    assert rows[rows.method == "litelvlm"].n_ctx.between(1, 47).all()
 
 
 def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data, monkeypatch):

@@ -82,14 +82,10 @@ def test_attention_rows_are_rows_of_the_full_map(model, state):
     torch.testing.assert_close(
         asked, maps[:, :, colon + 143, start : start + 144], atol=1e-5, rtol=1e-5
     )
-
-
-@torch.inference_mode()
-def test_attention_of_two_turns_is_their_mean(model, state):
+    # Of two turns: their mean.
     talk = conversation(["the red circle", "the blue square"])
     maps, spliced = full_maps(model, state, talk)
-    start, segs = spliced.image_start[0], list(spliced.seg_index[0])
-    expected = maps[:, :, segs, start : start + 144].mean(2)
+    expected = maps[:, :, list(spliced.seg_index[0]), start : start + 144].mean(2)
     torch.testing.assert_close(attention_rows(model, state, talk), expected, atol=1e-5, rtol=1e-5)
 
 

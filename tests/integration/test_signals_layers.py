@@ -10,7 +10,6 @@ from litelvlm.models.glamm.attribution.layers import (
     attention_flow,
     attention_weights,
     reverse_sweep,
-    rolled,
     weighted_norms,
 )
 from litelvlm.models.glamm.attribution.targets import Targets, frozen
@@ -100,13 +99,6 @@ def test_flows_follow_their_recursions(targets, maps):
     )
     helpful = (maps[1].attention * maps[1].attention_gradient).clamp(min=0)
     assert_near(flow.gradient_rows[1, 3], helpful[3, query, image])
-
-
-def test_rollout_by_hand():
-    # The query looks at token 0 with 1/4 and at itself with 3/4: half of that, and half of what it
-    # had.
-    attention = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
-    assert_near(rolled(torch.tensor([0.0, 1.0]), attention), torch.tensor([0.125, 0.875]))
 
 
 def test_a_failed_sweep_leaves_kernel_and_hooks_as_found(model, targets):

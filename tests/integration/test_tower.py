@@ -30,18 +30,13 @@ def eager(model):
 def test_image_states_are_the_librarys(model, eager, pixels):
     image = model.tower.image(pixels)
     reference = eager.vision_model(pixels, output_hidden_states=True, output_attentions=True)
-    torch.testing.assert_close(
-        image.patch_tokens, reference.hidden_states[-2][:, 1:], atol=1e-4, rtol=1e-4
-    )
-    torch.testing.assert_close(
-        image.cls_token, reference.hidden_states[-2][:, 0], atol=1e-4, rtol=1e-4
-    )
-    torch.testing.assert_close(
-        image.last_hidden_state, reference.hidden_states[-1], atol=1e-4, rtol=1e-4
-    )
-    torch.testing.assert_close(
-        image.image_embeds, eager.visual_projection(reference.pooler_output), atol=1e-4, rtol=1e-4
-    )
+    for ours, theirs in (
+        (image.patch_tokens, reference.hidden_states[-2][:, 1:]),
+        (image.cls_token, reference.hidden_states[-2][:, 0]),
+        (image.last_hidden_state, reference.hidden_states[-1]),
+        (image.image_embeds, eager.visual_projection(reference.pooler_output)),
+    ):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     row = reference.attentions[-2][:, :, 0, 1:].mean(1)
     torch.testing.assert_close(image.cls_attention, row, atol=1e-5, rtol=1e-4)
 

@@ -47,15 +47,6 @@ def test_nuwas_second_stage_drops_inside_the_language_model(model, llava, inputs
     assert counts[0] > counts[-1]
 
 
-def test_the_text_decides(model, llava, inputs):
-    kept = []
-    for text in ("the red circle", "a large blue triangle on the left"):
-        pruned = prune(llava, "low_similarity", 16, clip=model.tower, text=text)
-        pruned.forward(**inputs)
-        kept.append(pruned.last.selections[0].indices.tolist())
-    assert kept[0] != kept[1]
-
-
 def test_what_does_not_belong_together_is_refused(model, llava, inputs):
     with pytest.raises(ValueError, match="belong together"):
         prune(llava, "litelvlm", 48, text="the red circle")

@@ -200,10 +200,17 @@ def test_merging_between_layers_is_refused():
         pruned.forward(**tiny_prompt("llava"))
 
 
-def test_generating_without_a_cache_is_refused():
+@pytest.mark.parametrize(
+    ("cache", "words"),
+    [
+        ({"use_cache": False}, "use_cache=True"),
+        ({"cache_implementation": "static", "disable_compile": True}, "a cache that grows"),
+    ],
+)
+def test_generating_without_a_cache_that_grows_is_refused(cache, words):
     pruned = prune(tiny_vlm("llava"), METHODS["fastv"], 0.6)
-    with pytest.raises(ValueError, match="use_cache=True"):
-        pruned.generate(**tiny_prompt("llava"), max_new_tokens=2, use_cache=False)
+    with pytest.raises(ValueError, match=words):
+        pruned.generate(**tiny_prompt("llava"), max_new_tokens=2, **cache)
 
 
 def test_beams_share_the_tokens_of_their_prompt():
@@ -220,14 +227,3 @@ def test_beams_share_the_tokens_of_their_prompt():
     first = several["logits"][0].unflatten(0, (2, 3))
     assert torch.allclose(first[:, :1].expand(-1, 3, -1), first, atol=1e-6)
     assert pruned.layer_counts == [list(METHODS["fastv"].schedule(0.6, 36, 3))] * 2
-
-
-def test_caches_of_fixed_size_are_refused():
-    pruned = prune(tiny_vlm("llava"), METHODS["fastv"], 0.6)
-    with pytest.raises(ValueError, match="a cache that grows"):
-        pruned.generate(
-            **tiny_prompt("llava"),
-            max_new_tokens=2,
-            cache_implementation="static",
-            disable_compile=True,
-        )

@@ -22,31 +22,23 @@ from litelvlm.models.vlm.prompts import QUESTIONS, question
 from litelvlm.models.vlm.queries.pictures import preprocessing_of
 from litelvlm.models.vlm.queries.towers import same_weights
 from litelvlm.pruning import get_pruner
-from tests.glamm_parts import EMBEDDED
-from tests.tiny_vlms.folder import write_tiny
 
-CLIP = EMBEDDED["embedded"] / "clip"
 DTYPES = ("float32", "float16", "bfloat16")
 FAST = {"random_seeds": 0, "pool": 12, "shifts": 12, "blobs": 2, "donors": 2}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_tiny("llava", tmp_path_factory.mktemp("tiny") / "llava", CLIP)
-
-
-@pytest.fixture(scope="module")
-def halved(folder, tmp_path_factory):
+def halved(folders, tmp_path_factory):
     """The same model stored in float16, as published; its CLIP stays in float32."""
     out = tmp_path_factory.mktemp("half") / "llava"
-    shutil.copytree(folder, out)
-    load_vlm(folder, dtype="float16", device="cpu").network.save_pretrained(out)
+    shutil.copytree(folders["llava"], out)
+    load_vlm(folders["llava"], dtype="float16", device="cpu").network.save_pretrained(out)
     return out
 
 
-@pytest.fixture(scope="module")
-def model(folder):
-    return load_vlm(folder, device="cpu")
+@pytest.fixture
+def model(models):
+    return models["llava"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

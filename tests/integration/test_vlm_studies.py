@@ -19,7 +19,7 @@ from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.studies import BENCH, STUDIES, reversal
 from litelvlm.analysis.studies.table import get_study, run_study, studies_for
 from litelvlm.clip.load import load_tower
-from litelvlm.models.base import GroundingModel, TowerModel, VisualLM
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.vlm.prompts import QUESTIONS, question
 from litelvlm.pruning.layers.drops import middle_layers
 from litelvlm.pruning.methods.similarity import LowSimilarity
@@ -30,17 +30,7 @@ from tests.tiny_vlms.models import tiny_vlm
 KINDS = ("llava", "qwen2_5_vl")
 CLIP = EMBEDDED["embedded"] / "clip"
 FAST = {"random_seeds": 0, "pool": 12, "shifts": 12, "blobs": 2, "donors": 2}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tiny")
-    return {kind: write_tiny(kind, out / kind, CLIP) for kind in KINDS}
-
-
-@pytest.fixture(scope="module")
-def models(folders):
-    return {kind: load_vlm(folder, device="cpu") for kind, folder in folders.items()}
+SUBSTITUTES = {"input_similarity", "llm_attention", "received_attention", "tower_value_norm"}
 
 
 @pytest.fixture(params=KINDS)
@@ -76,12 +66,6 @@ def answer_log_prob(query, logits):
     return float(words[torch.arange(len(answer)), answer].sum())
 
 
-def test_both_kinds_of_model_answer_in_words(models):
-    assert all(isinstance(model, VisualLM) for model in models.values())
-    assert isinstance(models["llava"], TowerModel)
-    assert not isinstance(models["qwen2_5_vl"], TowerModel)
-
-
 @pytest.mark.parametrize("size", [(168, 210), (210, 168), (90, 300), (168, 168)])
 def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size):
     picture = sample.image().resize(size)
@@ -93,14 +77,6 @@ def test_a_view_says_where_tokens_lie_before_the_model_runs(model, sample, size)
     half = view.layout.grid[1] // 2
     assert (covered[:, : half - 1] == 1).all()
     assert (covered[:, half + 1 :] == 0).all()
-
-
-def test_a_grid_covers_the_whole_picture(models):
-    whole = np.ones((90, 300), dtype=np.uint8)
-    view = models["qwen2_5_vl"].view(90, 300)
-    assert view.layout.grid[1] > view.layout.grid[0]
-    assert view.visible_fraction(whole) == 1.0
-    assert view.coverage(whole).min() == pytest.approx(1.0)
 
 
 def test_the_target_is_the_log_likelihood_of_the_own_answer(model, sample):
@@ -217,12 +193,7 @@ def test_reversal_of_llava_is_that_of_its_clip_and_of_substitutes(models, data, 
     assert ranked[columns].equals(own.rows[columns])
     np.testing.assert_allclose(ranked["ri"], own.rows["ri"], rtol=0, atol=1e-9)
     substitutes = set(run.rows["clip_model"]) - {""}
-    assert substitutes == {
-        "input_similarity",
-        "llm_attention",
-        "received_attention",
-        "tower_value_norm",
-    }
+    assert substitutes == SUBSTITUTES
 
 
 def test_reversal_of_qwen_has_a_measured_sign_per_substitute(models, data, tmp_path):
@@ -230,12 +201,7 @@ def test_reversal_of_qwen_has_a_measured_sign_per_substitute(models, data, tmp_p
     rows = run.rows
     assert "" not in set(rows["clip_model"])
     signs = rows[(rows["control"] == "none") & (rows["labels"] == "primary")]
-    assert set(signs["probe"]) == {
-        "input_similarity",
-        "received_attention",
-        "tower_value_norm",
-        "llm_attention",
-    }
+    assert set(signs["probe"]) == SUBSTITUTES
     # A text-guided substitute has controls of the text, the others have none.
     texts = rows[rows["control"].isin(["other_text", "no_text"])]
     assert set(texts["probe"]) == {"input_similarity", "llm_attention"}
@@ -245,8 +211,6 @@ def test_reversal_of_qwen_has_a_measured_sign_per_substitute(models, data, tmp_p
     oracle = rows[rows["control"] == "oracle"]
     assert (oracle["ri"] == -1).all()
     assert "H1.sign@received_attention" in set(run.claims["id"])
-    assert run.interpretation.startswith("By input similarity, in place of CLIP's similarity")
-    assert "without towers of random weights" in " ".join(run.record.notes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,8 +224,6 @@ def test_importance_and_faithfulness_ask_the_answer(kind, models, data, tmp_path
     assert {"attention", "saliency", "input_x_gradient", "leave_one_out"} <= set(plain["signal"])
     lead = "low_similarity" if kind == "llava" else "low_input_similarity"
     assert lead in set(plain["score"])
-    words = run.claims.set_index("id").loc["H6.removal", "statement"]
-    assert "answer's log-probability" in words
     faith = run_study(
         "faithfulness", model, data, tmp_path, images=2, steps=3, removals=4, coalitions=12
     )
@@ -271,7 +233,6 @@ def test_importance_and_faithfulness_ask_the_answer(kind, models, data, tmp_path
     ends = faith.rows[faith.rows["metric"] == "insertion"].groupby(["sent_id", "k"])["value"]
     # Whatever the order, nothing and everything are the same tokens.
     assert ends.nunique().groupby("k").max().iloc[[0, -1]].tolist() == [1, 1]
-    assert "brings the answer back sooner" in " ".join(faith.claims["statement"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -356,21 +317,6 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
         "litelvlm.models.vlm.network",
         "litelvlm.models.attribution",
     } <= closure
-
-
-def test_the_shipped_llava_is_asked_like_any_other(models, data, sample):
-    shipped = load_vlm("vlm:embedded", device="cpu")
-    assert isinstance(shipped, TowerModel)
-    assert shipped.name == "vlm:embedded"
-    query = shipped.query(sample.image(), sample.expressions[0].sent, question_index=1)
-    targets = query.targets()
-    ours = float(targets(targets.visual[None])[0, 0])
-    assert ours == pytest.approx(answer_log_prob(query, full_call(query).logits), abs=1e-3)
-    # Trained, it gives its own answer more weight than a random model does.
-    random = asked(models["llava"], sample).targets()
-    said = len(query.answered.answer)
-    assert ours / said > float(random(random.visual[None])[0, 0]) / 16
-    assert reversal.STUDY.fits(shipped)
 
 
 def test_an_object_is_known_by_its_weights(sample):

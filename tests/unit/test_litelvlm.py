@@ -93,11 +93,6 @@ def test_worked_example(fields, n_texts, budget, kept, n_context):
     assert selection.tokens is None
 
 
-def test_worked_example_at_original_positions():
-    selection = LiteLVLM(positions="original").select(example(), 4)
-    assert (selection.positions[0].tolist(), selection.span) == ([3, 0, 2, 4], 6)
-
-
 # q = 2, width 1. Cosines are the signs of the keys; with |V| = 1 2 3 6 5 4:
 #   code: e for +, 1/e for -, times |V|;
 #         e^2 = 7.39 times 1 2 3 6 5 4 for + against 1 2 3 6 5 4 for -:
@@ -121,14 +116,6 @@ def test_context_scores(kind, order):
     assert stable_order(context_scores(cues, kind), descending=True).tolist() == order
     # Budget 1 of two texts is context alone.
     assert LiteLVLM(context=kind).select(cues, 1).indices.tolist() == order[:1]
-
-
-def test_code_context_is_bounded_by_the_width():
-    cues = random_cues(0, 1)
-    weights = context_scores(cues, "attention_only")
-    # Logits lie within 1 / sqrt(8) of zero.
-    assert weights.max() / weights.min() <= torch.tensor(2 / 8**0.5).exp()
-    assert weights.sum() == pytest.approx(1.0, abs=1e-6)
 
 
 @given(seed=st.integers(0, 10_000), n_texts=st.integers(1, 4), budget=st.integers(1, 20))
@@ -159,14 +146,6 @@ def test_identities(seed, n_texts, budget):
     if budget == 20 and n_context:
         assert sorted(kept) == list(range(20))
         assert kept != list(range(20))
-
-
-def test_identical_texts_leave_their_share_to_context():
-    cues = example(text_embeds=torch.tensor([[1.0, 0.0]] * 3))
-    selection = LiteLVLM().select(cues, 5)
-    # floor(5 / 3) = 1 token named three times: {2}; four context tokens.
-    assert selection.indices.tolist() == [3, 4, 5, 1, 2]
-    assert selection.roles.count("similarity") == 1
 
 
 @given(seed=st.integers(0, 10_000), exponents=st.lists(st.integers(-8, 8), min_size=3, max_size=3))
@@ -244,12 +223,6 @@ def test_bfloat16_scores_are_those_of_bfloat16_arithmetic(seed):
     similar = text_similarity(cues, precision="bfloat16")
     torch.testing.assert_close(similar, (texts @ patches.T).float(), rtol=2**-7, atol=1e-3)
     assert torch.equal(similar, similar.bfloat16().float())
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan")])
-def test_bad_context_share(share):
-    with pytest.raises(ValueError, match=r"context_share .* not in \[0, 1\)"):
-        LiteLVLM(context_share=share)
 
 
 def test_paper_preset():

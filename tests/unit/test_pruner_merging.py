@@ -4,17 +4,13 @@ import math
 
 import pytest
 import torch
-from pruner_cases import GRID, JOINT, MERGING, all_cues, kept, tensors
+from pruner_cases import JOINT, all_cues, kept
 
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.grid import sampling_grid
 from tests.method_cases import BEFORE, parametrised
 
 MADE = [case for case in BEFORE if get_pruner(case[0], **case[1]).synthetic]
-
-
-def test_merging_methods_are_those_with_books():
-    assert {*MERGING, "holov", "with_uniform", "ivc_add_on"} == {name for name, _ in MADE}
 
 
 @parametrised(MADE)
@@ -39,21 +35,6 @@ def test_source_reproduces_tokens(name, options, budget):
     assert not selection.source[~mixed].any()
     plain = torch.tensor([role == "kept" for role in selection.roles])
     assert torch.equal(selection.tokens[plain], originals[selection.indices[plain]])
-
-
-def test_row_sums_of_merges():
-    cues = Cues(tensors(), GRID)
-    for name in ("trim", "avgpool", "bilinear"):
-        sums = get_pruner(name).select(cues, 12).source.sum(dim=1)
-        assert torch.allclose(sums, torch.ones(12), atol=1e-6)
-    # CLS 0, kept 1, contextual 2 as released and 1 as an average.
-    for preset, contextual in (("faithful", 2.0), ("paper", 1.0)):
-        selection = get_pruner("visionzip", preset=preset, contextual_share=0.25).select(cues, 12)
-        wanted = [{"cls": 0.0, "kept": 1.0, "merged": contextual}[role] for role in selection.roles]
-        assert torch.allclose(selection.source.sum(dim=1), torch.tensor(wanted), atol=1e-6)
-    sums = get_pruner("prumerge_plus").select(cues, 12).source.sum(dim=1)
-    assert (sums[:-1] > 1).all()
-    assert 0 < sums[-1] < 1
 
 
 def test_trim():
@@ -277,17 +258,6 @@ def test_pooling_on_the_grid():
     # Members of the first cell are 0 1 4 5: the lower median is 1.
     median = get_pruner("avgpool", place="median", positions="original").select(cues, 2)
     assert median.positions[0].tolist() == [1, 3]
-
-
-def test_pooling_along_the_raster():
-    # 1 x 6 tokens to 2: means of 0 1 4 and 9 16 25; bilinear reads the middle ones, 1 and 16.
-    cues = Cues({"patch_tokens": (torch.arange(6.0) ** 2)[:, None]}, (1, 6))
-    assert get_pruner("avgpool").select(cues, 2).tokens.flatten().tolist() == pytest.approx(
-        [5 / 3, 50 / 3]
-    )
-    assert get_pruner("bilinear").select(cues, 2).tokens.flatten().tolist() == pytest.approx(
-        [1.0, 16.0]
-    )
 
 
 @pytest.mark.parametrize("budget", [192, 128, 64, 32])

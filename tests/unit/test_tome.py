@@ -47,13 +47,6 @@ def test_one_merge():
     assert (fixed.indices.tolist(), fixed.positions[0].tolist()) == ([0, 2, 3], [0, 2, 3])
 
 
-def test_two_merges_in_one_block():
-    # 1 into 2, and 3 into 0: (1 + 3) / 2, (0 + 1) / 2.
-    selection, _ = merged(1, 2)
-    assert selection.indices.tolist() == [0, 2]
-    assert selection.tokens.tolist() == [[2.0, 0.5], [0.0, 3.0]]
-
-
 def test_sizes_add_up_over_blocks_and_bias_the_attention():
     # After the first block the sequence is CLS, 3, 0, 2: now 0 is even and goes into 3, the token
     # of patches 0 and 3.
