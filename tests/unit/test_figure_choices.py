@@ -71,6 +71,7 @@ def test_methods_look_different_and_presets_and_options_look_like_their_method()
     [
         ("litelvlm(order=raster)", "LiteLVLM, in raster order"),
         ("litelvlm:gap", "LiteLVLM, gap"),
+        ("litelvlm(context_share=0.3)", "LiteLVLM, 30 % context"),
         ("litelvlm:gap(direction=highest)", "LiteLVLM, gap, highest similarity first"),
         ("with_uniform(of=random)", "with uniform tokens (random)"),
     ],
@@ -81,6 +82,11 @@ def test_a_variant_keeps_the_colour_and_place_of_its_method_and_has_another_line
     assert (style.colour(method), style.mark(method)) == (style.colour(plain), style.mark(plain))
     assert style.rank(method) == style.rank(plain)
     assert (style.line(plain), style.line(method)) == ("-", "--")
+
+
+def test_a_label_that_is_no_method_is_its_own_name():
+    assert style.look("a, b (c") == (style.MUTED, ".", "-", "a, b (c")
+    assert style.rank("a, b (c") == style.rank("no_method")
 
 
 def test_names_cover_all_scores_and_requests():
