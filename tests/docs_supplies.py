@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from litelvlm.analysis.studies.emergence import scenes
 from litelvlm.data import load
 from litelvlm.data.embedded import EMBEDDED as WORLDS
-from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.refer_writer import fill_refer
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.train import train_member
@@ -52,8 +52,8 @@ def write_supplies(root):
     world = WORLDS["embedded"]
     few = {split: [world.sample(split, seeds[i], world.level) for i in range(2)]
            for split, seeds in world.seeds.items() if split in ("val", "testA")}  # fmt: skip
-    write_refer(root / "refer", few, world.categories)
     data = root / "refer" / "Refer_Segm"
+    fill_refer(data, few, world.categories)
     grouped(data)
     published = shutil.copytree(EMBEDDED["embedded"], root / "published")
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")

@@ -12,8 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from litelvlm.arrays import NDArray
-from litelvlm.data.files import atomic_folder
-from litelvlm.data.layout import FOLDER, REF_FAMILIES
+from litelvlm.data.layout import REF_FAMILIES
 from litelvlm.data.outlines import outline_polygons
 from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.base import Kind, Scene
@@ -27,12 +26,10 @@ KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {
 """Splits that take some kinds of expressions only; the others take all."""
 
 
-def write_refer(
-    root: str | Path,
-    splits: Mapping[str, Iterable[Scene]],
-    categories: Mapping[str, str],
-) -> Path:
-    """Write scenes as `<root>/Refer_Segm/refcoco` with images beside it; whole or not at all.
+def fill_refer(
+    base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping[str, str]
+) -> None:
+    """Write scenes as `refcoco` below a new `Refer_Segm` folder, with images beside it.
 
     Every second object is stored as polygons along pixel borders where those give back the exact
     mask, the others as compressed run lengths. Each sentence record has an extra key "kind". The
@@ -40,26 +37,13 @@ def write_refer(
     tables covers the images too.
 
     Args:
-        root: Folder to make; must not exist.
+        base: The `Refer_Segm` folder.
         splits: Scenes of each split ("train", "val", "testA", "testB"); no scene may be in two.
         categories: Every category of the world with its supercategory, in the order of ids.
 
-    Returns:
-        The root.
-
     Raises:
-        FileExistsError: If the root exists.
         ValueError: If a scene is in two splits.
     """
-    if Path(root).exists():
-        raise FileExistsError(f"{root} exists; remove it or write elsewhere")
-    return atomic_folder(root, lambda folder: fill_refer(folder / FOLDER, splits, categories))
-
-
-def fill_refer(
-    base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping[str, str]
-) -> None:
-    """Write scenes below a new `Refer_Segm` folder, as ``write_refer`` does."""
     (base / DATASET).mkdir(parents=True)
     images_folder = base / REF_FAMILIES[DATASET].images
     images_folder.mkdir(parents=True)

@@ -129,7 +129,7 @@ def _made(refs: Collection[Ref], instances: Instances) -> pa.Table:
     rows += [("annotations", str(one.image_id), _OBJECT.dump_json(one)) for one in objects]
     rows += [("categories", "", json.dumps(pair).encode()) for pair in instances.categories.items()]
     kinds = dict.fromkeys(("part", "key", "record"), pa.large_string())
-    return pa.table(list(zip(*rows, strict=True)), pa.schema(kinds))
+    return pa.table(list(zip(*rows, strict=True)) or [()] * 3, pa.schema(kinds))
 
 
 def _keep(made: pa.Table, file: Path) -> None:

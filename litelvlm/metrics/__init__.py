@@ -15,4 +15,3 @@ from litelvlm.metrics.scores import THRESHOLDS as THRESHOLDS
 from litelvlm.metrics.scores import ciou as ciou
 from litelvlm.metrics.scores import giou as giou
 from litelvlm.metrics.scores import iou as iou
-from litelvlm.metrics.scores import precision_at as precision_at

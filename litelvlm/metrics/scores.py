@@ -68,14 +68,3 @@ def ciou(intersections: Counts, unions: Counts, exact: bool = False) -> float:
     if exact:
         return float(i.sum() / u.sum()) if u.sum() else 1.0
     return float(i.sum() / (u.sum() + 1e-10))
-
-
-def precision_at(
-    intersections: Counts, unions: Counts, thresholds: Sequence[float] = THRESHOLDS
-) -> dict[float, float]:
-    """Share of expressions whose exact IoU reaches each threshold (P@0.5 and so on).
-
-    Equality counts as reached.
-    """
-    per_expression = iou(intersections, unions, exact=True)
-    return {float(t): float(np.mean(per_expression >= t)) for t in thresholds}

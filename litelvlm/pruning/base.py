@@ -77,15 +77,16 @@ def check_field_values(cls: type, options: Mapping[str, object]) -> None:
     """
     hints = _hints_of(cls)
     for name, value in options.items():
-        if get_origin(hints[name]) is Literal:
-            _check_allowed(value, get_args(hints[name]), name)
+        hint = hints[name]
+        bare = hint.__origin__ if get_origin(hint) is Annotated else hint
+        if get_origin(bare) is Literal:
+            _check_allowed(value, get_args(bare), name)
             continue
-        alone = get_origin(hints[name]) in (None, Annotated)
-        kinds = (hints[name],) if alone else get_args(hints[name])
+        kinds = get_args(bare) or (bare,)
         _check_number(value, tuple(getattr(kind, "__origin__", kind) for kind in kinds), name)
-        for bounds in (entry for kind in kinds for entry in getattr(kind, "__metadata__", ())):
-            if value is not None:
-                bounds.check(cast(float, value), name)
+        for entry in (e for kind in (hint, *kinds) for e in getattr(kind, "__metadata__", ())):
+            if value is not None and isinstance(entry, Bounds):
+                entry.check(cast(float, value), name)
 
 
 def _check_allowed(value: object, allowed: tuple[object, ...], what: str) -> None:

@@ -19,7 +19,8 @@ from litelvlm.pruning.selection import RawSelection
 class GreedyPruner(Pruner):
     """A method that takes one step per kept token.
 
-    A step is a few tensor operations and never waits for the host.
+    A step is a few tensor operations and never waits for the host: indices stay one-dimensional
+    tensors, since one without dimensions would be read on the host.
 
     Attributes:
         nested: Whether a smaller budget takes the first steps of a larger one. Then budgets of one
@@ -33,7 +34,7 @@ class GreedyPruner(Pruner):
         """Tokens in order of choice."""
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
-        """Take the steps, or those that are missing."""
+        """Take the steps, unless a budget at least as large took them before."""
         take = partial(self.steps, cues, budget)
         if not self.nested:
             return RawSelection(ascending(take()))
@@ -53,10 +54,10 @@ def farthest_points(
         first: Point to start from.
         k: Points to choose, in order of choice.
     """
-    chosen = first.repeat(k)
-    nearest = distances[first].clone()
-    for step in range(1, k):
-        nearest[chosen[step - 1]] = float("-inf")
-        chosen[step] = nearest.argmax()
-        nearest = torch.minimum(nearest, distances[chosen[step]])
-    return chosen
+    chosen = [first.reshape(1)]
+    nearest = distances.index_select(0, chosen[0])[0]
+    for _ in range(1, k):
+        nearest = nearest.index_fill(0, chosen[-1], float("-inf"))
+        chosen.append(nearest.argmax(0, keepdim=True))
+        nearest = torch.minimum(nearest, distances.index_select(0, chosen[-1])[0])
+    return torch.cat(chosen)

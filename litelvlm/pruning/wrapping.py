@@ -57,10 +57,12 @@ class Wrapper(Pruner):
         inner = options["of"]
         reason = cls.why_not(inner) if isinstance(inner, Pruner) else "it is not a method"
         if reason:
-            raise ValueError(
-                f"{cls.name} cannot take of={inner!r}: {reason}; take for example "
-                f"of={cls.example!r}"
-            )
+            raise ValueError(f"{cls.name} cannot take of={inner!r}: {reason}; {cls.instead(inner)}")
+
+    @classmethod
+    def instead(cls, inner: object) -> str:
+        """What to do instead of holding ``inner``, for the error message."""
+        return f"take for example of={cls.example!r}"
 
     @classmethod
     def why_not(cls, inner: Pruner) -> str:

@@ -92,6 +92,8 @@ def trainings(
     """
     torch.set_num_threads(1)
     chosen = [member for member in members(stage) if seeds is None or member.seed < seeds]
+    if not chosen:
+        raise SystemExit("nothing to train; name at least one --stage, and 1 or more for --seeds")
     for number, member in enumerate(chosen, start=1):
         log.info("%d of %d: %s", number, len(chosen), member.name)
         train_member(member, out, scenes or out / "scenes", torch.device(device))

@@ -160,6 +160,12 @@ def test_interrupted_trainings_say_what_is_kept_and_goes_on(tmp_path, monkeypatc
     assert 0 < steps[0] <= 12
 
 
+@pytest.mark.parametrize("words", [["--seeds", "0"], ["--stage"]])
+def test_a_choice_of_no_training_is_refused(tmp_path, words):
+    with pytest.raises(SystemExit, match="nothing to train; name at least one --stage"):
+        command.main(["trainings", "--out", str(tmp_path), *words])
+
+
 def test_symbols_are_what_the_table_says():
     factors = replace(TINY, categories=64)
     table = draw_symbols(factors, 40, np.random.default_rng(0))

@@ -9,7 +9,7 @@ import pytest
 from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies import published
-from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.refer_writer import fill_refer
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from tests.figure_files import coarse
@@ -25,9 +25,9 @@ COMMAND = [
 def data(tmp_path_factory):
     """Three data sets of two scenes a split, in the layout of the published files."""
     root = tmp_path_factory.mktemp("refer") / "data"
-    scenes = iter(sample_scene(seed, "easy") for seed in range(30_000, 30_100))
-    write_refer(root, {split: [next(scenes) for _ in range(2)] for split in SPLITS}, CATEGORIES)
     base = root / "Refer_Segm"
+    scenes = iter(sample_scene(seed, "easy") for seed in range(30_000, 30_100))
+    fill_refer(base, {split: [next(scenes) for _ in range(2)] for split in SPLITS}, CATEGORIES)
     for name, table in (("refcoco+", "refs(unc).p"), ("refcocog", "refs(umd).p")):
         shutil.copytree(base / "refcoco", base / name)
         (base / name / "refs(unc).p").rename(base / name / table)

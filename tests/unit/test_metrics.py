@@ -11,7 +11,7 @@ from litelvlm.metrics import (
     grefcoco_summands,
     intersection_union,
     iou,
-    precision_at,
+    scored_target,
 )
 
 
@@ -38,6 +38,11 @@ def test_intersection_and_union(predicted, target, expected):
     assert tuple(intersection_union(*masks(predicted, target))) == expected
 
 
+def test_sizes_must_agree():
+    with pytest.raises(ValueError, match=r"prediction is \(2, 3\), target \(3, 2\)"):
+        intersection_union(np.zeros((2, 3), dtype=bool), np.zeros((3, 2), dtype=np.uint8))
+
+
 def test_scores_by_hand():
     # Three expressions: 1/2, 3/4, and both empty.
     i, u = [1, 3, 0], [2, 4, 0]
@@ -47,7 +52,18 @@ def test_scores_by_hand():
     assert giou(i, u) == pytest.approx((1 / 2.00001 + 3 / 4.00001 + 1) / 3.00001, abs=1e-15)
     assert ciou(i, u, exact=True) == pytest.approx(4 / 6, abs=1e-15)
     assert ciou(i, u) == pytest.approx(4 / (6 + 1e-10), abs=1e-15)
-    assert precision_at(i, u) == {0.5: 1.0, 0.6: 2 / 3, 0.7: 2 / 3, 0.8: 1 / 3, 0.9: 1 / 3}
+
+
+def test_all_empty():
+    assert giou([0], [0], exact=True) == 1.0
+    assert ciou([0], [0], exact=True) == 1.0
+    assert ciou([0], [0]) == 0.0  # the official form
+
+
+def test_large_counts_are_summed_exactly():
+    # 10^7 + 1 pixels per mask: single precision would lose the odd one.
+    i, u = [10_000_001] * 3, [20_000_001] * 3
+    assert ciou(i, u, exact=True) == 30_000_003 / 60_000_003
 
 
 @pytest.mark.parametrize(("i", "u"), [([], []), ([1], [1, 2]), ([3], [2]), ([-1], [2])])
@@ -83,3 +99,10 @@ def test_doubled_pixels_are_wrong_or_the_object():
     assert tuple(intersection_union(everything, target, doubled="object")) == (2, 3)
     with pytest.raises(ValueError, match="rule for doubled pixels"):
         intersection_union(everything, target, doubled="half")
+
+
+def test_a_target_as_it_is_scored():
+    target = np.array([[0, 1, 2, 3, 254, 255]], dtype=np.uint8)
+    assert scored_target(target) is target
+    assert scored_target(target, "object").tolist() == [[0, 1, 1, 1, 1, 255]]
+    assert scored_target(target, "object").dtype == np.uint8

@@ -136,6 +136,18 @@ def test_senseless_use_of_allowed_opcodes_is_refused(raw):
         loads_plain(raw)
 
 
+TYPE, SCALAR = np.dtype("i8"), np.int64(1).__reduce__()[0]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "found", [TYPE, [TYPE], {TYPE: 1}, {"a": (1, TYPE)}, [SCALAR], [((SCALAR,),)]], ids=str
+)
+def test_what_stands_for_a_name_of_numpy_is_no_data(found, protocol):
+    with pytest.raises(UnsafePickleError, match=r"a NumPy name stands where|a key or a member"):
+        loads_plain(pickle.dumps(found, protocol))
+
+
 HANGING = {
     "hash recursion": b"(" * 100_000 + b"t" * 100_000 + b"(K\x01d.",
     "tuple as a key": b"}K\x01\x85K\x02s.",
@@ -170,7 +182,7 @@ def test_a_container_used_again_counts_each_time():
         steps = b"".join(b"(h%ch%clq%c" % (i, i, i + 1) for i in range(1, levels + 1))
         return b"(]q\x01" + steps + b"l."
 
-    with pytest.raises(UnsafePickleError, match="at most 50, 50,000,000"):
+    with pytest.raises(UnsafePickleError, match=r"has [\d,]+ values; at most 50,000,000 are read"):
         loads_plain(twice(40))
     shared = ["text", 1]
     assert loads_plain(pickle.dumps([shared, shared, {"a": shared}], 2)) == (

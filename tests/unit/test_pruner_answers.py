@@ -7,6 +7,7 @@ import torch
 from pruner_cases import JOINT, kept
 
 from litelvlm.pruning import Cues, get_pruner
+from litelvlm.pruning.greedy import farthest_points
 from litelvlm.pruning.methods.cdpruner import greedy_volume
 
 
@@ -88,6 +89,13 @@ def test_greedy_volume_finds_the_largest_determinant():
     # before b (0.1).
     projected = torch.tensor([[2.0, 0.0], [1.9, 0.1], [0.0, 1.0]])
     assert greedy_volume(projected @ projected.T, 3).tolist() == [0, 2, 1]
+
+
+def test_no_greedy_step_waits_for_the_host():
+    # A tensor on the meta device has no value that could be read.
+    square = torch.empty(9, 9, device="meta")
+    assert greedy_volume(square, 4).shape == (4,)
+    assert farthest_points(square, square[0].argmax(), 4).shape == (4,)
 
 
 def test_divprune():

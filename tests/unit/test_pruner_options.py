@@ -110,10 +110,12 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         (
             "reverse",
             {"of": "litelvlm"},
-            "of=LiteLVLM.* does not rank the tokens by one score; take for example of='value_norm'",
+            "of=LiteLVLM.* rank the tokens by one score; litelvlm has direction='highest' instead$",
         ),
         ("reverse", {"of": "divprune"}, "take for example of='value_norm'"),
-        ("reverse", {"of": "fastv"}, "drops tokens inside the language model; take layer_reverse"),
+        ("reverse", {"of": "trim"}, "; trim has sign=1 instead$"),
+        ("reverse", {"of": "mask_oracle"}, "; inverse_mask_oracle is its opposite$"),
+        ("reverse", {"of": "fastv"}, "drops tokens inside the language model; take layer_reverse$"),
         (
             "layer_reverse",
             {"of": "fastervlm"},
@@ -125,7 +127,7 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
             {"of": "dart"},
             "of=Dart.* does not rank the tokens by one score; take for example of='fastv'",
         ),
-        ("layer_reverse", {"of": "ivc_layer_add_on"}, "rank the tokens by one score"),
+        ("layer_reverse", {"of": "ivc_layer_add_on"}, "; reverse the method it holds: of='fastv'"),
         ("reverse", {"of": "value_nrm"}, "unknown pruner 'value_nrm'; did you mean 'value_norm'"),
     ],
 )

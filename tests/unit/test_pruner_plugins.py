@@ -68,6 +68,22 @@ def test_a_plugin_file_gives_its_methods(plugin):
     assert "last_tokens" not in list_pruners()
 
 
+def test_a_field_of_a_plugin_may_have_remarks_of_its_own(plugin):
+    remarks = (
+        'sign: Annotated[Literal[-1, 1], "which end"] = 1\n    far: Annotated[float, "so far"] = 1'
+    )
+    plugin.write_text(
+        METHOD.replace("sign: int = 1", remarks).replace(
+            "ClassVar\n", "Annotated, ClassVar, Literal\n", 1
+        )
+    )
+    (cls,) = load_plugin(plugin)
+    assert cls(far=2.5).select(FOUR, 2).indices.tolist() == [2, 3]
+    for wrong in ({"sign": 2}, {"far": "x"}):
+        with pytest.raises(ValueError, match="is not allowed"):
+            cls(**wrong)
+
+
 def test_a_registered_method_stands_wherever_a_name_does(plugin):
     (cls,) = load_plugin(plugin)
     assert register_pruner(cls) is register_pruner(cls) is cls

@@ -9,7 +9,7 @@ import pytest
 from litelvlm import load_refer
 from litelvlm.data import load, rendered
 from litelvlm.data.embedded import EMBEDDED, SEEDS
-from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.refer_writer import fill_refer
 from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
@@ -25,8 +25,8 @@ def written(tmp_path_factory):
         "testA": range(20, 24),
         "testB": range(30, 34),
     }
-    write_refer(
-        root,
+    fill_refer(
+        root / "Refer_Segm",
         {split: [sample_scene(seed) for seed in seeds] for split, seeds in splits.items()},
         CATEGORIES,
     )
@@ -76,7 +76,11 @@ def test_both_outline_forms_and_true_boxes_are_written(written):
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        write_refer(tmp_path / name, {"val": [sample_scene(seed) for seed in range(3)]}, CATEGORIES)
+        fill_refer(
+            tmp_path / name / "Refer_Segm",
+            {"val": [sample_scene(seed) for seed in range(3)]},
+            CATEGORIES,
+        )
     files = sorted(
         path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()
     )
@@ -85,22 +89,10 @@ def test_writing_twice_gives_the_same_bytes(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
-    def scenes():
-        yield sample_scene(0)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_refer(tmp_path / "tree", {"val": scenes()}, CATEGORIES)
-    assert list(tmp_path.iterdir()) == []
+def test_a_scene_in_two_splits_is_refused(tmp_path):
+    scenes = [sample_scene(0)]
     with pytest.raises(ValueError, match="seed 0 is there twice"):
-        write_refer(
-            tmp_path / "tree", {"val": [sample_scene(0)], "train": [sample_scene(0)]}, CATEGORIES
-        )
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "tree").mkdir()
-    with pytest.raises(FileExistsError, match="tree exists"):
-        write_refer(tmp_path / "tree", {}, CATEGORIES)
+        fill_refer(tmp_path / "tree", {"val": scenes, "train": scenes}, CATEGORIES)
 
 
 FEW = {"train": range(2), "val": range(10, 13), "testA": range(20, 22), "testB": range(30, 32)}

@@ -177,7 +177,8 @@ def test_rows_hold_every_construction_once(instance):
         .groupby("sent_id")
         .size()
     )
-    # 4 wordings, N1, 4 N2, N3, N4, N5, 5 N7, an oracle, 2 N8.
+    # 4 wordings, other texts, 4 times no text, other masks, the moved mask, blobs, 5 scores without
+    # text, an oracle, 2 of random weights.
     assert set(everywhere) == {20}
     assert {"same_category_text", "same_category_object", "other_category_object"} <= set(
         rows.control

@@ -67,6 +67,14 @@ def test_a_second_opening_parses_nothing_and_gives_the_same(tree, monkeypatch, s
     assert len(kept(tree)) == 1
 
 
+def test_tables_without_a_record_hold_no_split(tmp_path):
+    empty = make_tree(tmp_path, [], [], images=[])
+    (file,) = empty.rglob("instances.json")
+    file.write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(ValueError, match=r"refs\(unc\)\.p has no reference of .*'val'; .* nothing"):
+        load_refer(empty)
+
+
 def test_a_changed_file_is_read(tree):
     load_refer(tree)
     write(tree, word="other thing")

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from litelvlm.data.worlds import canvas
 from litelvlm.data.worlds.pictograms.scenes import sample_scene as sample_pictograms
 from litelvlm.data.worlds.shapes.scenes import sample_scene as sample_shapes
 
@@ -18,6 +19,13 @@ def test_same_seed_same_scene_and_other_seed_other_scene(sample_scene):
     assert np.array_equal(first.masks, again.masks)
     assert (first.objects, first.expressions) == (again.objects, again.expressions)
     assert first.objects != other.objects
+
+
+@every_world
+def test_a_scene_without_a_layout_names_its_seed(sample_scene, monkeypatch):
+    monkeypatch.setattr(canvas, "_MAX_LAYOUTS", 0)
+    with pytest.raises(RuntimeError, match="no layout of level 'easy' found for seed 7;"):
+        sample_scene(7)
 
 
 @every_world

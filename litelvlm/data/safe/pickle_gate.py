@@ -42,12 +42,15 @@ class _Shape:
         hashed: Those that its hash would walk through.
         growing: Whether it is a container or an object that nothing holds yet.
         key: Whether plain data may have it as a key.
+        data: Whether it is data, and no name, no number type of NumPy and no tuple of those.
+        length: Values of a tuple.
     """
 
-    __slots__ = ("growing", "hashed", "key", "levels", "size")
+    __slots__ = ("data", "growing", "hashed", "key", "length", "levels", "size")
 
-    def __init__(self, growing: bool = False, key: bool = False) -> None:
-        self.levels, self.size, self.hashed, self.growing, self.key = 0, 1, 1, growing, key
+    def __init__(self, growing: bool = False, key: bool = False, data: bool = True) -> None:
+        self.levels, self.size, self.hashed, self.length = 0, 1, 1, 0
+        self.growing, self.key, self.data = growing, key, data
 
     def hold(self, parts: Sequence["_Shape"], hashed: bool) -> None:
         """Count values that it holds from now on."""
@@ -59,20 +62,23 @@ class _Shape:
             self.size += part.size
             self.hashed += part.hashed * hashed
         if self.levels > MAX_DEPTH or self.size > MAX_VALUES or self.hashed > MAX_TUPLE:
-            raise ValueError(
-                f"a value has {self.levels} levels, {self.size:,} values and {self.hashed:,} in "
-                f"tuples; at most {MAX_DEPTH}, {MAX_VALUES:,} and {MAX_TUPLE:,} are read"
+            bounds = (
+                (self.levels, MAX_DEPTH, "levels"),
+                (self.size, MAX_VALUES, "values"),
+                (self.hashed, MAX_TUPLE, "values in tuples"),
             )
+            found, most, what = next(bound for bound in bounds if bound[0] > bound[1])
+            raise ValueError(f"a value has {found:,} {what}; at most {most:,} are read")
 
 
-_KEY, _NO_KEY = _Shape(key=True), _Shape()
+_KEY, _NO_KEY, _NAME = _Shape(key=True), _Shape(), _Shape(data=False)
 
 
 class _Machine:
     """The stack and the memo of a pickle machine, with shapes in the place of values."""
 
     def __init__(self, plain: bool) -> None:
-        self.plain = plain
+        self.plain, self.only_data = plain, True
         self.stack: list[_Shape] = []
         self.marks: list[int] = []
         self.memo: dict[int, _Shape] = {}
@@ -103,7 +109,9 @@ class _Machine:
                 raise ValueError(f"there is no memo entry {number}")
             self.stack.append(self.memo[number])
         elif name == "STOP":
-            self.take(1)
+            self.only_data &= self.take(1)[0].data
+        elif name == "GLOBAL":
+            self.stack.append(_NAME)
         elif _TAKEN[name] or name in _GROWING:
             self.make(name)
         elif name not in ("PROTO", "FRAME"):
@@ -116,11 +124,17 @@ class _Machine:
         taken = _TAKEN[name]
         parts = self.take(-1) if "mark" in taken else []
         parts = self.take(taken.index("mark") if "mark" in taken else len(taken)) + parts
-        made = _Shape(name in _GROWING, key=name in ("REDUCE", "STACK_GLOBAL"))
+        made = _Shape(name in _GROWING, data=name != "STACK_GLOBAL")
+        if name == "REDUCE":  # a type takes three values, what makes a number or bytes takes two
+            made.key = made.data = parts[1].length != 3
+        elif "TUPLE" in name:
+            made.data, made.length = all(part.data for part in parts), len(parts)
         if name in _GROW:
             made, *parts = parts
             if not made.growing:
                 raise ValueError(f"{name} has no open container to add to")
+        if name != "REDUCE" and "TUPLE" not in name:
+            self.only_data &= all(part.data for part in parts)
         keyed = ("DICT", "SETITEM", "SETITEMS")
         keys = parts[::2] if name in keyed else parts if name in ("ADDITEMS", "FROZENSET") else ()
         if self.plain and not all(part.key for part in keys):
@@ -131,7 +145,7 @@ class _Machine:
         self.stack.append(made)
 
 
-def check_pickle(content: bytes, plain: bool) -> None:
+def check_pickle(content: bytes, plain: bool) -> bool:
     """Refuse a pickle with other opcodes than its kind needs, or one that never ends.
 
     Lists and dicts may be of any length. An object counts as a tuple of its parts.
@@ -141,17 +155,21 @@ def check_pickle(content: bytes, plain: bool) -> None:
         plain: True for containers, strings and numbers (NumPy's too, which are calls); False for
             the plan of an archive of weights.
 
+    Returns:
+        Whether names and number types of NumPy stand in calls alone, so that what is built is data.
+
     Raises:
         ValueError: If it is no complete pickle, an opcode is not allowed, or a value is nested too
             deeply, too wide, or holds itself; the message names opcode and position.
     """
     machine, allowed = _Machine(plain), _PLAIN if plain else _TENSORS
     for steps, (name, number, position) in enumerate(_opcodes(content)):
-        if name not in allowed or steps >= MAX_STEPS:
-            raise ValueError(
-                f"opcode {name} at byte {position} is not allowed, or above {MAX_STEPS:,} of them"
-            )
+        if name not in allowed:
+            raise ValueError(f"opcode {name} at byte {position} is not allowed")
+        if steps >= MAX_STEPS:
+            raise ValueError(f"there are more than {MAX_STEPS:,} opcodes")
         machine.step(name, number, steps)
+    return machine.only_data
 
 
 def _opcodes(content: bytes) -> Iterator[tuple[str, int, int]]:

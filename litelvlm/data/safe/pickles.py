@@ -18,7 +18,6 @@ _LETTERS = {
     "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
     "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "f2": "e", "f4": "f", "f8": "d",
 }  # fmt: skip
-_DATA = (list, dict, tuple, set, frozenset, str, int, float, bool, bytes, type(None))
 
 
 class UnsafePickleError(ValueError):
@@ -28,7 +27,7 @@ class UnsafePickleError(ValueError):
 class _Dtype:
     """Stand-in for `numpy.dtype`: remembers kind and size ("i8") and the byte order."""
 
-    def __init__(self, code: str, *_copied: object) -> None:
+    def __init__(self, code: str, _align: object, _copy: object) -> None:
         self.letter, self.order = _LETTERS[code], "<"
 
     def __setstate__(self, state: tuple[object, ...]) -> None:
@@ -83,10 +82,10 @@ def loads_plain(data: bytes) -> object:
         [7]
     """
     try:
-        check_pickle(data, plain=True)
+        only_data = check_pickle(data, plain=True)
         found: object = _Unpickler(io.BytesIO(data), encoding="latin1").load()
     except Exception as error:  # both gates and the stand-ins raise several types
         raise UnsafePickleError(f"no plain data ({str(error)[:200]})") from error
-    if not isinstance(found, _DATA):
+    if not only_data:
         raise UnsafePickleError("a NumPy name stands where data should")
     return found

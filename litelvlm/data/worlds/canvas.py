@@ -17,7 +17,7 @@ _MAX_LAYOUTS = 2000
 
 
 @runtime_checkable
-class Footprint(Protocol):
+class Outlined(Protocol):
     """Pixels of one object on the part of the canvas it can touch."""
 
     @property
@@ -43,7 +43,7 @@ class Placed(Protocol):
 
 
 Item = TypeVar("Item", bound=Placed)
-Print = TypeVar("Print", bound=Footprint)
+Traced = TypeVar("Traced", bound=Outlined)
 Found = Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]]
 
 
@@ -59,21 +59,23 @@ def random_source(seed: int) -> np.random.Generator:
 
 
 def compose(
+    seed: int,
     rng: np.random.Generator,
     level: WorldLevel,
     canvas: tuple[int, int],
     lay_out: Callable[[], tuple[Item, ...] | None],
-    trace: Callable[[Item, int, int], Print],
+    trace: Callable[[Item, int, int], Traced],
     enumerate_expressions: Callable[[tuple[Item, ...], list[bool]], Found[P]],
 ) -> tuple[
     tuple[Item, ...],
-    list[Print],
+    list[Traced],
     Bool[NDArray[np.bool_], "n height width"],
     tuple[SceneExpression, ...],
 ]:
     """Lay objects out anew until occlusion stays within the limit and all expressions occur.
 
     Args:
+        seed: Of the scene, for the error message.
         rng: Source of every choice.
         level: Gives the limits.
         canvas: Height and width.
@@ -100,8 +102,8 @@ def compose(
         if expressions:
             return objects, prints, masks, expressions
     raise RuntimeError(
-        f"no layout of level {level.name!r} found; its limits and what may occur contradict each "
-        "other"
+        f"no layout of level {level.name!r} found for seed {seed}; its limits and what may occur "
+        "contradict each other"
     )
 
 
@@ -114,7 +116,7 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 
 def visible_masks(
-    objects: Sequence[Placed], prints: Sequence[Footprint], height: int, width: int
+    objects: Sequence[Placed], prints: Sequence[Outlined], height: int, width: int
 ) -> tuple[Bool[NDArray[np.bool_], "n height width"], Float[NDArray[np.float64], " n"]]:
     """Visible pixels of each object, and the share of each that nearer ones leave visible."""
     masks = np.zeros((len(objects), height, width), dtype=bool)

@@ -36,13 +36,13 @@ def greedy_volume(kernel: Float[Tensor, "n n"], k: int) -> Int[Tensor, "k"]:
     factor = torch.zeros(k, len(kernel), device=kernel.device)
     chosen = torch.zeros(k, dtype=torch.long, device=kernel.device)
     for step in range(k):
-        index = chosen[step] = pivots.argmax()
-        known = torch.einsum("s,sn->n", factor[:step, index], factor[:step])
-        row, pivot = kernel[index] - known, pivots[index]
+        index = chosen[step : step + 1] = pivots.argmax(0, keepdim=True)
+        known = torch.einsum("s,sn->n", factor[:step].index_select(1, index)[:, 0], factor[:step])
+        row, pivot = kernel.index_select(0, index)[0] - known, pivots.index_select(0, index)
         factor[step] = torch.where(pivot > 0, row / pivot.clamp(min=1e-30).sqrt(), 0.0)
         rest = pivots - factor[step] ** 2
         pivots = torch.where(rest > spanned, rest, pivots.clamp(max=0.0))
-        pivots[index] = float("-inf")
+        pivots = pivots.index_fill(0, index, float("-inf"))
     return chosen
 
 

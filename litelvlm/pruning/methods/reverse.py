@@ -13,6 +13,13 @@ from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.wrapping import LayerWrapper, Wrapper
 
+# The opposite of methods that rank by no single score of every token.
+OPPOSITES = {
+    "litelvlm": "litelvlm has direction='highest' instead",
+    "trim": "trim has sign=1 instead",
+    "mask_oracle": "inverse_mask_oracle is its opposite",
+    "ivc_layer_add_on": "reverse the method it holds: of='fastv', for example",
+}
 NO_SCORE = "it does not rank the tokens by one score"
 
 
@@ -37,8 +44,15 @@ class Reverse(Wrapper, ScorePruner):
     def why_not(cls, inner: Pruner) -> str:
         """Why a method cannot be held; empty if it can."""
         if isinstance(inner, LayerPruner):
-            return "it drops tokens inside the language model; take layer_reverse"
+            return "it drops tokens inside the language model"
         return "" if isinstance(inner, ScorePruner) else NO_SCORE
+
+    @classmethod
+    def instead(cls, inner: object) -> str:
+        """What to do instead of holding ``inner``, for the error message."""
+        if isinstance(inner, LayerPruner):
+            return "take layer_reverse"
+        return OPPOSITES.get(getattr(inner, "name", ""), super().instead(inner))
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """The inner method's score, negated."""
@@ -67,6 +81,11 @@ class LayerReverse(LayerWrapper):
     def why_not(cls, inner: Pruner) -> str:
         """Why a method cannot be held; empty if it can."""
         return super().why_not(inner) or ("" if isinstance(inner, LayerScorePruner) else NO_SCORE)
+
+    @classmethod
+    def instead(cls, inner: object) -> str:
+        """What to do instead of holding ``inner``, for the error message."""
+        return OPPOSITES.get(getattr(inner, "name", ""), super().instead(inner))
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """What the inner method leaves if its score is negated."""

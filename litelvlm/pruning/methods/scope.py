@@ -47,8 +47,8 @@ class Scope(GreedyPruner):
             # Cosines are symmetric: row j holds what token j would cover.
             torch.sub(similarity, covered, out=left)
             gains = left.clamp_(min=0).sum(dim=1) * saliency
-            best = gains.masked_fill(taken, float("-inf")).argmax()
-            taken[best] = True
-            covered = torch.maximum(covered, similarity[best])
+            best = gains.masked_fill(taken, float("-inf")).argmax(0, keepdim=True)
+            taken.index_fill_(0, best, True)
+            covered = torch.maximum(covered, similarity.index_select(0, best)[0])
             chosen.append(best)
-        return torch.stack(chosen)
+        return torch.cat(chosen)

@@ -107,7 +107,7 @@ _TABLE = (
 CATEGORIES: Mapping[str, Category] = MappingProxyType({entry.name: entry for entry in _TABLE})
 """Every category by name, in the order of their ids."""
 SUPERCATEGORIES: Mapping[str, str] = MappingProxyType({c.name: c.kind for c in _TABLE})
-"""Every category with its supercategory, as ``write_refer`` takes them."""
+"""Every category with its supercategory, in the order of their ids."""
 
 
 def pictures() -> tuple[tuple[str, str], ...]:

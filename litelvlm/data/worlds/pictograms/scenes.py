@@ -78,6 +78,7 @@ def sample_scene(
     canvas = canvas_size(rng, preset)
     place = pick(rng, PLACE_NAMES)
     objects, prints, masks, expressions = compose(
+        seed,
         rng,
         preset,
         canvas,

@@ -103,6 +103,7 @@ def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
     preset, rng = get_level(level), random_source(seed)
     canvas = canvas_size(rng, preset)
     objects, prints, masks, expressions = compose(
+        seed,
         rng,
         preset,
         canvas,
