@@ -80,11 +80,11 @@ def told(study: str, claims: Sequence[Claim]) -> str:
         return ""
     sentence = story_of(study).sentence({claim.id: claim for claim in claims})
     statement = claim.statement.rstrip(".").replace("{", "{{").replace("}", "}}")
+    first = statement.partition(" ")[0]
+    if len(first) == 1 or first[1:].islower():  # not a name such as CLIP, GLaMM or H1
+        statement = statement[:1].lower() + statement[1:]
     return sentence or by_verdict(
-        claim,
-        f"Shown: {statement} ({{}})",
-        f"Not so: {statement} ({{}})",
-        f"Open: {statement} ({{}})",
+        claim, *(f"{word}: {statement}: {{}}" for word in ("Shown", "Not so", "Open"))
     )
 
 

@@ -68,6 +68,7 @@ def test_methods_look_different_and_presets_and_options_look_like_their_method()
     [
         ("litelvlm(order=raster)", "LiteLVLM, in raster order"),
         ("litelvlm:gap", "LiteLVLM, gap"),
+        ("litelvlm(context_share=0.3)", "LiteLVLM, 30 % context"),
         ("litelvlm:gap(direction=highest)", "LiteLVLM, gap, highest similarity first"),
         ("with_uniform(of=random)", "with uniform tokens (random)"),
     ],
@@ -78,6 +79,11 @@ def test_a_variant_keeps_the_colour_and_place_of_its_method_and_has_another_line
     assert (style.colour(method), style.mark(method)) == (style.colour(plain), style.mark(plain))
     assert style.rank(method) == style.rank(plain)
     assert (style.line(plain), style.line(method)) == ("-", "--")
+
+
+def test_a_label_that_is_no_method_is_its_own_name():
+    assert style.look("a, b (c") == (style.MUTED, ".", "-", "a, b (c")
+    assert style.rank("a, b (c") == style.rank("no_method")
 
 
 def test_names_cover_all_scores_and_requests():
@@ -126,18 +132,6 @@ def test_retention_is_filled_where_the_bound_clears_ninety_percent():
     np.testing.assert_allclose(points(ax)[:, 0], [0.97, 0.93, 0.8])
     assert words(ax) == ["LiteLVLM", "TRIM", "uniform grid"]
     assert filled(ax) == [True, False, False]
-
-
-STRATA = pd.DataFrame(
-    [
-        ["words", "over 5 words", 0.0, 25],
-        ["size", "small", 0.3, 30],
-        ["size", "medium", 0.1, 30],
-        ["kind", "attribute", 0.1, 40],
-        ["kind", "relation", -0.2, 10],
-    ],
-    columns=["stratum", "group", "delta", "n_images"],
-).assign(budget=48, method="litelvlm")
 
 
 def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_score(saved_runs):

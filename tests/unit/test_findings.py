@@ -138,10 +138,14 @@ def test_a_reversal_in_words(parts, words):
 
 
 def test_a_study_without_a_sentence_is_told_by_its_first_claim():
-    assert finding(summary("mine", claim())) == "Shown: H1 holds (0.2 [0.1, 0.3])."
-    assert finding(summary("mine", claim(n_images=2))).startswith("Open: H1 holds (0.2 [0.1, 0.3]")
+    assert finding(summary("mine", claim())) == "Shown: H1 holds: 0.2 [0.1, 0.3]."
+    assert finding(summary("mine", claim(n_images=2))).startswith("Open: H1 holds: 0.2 [0.1, 0.3];")
+    lift = claim().model_copy(update={"statement": "The [EOS] attends (mean over heads)."})
+    assert finding(summary("mine", lift)).startswith(
+        "Shown: the [EOS] attends (mean over heads): 0"
+    )
     assert finding(summary("mine")) == "Words of the study."
-    assert finding(summary("reversal", claim("N4"))) == "Shown: N4 holds (0.2 [0.1, 0.3])."
+    assert finding(summary("reversal", claim("N4"))) == "Shown: N4 holds: 0.2 [0.1, 0.3]."
 
 
 def test_the_ending_is_short_and_names_what_is_missing(saved_runs, tmp_path):
