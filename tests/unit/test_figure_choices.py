@@ -18,7 +18,6 @@ from litelvlm.figures import (
     significance,
     style,
 )
-from litelvlm.figures.emergence import courses
 from litelvlm.figures.saved import Saved
 from tests.study_inputs import every_method
 
@@ -125,15 +124,6 @@ def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference
     assert significance.exceptions(table[table.reference == "litelvlm"]) == []
 
 
-def test_retention_is_filled_where_the_bound_clears_ninety_percent():
-    table = pd.DataFrame({"method": ["uniform", "litelvlm", "trim"], "kept": [0.8, 0.97, 0.93]})
-    table = table.join(around(table["kept"])).assign(bound=[0.72, 0.94, 0.89])
-    ax = significance.draw_retention(table, new_axes())
-    np.testing.assert_allclose(points(ax)[:, 0], [0.97, 0.93, 0.8])
-    assert words(ax) == ["LiteLVLM", "TRIM", "uniform grid"]
-    assert filled(ax) == [True, False, False]
-
-
 def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_score(saved_runs):
     names = {"low_similarity": "low_input_similarity", "soft_dice": "answer_log_prob"}
     agreement = Saved(saved_runs["importance"]).table("agreement")
@@ -150,24 +140,3 @@ def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_sc
         for ax in [faithfulness.draw_curve(table, "deletion", new_axes())]
     )
     np.testing.assert_allclose(one["reversed similarity"], other["reversed input similarity"])
-
-
-def test_links_and_gains_are_drawn_of_trainings_that_count():
-    columns = ["stage", "sink", "reversal", "learned", "repeated", "sos_loss"]
-    outcomes = [
-        ["A", 0.1, 0.3, True, False, 0.0],
-        ["A", 0.2, 0.4, False, False, 0.0],
-        ["B", 0.3, 0.5, True, True, 0.0],
-        ["B", 0.4, 0.6, True, False, 1.0],
-    ]
-    ax = courses.draw_link(pd.DataFrame(outcomes, columns=columns), new_axes())
-    assert points(ax).tolist() == [[0.1, 0.3]]
-    columns = ["stage", "index", "gain", "learned", "repeated", "works"]
-    gains = [
-        ["B", 0.5, 0.1, True, False, True],
-        ["C", 0.2, 0.05, True, False, False],
-        ["C", 0.3, 0.9, False, False, True],
-        ["C", 0.5, 0.1, True, True, True],  # the first again, of another stage
-    ]
-    ax = courses.draw_gain(pd.DataFrame(gains, columns=columns), new_axes())
-    assert points(ax).tolist() == [[0.5, 0.1]]
