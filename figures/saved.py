@@ -85,9 +85,7 @@ class Drawing:
         try:
             return self.draw(run)
         except _LACKS as error:
-            raise OldRunError(
-                f"figure {self.name!r} cannot be drawn from {run.folder}: {_older(error)}"
-            ) from error
+            raise OldRunError(f"figure {self.name!r} of {run.folder}: {_older(error)}") from error
 
     def obstacle(self, run: Saved) -> str:
         """Why the figure cannot be drawn of a run, with the fix; empty if it can."""

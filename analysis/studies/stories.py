@@ -80,12 +80,12 @@ def told(study: str, claims: Sequence[Claim]) -> str:
         return ""
     sentence = story_of(study).sentence({claim.id: claim for claim in claims})
     statement = claim.statement.rstrip(".").replace("{", "{{").replace("}", "}}")
-    first = statement.partition(" ")[0]
-    if len(first) == 1 or first[1:].islower():  # not a name such as CLIP, GLaMM or H1
+    if (
+        statement[1:2] == " " or statement[1:].partition(" ")[0].islower()
+    ):  # not a name such as CLIP, GLaMM or H1
         statement = statement[:1].lower() + statement[1:]
-    return sentence or by_verdict(
-        claim, *(f"{word}: {statement}: {{}}" for word in ("Shown", "Not so", "Open"))
-    )
+    by_word = [f"{word}: {statement}: {{}}" for word in ("Shown", "Not so", "Open")]
+    return sentence or by_verdict(claim, *by_word)
 
 
 def leading(study: str, claims: Sequence[Claim]) -> Claim | None:

@@ -183,7 +183,6 @@ def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> d
         (bool(whole[id] >= FOUND), gap, -ids.index(id), budget)
         for id, budget, gap in apart.itertuples(index=False)
     ]
-    some = next(ious for ious in (first, second, wide[UNPRUNED]) if len(ious))
-    largest = int(some.index.get_level_values("budget").max())
+    largest = max(k for _, k in next(filter(len, (first, second, wide[UNPRUNED]))).index)
     _, _, place, budget = max(gaps, default=(False, 0.0, 0, largest))
     return {"sample": -place, "budget": int(budget), "methods": methods}
