@@ -128,7 +128,7 @@ PARTS: Mapping[str, Part] = {
         "What does choosing cost beside one CLIP forward, for one image and for 32?",
         selection.measure,
         {"device": "cuda"},
-        {"device": "cpu", "seconds": 0.01, "repeats": 1, "batch": 2, "layers": 2}
+        {"device": "cpu", "seconds": 0.01, "repeats": 1, "layers": 2}
         | {"methods": ("litelvlm", "divprune")},
     ),
     "sweep": Part(

@@ -1,6 +1,7 @@
 """Figures on disk: PNG, SVG and PDF of each, byte-identical when drawn again."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.runs.saved import FigureFiles, SavedRun
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
-from litelvlm.figures.saved import Drawing, Saved
+from litelvlm.figures.saved import Drawing, OldRunError, Saved
 from litelvlm.names import check_name
 
 KINDS = ("png", "svg", "pdf")
@@ -56,11 +57,12 @@ def write_figures(
             )
         check_fits(figure, by_study[figure.study])
         return [write_figure(figure, by_study[figure.study], out)]
-    return [
-        write_figure(figure, by_study[figure.study], out)
-        for figure in FIGURES.values()
-        if figure.study in by_study and not figure.obstacle(by_study[figure.study])
-    ]
+    drawn = []
+    for figure in FIGURES.values():
+        if figure.study in by_study and not figure.obstacle(by_study[figure.study]):
+            with suppress(OldRunError):
+                drawn.append(write_figure(figure, by_study[figure.study], out))
+    return drawn
 
 
 def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
@@ -78,7 +80,7 @@ def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
     saved = Saved(run.folder if isinstance(run, SavedRun) else run)
     check_fits(FIGURES[name], saved)
     with style.styled():
-        return FIGURES[name].draw(saved).figure
+        return FIGURES[name].drawn(saved).figure
 
 
 def check_fits(figure: Drawing, run: Saved) -> None:
@@ -98,7 +100,7 @@ def check_fits(figure: Drawing, run: Saved) -> None:
 def write_figure(figure: Drawing, run: Saved, out: Path) -> FigureFiles:
     """Draw one figure of a run."""
     with style.styled():
-        drawn, note = figure.draw(run)
+        drawn, note = figure.drawn(run)
         style.note(drawn, note)
         files = {
             kind: atomic_write(out / f"{figure.name}.{kind}", content)

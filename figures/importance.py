@@ -122,7 +122,7 @@ def draw_joint(table: pd.DataFrame, ax: Axes, bar: bool = False) -> Axes:
     ratio = table.assign(ratio=table["value"] / table["chance"])
     wide = ratio.pivot(index="signal_bin", columns="score_bin", values="ratio")
     words = "tokens over independence" if bar else ""
-    heatmap(ax, wide.sort_index(ascending=False), words, centre=1, ends=(0.5, 1.5), square=True)
+    heatmap(ax, wide.sort_index(ascending=False), words, centre=1.0, ends=(0.5, 1.5), square=True)
     n = len(wide)
     edges, shares = np.arange(n + 1), [f"{100 * place / n:.0f}" for place in range(n + 1)]
     ax.set_xticks(edges, shares, rotation=0)

@@ -25,6 +25,14 @@ class Saved(SavedRun):
         return f"{text} ({marks})" if marks else text
 
 
+_LACKS = KeyError, pd.errors.UndefinedVariableError
+"""What a table without some column raises."""
+
+
+class OldRunError(ValueError):
+    """A run of an earlier version lacks a column that a figure reads."""
+
+
 class RenderedFigure(NamedTuple):
     """A figure and what its caption says beyond the summary: n, and how intervals were made."""
 
@@ -68,6 +76,17 @@ class Drawing:
         """The figure that a function draws."""
         return replace(self, draw=draw, name=draw.__name__, summary=draw.__doc__ or "")
 
+    def drawn(self, run: Saved) -> RenderedFigure:
+        """The figure of a run.
+
+        Raises:
+            OldRunError: If the run is of an earlier version that lacks a column.
+        """
+        try:
+            return self.draw(run)
+        except _LACKS as error:
+            raise OldRunError(f"figure {self.name!r} of {run.folder}: {_older(error)}") from error
+
     def obstacle(self, run: Saved) -> str:
         """Why the figure cannot be drawn of a run, with the fix; empty if it can."""
         record = run.record
@@ -86,9 +105,15 @@ class Drawing:
             )
         if missing:
             return f"the run has no {missing[0]}; {HOW_DRAWN}"
-        if not set(self.tables) <= set(run.summary.tables) or not self.drawable(run):
-            return "the run has no lines for it"
-        return ""
+        try:
+            able = set(self.tables) <= set(run.summary.tables) and self.drawable(run)
+        except _LACKS as error:
+            return _older(error)
+        return "" if able else "the run has no lines for it"
+
+
+def _older(error: Exception) -> str:
+    return f"an earlier version made it ({error.args[0]}); run the study again"
 
 
 def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expressions") -> str:

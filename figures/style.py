@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from litelvlm.names import printable
-from litelvlm.pruning.registry import FAITHFUL, list_pruners, spelled
+from litelvlm.pruning.registry import FAITHFUL, Spelled, list_pruners, spelled
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 PAGE = 7.2
@@ -155,7 +155,7 @@ def label(method: str) -> str:
         >>> label("litelvlm:paper(context_share=0.5, order=raster)")
         "LiteLVLM, the paper's own rule, half context, in raster order"
     """
-    name, preset, fields = spelled(method)
+    name, preset, fields = _spelled(method)
     title = title_of(name)
     if "of" in fields:
         title += f" ({title_of(str(fields.pop('of')))})"
@@ -164,8 +164,18 @@ def label(method: str) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _spelled(method: str) -> Spelled:
+    """Name, preset and fields of a label; one of another form is a name."""
+    try:
+        return spelled(method)
+    except ValueError:
+        return Spelled(method, FAITHFUL, {})
+
+
 def _words(field: str, value: object) -> str:
     """One field in words; "field value" where nobody wrote any."""
+    if field == "context_share" and (field, str(value)) not in WORDS:
+        return f"{100 * float(str(value)):.0f} % context"
     if field == "layers" and isinstance(value, float):
         return f"depth {round(value * _LAYERS)} of {_LAYERS}"
     return WORDS.get((field, str(value)), f"{field} {value}".replace("_", " "))
@@ -183,7 +193,7 @@ def mark(method: str) -> str:
 
 def line(method: str) -> str:
     """The line style of a method: solid, or dashed with a preset or fields of its own."""
-    return "-" if spelled(method).name == method else "--"
+    return "-" if _spelled(method).name == method else "--"
 
 
 class Look(NamedTuple):
@@ -210,12 +220,12 @@ def look(method: str, name: str = "", linestyle: str = "") -> Look:
 def rank(method: str) -> int:
     """Place of a method in legends: the paper's method first, then controls, then others."""
     order = list(dict.fromkeys((*_STYLES, *list_pruners())))
-    return order.index(name) if (name := spelled(method).name) in order else len(order)
+    return order.index(name) if (name := _spelled(method).name) in order else len(order)
 
 
 def _style_of(method: str) -> tuple[str, str]:
     """Colour and marker; grey for what is not in the table of methods."""
-    name = spelled(method).name
+    name = _spelled(method).name
     if name in _STYLES:
         return _STYLES[name]
     others = [other for other in list_pruners() if other not in _STYLES]

@@ -222,7 +222,7 @@ def make_card(
 def _result(split: Split) -> Result:
     record, rows = split.run.record, split.run.rows
     scores = split.run.table("scores").replace({math.nan: None}).to_dict("records")
-    note = " ".join(filter(None, [split.note, *exclusion_lines(record.excluded)]))
+    note = "; ".join(filter(None, [split.note, *exclusion_lines(record.excluded)]))
     return Result(
         data=record.data,
         n_images=int(rows["image_id"].nunique()),

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,15 +30,8 @@ from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
 from litelvlm.pruning.cues import SUBSTITUTES
 
-try:
-    import gradio
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-except ModuleNotFoundError as error:
-    raise RuntimeError(
-        "the demo needs gradio, which is not installed here; run: pip install 'gradio>=6.31' (in a "
-        "checkout, `make env` installs it)"
-    ) from error
+if TYPE_CHECKING:
+    from gradio import Blocks
 
 TITLE = "Visual-token pruning in pixel grounding"
 MAX_BYTES = 10 * 2**20
@@ -129,7 +124,7 @@ def read_upload(path: str | Path) -> Image.Image:
 
 @torch.inference_mode()
 def compare(
-    model: GroundingModel, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
+    model: GroundingModel, picture: Image.Image, text: str, method: str, budget: int, seed: int
 ) -> DemoResult:
     """Segment an expression with all tokens and with a pruned set.
 
@@ -177,7 +172,13 @@ def compare(
 
 @contextmanager
 def contained() -> Iterator[Path]:
-    """A temporary folder for everything that gradio writes; nothing is reported to anyone."""
+    """A temporary folder for everything that gradio writes; nothing is reported to anyone.
+
+    gradio reads its settings when it is imported, so it is imported inside only.
+
+    Raises:
+        RuntimeError: If gradio is not installed.
+    """
     with tempfile.TemporaryDirectory(prefix="litelvlm-demo-") as folder:
         os.environ |= {
             "GRADIO_TEMP_DIR": folder,
@@ -186,12 +187,15 @@ def contained() -> Iterator[Path]:
             "GRADIO_ANALYTICS_MAX_EVENTS": str(TIMES),
             "HF_HUB_OFFLINE": "1",
         }
+        if find_spec("gradio") is None:
+            raise RuntimeError(
+                "the demo needs gradio, which is not installed here; run: pip install "
+                "'gradio>=6.31' (in a checkout, `make env` installs it)"
+            )
         yield Path(folder)
 
 
-def build_app(
-    model: GroundingModel, scenes: Mapping[str, Image.Image], folder: Path
-) -> gradio.Blocks:
+def build_app(model: GroundingModel, scenes: Mapping[str, Image.Image], folder: Path) -> "Blocks":
     """The page; call it inside ``contained``.
 
     Args:
@@ -199,6 +203,8 @@ def build_app(
         scenes: Example expressions with their pictures.
         folder: Temporary folder of ``contained``, for the example pictures.
     """
+    import gradio
+
     # gradio answers in any of its 40 threads, and each thread that computes keeps memory for
     # itself: an arena of malloc and torch's buffers, about 13 MiB with the miniature.
     worker = ThreadPoolExecutor(max_workers=1)
@@ -280,6 +286,10 @@ def served(
     # The theme's own fonts would be fetched from a network.
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     with contained() as folder:
+        import gradio
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
         app = build_app(model, scenes, folder)
         try:
             _, address, _ = app.launch(

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+_TRIES = 9
+"""How often a file is opened anew whose former holder removes it meanwhile."""
+
 
 class RunLockedError(RuntimeError):
     """Another process is writing the same parts."""
@@ -55,11 +58,9 @@ def hold(folder: Path, shard: Shard) -> Iterator[None]:
         RunLockedError: If another process holds this share or one that overlaps it.
     """
     own = folder / f"shard-{shard.index}-of-{shard.count}.lock"
-    with own.open("a+", encoding="utf-8") as stream:
-        # Ours is taken before others are looked at, so that of two that collide one sees the other.
-        mine = _taken(stream, fcntl.LOCK_EX)
-        # The holder before may have removed the file after it was opened here.
-        mine = mine and own.exists() and os.path.samestat(os.fstat(stream.fileno()), own.stat())
+    # Ours is taken before others are looked at, so that of two that collide one sees the other.
+    stream, mine = _opened(own)
+    with stream:
         try:
             holders = list(filter(None, map(_holder, _rivals(folder, own, mine))))
             if holders or not mine:
@@ -74,6 +75,19 @@ def hold(folder: Path, shard: Shard) -> Iterator[None]:
         finally:
             if mine:
                 own.unlink(missing_ok=True)
+
+
+def _opened(own: Path) -> tuple[TextIO, bool]:
+    """The open file of a share, and whether its lock could be taken."""
+    for _ in range(_TRIES):
+        stream = own.open("a+", encoding="utf-8")
+        mine = _taken(stream, fcntl.LOCK_EX)
+        # The holder before may have removed the file after it was opened here.
+        with suppress(FileNotFoundError):
+            if not mine or os.path.samestat(os.fstat(stream.fileno()), own.stat()):
+                return stream, mine
+        stream.close()
+    raise RunLockedError(f"{own} is removed again and again; give the command again")
 
 
 def _rivals(folder: Path, own: Path, mine: bool) -> list[Path]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from litelvlm.analysis.signals.gradients import blurred_tokens, integrated_gradients
 from litelvlm.analysis.signals.importance import Signal, as_array, block_signals, blocks_of
-from litelvlm.analysis.stats.agreement import reliability
+from litelvlm.analysis.stats.agreement import reliability, stepped_up
 from litelvlm.arrays import Array
 from litelvlm.models.attribution import TokenQuery, TokenTargets
 from litelvlm.models.base import QueriedModel
@@ -114,7 +114,5 @@ def sampled_signals(
     first, second = (kernel_shap(game, players, -(-coalitions // 2), rng) for _ in range(2))
     for column, target in enumerate(targets.names):
         both = (first[:, column] + second[:, column]) / 2
-        # Of the mean of both halves, after Spearman and Brown.
-        half = reliability(first[:, column], second[:, column])
-        whole = 2 * half / (1 + half) if half > -1 else float("-inf")
+        whole = stepped_up(reliability(first[:, column], second[:, column]))
         yield Signal("kernel_shap", both[groups], target, removal="drop", reliability=whole)

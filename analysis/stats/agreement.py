@@ -98,6 +98,16 @@ def reliability(first: Real[Array, "n"], second: Real[Array, "n"]) -> float:
     return float(stats.spearmanr(first, second).statistic)
 
 
+def stepped_up(half: float) -> float:
+    """Reliability of the mean of two measurements from that of one, after Spearman and Brown.
+
+    Example:
+        >>> stepped_up(0.5), stepped_up(-1.0), stepped_up(float("nan"))
+        (0.6666666666666666, -inf, nan)
+    """
+    return float("-inf") if half <= -1 else 2 * half / (1 + half)
+
+
 def ceiling_of(first: float, second: float) -> float:
     """Largest correlation that two reliabilities allow; nan if one is unknown or below 0.2.
 

@@ -40,16 +40,9 @@ def residual_ranks(values: Real[Array, "m n"], design: Float[Array, "n b"]) -> F
     return unit
 
 
-def rank_correlations(
-    first: Real[Array, "a n"],
-    second: Real[Array, "b n"],
-    covariates: Float[Array, "n c"] | None = None,
-) -> Float[Array, "a b"]:
-    """Partial Spearman correlation of every pair of rows; plain Spearman without covariates.
-
-    A row that is constant, or wholly explained by the covariates, correlates 0 with everything.
-    """
-    design = basis(first.shape[1], covariates)
+def rank_correlations(first: Real[Array, "a n"], second: Real[Array, "b n"]) -> Float[Array, "a b"]:
+    """Spearman correlation of every pair of rows; 0 where one is constant."""
+    design = basis(first.shape[1])
     value: Array = (residual_ranks(first, design) @ residual_ranks(second, design).T).clip(-1, 1)
     return value
 
@@ -60,8 +53,9 @@ def shifted_correlations(
     grid: tuple[int, int],
     covariates: Float[Array, "n c"] | None = None,
 ) -> Float[Array, "a b rows cols"]:
-    """``rank_correlations`` with ``second`` shifted by every (down, right); [0, 0] is unshifted.
+    """Partial rank correlations, ``second`` shifted by every (down, right); [0, 0] is unshifted.
 
+    A row that is constant, or wholly explained by the covariates, correlates 0 with everything.
     All moves at once by cross-correlation: the moved ranks' product with a residual, over the norm
     that their own fit on the unmoved covariates leaves.
     """

@@ -80,12 +80,11 @@ def told(study: str, claims: Sequence[Claim]) -> str:
         return ""
     sentence = story_of(study).sentence({claim.id: claim for claim in claims})
     statement = claim.statement.rstrip(".").replace("{", "{{").replace("}", "}}")
-    return sentence or by_verdict(
-        claim,
-        f"Shown: {statement} ({{}})",
-        f"Not so: {statement} ({{}})",
-        f"Open: {statement} ({{}})",
-    )
+    # The first word, unless it is a name such as CLIP, GLaMM or H1, begins small.
+    if statement[1:2] == " " or statement[1:].partition(" ")[0].islower():
+        statement = statement[:1].lower() + statement[1:]
+    by_word = [f"{word}: {statement}: {{}}" for word in ("Shown", "Not so", "Open")]
+    return sentence or by_verdict(claim, *by_word)
 
 
 def leading(study: str, claims: Sequence[Claim]) -> Claim | None:

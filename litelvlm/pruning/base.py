@@ -39,12 +39,12 @@ class Bounds:
         without_high: ``high`` itself is refused.
     """
 
-    low: float
-    high: float = inf
+    low: int | float
+    high: int | float = inf
     without_low: bool = False
     without_high: bool = False
 
-    def check(self, value: float, what: str) -> None:
+    def check(self, value: int | float, what: str) -> None:
         """Refuse a value outside, NaN included.
 
         Raises:

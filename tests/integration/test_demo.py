@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +27,7 @@ def scene(data):
 
 def test_both_masks_are_those_of_the_model(model, scene):
     picture, text = scene
-    found = compare(model, picture, text, "litelvlm", 16)
+    found = compare(model, picture, text, "litelvlm", 16, 0)
     few = model.segment(picture, text, get_pruner("litelvlm"), budget=16)
     whole = model.segment(picture, text)
     size = found.pruned.shape[:2]
@@ -43,7 +45,7 @@ def test_both_masks_are_those_of_the_model(model, scene):
 
 
 def test_a_method_inside_the_language_model_counts_tokens_per_layer(model, scene):
-    assert compare(model, *scene, "fastv", 48).n_kept == 48
+    assert compare(model, *scene, "fastv", 48, 0).n_kept == 48
 
 
 def test_the_summary_says_what_was_saved():
@@ -72,7 +74,7 @@ def test_oracles_are_not_offered():
 )
 def test_what_cannot_be_asked_is_refused(model, scene, text, method, budget, message):
     with pytest.raises(ValueError, match=message):
-        compare(model, scene[0], text, method, budget)
+        compare(model, scene[0], text, method, budget, 0)
 
 
 def test_uploads_are_checked_before_they_are_decoded(tmp_path, monkeypatch):
@@ -136,3 +138,13 @@ def test_a_refusal_reaches_the_page_in_words(page, tmp_path):
     with pytest.raises(Exception, match="not a readable picture"):
         answer(str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
     assert threads == []
+
+
+def test_gradio_is_imported_when_its_folder_is_known():
+    code = (
+        "from litelvlm.analysis.pages.demo import contained\n"
+        "with contained() as folder:\n"
+        "    from gradio.route_utils import DEFAULT_TEMP_DIR\n"
+        "    assert DEFAULT_TEMP_DIR == str(folder)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

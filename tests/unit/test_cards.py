@@ -132,9 +132,9 @@ def test_a_card_says_why_a_method_has_no_scores(run, tmp_path):
     excluded = (Exclusion(method="fastv", budget=8, reason="8 tokens\nare too few\x07"),)
     record = run.record.model_copy(update={"excluded": excluded})
     with_reasons = SimpleNamespace(record=record, rows=run.rows, table=run.table)
-    made = make_card("refseg", [Split(with_reasons, 10, "a copy.")])
+    made = make_card("refseg", [Split(with_reasons, 10, "a copy")])
     assert read_card(write(tmp_path / "a.json", made)) == made
-    note = "a copy. left out: fastv@8: 8 tokens are too few\N{REPLACEMENT CHARACTER}"
+    note = "a copy; left out: fastv@8: 8 tokens are too few\N{REPLACEMENT CHARACTER}"
     assert made.results[0].note == note
 
 

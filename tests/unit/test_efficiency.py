@@ -25,6 +25,7 @@ from litelvlm.figures.efficiency import (
     prefill_ratios,
     timed_part,
 )
+from litelvlm.figures.saved import Saved
 
 
 def tables_of(rows):
@@ -227,7 +228,8 @@ def test_the_front_is_drawn_of_full_size_models_alone(saved_runs, family, drawn)
     record = read_record(saved_runs["sweep"])
     record = record.model_copy(update={"model": record.model | {"family": family}})
     summary = SimpleNamespace(study="efficiency", tables={"times", "scores"})
-    run = SimpleNamespace(record=record, summary=summary)
+    run = object.__new__(Saved)
+    run.record, run.summary = record, summary
     obstacle = FIGURES["time_front"].obstacle(run)
     assert ("full-size models alone" in obstacle, obstacle == "") == (not drawn, drawn)
     assert FIGURES["time_components"].obstacle(run) == ""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from litelvlm.analysis.pages.explore.data import choose_expressions
+from litelvlm.analysis.pages.explore.data import choose_expressions, start
 from litelvlm.analysis.pages.explore.pack import (
     pack_bits,
     pack_levels,
@@ -78,3 +78,11 @@ def test_a_word_cut_off_by_the_tower_keeps_its_pieces():
         ["[SOS]", "red", "circ", "[EOS]"],
         [0, 1, 2, 3],
     )
+
+
+@pytest.mark.parametrize("lacking", ["a", "b"])
+def test_it_starts_with_the_first_expression_where_a_method_has_no_rows(lacking):
+    rows = [(id, m, k, 0.5) for id in (5, 7) for m, k in (("none", 9), ("a", 2), ("b", 2))]
+    frame = pd.DataFrame(rows, columns=["sent_id", "method", "budget", "iou"]).assign(seed=0)
+    found = start(frame[frame["method"] != lacking], [7, 5], ("a", "b"))
+    assert (found["sample"], found["budget"]) == (0, 2)

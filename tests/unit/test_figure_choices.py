@@ -12,17 +12,13 @@ from litelvlm.analysis.signals.clip_scores import SUBSTITUTES
 from litelvlm.analysis.studies.ablations.config import METHODS_BY_REQUEST, TOGETHER
 from litelvlm.figures import (
     ablations,
-    axes,
     faithfulness,
     importance,
     reversal,
     significance,
     style,
-    sweep,
 )
-from litelvlm.figures.emergence import courses, factors
 from litelvlm.figures.saved import Saved
-from tests.figure_files import drawn_numbers
 from tests.study_inputs import every_method
 
 
@@ -71,6 +67,7 @@ def test_methods_look_different_and_presets_and_options_look_like_their_method()
     [
         ("litelvlm(order=raster)", "LiteLVLM, in raster order"),
         ("litelvlm:gap", "LiteLVLM, gap"),
+        ("litelvlm(context_share=0.3)", "LiteLVLM, 30 % context"),
         ("litelvlm:gap(direction=highest)", "LiteLVLM, gap, highest similarity first"),
         ("with_uniform(of=random)", "with uniform tokens (random)"),
     ],
@@ -81,6 +78,11 @@ def test_a_variant_keeps_the_colour_and_place_of_its_method_and_has_another_line
     assert (style.colour(method), style.mark(method)) == (style.colour(plain), style.mark(plain))
     assert style.rank(method) == style.rank(plain)
     assert (style.line(plain), style.line(method)) == ("-", "--")
+
+
+def test_a_label_that_is_no_method_is_its_own_name():
+    assert style.look("a, b (c") == (style.MUTED, ".", "-", "a, b (c")
+    assert style.rank("a, b (c") == style.rank("no_method")
 
 
 def test_names_cover_all_scores_and_requests():
@@ -122,47 +124,6 @@ def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference
     assert significance.exceptions(table[table.reference == "litelvlm"]) == []
 
 
-def test_retention_is_filled_where_the_bound_clears_ninety_percent():
-    table = pd.DataFrame({"method": ["uniform", "litelvlm", "trim"], "kept": [0.8, 0.97, 0.93]})
-    table = table.join(around(table["kept"])).assign(bound=[0.72, 0.94, 0.89])
-    ax = significance.draw_retention(table, new_axes())
-    np.testing.assert_allclose(points(ax)[:, 0], [0.97, 0.93, 0.8])
-    assert words(ax) == ["LiteLVLM", "TRIM", "uniform grid"]
-    assert filled(ax) == [True, False, False]
-
-
-STRATA = pd.DataFrame(
-    [
-        ["words", "over 5 words", 0.0, 25],
-        ["size", "small", 0.3, 30],
-        ["size", "medium", 0.1, 30],
-        ["kind", "attribute", 0.1, 40],
-        ["kind", "relation", -0.2, 10],
-    ],
-    columns=["stratum", "group", "delta", "n_images"],
-).assign(budget=48, method="litelvlm")
-
-
-def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
-    assert sweep.enough_images(STRATA)["group"].tolist() == STRATA["group"].tolist()[:4]
-    assert len(sweep.enough_images(STRATA.assign(n_images=5))) == len(STRATA)
-    # A group with enough images at one budget only is left out at both, so that panels align.
-    other = STRATA.assign(budget=16, n_images=STRATA["n_images"] - 8)
-    assert "over 5 words" not in set(sweep.enough_images(pd.concat([STRATA, other]))["group"])
-    order = ["attribute", "relation", "small", "medium", "over 5 words"]
-    assert sweep.strata_in_order(STRATA)["group"].tolist() == order
-
-
-def test_with_many_categories_the_middle_ones_are_named_as_left_out():
-    names, values = [f"c{k}" for k in range(50)], np.linspace(1, -1, 50)
-    table = pd.DataFrame({"category": names, "ri": values, "n": [9] * 30 + [4] * 20})
-    shown, left_out = axes.shown_categories(table, "ri")
-    assert (len(shown), left_out) == (2 * axes.ENDS, (20, 6))
-    assert shown["category"].tolist()[:: len(shown) - 1] == ["c0", "c29"]
-    said = axes.excluded_text(left_out)
-    assert ("20 others" in said, "6 between them" in said) == (True, True)
-
-
 def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_score(saved_runs):
     names = {"low_similarity": "low_input_similarity", "soft_dice": "answer_log_prob"}
     agreement = Saved(saved_runs["importance"]).table("agreement")
@@ -179,58 +140,3 @@ def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_sc
         for ax in [faithfulness.draw_curve(table, "deletion", new_axes())]
     )
     np.testing.assert_allclose(one["reversed similarity"], other["reversed input similarity"])
-
-
-def test_changes_are_those_from_the_base_of_the_same_seed():
-    table = pd.DataFrame(
-        {
-            "cell": ["base", "base", "rate-0.1", "rate-0.1", "rate-0.1", "loss-sigmoid"],
-            "seed": [0, 1, 0, 1, 2, 1],
-            "sink": [1.0, 2.0, 1.5, 2.7, 9.0, 1.9],
-            "learned": [True, True, True, False, True, True],
-        }
-    )
-    found = factors.changes_from_base(table, "sink")
-    assert found["cell"].tolist() == ["rate-0.1", "rate-0.1", "loss-sigmoid"]
-    np.testing.assert_allclose(found["change"], [0.5, 0.7, -0.1])
-    ax = factors.draw_cells(table, "sink", new_axes())
-    assert words(ax) == ["loss sigmoid (1)", "rate 0.1 (2)"]
-    assert np.isclose(drawn_numbers(ax.figure), 0.6).any()  # the mean of both
-
-
-def test_points_are_trainings_of_the_stage_at_both_levels():
-    outcomes = pd.DataFrame(
-        {
-            "stage": ["A", "A", "A", "A", "B"],
-            "rate": [0.0, 0.0, 0.5, 0.5, 0.0],
-            "sink": [0.1, 0.2, 0.9, 1.0, 0.3],
-            "learned": [True, True, True, False, True],
-        }
-    )
-    effect = {"stage": "A", "outcome": "sink", "factor": "rate"}
-    effects = pd.DataFrame([effect | {"low_level": "0.0", "high_level": "0.5"}])
-    ax = factors.draw_points(outcomes, effects, new_axes())
-    dots = [c for c in ax.collections if isinstance(c, PathCollection)]
-    assert [c.get_offsets()[:, 1].tolist() for c in dots] == [[0.1, 0.2], [0.9, 1.0]]
-    assert [to_hex(face) == "#ffffff" for face in dots[1].get_facecolors()] == [False, True]
-
-
-def test_links_and_gains_are_drawn_of_trainings_that_count():
-    columns = ["stage", "sink", "reversal", "learned", "repeated", "sos_loss"]
-    outcomes = [
-        ["A", 0.1, 0.3, True, False, 0.0],
-        ["A", 0.2, 0.4, False, False, 0.0],
-        ["B", 0.3, 0.5, True, True, 0.0],
-        ["B", 0.4, 0.6, True, False, 1.0],
-    ]
-    ax = courses.draw_link(pd.DataFrame(outcomes, columns=columns), new_axes())
-    assert points(ax).tolist() == [[0.1, 0.3]]
-    columns = ["stage", "index", "gain", "learned", "repeated", "works"]
-    gains = [
-        ["B", 0.5, 0.1, True, False, True],
-        ["C", 0.2, 0.05, True, False, False],
-        ["C", 0.3, 0.9, False, False, True],
-        ["C", 0.5, 0.1, True, True, True],  # the first again, of another stage
-    ]
-    ax = courses.draw_gain(pd.DataFrame(gains, columns=columns), new_axes())
-    assert points(ax).tolist() == [[0.5, 0.1]]

@@ -130,6 +130,22 @@ def test_what_cannot_be_drawn_is_refused(saved_runs, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("coarse_figures")
+@pytest.mark.parametrize("column", ["metric", "reference"])
+def test_a_figure_of_an_older_run_is_refused_and_left_out_of_all(
+    saved_runs, tmp_path, monkeypatch, column
+):
+    read = Saved.table
+    monkeypatch.setattr(
+        Saved, "table", lambda run, name: read(run, name).drop(columns=column, errors="ignore")
+    )
+    with pytest.raises(ValueError, match=f"'retention' .*{column}.*; run the study again"):
+        write_figures("retention", [saved_runs["sweep"]], tmp_path)
+    drawn = {figure.name for figure in write_figures("all", [saved_runs["sweep"]], tmp_path)}
+    assert "retention" not in drawn
+    assert ("accuracy_ciou" in drawn) is (column == "reference")
+
+
 SMALL_SWEEPS = {
     "not published": (("mask_oracle",), (48, 16), 4, {"delta_random", "published"}),
     "no pruning": (("none",), (48, 16), 4, {"delta_random", "retention", "published"}),

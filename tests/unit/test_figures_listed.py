@@ -25,12 +25,3 @@ def test_a_line_names_the_study_its_tables_and_its_files(name):
     assert study == drawing.study
     assert {*drawing.tables, *drawing.files} == set(re.findall(r"`([^`]+)`", rest))
     assert question.endswith("?")
-
-
-def test_every_figure_that_a_miniature_can_give_is_shown():
-    drawn = [name for name, drawing in FIGURES.items() if not drawing.full_size]
-    shown = re.findall(
-        r"^!\[(\w+)\]\(\.\./figures/rendered/(\w+)\.png\)$", PAGE, flags=re.MULTILINE
-    )
-    assert shown == [(name, name) for name in drawn]
-    assert {path.stem for path in (ROOT / "figures" / "rendered").glob("*.png")} == set(drawn)

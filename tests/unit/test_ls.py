@@ -68,20 +68,6 @@ def test_a_method_is_deployable_if_it_meets_all_four_conditions(name):
     assert row["deployable"] == ("yes" if wanted else f"no: {', '.join(method.obstacles)}")
 
 
-def test_a_wrapper_is_as_deployable_as_what_it_holds():
-    assert get_pruner("reverse", of="fastervlm").deployable
-    assert get_pruner("reverse", of="llm_attention").obstacles == (
-        "reads the text",
-        "runs the language model first",
-    )
-    assert "is not flash-safe" in get_pruner("tome").obstacles
-    assert get_pruner("fastv").obstacles[-2:] == (
-        "acts inside the language model",
-        "keeps its count as an average over layers",
-    )
-    assert get_pruner("mask_oracle").obstacles[-1] == "reads the true mask"
-
-
 @pytest.mark.parametrize("name", [*STUDIES, BENCH])
 def test_the_columns_of_a_study_are_listed_with_what_they_mean(capsys, name):
     assert main(["ls", "columns", name]) == 0

@@ -80,13 +80,6 @@ def test_a_planted_sink_of_68_and_14_percent_is_read_back(tmp_path):
     assert asked.content_uniform.to_numpy() == pytest.approx(2 / 12, abs=1e-6)
 
 
-def test_the_published_attention_adds_up_by_group_only():
-    groups = {"[SOS]": (0.68, 1), "please segment the": (0.15, 3), "referent": (0.14, 4)}
-    groups |= {"[EOS]": (0.03, 1)}
-    assert sum(value for value, _ in groups.values()) == pytest.approx(1.0)
-    assert sum(value * words for value, words in groups.values()) == pytest.approx(1.72)
-
-
 def test_a_planted_reversal_has_a_negative_msc(tmp_path):
     config = reversal.Config(random_seeds=0, shifts=2, blobs=0, donors=1, budgets=(8,))
     data = planted_data(4)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ import yaml
 
 from litelvlm.analysis.api import Estimate, read_record, read_rows, read_summary
 from litelvlm.analysis.runs import folder as runs
+from litelvlm.analysis.runs import locks
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.runs.config import Budgets, StudyConfig, budget_counts, requested_shares
 from litelvlm.analysis.runs.folder import open_run
@@ -255,6 +257,22 @@ def test_two_openings_of_one_run_collide_and_name_the_holder(tmp_path):
                 open_run(tmp_path, make_key(), 2, shard),
             ):
                 pass
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_lock_file_that_its_last_holder_removes_is_opened_again(tmp_path, monkeypatch, lasting):
+    taken, left = locks._taken, [2]
+
+    def removed(stream, mode):
+        if lasting or left[0]:
+            left[0] -= 1
+            Path(stream.name).unlink()
+        return taken(stream, mode)
+
+    monkeypatch.setattr(locks, "_taken", removed)
+    refused = pytest.raises(RunLockedError, match="again") if lasting else nullcontext()
+    with refused, locks.hold(tmp_path, Shard()):
+        assert (tmp_path / "shard-1-of-1.lock").is_file()
 
 
 def test_different_shards_may_run_together_and_make_the_whole(tmp_path):

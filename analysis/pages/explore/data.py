@@ -155,7 +155,8 @@ def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> d
 
     Only expressions count whose object the unpruned model finds; if it finds none, all do. Ties go
     to the first expression and the larger budget. Without a budget that both methods have, it is
-    the first expression with the largest budget of the first method.
+    the first expression with the largest budget of the first method, or of the second if the first
+    has no rows.
 
     Args:
         rows: Of the run; the first draw of a random method counts.
@@ -174,6 +175,7 @@ def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> d
     """
     shown = rows[(rows["seed"] == 0) & rows["sent_id"].isin(ids)]
     wide = shown.pivot(index=["sent_id", "budget"], columns="method", values="iou")
+    wide = wide.reindex(columns=list(dict.fromkeys((UNPRUNED, *methods))))
     first, second = (wide[method].dropna() for method in methods)
     whole = wide[UNPRUNED].droplevel("budget").dropna()
     apart = (first - second).dropna().abs().reset_index(name="gap")
@@ -181,6 +183,6 @@ def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> d
         (bool(whole[id] >= FOUND), gap, -ids.index(id), budget)
         for id, budget, gap in apart.itertuples(index=False)
     ]
-    largest = int(first.index.get_level_values("budget").max())
+    largest = max(k for _, k in next(filter(len, (first, second, wide[UNPRUNED]))).index)
     _, _, place, budget = max(gaps, default=(False, 0.0, 0, largest))
     return {"sample": -place, "budget": int(budget), "methods": methods}

@@ -76,11 +76,11 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
             other = (REFERENCES.get(method, PAPER), budget)
             if method in (UNPRUNED, PAPER) or other not in paired.cells:
                 continue
-            images = paired.difference(score, cell, other).over_images
+            images = paired.over_images(score, [(1.0, cell), (-1.0, other)])
+            (delta,) = images.estimates()
             line: Row = {"request": request_of(method), "method": method, "reference": other[0]}
             line |= {"budget": budget, "metric": score.name}
-            line |= paired.difference_line(score, cell, other)
-            (delta,) = images.estimates()
+            line |= delta.line("delta") | {"p": paired.swap_p_value(score, cell, other)}
             lines.append(
                 line
                 | {

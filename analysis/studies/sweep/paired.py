@@ -101,8 +101,8 @@ class PairedScores:
             [self.counts.get(name, ones)[:, column] for name in score.columns]
         ).astype(np.float64)
 
-    def weighted(self, score: Score, terms: Sequence[tuple[float, MethodBudget]]) -> PairedEffect:
-        """A weighted sum of the scores of cells."""
+    def over_images(self, score: Score, terms: Sequence[tuple[float, MethodBudget]]) -> Bootstrap:
+        """A weighted sum of the scores of cells, over resamples of images."""
         weights = np.array([weight for weight, _ in terms])
         places = [self.place(score, cell) for _, cell in terms]
 
@@ -110,11 +110,15 @@ class PairedScores:
             total: Array = values[:, places] @ weights[:, None]
             return total
 
+        return contrast(self.drawn, combine)
+
+    def weighted(self, score: Score, terms: Sequence[tuple[float, MethodBudget]]) -> PairedEffect:
+        """A weighted sum of the scores of cells."""
         lines = sum(
             (weight * self.linear(score, cell) for weight, cell in terms),
             start=np.zeros(len(self.image_ids)),
         )
-        return PairedEffect(contrast(self.drawn, combine), self.crossed(lines))
+        return PairedEffect(self.over_images(score, terms), self.crossed(lines))
 
     def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:
         """Paired difference of two cells."""
@@ -122,7 +126,7 @@ class PairedScores:
 
     def difference_line(self, score: Score, first: MethodBudget, second: MethodBudget) -> Row:
         """A difference as columns of a table: delta, low, high, n_images, n and p of a swap."""
-        (delta,) = self.difference(score, first, second).over_images.estimates()
+        (delta,) = self.over_images(score, [(1.0, first), (-1.0, second)]).estimates()
         return delta.line("delta") | {"p": self.swap_p_value(score, first, second)}
 
     def retention(self, score: Score, part: MethodBudget, whole: MethodBudget) -> PairedEffect:
