@@ -48,20 +48,10 @@ CUES: Mapping[str, Cue] = MappingProxyType(
             "image", "NP", "visual_projection(post_layernorm(patch_tokens)), not normalised"
         ),
         "value_path_embeds": Cue(
-            "image",
-            "NP",
-            "patches through the values of CLIP's last block alone, in the joint space (MaskCLIP)",
+            "image", "NP", "patches as values of CLIP's last block (MaskCLIP)"
         ),
-        "surgery_embeds": Cue(
-            "image",
-            "NP",
-            "patches through value-value attention of CLIP's last six blocks (CLIP Surgery)",
-        ),
-        "clear_clip_embeds": Cue(
-            "image",
-            "NP",
-            "patches through query-query attention of CLIP's last block alone (ClearCLIP)",
-        ),
+        "surgery_embeds": Cue("image", "NP", "patches by value-value attention (CLIP Surgery)"),
+        "clear_clip_embeds": Cue("image", "NP", "patches by query-query attention (ClearCLIP)"),
         "text_embeds": Cue("text", "TP", "projected [EOS] state of each text, not normalised"),
         "query": Cue(
             "image", "D", "CLS row of the last block's query projection, heads joined, unscaled"
@@ -145,12 +135,8 @@ OF_LANGUAGE_MODEL = frozenset(
     {"llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
 )
 # Cues of CLIP's joint space, which need both of its towers.
-OF_CLIP = frozenset(
-    {
-        *("patch_embeds", "text_embeds"),
-        *("value_path_embeds", "surgery_embeds", "clear_clip_embeds"),
-    }
-)
+_READOUTS = ("value_path_embeds", "surgery_embeds", "clear_clip_embeds")
+OF_CLIP = frozenset({"patch_embeds", "text_embeds", *_READOUTS})
 # Cues that stand in for CLIP's similarity in models without its text tower.
 SUBSTITUTES = frozenset(
     {"external_similarity", "input_similarity", "received_attention", "tower_value_norm"}
@@ -255,11 +241,8 @@ class Cues:
             >>> cues.copied().cls_attention.mul_(0).sum().item(), cues.cls_attention.sum().item()
             (0.0, 4.0)
         """
-        sources = {name: partial(self._copy, name) for name in self._sources}
+        sources = {name: partial(lambda one: self.get(one).clone(), name) for name in self._sources}
         return Cues(sources, self.layout, self.key, self._vit)
-
-    def _copy(self, name: str) -> Tensor:
-        return self.get(name).clone()
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, ShareBelowOne
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.layers.base import LayerPruner, QueryToken
 from litelvlm.pruning.merging import one_hot
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.selection import RawSelection
 

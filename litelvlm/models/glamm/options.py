@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal, get_type_hints
 
 from litelvlm.names import check_name
-from litelvlm.pruning.base import Bounds, check_field_values
+from litelvlm.pruning.options import Bounds, check_field_values
 
 ClipText = Literal["question", "expression", "caption", "average"]
 Pooling = Literal["eos", "words", "no_sos"]

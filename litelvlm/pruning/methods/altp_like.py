@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import NotNegative, Origin, Pruner
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import redistribute, split_budget, uniform_indices
+from litelvlm.pruning.options import NotNegative
 from litelvlm.pruning.ranking import rank_within
 from litelvlm.pruning.selection import RawSelection
 

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import FromZero, Pruner, ShareAboveZero
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import box_cells, spread
+from litelvlm.pruning.options import FromZero, ShareAboveZero
 from litelvlm.pruning.ranking import complement
 from litelvlm.pruning.selection import RawSelection
 

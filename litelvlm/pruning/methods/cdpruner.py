@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, ShareBelowOne
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.greedy import GreedyPruner
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.ranking import cosine_matrix
 from litelvlm.pruning.scoring import text_similarity
 

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import FromOne, FromZero, Origin
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.drops import SingleDrop
+from litelvlm.pruning.options import FromOne, FromZero
 from litelvlm.pruning.ranking import ascending, highest, lowest, row_dots, unit_rows
 
 

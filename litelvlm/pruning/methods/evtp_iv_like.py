@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import NotNegative, Origin
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.greedy import GreedyPruner, farthest_points
+from litelvlm.pruning.options import NotNegative
 from litelvlm.pruning.ranking import row_norms, unit_rows
 
 

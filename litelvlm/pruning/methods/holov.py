@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import FromOne, Origin, Pruner, Share
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import EPS, redistribute, split_budget
 from litelvlm.pruning.merging import mix, one_hot
+from litelvlm.pruning.options import FromOne, Share
 from litelvlm.pruning.ranking import cosine_matrix, highest
 from litelvlm.pruning.selection import RawSelection
 

@@ -7,11 +7,12 @@ from typing import ClassVar
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.layers.base import DropResult, LayerPruner, LayerView
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.scoring import add_coordinates, coordinate_ranking

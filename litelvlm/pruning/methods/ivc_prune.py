@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Bounds, Origin, Share
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.layers.base import DropResult, LayerView, QueryToken
 from litelvlm.pruning.layers.drops import MATCHED, SingleDrop
+from litelvlm.pruning.options import Bounds, Share
 from litelvlm.pruning.ranking import ascending, highest, stable_order
 from litelvlm.pruning.scoring import coordinate_ranking, first_of_each
 

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.ranking import Precision, ascending, stable_order
 from litelvlm.pruning.scoring import Context, Similarity, context_scores, text_similarity
 from litelvlm.pruning.selection import RawSelection

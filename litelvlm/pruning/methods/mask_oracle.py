@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Pruner, ShareAboveZero
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import spread
+from litelvlm.pruning.options import ShareAboveZero
 from litelvlm.pruning.ranking import complement, highest, lowest
 from litelvlm.pruning.selection import RawSelection
 

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, Pruner, Share
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.budgets import check_budget, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.drops import SingleDrop
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.options import Share
 from litelvlm.pruning.ranking import (
     ascending,
     cosine_matrix,

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import FromZero, Origin
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import spread
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.options import FromZero
 from litelvlm.pruning.ranking import complement, highest, row_dots, unit_rows
 from litelvlm.pruning.selection import RawSelection
 

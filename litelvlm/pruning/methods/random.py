@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from litelvlm.pruning.base import FromZero, Pruner
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.options import FromZero
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.selection import RawSelection
 

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, Pruner, ShareAboveZero
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.methods.fastervlm import FasterVLM
+from litelvlm.pruning.options import ShareAboveZero
 from litelvlm.pruning.positions import Positions, median_places
 from litelvlm.pruning.ranking import ascending, complement, cosine_matrix, highest, stable_order
 from litelvlm.pruning.selection import RawSelection

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import NotNegative, Origin
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.greedy import GreedyPruner
+from litelvlm.pruning.options import NotNegative
 from litelvlm.pruning.ranking import cosine_matrix
 
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, ShareAboveZero
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.layers.base import LayerView
 from litelvlm.pruning.layers.rated_drops import RatedDrops
+from litelvlm.pruning.options import ShareAboveZero
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import highest
 

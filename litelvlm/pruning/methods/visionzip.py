@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, ShareBelowOne
+from litelvlm.pruning.base import Origin
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.ranking import ascending, complement, highest, unit_rows
 from litelvlm.pruning.selection import RawSelection
 

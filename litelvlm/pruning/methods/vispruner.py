@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Origin, Pruner, ShareBelowOne
+from litelvlm.pruning.base import Origin, Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.ranking import ascending, cosine_matrix, stable_order
 from litelvlm.pruning.selection import RawSelection
 

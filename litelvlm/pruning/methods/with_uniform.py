@@ -6,10 +6,11 @@ from typing import ClassVar
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, ShareBelowOne
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.grid import spread
 from litelvlm.pruning.methods.fastervlm import FasterVLM
+from litelvlm.pruning.options import ShareBelowOne
 from litelvlm.pruning.ranking import complement
 from litelvlm.pruning.wrapping import AddOn
 
