@@ -132,7 +132,7 @@ def read_family(path: str | Path) -> HypothesisFamily:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path} has more than {MAX_BYTES:,} bytes, which no family needs")
-        loaded: object = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506
+        loaded: object = _PlainLoader(path.read_text(encoding="utf-8")).get_single_data()
         return HypothesisFamily.model_validate(_named(loaded))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not a YAML file of hypotheses: {error}") from error
