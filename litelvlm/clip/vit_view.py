@@ -25,7 +25,7 @@ class ClipVitView(VitView):
 
     def embed(self) -> Float[Tensor, "s d"]:
         """States that enter the first block."""
-        return self.image.states[0][0].clone()
+        return self.image.states[0][0]
 
     def embed_at(self, shape: tuple[int, int]) -> Float[Tensor, "s d"]:
         """States that enter the first block for the image made smaller, bicubic and antialiased.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from litelvlm.layout import Layout
 from litelvlm.names import unknown_name
-from litelvlm.pruning.vit import VitView
+from litelvlm.pruning.vit import CopiedVit, VitView
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ class Cues:
             (0.0, 4.0)
         """
         sources = {name: partial(lambda one: self.get(one).clone(), name) for name in self._sources}
-        return Cues(sources, self.layout, self.key, self._vit)
+        return Cues(sources, self.layout, self.key, self._vit and (lambda: CopiedVit(self.vit)))
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -53,3 +53,32 @@ class VitView(ABC):
     @abstractmethod
     def feed(self, block: int, states: Float[Tensor, "s d"]) -> Float[Tensor, "s d"]:
         """Second half of a block: the MLP and its residual."""
+
+
+class CopiedVit(VitView):
+    """The image tower as methods from outside get it: no state of its own, and no weights.
+
+    Args:
+        view: The tower that does the work.
+    """
+
+    def __init__(self, view: VitView) -> None:
+        self._view, self.n_blocks = view, view.n_blocks
+
+    def embed(self) -> Float[Tensor, "s d"]:
+        """As of the tower, a copy."""
+        return self._view.embed().clone()
+
+    def embed_at(self, shape: tuple[int, int]) -> Float[Tensor, "s d"]:
+        """As of the tower, a copy."""
+        return self._view.embed_at(shape).clone()
+
+    def attend(
+        self, block: int, states: Float[Tensor, "s d"], bias: Float[Tensor, "s"]
+    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s e"]]:
+        """As of the tower."""
+        return self._view.attend(block, states, bias)
+
+    def feed(self, block: int, states: Float[Tensor, "s d"]) -> Float[Tensor, "s d"]:
+        """As of the tower."""
+        return self._view.feed(block, states)

@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 import torch
 from layer_views import View
+from pruner_cases import Blocks
 
 from litelvlm.analysis.cli import main
 from litelvlm.pruning import Cues, Pruner, ScorePruner, get_pruner, registry
@@ -73,6 +74,24 @@ def test_a_cue_changed_in_place_changes_no_other_reader(spoil, held):
         assert torch.equal(cues.get(name), fresh.get(name))
         assert torch.equal(cues.float32(name), fresh.float32(name))
     assert get_pruner("fastervlm").select(cues, 3).indices.tolist() == [13, 14, 15]
+
+
+def test_the_tower_is_seen_without_its_states_and_weights():
+    """A method inside the tower runs its blocks, and can change nothing that others run on."""
+    tower, seen = Blocks(torch.ones(17, 3), added=1.0, grid=(4, 4)), []
+
+    def choose(cues, budget):
+        seen.append(cues.vit)
+        cues.vit.embed().zero_()
+        states, _ = cues.vit.attend(0, cues.vit.embed(), torch.zeros(17))
+        cues.vit.feed(0, states).zero_()
+        return RawSelection(torch.arange(budget))
+
+    cues = Cues({}, (4, 4), vit=lambda: tower)
+    choosing(choose, stage="vit").select(cues, 4)
+    assert bool((tower.embeds == 1).all())
+    assert cues.vit is tower
+    assert set(vars(seen[0])) == {"_view", "n_blocks"}
 
 
 WRONG = {
