@@ -220,6 +220,22 @@ def test_files_beside_the_parts_are_named_and_count_for_nothing(name, copied, tm
     assert not caplog.text
 
 
+@pytest.mark.parametrize(
+    "change", [{"key": "f" * 64}, {"n_parts": 9}, {"study": "sweep"}, {"model": {"name": "other"}}]
+)
+def test_a_record_changed_by_hand_is_written_again(change, tmp_path, caplog):
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, range(2))
+    before, path = read_record(run.folder), run.folder / "run.json"
+    path.write_text(before.model_copy(update=change).model_dump_json())
+    with open_run(tmp_path, make_key(), 2):
+        pass
+    assert "run.json was changed by hand; it is now run.json.damaged" in caplog.text
+    after = read_record(run.folder)
+    assert (after.key, after.n_parts, after.study) == (before.key, 2, before.study)
+    assert len(read_rows(run.folder)) == 4
+
+
 def test_a_part_without_rows_counts(tmp_path):
     with open_run(tmp_path, make_key(), 2) as run:
         run.write_part(0, [], Counts(expected=2, skipped={"referent outside the crop": 2}))

@@ -64,6 +64,11 @@ def resumed_record(folder: Path, record: RunRecord) -> RunRecord:
         log.warning("%s is damaged and written again (%s)", path, first_line(error))
         set_aside(path)
         return record
+    same = ("study", "key", "n_parts", "model", "data")
+    if any(getattr(before, name) != getattr(record, name) for name in same):
+        aside = set_aside(path)
+        log.warning("%s was changed by hand; it is now %s and written again", path, aside.name)
+        return record
     return before.model_copy(
         update={"ended": None, "limit": record.limit, "excluded": record.excluded}
     )
