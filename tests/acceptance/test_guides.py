@@ -126,7 +126,7 @@ def test_a_study_added_by_the_guide_runs_and_passes_its_tests(project):
         draw.replace("RUN", "runs/mask_size-* --partial"),
     ]
     told = python(project, "-c", COMMANDS, *lines)
-    assert "mask_size  Open: Predicted masks are larger than the objects" in told
+    assert "mask_size  Open: predicted masks are larger than the objects" in told
     assert "Predicted minus true share" in told
     assert "figures/rendered/mask_size.png" in told
     (named,) = re.findall(r"^ *`pytest ([^`]*)`", guide, re.MULTILINE)
