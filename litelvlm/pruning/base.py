@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from inspect import getsourcefile
+from sys import modules
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -160,7 +160,8 @@ class Pruner(ABC):
 
     def foreign_code(self) -> AbstractContextManager[None]:
         """Run code of this method so that what it prints and how it fails is told as its own."""
-        return foreign_code(f"method {self.name!r}", getsourcefile(type(self)))
+        file = getattr(modules.get(type(self).__module__), "__file__", None)
+        return foreign_code(f"method {self.name!r}", file)
 
     def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
         """Set output order and positions as the fields say.

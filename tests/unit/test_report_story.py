@@ -14,6 +14,7 @@ from litelvlm.analysis.pages.report.compare import run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, Term, glossary_page, terms
 from litelvlm.analysis.pages.report.opening import what_would_change_it
 from litelvlm.analysis.pages.report.page import build_report
+from litelvlm.analysis.runs.parts import read_part, write_part
 from litelvlm.analysis.studies.stories import leading
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,9 @@ def altered(folder, out, model, verdict):
     record = json.loads((copy / "run.json").read_text())
     record["model"]["name"], record["key"] = model, record["key"][::-1]
     (copy / "run.json").write_text(json.dumps(record))
+    for path in (copy / "rows").iterdir():
+        table, meta = read_part(path)
+        write_part(path, table.to_pylist(), meta.model_copy(update={"key": record["key"]}))
     summary = json.loads((copy / "summary.json").read_text())
     summary["claims"][0]["verdict"] = verdict
     (copy / "summary.json").write_text(json.dumps(summary))
