@@ -11,6 +11,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, Stoppi
 from transformers.generation import BaseStreamer, MaxLengthCriteria
 
 from litelvlm import get_pruner, prune
+from litelvlm.models.vlm.arguments import OWN_PASSES
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 METHODS = {
@@ -204,7 +205,15 @@ def test_processors_criteria_and_streamers_see_full_prompts(llava, batch, one):
 
 
 REFUSED = {
-    "guidance_scale": (1.5, "a second prompt"),
+    "guidance_scale": (0.0, "a second prompt"),
+    "negative_prompt_attention_mask": (torch.ones(1, 2, dtype=torch.long), "a second prompt"),
+    "use_mtp": (True, "several tokens"),
+    "constraints": ([object()], "a loop of its own"),
+    "force_words_ids": ([[3]], "a loop of its own"),
+    "num_beam_groups": (2, "a loop of its own"),
+    "assistant_early_exit": (1, "its own first layers"),
+    "continuous_batching_config": (object(), "batches of its own"),
+    "mm_encoder_outputs": ({}, "encodes them itself"),
     "negative_prompt_ids": (torch.ones(1, 2, dtype=torch.long), "a second prompt"),
     "token_healing": (True, "changes itself"),
     "custom_generate": (lambda *given: None, "a loop of its own"),
@@ -306,11 +315,21 @@ def test_rows_and_columns_need_the_types_of_tokens():
         generated(model, inputs)
 
 
+def test_every_mode_that_is_refused_is_tried():
+    assert set(OWN_PASSES) <= set(REFUSED)
+
+
 def test_what_is_no_model_or_no_method_is_refused(llava):
     with pytest.raises(ValueError, match="Linear is not a model of transformers"):
         prune(torch.nn.Linear(2, 2), "divprune", 2)
     with pytest.raises(ValueError, match=r"model\._orig_mod"):
         prune(torch.compile(llava), "divprune", 2)
+    with pytest.raises(ValueError, match=r"model\.module"):
+        prune(torch.nn.DataParallel(llava), "divprune", 2)
+    adapted = torch.nn.Module()
+    adapted.get_base_model = lambda: llava  # as PEFT's models have it
+    with pytest.raises(ValueError, match=r"model\.get_base_model\(\)"):
+        prune(adapted, "divprune", 2)
     with pytest.raises(ValueError, match="pruner None is not a method"):
         prune(llava, None, 8)
 

@@ -51,9 +51,15 @@ STEPWISE = {
 """Those that methods between the layers cannot follow, and how each reads."""
 
 
-def is_on(value: object) -> bool:
-    """Whether a setting asks for anything; 1 is one beam group, or no guidance."""
-    return not (value is None or (isinstance(value, int | float) and value in (0, 1)))
+OFF: Mapping[str, tuple[float, ...]] = {"guidance_scale": (1,), "num_beam_groups": (0, 1)}
+"""Numbers that ask for nothing; 0 does so where none are named here."""
+
+
+def is_on(name: str, value: object) -> bool:
+    """Whether a setting asks for anything."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value not in OFF.get(name, (0,))
+    return value is not None and value is not False
 
 
 def setting(model: PreTrainedModel, given: Mapping[str, object], name: str) -> object:
@@ -83,14 +89,13 @@ def refuse_modes(
         ValueError: Naming the argument and what to do.
     """
     for name, what in OWN_PASSES.items():
-        value = setting(model, given, name)
-        if is_on(value) or value is True:
+        if is_on(name, setting(model, given, name)):
             raise ValueError(
                 f"{name} makes generate read {what}, which prune() does not prune; leave {name} "
                 "out, or generate without pruning"
             )
     for name, how in STEPWISE.items():
-        if between_layers and setting(model, given, name):
+        if between_layers and is_on(name, setting(model, given, name)):
             raise ValueError(
                 f"{name} makes generate read {how}, and {method} drops tokens between the layers "
                 f"in one pass over the prompt; leave {name} out, or take a method that acts before "

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.ranking import row_dots, unit_rows
+from litelvlm.pruning.options import FromZero
+from litelvlm.pruning.scoring import text_similarity
 
 Readout = Literal["value_path", "surgery", "clear_clip"]
 
@@ -45,18 +45,12 @@ class ValuePath(ScorePruner):
 
     direction: Literal["highest", "lowest"] = "highest"
     readout: Readout = "value_path"
-    smoothing: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.smoothing < 0:
-            raise ValueError(f"{self.name} smoothing {self.smoothing} is negative; give 0 or more")
+    smoothing: FromZero = 0
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Mean cosine over the texts, in the direction that is kept."""
-        patches = unit_rows(cues.float32(f"{self.readout}_embeds"))
-        texts = unit_rows(cues.float32("text_embeds"))
-        scores = torch.stack([row_dots(patches, text) for text in texts]).mean(dim=0)
+        read = cues.replaced(patch_embeds=cues.get(f"{self.readout}_embeds"))
+        scores = text_similarity(read, "cosine").mean(dim=0)
         if self.smoothing:
             planes = scores.reshape(cues.frames, 1, *cues.grid)
             window = 2 * self.smoothing + 1
