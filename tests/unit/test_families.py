@@ -89,7 +89,7 @@ def test_a_folder_tells_its_family_and_takes_what_the_family_takes(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "Planted+"}')
     assert families.family_for(str(tmp_path)) is PLANTED
     assert isinstance(families.load_model(tmp_path, device="cpu"), PlantedModel)
-    with pytest.raises(ValueError, match="quantise='int8' does not go with .*; leave it out"):
+    with pytest.raises(ValueError, match=r"quantise='int8' does not go with .*; leave it out"):
         families.load_model(tmp_path, quantise="int8")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
