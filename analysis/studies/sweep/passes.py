@@ -243,15 +243,20 @@ def plan_conversations(
             for seed in range(config.seeds)
         ]
         return [
-            PlannedConversation(draw.conversation(model, sentences), draw.expressions, seed)
+            PlannedConversation(
+                draw.conversation(model, sentences, sample.frames), draw.expressions, seed
+            )
             for seed, draw in enumerate(draws)
         ]
     places = tuple(range(len(sentences)))
     together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
         PlannedConversation(
-            model.conversation(
-                [sentences[i] for i in turns], config.question_index, config.answer_index
+            model.clip_conversation(
+                [sentences[i] for i in turns],
+                sample.frames,
+                config.question_index,
+                config.answer_index,
             ),
             turns,
             0,
