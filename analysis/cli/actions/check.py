@@ -13,7 +13,7 @@ from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.check import Check
 from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.reproduce.plan import see_device
-from litelvlm.data.refer import ReferSample
+from litelvlm.data.dataset import Sample
 from litelvlm.models.families import FAMILIES, family_for
 from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
@@ -122,11 +122,13 @@ def device() -> str:
     return f"{name}, {memory / 1e9:.0f} GB of memory{note}"
 
 
-def unreadable(sample: ReferSample) -> str:
-    """What is wrong with the picture or a mask of a sample; empty if nothing is."""
+def unreadable(sample: Sample) -> str:
+    """What is wrong with a frame or a mask of a sample; empty if nothing is."""
     try:
-        sample.image()
-        sample.targets()
+        for frame in range(sample.frames):
+            sample.frame(frame)
+        for expression in sample.expressions:
+            sample.masks(expression)
     except (ValueError, OSError) as error:
         return f"image {sample.image_id}: {' '.join(str(error).split())}"
     return ""
