@@ -14,6 +14,7 @@ from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoder
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
+from litelvlm.models.checkpoints.filling import load_into
 from litelvlm.models.files import check_kernel, digest
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
@@ -25,13 +26,13 @@ from litelvlm.models.glamm.checkpoints.config import (
     read_config,
     sam_config,
 )
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import (
     EMBEDDED,
     clip_source,
     locate,
     usual_number_type,
 )
-from litelvlm.models.glamm.checkpoints.weights import load_into
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
@@ -116,7 +117,7 @@ def load_model(
     kinds = dict.fromkeys(parts, kind)
     if chosen.sam_dtype == "float32":
         kinds["sam"] = torch.float32
-    load_into(parts, folder, kinds, place)
+    load_into(NAMES, parts, folder, kinds, place)
     parts = with_fewer_bits(parts, quantise, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
     width = int(tower.vision_config.hidden_size)

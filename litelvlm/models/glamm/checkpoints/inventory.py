@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from litelvlm.models.checkpoints.shards import check_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
-from litelvlm.models.glamm.checkpoints.weights import check_shard, shard_paths
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
