@@ -93,10 +93,9 @@ def image_rows(
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
-    # The pixels of a clip are counted over all its frames, as if they lay one below the other.
-    targets = TargetPixels.of(torch.from_numpy(loaded.masks).flatten(1, 2).to(model.device))
+    targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
-    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
+    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t f h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.
     unpruned = [place for place, made in enumerate(passes) if made.selection is None]
     for wave in (unpruned, sorted(set(range(len(passes))) - set(unpruned))):
@@ -109,13 +108,14 @@ def image_rows(
                 lambda place: conversations[passes[place].number].turns,
             )
             answers, turns = zip(*answered, strict=True)
-            masks = batch.masks[list(answers)].flatten(2, 3)
+            masks = batch.masks[list(answers)]
             for row, same in enumerate(answered.values()):
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
             asked = targets.rows(torch.tensor(turns, device=model.device))
             with naming(sample, sample.expressions[turns[0][0]]):
-                counts = count_masks(masks, asked, torch.stack(references))
+                together = torch.stack(references)
+                counts = count_masks(masks, asked, together, by_frame=context.longest > 1)
             for of_pass, same in zip(counts, answered.values(), strict=True):
                 for place in same:
                     of_turns = zip(conversations[passes[place].number].turns, of_pass, strict=True)
