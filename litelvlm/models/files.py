@@ -1,10 +1,12 @@
-"""What loading a model of any family begins with: its files, a digest over them, its kernel."""
+"""What loading a model of any family begins with: its files or random weights, its kernel."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.data.safe.hub_copies import snapshot
@@ -95,3 +97,20 @@ def _parts(folder: Path, others: tuple[Path, ...]) -> Iterator[bytes]:
             yield path.relative_to(root).as_posix().encode()
             with path.open("rb") as file:
                 yield hashlib.file_digest(file, "sha256").digest()
+
+
+@contextmanager
+def random_weights(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Modules that are built inside are drawn from seed 0, on a device and in a number type.
+
+    Outside, the global generators and the default number type are as before.
+    """
+    before = torch.get_default_dtype()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        torch.set_default_dtype(dtype)
+        try:
+            with device:
+                yield
+        finally:
+            torch.set_default_dtype(before)
