@@ -21,7 +21,7 @@ from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.files import remove_debris
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
-from litelvlm.models.families import load_model
+from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.checkpoints.convert import convert
 from litelvlm.models.glamm.checkpoints.inventory import inventory
 from litelvlm.models.glamm.model import Glamm

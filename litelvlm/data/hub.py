@@ -20,14 +20,13 @@ from pathlib import Path, PurePath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
 
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.cache import kept_folder
 from litelvlm.data.hub_tables import HubTables
 from litelvlm.data.layout import FOLDER, INSTANCES, REF_FAMILIES
+from litelvlm.data.safe.hub_copies import snapshot
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.data.sources.places import OWN, OWN_TABLE
 from litelvlm.data.sources.rows import Layout, layout_of
@@ -74,6 +73,7 @@ def hub_root(
     Raises:
         ValueError: If a name is unknown, or a row lacks something.
         FileNotFoundError: If there is no such split, or it can be neither found nor fetched.
+        ConnectionError: If the hub cannot be reached or is none.
     """
     dataset = dataset or usual_name(root)
     if dataset in REF_FAMILIES:
@@ -141,15 +141,7 @@ def split_of(path: PurePath) -> str:
 
 def _fetched(name: str, split: str) -> Path:
     starts = ("val", "validation") if split == "val" else (split,)
-    patterns = [f"*{start}[-_./]*" for start in starts]
-    try:
-        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise FileNotFoundError(
-            f"{name} is not a folder, and the dataset of that id has no local copy and cannot be "
-            f"fetched; run `hf download --repo-type dataset {name}` where there is a network, "
-            "or give a folder"
-        ) from error
+    return snapshot(name, "dataset", [f"*{start}[-_./]*" for start in starts])
 
 
 def _stamp(files: Iterable[Path]) -> str:

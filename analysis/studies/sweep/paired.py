@@ -20,7 +20,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.significance import paired_swap_test
-from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted
+from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, stated
 from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]
@@ -45,8 +45,8 @@ class PairedScores:
         cells: Method and budget of each column.
         counts: What each line adds to the sums of scores, by name: means over seeds.
         image_ids: Image of each line.
-        categories: Category of each line's referent; -1 where rows do not say, none if left out.
         scores: What is made of the sums.
+        categories: Category of each line's referent; -1 where rows do not say, none if left out.
         resamples: Of the images.
         seed: Of the resamples.
     """
@@ -54,10 +54,15 @@ class PairedScores:
     cells: tuple[MethodBudget, ...]
     counts: Mapping[str, Float[Array, "n c"]]
     image_ids: Shaped[Array, "n"]
+    scores: tuple[Score, ...]
     categories: Shaped[Array, "n"] | None = None
-    scores: tuple[Score, ...] = RESAMPLED
     resamples: int = RESAMPLES
     seed: int = 0
+
+    @property
+    def compared(self) -> tuple[Score, ...]:
+        """Scores whose differences are tested."""
+        return tuple(score for score in self.scores if score.compared)
 
     @cached_property
     def drawn(self) -> Bootstrap:
@@ -216,10 +221,13 @@ def better_claim(
 def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> PairedScores:
     """Bring rows to one line per expression, or per drawn expression in the official protocol.
 
+    Scores that only clips have are left out where the rows are of images.
+
     Raises:
         ValueError: If an expression lacks a cell that others have, or rows of two protocols are
             mixed.
     """
+    scores = stated(rows, scores)
     keys = rows[[*line_columns(rows), "method", "budget"]]
     summands = counted(rows, scores)
     means = summands.groupby([keys[name] for name in keys.columns], sort=True).mean()
@@ -235,12 +243,12 @@ def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> Pair
     cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
     names = [str(name) for name in summands.columns]
     counts = {name: wide[name][cells].to_numpy(dtype=np.float64) for name in names}
-    stated = None
+    categories = None
     if "category_id" in rows:
         first = rows.groupby(line_columns(rows), sort=True)["category_id"].first()
-        stated = first.reindex(wide.index).to_numpy()
+        categories = first.reindex(wide.index).to_numpy()
     images = wide.index.get_level_values("image_id").to_numpy()
-    return PairedScores(tuple(cells), counts, images, stated, tuple(scores))
+    return PairedScores(tuple(cells), counts, images, scores, categories)
 
 
 def line_columns(rows: pd.DataFrame) -> list[str]:
