@@ -108,7 +108,8 @@ def test_what_may_be_left_out_may_be_left_out(tmp_path):
 
 def test_a_file_and_its_folder_and_the_hub_give_the_same_data(tmp_path, monkeypatch):
     folder = write(tmp_path / "refcoco-m", row(sample()))
-    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", lambda *_, **__: str(folder))
+    copies = "litelvlm.data.safe.hub_copies.snapshot_download"
+    monkeypatch.setattr(copies, lambda *_, **__: str(folder))
     roots = [folder, folder / "data" / "validation-00000-of-00001.parquet", "moondream/refcoco-m"]
     found = {(data.name, data.split, data.digest) for data in map(load_refer, roots)}
     assert len(found) == 1
