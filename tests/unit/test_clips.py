@@ -11,7 +11,7 @@ from PIL import Image
 
 from litelvlm import load_clips
 from litelvlm.analysis.cli.actions import loading
-from litelvlm.analysis.cli.actions.check import unreadable
+from litelvlm.analysis.cli.actions.data_check import check_references
 from litelvlm.analysis.inputs.samples import askable
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.video.layout import holds_clips
@@ -75,8 +75,10 @@ def test_frames_and_masks_are_read_when_they_are_asked_for(tmp_path):
     assert sample.clip[0].size == (tree.WIDTH, tree.HEIGHT)
     with pytest.raises(FileNotFoundError, match=f"missing frame {re.escape(str(last))}; unpack"):
         sample.frame(2)
-    assert "missing frame" in unreadable(sample)
-    assert unreadable(data[0]) == ""
+    with pytest.raises(
+        ValueError, match=r"1 of 2 of 2 images read cannot be used: .*missing frame"
+    ):
+        check_references(data, every_image=True)
 
 
 def test_ignored_pixels_stay_ignored(tmp_path):

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter
 
-from litelvlm.data.annotations import InFolder, RefDataError, Whole, checked, parse_json
-from litelvlm.data.refs import Text
+from litelvlm.data.annotations import InFolder, RefDataError, checked, parse_json
+from litelvlm.data.safe.fields import Text, Whole
 
 
 def _several(value: object) -> object:
@@ -53,6 +53,9 @@ class _File(BaseModel):
     videos: dict[InFolder, ClipRecord]
 
 
+_FILE = TypeAdapter(_File)
+
+
 def read_expressions(path: Path) -> dict[str, ClipRecord]:
     """Read the clips of a split by name, in file order.
 
@@ -60,7 +63,7 @@ def read_expressions(path: Path) -> dict[str, ClipRecord]:
         RefDataError: If it is no JSON of that form, a key or a frame stands twice, a clip has no
             frame, or no clip has an expression.
     """
-    clips = checked(_File.model_validate, parse_json(path.read_bytes(), path), path).videos
+    clips = checked(_FILE, parse_json(path.read_bytes(), path), path).videos
     if not any(clip.expressions for clip in clips.values()):
         raise RefDataError(f"{path} has no expression; fetch it again")
     return clips
