@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from litelvlm.models.vlm.families import BIDIRECTIONAL
+from litelvlm.models.vlm.families import IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS
 from litelvlm.models.vlm.preparing import MADE_HERE, PruningSettings
 from litelvlm.models.vlm.shorten import PER_TOKEN
 from litelvlm.pruning import LayerPruner, Pruner
@@ -159,27 +159,31 @@ def refuse_modes(settings: PruningSettings, given: Mapping[str, object]) -> None
             "making; leave it out"
         )
     for name, how in STEPWISE.items():
-        if isinstance(pruner, LayerPruner) and is_on(name, setting(model, given, name)):
-            raise ValueError(
-                f"{name} makes generate read {how}, and {pruner.name} drops tokens between the "
-                f"layers in one pass over the prompt; leave {name} out, or take a method that acts "
-                "before the language model, for example 'divprune'"
-            )
+        why = cannot_step(settings, name)
+        if why and is_on(name, setting(model, given, name)):
+            raise ValueError(f"{name} makes generate read {how}, and {why}")
     if isinstance(pruner, LayerPruner) and setting(model, given, "use_cache") is False:
         raise ValueError(
             f"{pruner.name} drops tokens once, in the pass over the prompt; generate with "
             "use_cache=True"
         )
-    family, why = settings.family, ""
-    if BIDIRECTIONAL & set(family.special):
-        why = "tokens attend to later ones, which another piece would hold"
-    elif family.field != "pooler_output":
-        why = "the library cannot cut the images into pieces"
-    if why and is_on("prefill_chunk_size", setting(model, given, "prefill_chunk_size")):
-        raise ValueError(
-            "prefill_chunk_size makes generate read the prompt in pieces, and in "
-            f"{family.model_type} {why}; leave prefill_chunk_size out"
+
+
+def cannot_step(settings: PruningSettings, name: str) -> str:
+    """Why a way of ``STEPWISE`` would not read the tokens one by one; empty where it does."""
+    family, pruner = settings.family, settings.pruner
+    if isinstance(pruner, LayerPruner):
+        return (
+            f"{pruner.name} drops tokens between the layers in one pass over the prompt; leave "
+            f"{name} out, or take a method that acts before the language model, for example "
+            "'divprune'"
         )
+    why, pieces = "", name == "prefill_chunk_size"
+    if PROMPT_BOTH_WAYS in family.special or (pieces and IMAGE_BOTH_WAYS in family.special):
+        why = "tokens that are read together see those behind them"
+    elif pieces and family.field != "pooler_output":
+        why = "the library cannot cut the images into pieces"
+    return f"in {family.model_type} {why}; leave {name} out" if why else ""
 
 
 def refuse_padding(model: PreTrainedModel, given: Mapping[str, object]) -> None:

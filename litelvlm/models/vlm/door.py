@@ -68,7 +68,7 @@ def prune(
             all "together".
         scores: Similarity of each token of the only image with the text in another model, for
             ``external_similarity``.
-        clip: Both towers of CLIP, for models whose image tower is CLIP's: methods then read its
+        clip: Both towers of the CLIP that the model's image tower comes from: methods then read its
             states, its text embeddings included. It runs on the images a second time.
         text: What ``clip`` ranks the tokens by.
 
@@ -104,7 +104,9 @@ def prune(
     if isinstance(method, LayerPruner):
         decoder_of(model, family, method)
     return PrunedVlm(
-        PruningSettings(model, family, method, budget, frames, scores, ClipText.given(clip, text))
+        PruningSettings(
+            model, family, method, budget, frames, scores, ClipText.given(model, clip, text)
+        )
     )
 
 
