@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from litelvlm.models.checkpoints import filling
-from litelvlm.models.checkpoints.filling import load_into, save_checkpoint
-from litelvlm.models.checkpoints.shards import read_checkpoint
+from litelvlm.data.safe.weight_files import read_checkpoint
+from litelvlm.models import weights
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import read_config
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.weights import load_into, save_checkpoint
 
 SIZES = {
     "hidden_size": 512,
@@ -48,7 +48,7 @@ def most_held(folder: Path, dtype: torch.dtype, config: dict) -> float:
 
     with torch.device("meta"):
         parts = new_parts(config, "sdpa")
-    filling.read_checkpoint, before = watched, held_bytes()
+    weights.read_checkpoint, before = watched, held_bytes()
     load_into(NAMES, parts, folder, dtype)
     size = sum(weight.nbytes for part in parts.values() for weight in part.parameters())
     return (max(*seen, held_bytes()) - before) / size

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from litelvlm.models.checkpoints.filling import load_into, save_checkpoint
-from litelvlm.models.checkpoints.shards import read_checkpoint
+from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import full_config
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
+from litelvlm.models.weights import load_into, save_checkpoint
 from tests.parity.published import sam_config
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"

@@ -8,7 +8,7 @@ import torch
 from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archive, check_archives
 from litelvlm.data.safe.pickle_gate import check_pickle
-from litelvlm.models.checkpoints.shards import check_shard, read_shard
+from litelvlm.data.safe.weight_files import check_shard, read_shard
 from litelvlm.models.clip_files import read_clip
 from litelvlm.models.glamm.checkpoints import source
 from tests.warm import run_python

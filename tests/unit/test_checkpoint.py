@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from litelvlm.models.checkpoints.names import OwnWeight
-from litelvlm.models.checkpoints.shards import read_checkpoint, shard_paths
+from litelvlm.data.safe.weight_files import read_checkpoint, shard_paths
 from litelvlm.models.glamm.checkpoints.convert import convert, summary
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
+from litelvlm.models.weight_names import OwnWeight
 from tests.hostile import MakesFolder
 
 LAYOUT = json.loads(

@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from litelvlm.models.checkpoints.filling import load_into, places_of, save_checkpoint
-from litelvlm.models.checkpoints.names import NameTable, OwnWeight
 from litelvlm.models.sam2 import frames as frames_module
 from litelvlm.models.sam2.decoding import NO_OBJECT
 from litelvlm.models.sam2.frames import Sam2Frames
@@ -20,6 +18,8 @@ from litelvlm.models.sam2.memory import Memory
 from litelvlm.models.sam2.names import FOURIER_MATRIX, sam2_rows
 from litelvlm.models.sam2.preprocess import longest_side_stretched, stretched
 from litelvlm.models.sam2.sizes import SAM2_LARGE, SAM21_BASE_PLUS, new_sam2
+from litelvlm.models.weight_names import NameTable, OwnWeight
+from litelvlm.models.weights import load_into, places_of, save_checkpoint
 from tests.sam2_reference import TINY, clip_frames, session_masks, tiny_sam2
 
 pytestmark = pytest.mark.usefixtures("no_gradients")

@@ -9,7 +9,6 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoderConfig, SamModel
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
-from litelvlm.models.checkpoints.filling import load_into
 from litelvlm.models.clip_files import check_clip_config, clip_source, read_clip
 from litelvlm.models.files import check_kernel, digest, random_weights
 from litelvlm.models.glamm.checkpoints.config import (
@@ -33,6 +32,7 @@ from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model, suffix
+from litelvlm.models.weights import load_into
 from litelvlm.number_types import number_type
 
 FULL_SIZE = "glamm-7b"

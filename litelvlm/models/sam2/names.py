@@ -117,7 +117,7 @@ FOURIER_MATRIX = (
 
 
 def sam2_rows(prefix: str, component: str = "sam2") -> Sequence[tuple[str, str, str]]:
-    """Rows of a table of names (``checkpoints.names.NameTable``) for a SAM2 inside a checkpoint.
+    """Rows of a table of names (``weight_names.NameTable``) for a SAM2 inside a checkpoint.
 
     Targets are names of the library's ``Sam2VideoModel``.
 

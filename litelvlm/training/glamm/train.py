@@ -9,12 +9,12 @@ from torch import nn
 from transformers import CLIPTokenizer, SamModel
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.models.checkpoints.filling import save_checkpoint
 from litelvlm.models.glamm.build import assemble
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
+from litelvlm.models.weights import save_checkpoint
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding

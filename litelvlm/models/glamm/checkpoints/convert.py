@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from litelvlm.data.files import atomic_folder
-from litelvlm.models.checkpoints.shards import INDEXES, read_shard, shard_paths
+from litelvlm.data.safe.weight_files import INDEXES, read_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
 
 _COPIED = (".json", ".model", ".txt")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from litelvlm.models.checkpoints.shards import check_shard, shard_paths
+from litelvlm.data.safe.weight_files import check_shard, shard_paths
 from litelvlm.models.clip_files import clip_source
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, locate, named_clip

@@ -1,6 +1,6 @@
 """Table of tensor names, published GLaMM checkpoint to model, read in both directions."""
 
-from litelvlm.models.checkpoints.names import NameTable, OwnWeight
+from litelvlm.models.weight_names import NameTable, OwnWeight
 
 _LLAMA = (
     "model.embed_tokens.weight",

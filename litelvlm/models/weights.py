@@ -10,9 +10,9 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.finite import require_finite
-from litelvlm.models.checkpoints.names import NameTable, OwnWeight
-from litelvlm.models.checkpoints.shards import read_checkpoint
+from litelvlm.models.weight_names import NameTable, OwnWeight
 
 
 def load_into(

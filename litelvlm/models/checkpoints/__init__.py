@@ -1,1 +1,0 @@
-"""Checkpoint folders of any family: files, tables of names, modules filled with weights."""
