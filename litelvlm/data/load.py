@@ -21,8 +21,9 @@ def load_refer(
     Args:
         root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
             hub id of such a dataset (see ``litelvlm.data.hub``); "embedded-pictograms"
-            for scenes of pictograms or "embedded-shapes" for scenes of shapes, which are made on
-            first use and kept in the cache folder; "embedded" is the first of them.
+            for scenes of pictograms, "embedded-fresh" for others of them on which nothing was
+            chosen, or "embedded-shapes" for scenes of shapes, which are made on first use and kept
+            in the cache folder; "embedded" is the first of them.
         dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
             root holds one only.
         split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
