@@ -82,14 +82,18 @@ def contrast_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     missing = [1.0] * (len(contrasts) - len(claims))
     adjusted = holm(np.array([*(claim.p_value for claim in claims), *missing]))
     return [
-        claim.model_copy(
-            update={
-                "verdict": adjusted_verdict(claim.verdict, float(p_holm)),
-                "method": f"{claim.method}; Holm over {len(contrasts)}: p = {p_holm:.3g}",
-            }
-        )
-        for claim, p_holm in zip(claims, adjusted, strict=False)
+        _judged(claim, float(p), len(contrasts)) for claim, p in zip(claims, adjusted, strict=False)
     ]
+
+
+def _judged(claim: Claim, p_holm: float, family: int) -> Claim:
+    """The verdict within its family; what lies wholly within the margin counts as nothing."""
+    low, high = claim.widest
+    verdict = adjusted_verdict(claim.verdict, p_holm)
+    if claim.verdict == "supported" and -claim.margin < low and high < claim.margin:
+        verdict = "not supported"
+    method = f"{claim.method}; Holm over {family}: p = {p_holm:.3g}"
+    return claim.model_copy(update={"verdict": verdict, "method": method})
 
 
 def _over_images(
