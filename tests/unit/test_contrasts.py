@@ -20,12 +20,13 @@ def made_up(clip="", shift=0.0, n_images=40, seed=0):
     rng, rows = np.random.default_rng(seed), []
     for sent_id in range(n_images):
         noise = 0.01 * rng.normal()
-        for probe, ri in OWN.items():
+        for place, (probe, ri) in enumerate(OWN.items()):
+            moved = shift * (1 + place / 10)
             row = {"clip_model": clip, "image_id": sent_id, "sent_id": sent_id, "probe": probe}
-            row |= {"visible_frac": 1.0, "ri": ri + shift + noise}
-            row["ri_foreign"] = FOREIGN.get(probe, ri) + shift
-            row |= {"ri_rest": ri + shift - 0.3, "ri_no_sos": ri + shift - 0.02 + noise}
-            row["ri_more_sos"] = ri + shift + 0.2 + noise
+            row |= {"visible_frac": 1.0, "ri": ri + moved + noise}
+            row["ri_foreign"] = FOREIGN.get(probe, ri) + shift / 2
+            row |= {"ri_rest": ri + shift / 3 - 0.3, "ri_no_sos": ri + shift / 4 - 0.02 + noise}
+            row["ri_more_sos"] = ri + shift / 5 + 0.2 + noise
             rows.append(row)
     return pd.DataFrame(rows)
 
