@@ -90,7 +90,9 @@ def layer_drops(
         if not isinstance(entry.selection, LayerPlan):
             continue
         row = entry.item.row
-        columns = placed(mask[row], prompt.columns[row], entry.columns)
+        # Ends of lines are no tokens of the image, and stay.
+        patches = torch.isin(entry.columns, entry.item.columns[entry.item.patches])
+        columns = placed(mask[row], prompt.columns[row], entry.columns[patches])
         if len(runs(columns)) > 1:
             raise ValueError(
                 f"the tokens of {entry.item.name} are not next to each other in the prompt, so "
