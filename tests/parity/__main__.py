@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests.parity import glamm, layout, preprocess, pruner, refer, scores
+from tests.parity import glamm, layout, preprocess, pruner, refer, scores, unipixel, video_scores
 
 FOLDERS = {
     "pruner": pruner.compute,
@@ -22,6 +22,8 @@ FOLDERS = {
     "preprocess": preprocess.compute,
     "scores": scores.compute,
     "layout": layout.compute,
+    "metrics": video_scores.compute,
+    "unipixel": unipixel.compute,
 }
 
 

@@ -19,7 +19,7 @@ from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, reque
 from litelvlm.analysis.studies.ablations.pairs import official_table
 from litelvlm.analysis.studies.ablations.protocols import protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART, SUMS
-from litelvlm.analysis.studies.scores import COMPARED, SCORES, Score
+from litelvlm.analysis.studies.scores import SCORES, Score
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
     MethodBudget,
@@ -73,7 +73,7 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
     that of two one-sided t tests on image means against the margin.
     """
     lines = []
-    for score in COMPARED:
+    for score in paired.compared:
         for cell in paired.cells:
             method, budget = cell
             other = (REFERENCES.get(method, PAPER), budget)

@@ -13,7 +13,7 @@ from litelvlm.analysis.inputs.samples import (
     naming,
     view_of,
 )
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
 from litelvlm.analysis.studies.sweep.passes import (
@@ -31,10 +31,15 @@ from litelvlm.models.requests import places_by_target
 COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
-    Column("protocol", str, "How expressions are put into conversations."),
-    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token."),
-    Column("budget", int, "Visual tokens asked for; a share is that of the image with fewest."),
-    Column("seed", int, "Draw of a random method, or of the official protocol."),
+    Column("protocol", str, "How expressions are put into conversations.", CONDITION),
+    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token.", CONDITION),
+    Column(
+        "budget",
+        int,
+        "Visual tokens asked for; a share is that of the image with fewest.",
+        CONDITION,
+    ),
+    Column("seed", int, "Draw of a random method, or of the official protocol.", CONDITION),
     Column("n_kept", int, "Visual tokens that enter the language model."),
     Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
     Column("n_average", float, "Visual tokens per layer, mean over the layers."),
@@ -88,10 +93,9 @@ def image_rows(
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
-    # The pixels of a clip are counted over all its frames, as if they lay one below the other.
-    targets = TargetPixels.of(torch.from_numpy(loaded.masks).flatten(1, 2).to(model.device))
+    targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
-    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
+    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t f h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.
     unpruned = [place for place, made in enumerate(passes) if made.selection is None]
     for wave in (unpruned, sorted(set(range(len(passes))) - set(unpruned))):
@@ -104,13 +108,14 @@ def image_rows(
                 lambda place: conversations[passes[place].number].turns,
             )
             answers, turns = zip(*answered, strict=True)
-            masks = batch.masks[list(answers)].flatten(2, 3)
+            masks = batch.masks[list(answers)]
             for row, same in enumerate(answered.values()):
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
             asked = targets.rows(torch.tensor(turns, device=model.device))
             with naming(sample, sample.expressions[turns[0][0]]):
-                counts = count_masks(masks, asked, torch.stack(references))
+                together = torch.stack(references)
+                counts = count_masks(masks, asked, together, by_frame=context.longest > 1)
             for of_pass, same in zip(counts, answered.values(), strict=True):
                 for place in same:
                     of_turns = zip(conversations[passes[place].number].turns, of_pass, strict=True)

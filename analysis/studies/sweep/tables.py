@@ -10,7 +10,6 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import adjusted, lines_of, wider_ends
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import (
-    COMPARED,
     NO_TARGET_SCORES,
     SCORES,
     Score,
@@ -73,7 +72,7 @@ def comparison_table(paired: PairedScores) -> pd.DataFrame:
     kept, with a one-sided 95 % bound.
     """
     lines = []
-    for score in COMPARED:
+    for score in paired.compared:
         for reference in (UNPRUNED, RANDOM):
             for cell in paired.cells:
                 other = reference_cell(paired.cells, cell, reference)
