@@ -76,13 +76,14 @@ def load_as(verb: ModelOptions, needed: type[ModelT]) -> ModelT:
         )
     if verb.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' is not available here; use --device cpu")
+    if verb.image_cache is not None:
+        require_writable(verb.image_cache, folder=True, option="--cache")
     hide_loading_bar(large=family.large(verb.model))
     model = family.load(request)
     if not isinstance(model, needed):
         raise TypeError(f"family {family.name!r} loads {type(model).__name__}, not its own model")
     if verb.image_cache is None:
         return model
-    require_writable(verb.image_cache, folder=True)
     return with_image_cache(model, verb.image_cache)
 
 
