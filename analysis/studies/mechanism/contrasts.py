@@ -17,6 +17,7 @@ from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.runs.verdicts import adjusted_verdict
+from litelvlm.analysis.stats.ends import INDEX, Ends
 from litelvlm.analysis.stats.lines import crossed_line
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.stats.trainings import t_estimate
@@ -41,6 +42,12 @@ class Contrast(NamedTuple):
     id: str
     says: str
     cells: Mapping[str, float]
+
+    @property
+    def reach(self) -> Ends:
+        """The least and the largest value that the contrast can have."""
+        most = sum(map(abs, self.cells.values()))
+        return -most, most
 
     def values(self, indices: pd.DataFrame) -> "pd.Series[float]":
         """The contrast for each expression that has all of its cells; empty where a cell lacks."""
@@ -112,6 +119,7 @@ def _over_images(
                 "no difference" if len(one.cells) > 1 else "no relation",
                 margin=margin,
                 excluded=left_out,
+                reach=one.reach,
             )
 
 
@@ -143,7 +151,7 @@ def crossing_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
         cells, keys = cells_of(part), part.drop_duplicates("sent_id").set_index("sent_id")
         for name in cells:
             known = keys.assign(ri=cells[name]).dropna(subset="ri")
-            lines.append(_line(str(clip), name) | crossed_line(known, "ri"))
+            lines.append(_line(str(clip), name) | crossed_line(known, "ri", reach=INDEX))
             if clip:
                 means.setdefault(name, []).append(float(known["ri"].mean()))
     if config.over == "trainings":

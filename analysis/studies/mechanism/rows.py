@@ -26,12 +26,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("ri", float, "Reversal index with the true text, -1 to 1.", INDEX),
     Column("n_ranked", int, "Tokens in the ranking."),
     Column("called_{category}", int, "Tokens of the target that are called this category, by id."),
-<<<<<<< HEAD
-    Column("ri_foreign", float, "Mean reversal index with texts of other images."),
-    Column("ri_{text}", float, "The index under a readout with another text of ``TEXTS``."),
-=======
     Column("ri_foreign", float, "Mean reversal index with texts of other images.", INDEX),
->>>>>>> main
+    Column("ri_{text}", float, "The index with another text of ``TEXTS``, readouts only.", INDEX),
 )
 
 
