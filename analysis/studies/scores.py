@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.runs.columns import SHARE, Column, Row
 from litelvlm.analysis.stats.bootstrap import ratios
 from litelvlm.arrays import Array
 from litelvlm.metrics import (
@@ -39,10 +39,12 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     Column("union_px", int, "Pixels in either."),
     Column("pred_px", int, "Predicted pixels."),
     Column("target_px", int, "Target pixels."),
-    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty."),
+    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty.", SHARE),
     Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
     Column("same_union_px", int, "Pixels in either of the two."),
-    Column("agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty."),
+    Column(
+        "agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty.", SHARE
+    ),
     Column("seg_found", bool, "The answer holds a [SEG]."),
     *(Column(f"p{hit * 100:.0f}", bool, f"The IoU reaches {hit}.") for hit in HITS),
     Column("j", float, "Mean over frames of the IoU, 0 to 1; none where all data are images."),

@@ -6,6 +6,7 @@ from functools import partial
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli.verbs.ls import Ls
+from litelvlm.analysis.runs.columns import CONDITION
 from litelvlm.analysis.runs.formatting import aligned
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.table import get_study
@@ -49,7 +50,13 @@ def column_rows(name: str) -> list[tuple[str, ...]]:
         ValueError: If there is no such study.
     """
     found = get_study(name).columns
-    return [("column", "type", "meaning"), *((c.name, c.kind.__name__, c.meaning) for c in found)]
+    return [
+        ("column", "type", "meaning"),
+        *(
+            (c.name, c.kind.__name__, f"{'Condition. ' if c.ends is CONDITION else ''}{c.meaning}")
+            for c in found
+        ),
+    ]
 
 
 def methods() -> dict[str, str]:

@@ -73,13 +73,14 @@ class Show(Printing):
         """Claims of the hypotheses of the file, and their family after adjustment."""
         from litelvlm.analysis.cli.text import claim_text
         from litelvlm.analysis.runs.folder import read_record, read_rows
-        from litelvlm.analysis.runs.hypotheses import family_text, judge, read_family
-        from litelvlm.analysis.studies import STUDIES
+        from litelvlm.analysis.runs.hypotheses import read_family
+        from litelvlm.analysis.studies import EVERY_STUDY
+        from litelvlm.analysis.studies.own_hypotheses import family_text, judge
         from litelvlm.names import check_name
 
         family = read_family(self.hypotheses or Path())
         for one in family.hypotheses:
-            check_name(one.study, STUDIES, f"study of hypothesis {one.id!r}:")
+            check_name(one.study, EVERY_STUDY, f"study of hypothesis {one.id!r}:")
         studies = [read_record(folder).study for folder in self.folders]
         if len(set(studies)) < len(studies):
             raise ValueError("two runs of one study are named; hypotheses need one of each")

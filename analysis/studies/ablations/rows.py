@@ -13,7 +13,7 @@ from scipy import stats
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, INDEX, SHARE, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.ranking import auroc, jaccard, reversal_index, tie_fraction
@@ -35,14 +35,16 @@ from litelvlm.pruning.scoring import context_scores, text_similarity
 
 COLUMNS: tuple[Column, ...] = (
     *SWEEP,
-    Column("part", str, "'methods' on the chosen expressions, or 'protocols' on all."),
-    Column("ri", float, "Reversal index of the score on the referent, -1 to 1."),
-    Column("pearson", float, "Correlation of the score with attention in the language model."),
-    Column("spearman", float, "Rank correlation of the same two."),
+    Column("part", str, "'methods' on the chosen expressions, or 'protocols' on all.", CONDITION),
+    Column("ri", float, "Reversal index of the score on the referent, -1 to 1.", INDEX),
+    Column(
+        "pearson", float, "Correlation of the score with attention in the language model.", INDEX
+    ),
+    Column("spearman", float, "Rank correlation of the same two.", INDEX),
     Column("sum_{pair}", float, "Sum that a correlation pooled over images needs."),
-    Column("ties_float32", float, "Share of tied scores in float32."),
-    Column("ties_bfloat16", float, "Share of tied scores in bfloat16."),
-    Column("jaccard_{budget}", float, "Tokens kept in either number type: shared over all."),
+    Column("ties_float32", float, "Share of tied scores in float32.", SHARE),
+    Column("ties_bfloat16", float, "Share of tied scores in bfloat16.", SHARE),
+    Column("jaccard_{budget}", float, "Tokens kept in either number type: shared over all.", SHARE),
 )
 SUMS = ("count", "x", "y", "xx", "yy", "xy")
 ROUNDED = "bfloat16"

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from litelvlm.analysis.inputs.foreign import foreign_texts_of
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, image_targets, naming
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, INDEX, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.mechanism.dense import class_columns
@@ -18,11 +18,11 @@ COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
     *TOWER,
-    Column("probe", str, "What is changed: a name of ``PROBES``."),
-    Column("ri", float, "Reversal index with the true text, -1 to 1."),
+    Column("probe", str, "What is changed: a name of ``PROBES``.", CONDITION),
+    Column("ri", float, "Reversal index with the true text, -1 to 1.", INDEX),
     Column("n_ranked", int, "Tokens in the ranking."),
     Column("called_{category}", int, "Tokens of the target that are called this category, by id."),
-    Column("ri_foreign", float, "Mean reversal index with texts of other images."),
+    Column("ri_foreign", float, "Mean reversal index with texts of other images.", INDEX),
 )
 
 

@@ -13,7 +13,7 @@ from litelvlm.analysis.inputs.samples import (
     naming,
     view_of,
 )
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
 from litelvlm.analysis.studies.sweep.passes import (
@@ -31,10 +31,15 @@ from litelvlm.models.requests import places_by_target
 COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
-    Column("protocol", str, "How expressions are put into conversations."),
-    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token."),
-    Column("budget", int, "Visual tokens asked for; a share is that of the image with fewest."),
-    Column("seed", int, "Draw of a random method, or of the official protocol."),
+    Column("protocol", str, "How expressions are put into conversations.", CONDITION),
+    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token.", CONDITION),
+    Column(
+        "budget",
+        int,
+        "Visual tokens asked for; a share is that of the image with fewest.",
+        CONDITION,
+    ),
+    Column("seed", int, "Draw of a random method, or of the official protocol.", CONDITION),
     Column("n_kept", int, "Visual tokens that enter the language model."),
     Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
     Column("n_average", float, "Visual tokens per layer, mean over the layers."),

@@ -20,18 +20,19 @@ from litelvlm.models.glamm.checkpoints.config import (
     read_config,
     sam_config,
 )
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import (
     EMBEDDED,
     locate,
     named_clip,
     usual_number_type,
 )
-from litelvlm.models.glamm.checkpoints.weights import load_into
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model, suffix
+from litelvlm.models.weights import load_into
 from litelvlm.number_types import number_type
 
 FULL_SIZE = "glamm-7b"
@@ -90,7 +91,7 @@ def load_model(
     kinds = dict.fromkeys(parts, kind)
     if chosen.sam_dtype == "float32":
         kinds["sam"] = torch.float32
-    load_into(parts, folder, kinds, place)
+    load_into(NAMES, parts, folder, kinds, place)
     parts = with_fewer_bits(parts, quantise, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
     width = int(tower.vision_config.hidden_size)

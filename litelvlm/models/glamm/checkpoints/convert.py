@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from litelvlm.data.files import atomic_folder
-from litelvlm.models.glamm.checkpoints.mapping import target_of
-from litelvlm.models.glamm.checkpoints.weights import INDEXES, read_shard, shard_paths
+from litelvlm.data.safe.weight_files import INDEXES, read_shard, shard_paths
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 
 _COPIED = (".json", ".model", ".txt")
 
@@ -97,7 +97,7 @@ def summary(folder: str | Path) -> dict[str, int]:
     for path in shard_paths(folder):
         for name, _ in read_shard(path):
             try:
-                counts["ignored" if target_of(name) is None else "used"] += 1
+                counts["ignored" if NAMES.target_of(name) is None else "used"] += 1
             except ValueError:
                 counts["unknown"] += 1
     return counts

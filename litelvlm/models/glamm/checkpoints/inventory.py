@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from litelvlm.data.safe.weight_files import check_shard, shard_paths
 from litelvlm.models.clip_files import clip_source
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, locate, named_clip
-from litelvlm.models.glamm.checkpoints.weights import check_shard, shard_paths
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
