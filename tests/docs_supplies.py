@@ -55,6 +55,7 @@ def write_supplies(root):
     data = root / "refer" / "Refer_Segm"
     fill_refer(data, few, world.categories)
     grouped(data)
+    own(data, root / "mine")
     published = shutil.copytree(EMBEDDED["embedded"], root / "published")
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
     (published / "model.safetensors").unlink()
@@ -80,6 +81,7 @@ def write_supplies(root):
         "shared/Refer_Segm": data,
         "DATA": data,
         "data": data,
+        "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
         "TRAININGS": root / "trainings",
         "photo.jpg": root / "photo",
@@ -101,3 +103,11 @@ def grouped(data):
     (data / "grefcoco" / "grefs(unc).json").write_text(
         json.dumps([*many, none | {"sentences": [sentence], "sent_ids": [10**6]}])
     )
+
+
+def own(data, folder):
+    """Write the references again as a reader's own: a folder of another name and split."""
+    shutil.copytree(data / "coco_2014" / "train2014", folder / "images")
+    shutil.copy(data / "refcoco" / "instances.json", folder)
+    refs = pickle.loads((data / "refcoco" / "refs(unc).p").read_bytes())  # noqa: S301
+    (folder / "refs.json").write_text(json.dumps([ref | {"split": "test"} for ref in refs]))

@@ -124,7 +124,7 @@ class DataOptions(ModelOptions):
     data: str = "embedded"
     """"embedded", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a hub id."""
     dataset: str | None = None
-    """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
+    """Data set inside that folder: refcoco, refcoco+, refcocog, refclef, grefcoco, or your own."""
     split: str = "val"
     """Split of the data set; `litelvlm ls splits` lists them."""
     split_by: str | None = None

@@ -1,27 +1,26 @@
 """COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from pydantic import AfterValidator, BaseModel, FailFast, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, FailFast, Field, TypeAdapter
 
 from litelvlm.arrays import NDArray
+from litelvlm.data.safe.fields import Form, Whole, fitted
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError as RefDataError
 from litelvlm.data.safe.rasterise import decode_mask
-from litelvlm.data.safe.shown import first_problem
 
 Record = TypeVar("Record")
 MAX_SIDE = 32_768
 """Longest side of an image, in pixels."""
-Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
-"""A number of at most 64 bits; a truth value is none."""
 
 
 def _title(name: str) -> str:
@@ -45,28 +44,34 @@ class ImageRecord(BaseModel, frozen=True):
     """One image of `instances.json`."""
 
     id: Whole
-    file_name: Annotated[str, AfterValidator(_inside)]
+    file_name: Annotated[str, AfterValidator(_inside), Field(description="a text")]
     height: Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
     width: Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
 
 
 class _Category(BaseModel):
     id: Whole
-    name: Annotated[str, AfterValidator(_title)]
+    name: Annotated[str, AfterValidator(_title), Field(description="a text")]
 
 
 class _Object(BaseModel):
     id: Whole
     image_id: Whole
     category_id: Whole
-    segmentation: object
+    segmentation: Annotated[
+        object, Field(description="polygons [[x0, y0, x1, y1, ...], ...] or run lengths")
+    ]
     iscrowd: object = False
+    bbox: object = None
 
 
 class _File(BaseModel):
-    images: Annotated[list[ImageRecord], FailFast()]
-    annotations: Annotated[list[_Object], FailFast()]
-    categories: Annotated[list[_Category], FailFast()]
+    images: Annotated[list[ImageRecord], FailFast(), Field(description="a list of images")]
+    annotations: Annotated[list[_Object], FailFast(), Field(description="a list of objects")]
+    categories: Annotated[list[_Category], FailFast(), Field(description="a list of categories")]
+
+
+_FILE = TypeAdapter(_File)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Annotation:
         category_id: Its category.
         outline: Polygons, run lengths or nothing as stored, as JSON text; parsed when it is drawn.
         crowd: Whether it stands for many objects.
+        bbox: [x, y, width, height] in pixels; None where the file states no such four numbers.
     """
 
     ann_id: int
@@ -86,6 +92,7 @@ class Annotation:
     category_id: int
     outline: str
     crowd: bool = False
+    bbox: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +124,11 @@ def read_instances(content: bytes, path: Path) -> Instances:
             lacks a field.
     """
     try:
-        found = checked(_File.model_validate, parse_json(content, path), path)
+        found = checked(_FILE, parse_json(content, path), path)
         objects = [
-            Annotation(one.id, one.image_id, one.category_id, _text(one), bool(one.iscrowd))
+            Annotation(
+                *(one.id, one.image_id, one.category_id, _text(one)), bool(one.iscrowd), _box(one)
+            )
             for one in found.annotations
         ]
     except RecursionError as error:
@@ -147,20 +156,32 @@ def parse_json(content: bytes, path: Path) -> object:
         ) from error
 
 
-def checked(form: Callable[[object], Record], data: object, path: Path) -> Record:
+def checked(form: Form[Record], data: object, path: Path) -> Record:
     """Data in the form that they should have.
 
     Raises:
-        RefDataError: Naming the first record that does not fit, and its field.
+        RefDataError: Naming the file and the first record that does not fit, its field, and what
+            is expected there.
     """
     try:
-        return form(data)
-    except ValidationError as error:
-        raise RefDataError(f"{path} has a malformed record: {first_problem(error)}") from error
+        return fitted(form, data)
+    except RefDataError as error:
+        raise RefDataError(f"{path} has a malformed record: {error}") from error
 
 
 def _text(record: _Object) -> str:
     return json.dumps(record.segmentation, separators=(",", ":"))
+
+
+def _box(record: _Object) -> tuple[float, float, float, float] | None:
+    """Nothing depends on a box, so one of another form is none."""
+    stored = record.bbox
+    if not (isinstance(stored, list | tuple) and len(stored) == 4):
+        return None
+    if not all(type(value) in (int, float) and isfinite(value) for value in stored):
+        return None
+    x, y, width, height = map(float, stored)
+    return x, y, width, height
 
 
 def _by_id(records: Sequence[tuple[int, Record]], kind: str, path: Path) -> dict[int, Record]:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from litelvlm.data.safe.hub_copies import snapshot
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
 
@@ -60,7 +59,8 @@ def find_files(
 
     Raises:
         ValueError: If the name is none of these, or a revision is given for a folder.
-        FileNotFoundError: If a hub id has no local copy, and fetching fails or is not allowed.
+        FileNotFoundError: If a hub id has no local copy, and the hub has none or must not be asked.
+        ConnectionError: If it has no local copy, and the hub cannot be reached or is none.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -74,32 +74,8 @@ def find_files(
 
 
 def hub_folder(name: str, revision: str | None = None, fetch: bool = True) -> Path:
-    """The local copy of a hub id, fetched once; the folder bears the name of its commit.
-
-    Args:
-        name: "owner/name".
-        revision: Branch, tag or commit; None takes the main branch.
-        fetch: False forbids the network.
-
-    Raises:
-        FileNotFoundError: If there is no local copy, and fetching fails or is not allowed.
-    """
-    try:
-        return Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                local_files_only=not fetch,
-                allow_patterns=list(_WANTED),
-            )
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        at = f" at {revision}" if revision else ""
-        why = "cannot be fetched" if fetch else "is not fetched automatically"
-        raise FileNotFoundError(
-            f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is "
-            "a network, or give a folder with its files"
-        ) from error
+    """The local copy of a model on the hub, as ``litelvlm.data.safe.hub_copies.snapshot``."""
+    return snapshot(name, "model", _WANTED, revision, fetch)
 
 
 def content_files(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from litelvlm.models.clip_files import clip_source
 from litelvlm.models.files import digest
@@ -59,9 +60,9 @@ def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
 
     def fetch(name, **options):
         calls.append(options)
-        raise OSError("no local copy")
+        raise LocalEntryNotFoundError("no local copy")
 
-    monkeypatch.setattr("litelvlm.models.files.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", fetch)
     config = {**read_config(folder), "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
     assert clip_source(folder, named_clip(config)).folder == folder / "clip"
     shutil.rmtree(folder / "clip")
@@ -87,7 +88,7 @@ def test_a_revision_is_passed_on_and_the_commit_comes_back(tmp_path, monkeypatch
         asked.update(options, name=name)
         return str(snapshot)
 
-    monkeypatch.setattr("litelvlm.models.files.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", fetch)
     source = locate("someone/model", revision="v1")
     assert (asked["name"], asked["revision"]) == ("someone/model", "v1")
     assert source == (snapshot, "a" * 40)

@@ -1,0 +1,95 @@
+"""What `litelvlm check` says of references: which entries cannot be used, and which look odd."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Bool
+
+from litelvlm.analysis.inputs.subset import middles
+from litelvlm.arrays import NDArray
+from litelvlm.data.annotations import union_mask
+from litelvlm.data.dataset import clean
+from litelvlm.data.refer import ReferDataset, ReferSample
+from litelvlm.data.refs import NO_TARGET
+
+Sides = tuple[float, float, float, float]
+SOME, NAMED = 32, 5
+"""Images that are read unless all are asked for, and failures that are named."""
+FITS = 0.5
+"""Least IoU of a stored box with that of the mask, which no two ways of rounding come near."""
+
+
+def check_references(data: ReferDataset, every_image: bool) -> str:
+    """Read pictures, masks and sentences, and describe the split.
+
+    Args:
+        data: The split; its tables were checked when they were read.
+        every_image: Read all of it, not only some images that are spread over it.
+
+    Raises:
+        ValueError: If something cannot be used; each is named by the ids of its image and entry.
+    """
+    places = middles(len(data), len(data) if every_image else SOME)
+    samples = [data[place] for place in places]
+    broken = [told for told in map(unusable, samples) if told]
+    read = f"{len(places)} of {len(data)} images read"
+    if broken:
+        raise ValueError(f"{len(broken)} of {read} cannot be used: {_first(broken)}")
+    counts = f"{data.n_expressions} expressions, {len(data)} images"
+    odd = [told for sample in samples for told in oddities(sample)]
+    notes = [data.count_note, f"{len(odd)} objects look odd: {_first(odd)}" if odd else ""]
+    told = f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}"
+    return "; ".join(filter(None, (told, *notes)))
+
+
+def unusable(sample: ReferSample) -> str:
+    """What is wrong with the picture, a mask or a sentence of a sample; empty if nothing is."""
+    at = f"image {sample.image_id}"
+    try:
+        sample.image()
+        sample.targets()
+        for one in sample.expressions:
+            at = f"image {sample.image_id}, reference {one.ref_id}, sentence {one.sent_id}"
+            clean(one.sent)
+    except (ValueError, OSError) as error:
+        return f"{at}: {' '.join(str(error).split())}"
+    return ""
+
+
+def oddities(sample: ReferSample) -> Iterator[str]:
+    """Objects that are referred to and have no pixels, or a box that does not fit their pixels."""
+    meant = {number for expression in sample.expressions for number in expression.ann_ids}
+    for number in sorted(meant - {NO_TARGET}):
+        annotation = sample.annotations[number]
+        inside = union_mask([annotation], sample.height, sample.width) > 0
+        if not inside.any():
+            yield f"annotation {number} has no pixels"
+        elif annotation.bbox is not None:
+            box = mask_box(inside)
+            if overlap(annotation.bbox, box) < FITS:
+                yield (
+                    f"annotation {number} has bbox {list(annotation.bbox)} where its mask has "
+                    f"{list(box)}, as [x, y, width, height]"
+                )
+
+
+def mask_box(inside: Bool[NDArray[np.bool_], "height width"]) -> Sides:
+    """The box [x, y, width, height] of a mask that is not empty, in pixels."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    top, left = float(rows[0]), float(columns[0])
+    return left, top, float(columns[-1]) + 1 - left, float(rows[-1]) + 1 - top
+
+
+def overlap(first: Sides, second: Sides) -> float:
+    """Intersection over union of two boxes [x, y, width, height]; the second has an area."""
+    shared = 1.0
+    for low, side in ((0, 2), (1, 3)):
+        start = max(first[low], second[low])
+        end = min(first[low] + first[side], second[low] + second[side])
+        shared *= max(0.0, end - start)
+    return shared and shared / (first[2] * first[3] + second[2] * second[3] - shared)
+
+
+def _first(told: Sequence[str]) -> str:
+    more = f"; and {len(told) - NAMED} more" if len(told) > NAMED else ""
+    return "; ".join(told[:NAMED]) + more
