@@ -5,16 +5,45 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from litelvlm.models.files import random_weights
+from litelvlm.models.sam2.names import FOURIER_MATRIX, sam2_rows
+from litelvlm.models.sam2.sizes import Sam2Sizes, new_sam2
+from litelvlm.models.weight_names import NameTable, OwnWeight
+from litelvlm.models.weights import places_of
+
+SAM2 = "model.visual_model."
+
 
 def write_videoglamm_folder(recording: Path, index: dict[str, Any], folder: Path) -> None:
-    """Lay the recording out as a published checkpoint folder with CLIP inside it."""
+    """Lay the recording out as a published checkpoint folder with CLIP inside it.
+
+    A recording without SAM2 gets one of random weights: its stages before SAM2 can be compared.
+    """
     for path in (*(recording / "tokenizer").iterdir(), recording / "generation_config.json"):
         shutil.copyfile(path, folder / path.name)
-    shutil.copyfile(recording / "checkpoint.safetensors", folder / "model.safetensors")
+    weights = load_file(recording / "checkpoint.safetensors")
+    if not any(name.startswith(SAM2) for name in weights):
+        weights |= random_sam2(Sam2Sizes(**sam2_sizes(index)))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     shutil.copytree(recording / "clip", folder / "clip", copy_function=shutil.copyfile)
     config = json.loads((recording / "config.json").read_text())
     config |= {"internvideo": internvideo_sizes(index), "sam2": sam2_sizes(index)}
     (folder / "config.json").write_text(json.dumps(config))
+
+
+def random_sam2(sizes: Sam2Sizes) -> dict[str, Tensor]:
+    """Weights of a SAM2 drawn at random, under their published names."""
+    twin = {OwnWeight("sam2", FOURIER_MATRIX[0]): OwnWeight("sam2", FOURIER_MATRIX[1])}
+    table = NameTable("SAM2", sam2_rows(SAM2), twins=twin)
+    with random_weights(torch.float32, torch.device("cpu")):
+        sam = new_sam2(sizes)
+    places = places_of(table, {"sam2": sam}).items()
+    named = {table.official_name(place): tensor.detach().clone() for place, tensor in places}
+    return {name: tensor for name, tensor in named.items() if name is not None}
 
 
 def internvideo_sizes(index: dict[str, Any]) -> dict[str, int]:

@@ -49,23 +49,24 @@ def _chosen(
     model: VideoGlammNetwork, state: ClipState, selection: Selection | None
 ) -> Float[Tensor, "r e"]:
     """CLIP's tokens that the language model reads."""
-    point, rows = model.point, state.tokens
-    if (
-        selection is not None
-        and selection.stage == "post_projector"
-        and selection.tokens is not None
-    ):
-        return selection.tokens.to(model.dtype)
-    pooled = point.pooled and not state.is_image
-    if selection is not None:
-        rows = _mixed(model, rows, selection) if pooled else _kept(rows, selection)
-    if pooled:
-        return rows.to(model.dtype)
-    projected = model.project_image(rows)
-    if state.is_image or (selection is not None and not point.repooled):
+    point, projected = model.point, _projected(model, state, selection)
+    if state.is_image or point.pooled or (selection is not None and not point.repooled):
         return projected
     frames = projected.unflatten(0, (len(state.read), -1))
     return pool_squares(frames, model.grids.pooled).flatten(0, 1)
+
+
+def _projected(
+    model: VideoGlammNetwork, state: ClipState, selection: Selection | None
+) -> Float[Tensor, "r e"]:
+    """The chosen tokens in the language model's input space, before any pooling."""
+    behind = model.point.pooled and not state.is_image
+    rows = state.tokens
+    if selection is not None:
+        if selection.tokens is not None and selection.stage == "post_projector":
+            return selection.tokens.to(model.dtype)
+        rows = _mixed(model, rows, selection) if behind else _kept(rows, selection)
+    return rows.to(model.dtype) if behind else model.project_image(rows)
 
 
 def _kept(tokens: Float[Tensor, "n d"], selection: Selection) -> Float[Tensor, "r d"]:
@@ -96,8 +97,8 @@ def check_selection(model: VideoGlammNetwork, state: ClipState, selection: Selec
     point, n_tokens = model.point, state.view.n_tokens
     if isinstance(selection, LayerPlan) or selection.sizes is not None:
         raise ValueError(
-            f"{model.name!r} does not drop tokens inside its language model or calibrate its "
-            "attention; take a method that chooses tokens before it"
+            f"the selection works inside the language model, where {model.name!r} changes nothing; "
+            "take a method that chooses before it"
         )
     if selection.n_tokens != n_tokens:
         raise ValueError(

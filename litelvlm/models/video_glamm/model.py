@@ -19,7 +19,7 @@ from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
 from litelvlm.models.video_glamm.outputs import ClipState, Turn
 from litelvlm.names import check_name
-from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
+from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 
 
@@ -47,10 +47,11 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
             ValueError: If it reads a cue that the model lacks, works inside the language model, or
                 does not go with the prune point.
         """
-        if pruner.stage == "llm":
+        needs_bias = not pruner.flash_safe and pruner.stage != "vit"
+        if isinstance(pruner, LayerPruner) or needs_bias:
             raise ValueError(
-                f"method {pruner.name!r} drops tokens inside the language model, which "
-                f"{self.name!r} of family {self.family!r} does not; take one that chooses before it"
+                f"method {pruner.name!r} works inside the language model, where {self.name!r} of "
+                f"family {self.family!r} changes nothing; take one that chooses before it"
             )
         if pruner.stage == "vit" and frames > 1 and self.point.pooled:
             raise ValueError(
