@@ -20,6 +20,7 @@ from tests.parity import (
     pruner,
     refer,
     scores,
+    unipixel,
     video_scores,
     videoglamm,
 )
@@ -32,6 +33,7 @@ FOLDERS = {
     "scores": scores.compute,
     "layout": layout.compute,
     "metrics": video_scores.compute,
+    "unipixel": unipixel.compute,
     "videoglamm": videoglamm.compute,
 }
 

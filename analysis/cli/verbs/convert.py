@@ -35,7 +35,7 @@ class Convert(Printing):
             raise FileNotFoundError(
                 f"no such folder: {self.source}; give the folder of a downloaded checkpoint"
             )
-        require_writable(self.target, folder=True)
+        require_writable(self.target, folder=True, option="TARGET")
         files = convert(self.source, self.target)
         tensors = summary(self.target)
         counts = ", ".join(f"{n} {use}" for use, n in tensors.items())
