@@ -68,8 +68,8 @@ class QuestionSet:
         split_by: Who made the split.
 
     Raises:
-        ValueError: If the task is unknown, there is no question, a field of a question is no text, an id stands twice,
-            an image has two pictures, or an answer is not one of the task's.
+        ValueError: If the task is unknown, there is no question, a field of one is no text, an id
+            stands twice, an image has two pictures, or an answer is not one of the task's.
     """
 
     task: str
