@@ -21,6 +21,7 @@ from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.files import remove_debris
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
+from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.checkpoints.convert import convert
 from litelvlm.models.glamm.checkpoints.inventory import inventory
@@ -99,6 +100,32 @@ def measure(
     return Reproduction(tuple(finished), (*parts, *([(ALL, overall)] if overall else [])), note)
 
 
+def check_own(settings: Settings) -> None:
+    """Look for the user's own model and data, before anything is fetched or run.
+
+    Raises:
+        ValueError: If a file's content is wrong, or there is no such split.
+        FileNotFoundError: Naming what is missing.
+    """
+    if settings.model is not None:
+        require_parts(settings.model, settings.clip)
+    if settings.data is not None and not is_hub_id(settings.data):
+        for where in settings.splits:
+            open_split(settings, None, None, *where)
+
+
+def require_parts(model: str, clip: str | None) -> None:
+    """Refuse a model that lacks a part; loads nothing.
+
+    Raises:
+        FileNotFoundError: Naming each part that is missing.
+    """
+    lacking = [part for part in inventory(model, clip) if not part.found]
+    if lacking:
+        told = "; ".join(f"{part.name}: {part.text}" for part in lacking)
+        raise FileNotFoundError(f"{model} is not complete: {told}")
+
+
 def convert_all(
     place: Workplace, listing: Listing, say: Callable[[str], object] = log.info
 ) -> None:
@@ -133,18 +160,13 @@ def open_model(settings: Settings, place: Workplace, listing: Listing | None) ->
             raise ValueError("a model without a folder of its own needs a listing of the hub")
         both = (place.converted(listing.of(role)) for role in ("checkpoint", "clip"))
         model, clip = (str(path.resolve()) for path in both)
-    lacking = [part for part in inventory(model, clip) if not part.found]
-    if lacking:
-        raise FileNotFoundError(
-            f"{model} is not complete: "
-            + "; ".join(f"{part.name}: {part.text}" for part in lacking)
-        )
+    require_parts(model, clip)
     device = None if settings.device == "auto" else settings.device
     return load_model(model, clip=clip, device=device)
 
 
 def open_split(
-    settings: Settings, place: Workplace, listing: Listing | None, dataset: str, split: str
+    settings: Settings, place: Workplace | None, listing: Listing | None, dataset: str, split: str
 ) -> ReferDataset:
     """Read one split, from the hub's files or the user's own.
 
@@ -156,7 +178,7 @@ def open_split(
         return load_refer(settings.data or "", split=split)
     if settings.data is not None:
         return load_refer(settings.data, dataset=dataset, split=split)
-    if listing is None:
+    if listing is None or place is None:
         raise ValueError("data without a folder of its own needs a listing of the hub")
     folder: Path = place.downloads / listing.of(dataset).folder
     return load_refer(folder, dataset=dataset, split=split)

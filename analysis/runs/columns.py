@@ -1,19 +1,14 @@
 """The columns of a study's rows: one typed table per study, which every row is held to."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import NamedTuple
 
+from litelvlm.analysis.stats.ends import OPEN, SHARE, Ends
+
 Row = dict[str, object]
 """One row of a study: a value for each column."""
-Ends = tuple[float, float]
-"""The least and the largest value that can be."""
-OPEN: Ends = (-math.inf, math.inf)
-SHARE: Ends = (0.0, 1.0)
-INDEX: Ends = (-1.0, 1.0)
-"""Of indices and correlations."""
 CONDITION = None
 """In place of the ends: the column says under which condition, such as a method, a row was
 measured. An expression has rows under several conditions, and no mean may mix them."""

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
-from litelvlm.analysis.runs.columns import OPEN, Ends
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.lines import categories_of
 
 

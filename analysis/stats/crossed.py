@@ -21,12 +21,11 @@ from jaxtyping import Float, Shaped
 from scipy import optimize, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, check_finite
+from litelvlm.analysis.stats.ends import OPEN, Ends, cut
 from litelvlm.arrays import Array
 
 MIN_CATEGORIES = 3
 """With two categories the spread between them has one degree of freedom, which says nothing."""
-UNBOUNDED = (-np.inf, np.inf)
-"""Of a mean that can be any number."""
 _JITTER = 1e-15
 
 
@@ -38,14 +37,13 @@ class StudentMean:
         value: The mean.
         error: Its standard error; nan if nothing is known about it.
         df: Degrees of freedom of that error; nan likewise.
-        reach: The least and the largest mean that can be. The interval ends there: it still holds
-            the true mean as often, which lies within.
+        reach: The least and the largest mean that can be, where the interval ends.
     """
 
     value: float
     error: float
     df: float
-    reach: tuple[float, float] = field(default=UNBOUNDED, kw_only=True)
+    reach: Ends = field(default=OPEN, kw_only=True)
 
     @property
     def defined(self) -> bool:
@@ -57,8 +55,7 @@ class StudentMean:
         if not self.defined:
             return np.nan, np.nan
         half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
-        least, largest = self.reach
-        return max(self.value - half, least), min(self.value + half, largest)
+        return cut(self.value - half, self.value, self.value + half, self.reach)
 
     def p_value(self, null: float = 0.0, one_sided: bool = False) -> float:
         """p-value of Student's t test against ``null``; nan if undefined.
@@ -121,7 +118,7 @@ def crossed_mean(
     values: Float[Array, "n"],
     image_ids: Shaped[Array, "n"],
     categories: Shaped[Array, "n"],
-    reach: tuple[float, float] = UNBOUNDED,
+    reach: Ends = OPEN,
 ) -> Crossed:
     """Mean over expressions with crossed random effects of image and category.
 

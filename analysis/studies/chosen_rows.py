@@ -12,8 +12,9 @@ from functools import cached_property
 
 import pandas as pd
 
-from litelvlm.analysis.runs.columns import CONDITION, OPEN, Column, Ends, find_column
+from litelvlm.analysis.runs.columns import CONDITION, Column, find_column
 from litelvlm.analysis.runs.hypotheses import Hypothesis, Range, RowFilter
+from litelvlm.analysis.stats.ends import OPEN, SHARE, Ends
 
 PLACES = ("image_id", "sent_id", "question_id", "category_id", "ref_id", "ann_id")
 """Columns that name things; a mean of them says nothing."""
@@ -85,7 +86,7 @@ class ChosenRows:
         column = find_column(self.one.measure, self.columns)
         low, high = OPEN if column is None or column.ends is None else column.ends
         if self.rows[self.one.measure].dtype == bool:
-            low, high = 0.0, 1.0
+            low, high = SHARE
         for compared in (self.change, self.groups):
             low, high = (low - high, high - low) if compared else (low, high)
         return low, high

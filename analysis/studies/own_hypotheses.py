@@ -11,12 +11,12 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from litelvlm.analysis.runs.claims import Claim, effect_claim
-from litelvlm.analysis.runs.columns import Ends
 from litelvlm.analysis.runs.hypotheses import Hypothesis, HypothesisFamily
 from litelvlm.analysis.runs.means import drawn
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import Ends
 from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies import EVERY_STUDY
 from litelvlm.analysis.studies.chosen_rows import ChosenRows

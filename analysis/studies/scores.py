@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from litelvlm.analysis.runs.columns import SHARE, Column, Row
+from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.stats.bootstrap import ratios
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.arrays import Array
 from litelvlm.metrics import (
     EMPTY_BELOW,

@@ -40,11 +40,15 @@ def _inside(file_name: str) -> str:
     return file_name
 
 
+InFolder = Annotated[str, AfterValidator(_inside), Field(description="a text")]
+"""A file name that does not leave its folder."""
+
+
 class ImageRecord(BaseModel, frozen=True):
     """One image of `instances.json`."""
 
     id: Whole
-    file_name: Annotated[str, AfterValidator(_inside), Field(description="a text")]
+    file_name: InFolder
     height: Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
     width: Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
 

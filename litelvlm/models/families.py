@@ -15,6 +15,11 @@ from litelvlm.models.glamm import build as glamm
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.options import ModelOptions
+from litelvlm.models.unipixel.build import PREFIX as UNIPIXEL_PREFIX
+from litelvlm.models.unipixel.build import load_unipixel
+from litelvlm.models.unipixel.config import MODEL_TYPE
+from litelvlm.models.unipixel.model import UniPixel
+from litelvlm.models.unipixel.options import UniPixelOptions
 from litelvlm.models.vlm.load import EMBEDDED, PREFIX, READERS, load_vlm
 from litelvlm.models.vlm.model import QueriedVlm
 
@@ -152,6 +157,24 @@ def load_queried(request: ModelRequest) -> QueriedVlm:
     return found
 
 
+def load_pixel(request: ModelRequest) -> UniPixel:
+    """Load the UniPixel that a request names.
+
+    Raises:
+        ValueError: As ``load_unipixel``, or if an option is unknown.
+        FileNotFoundError: As ``load_unipixel``.
+    """
+    return load_unipixel(
+        request.name,
+        dtype=request.dtype,
+        device=request.device,
+        attn=request.attn,
+        random_init=request.random_init,
+        options=request.options_of(UniPixelOptions),
+        revision=request.revision,
+    )
+
+
 _ROWS = (
     # Of a GLaMM transformers reads nothing but CLIP, in a second, so none is large.
     ModelFamily(
@@ -168,6 +191,15 @@ _ROWS = (
         load=load_queried,
         takes=("attn", "clip", "random_init"),
         large=lambda name: name.removeprefix(PREFIX) != EMBEDDED,
+    ),
+    ModelFamily(
+        name=UniPixel.family,
+        prefix=UNIPIXEL_PREFIX,
+        model_type=MODEL_TYPE,
+        model=UniPixel,
+        load=load_pixel,
+        takes=("attn", "revision", "random_init", "options"),
+        large=lambda name: True,
     ),
 )
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType({family.name: family for family in _ROWS})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests.parity import glamm, layout, preprocess, pruner, refer, scores, video_scores
+from tests.parity import glamm, layout, preprocess, pruner, refer, scores, unipixel, video_scores
 
 FOLDERS = {
     "pruner": pruner.compute,
@@ -23,6 +23,7 @@ FOLDERS = {
     "scores": scores.compute,
     "layout": layout.compute,
     "metrics": video_scores.compute,
+    "unipixel": unipixel.compute,
 }
 
 

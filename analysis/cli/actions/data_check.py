@@ -8,9 +8,9 @@ from jaxtyping import Bool
 from litelvlm.analysis.inputs.subset import middles
 from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import union_mask
-from litelvlm.data.dataset import clean
-from litelvlm.data.refer import ReferDataset, ReferSample
-from litelvlm.data.refs import NO_TARGET
+from litelvlm.data.dataset import Sample, clean
+from litelvlm.data.refer import ReferDataset
+from litelvlm.data.video.clips import ClipDataset
 
 Sides = tuple[float, float, float, float]
 SOME, NAMED = 32, 5
@@ -19,7 +19,7 @@ FITS = 0.5
 """Least IoU of a stored box with that of the mask, which no two ways of rounding come near."""
 
 
-def check_references(data: ReferDataset, every_image: bool) -> str:
+def check_references(data: ReferDataset | ClipDataset, every_image: bool) -> str:
     """Read pictures, masks and sentences, and describe the split.
 
     Args:
@@ -42,24 +42,28 @@ def check_references(data: ReferDataset, every_image: bool) -> str:
     return "; ".join(filter(None, (told, *notes)))
 
 
-def unusable(sample: ReferSample) -> str:
-    """What is wrong with the picture, a mask or a sentence of a sample; empty if nothing is."""
+def unusable(sample: Sample) -> str:
+    """What is wrong with a frame, a mask or a sentence of a sample; empty if nothing is."""
     at = f"image {sample.image_id}"
     try:
-        sample.image()
-        sample.targets()
+        for frame in range(sample.frames):
+            sample.frame(frame)
         for one in sample.expressions:
             at = f"image {sample.image_id}, reference {one.ref_id}, sentence {one.sent_id}"
+            sample.masks(one)
             clean(one.sent)
     except (ValueError, OSError) as error:
         return f"{at}: {' '.join(str(error).split())}"
     return ""
 
 
-def oddities(sample: ReferSample) -> Iterator[str]:
-    """Objects that are referred to and have no pixels, or a box that does not fit their pixels."""
+def oddities(sample: Sample) -> Iterator[str]:
+    """Objects that are referred to and have no pixels, or a box that does not fit their pixels.
+
+    Of clips objects are known by their masks alone.
+    """
     meant = {number for expression in sample.expressions for number in expression.ann_ids}
-    for number in sorted(meant - {NO_TARGET}):
+    for number in sorted(meant & sample.annotations.keys()):
         annotation = sample.annotations[number]
         inside = union_mask([annotation], sample.height, sample.width) > 0
         if not inside.any():

@@ -12,6 +12,7 @@ from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.layout import REF_FAMILIES
+from litelvlm.data.video.layout import CLIP_FAMILIES
 from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
@@ -88,7 +89,12 @@ def splits() -> dict[str, str]:
         listing[name] = "; ".join(
             f"{author}: {', '.join(splits)}" for author, splits in family.splits.items()
         )
-    return listing
+    return listing | {
+        name: ", ".join(
+            split if n else f"{split} (masks not published)" for split, n in family.clips.items()
+        )
+        for name, family in CLIP_FAMILIES.items()
+    }
 
 
 def families() -> dict[str, str]:

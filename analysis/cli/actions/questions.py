@@ -8,7 +8,7 @@ from litelvlm.analysis.cli.actions.loading import hide_loading_bar
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions
+from litelvlm.analysis.studies.understanding.evaluate import configured, evaluate_questions
 from litelvlm.analysis.studies.understanding.scores import main_metric
 from litelvlm.data.understanding.question import TASKS
 from litelvlm.models.families import load_vlm
@@ -17,6 +17,7 @@ from litelvlm.models.vlm.load import PREFIX
 _OWN = {
     **{"data": "embedded", "split": "val", "protocol": "single", "shard": "1/1"},
     **{"question_index": 0, "answer_index": 0, "doubled": "background"},
+    **{"batch_size": 24, "empty_below": 50},
 }
 """The only value that these options have with --task."""
 _UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
@@ -45,6 +46,8 @@ def evaluate_task(verb: Evaluate, task: str) -> int:
             f"--task asks a model that answers in words, and --model {verb.model} gives masks; "
             "take vlm:embedded, or vlm: with a folder or hub id"
         )
+    options = {"draws": verb.seeds, "limit": verb.limit}
+    configured(verb.methods, verb.budgets, **options)  # refused before the model is loaded
     hide_loading_bar(large=verb.model != "vlm:embedded")
     model = load_vlm(
         verb.model,
@@ -53,9 +56,7 @@ def evaluate_task(verb: Evaluate, task: str) -> int:
         clip=verb.clip,
         attn=verb.attn,
     )
-    run = evaluate_questions(
-        model, task, verb.methods, verb.budgets, verb.out, draws=verb.seeds, limit=verb.limit
-    )
+    run = evaluate_questions(model, task, verb.methods, verb.budgets, verb.out, **options)
     told = {"run": str(run.folder), "task": task, "model": model.name}
     verb.print_found(
         told | {

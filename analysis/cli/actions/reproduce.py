@@ -9,13 +9,13 @@ from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.reproduce import Reproduce
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.pages.cards import Split, make_card
+from litelvlm.analysis.pages.cards import Split, check_bounds, make_card
 from litelvlm.analysis.pages.reproduction import write_reproduction
 from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
 from litelvlm.analysis.reproduce.place import Workplace, pending, require_room, rooms
 from litelvlm.analysis.reproduce.plan import cached_bytes, plan_text
-from litelvlm.analysis.reproduce.run import Reproduction, convert_all, measure
+from litelvlm.analysis.reproduce.run import Reproduction, check_own, convert_all, measure
 from litelvlm.analysis.reproduce.settings import Settings, own_path
 from litelvlm.analysis.reproduce.targets import get_target, parse_splits
 from litelvlm.analysis.reproduce.text import notes, table_text, title
@@ -28,7 +28,7 @@ def run(verb: Reproduce) -> int:
     """Go through all steps; 1 if samples failed or the plan was refused."""
     settings = settings_of(verb)
     check_files(verb, settings)
-    require_writable(verb.out, folder=True)
+    check_own(settings)
     place = Workplace(verb.out)
     place.root.mkdir(parents=True, exist_ok=True)
     with hold(place.root, Shard()):
@@ -74,24 +74,33 @@ def settings_of(verb: Reproduce) -> Settings:
 
 
 def check_files(verb: Reproduce, settings: Settings) -> None:
-    """Refuse a card or a cache that could not be written, before any work.
+    """Refuse what could not be written in the end, before any work.
 
     Raises:
-        ValueError: If the table has no scores for a card, or times what a cache would skip.
+        ValueError: If the table has no scores for a card, the card would be out of bounds, or the
+            table times what a cache would skip.
         OSError: If the file or the folder cannot be written.
     """
     target = get_target(settings.table)
+    for option in ("images", "draws"):
+        if target.timed and getattr(verb, option) not in (None, 1):
+            raise ValueError(
+                f"--{option} {getattr(verb, option)}: {verb.table} times one image of a split and "
+                f"draws nothing; leave --{option} out"
+            )
+    require_writable(verb.out, folder=True)
     if verb.cache is not None:
         if target.timed:
             raise ValueError(
                 f"--cache {verb.cache}: {verb.table} times how images are encoded, and a cache "
                 "would skip that; leave --cache out"
             )
-        require_writable(verb.cache, folder=True)
+        require_writable(verb.cache, folder=True, option="--cache")
     if verb.card is not None:
         if target.timed:
             raise ValueError(f"--card needs scores, and {verb.table} has times; leave --card out")
-        require_writable(verb.card, folder=False)
+        require_writable(verb.card, folder=False, option="--card")
+        check_bounds(verb.by, settings.methods, settings.tokens, settings.draws)
 
 
 def confirmed() -> bool:

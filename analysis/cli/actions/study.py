@@ -34,10 +34,13 @@ def run(verb: StudyVerb) -> int:
     """
     names = verb.chosen()
     configs, shard = {name: configure(verb, name) for name in names}, Shard.parse(verb.shard)
+    if verb.engine == "ray":
+        check_ray()
     import_once(__name__)
     workers = Processes(1 if verb.workers is None else verb.workers, verb.seed)
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
-    model, data = studied_of(verb), data_of(verb)
+    # Data first: a split that does not exist is told at once, a model can take minutes.
+    data, model = data_of(verb), studied_of(verb)
 
     watch = partial(progress, names)
     with workers as processes:
@@ -82,15 +85,10 @@ def mapper(verb: StudyVerb, name: str, processes: Processes) -> Mapper:
         name: Of the study.
         processes: Workers on this machine, for more than one without Ray.
 
-    Raises:
-        ValueError: If Ray is not installed, or one of its options is given without it.
     """
     make = partial(job, verb, name)
     if verb.engine == "ray":
-        check_ray()
         return RayWorkers(make, verb.workers or 2, verb.address, verb.seed)
-    if verb.address is not None:
-        raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
     return processes.mapper(make) if processes.count > 1 else in_process
 
 

@@ -48,7 +48,7 @@ class Convert(Printing):
             raise FileNotFoundError(
                 f"no such folder: {self.source}; give the folder of a downloaded checkpoint"
             )
-        require_writable(self.target, folder=True)
+        require_writable(self.target, folder=True, option="TARGET")
         lora = MergedFiles(self.source, self.base, self.lora_alpha) if self.merge_lora else None
         files = convert(self.source, self.target, lora)
         tensors = summary(self.target)

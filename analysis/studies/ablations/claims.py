@@ -12,6 +12,7 @@ from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.stats.ends import INDEX
 from litelvlm.analysis.stats.precision import smallest_effect
 from litelvlm.analysis.studies.ablations.config import RIVALS, Config
 from litelvlm.analysis.studies.ablations.pairs import (
@@ -67,6 +68,7 @@ def correlation_claims(alone: pd.DataFrame, margin: float) -> list[Claim]:
             usable,
             "no correlation",
             margin=margin,
+            reach=INDEX,
             excluded=excluded,
         )
         for id, column, name in (

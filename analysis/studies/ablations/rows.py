@@ -13,9 +13,10 @@ from scipy import stats
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.runs.columns import CONDITION, INDEX, SHARE, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.stats.ranking import auroc, jaccard, reversal_index, tie_fraction
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,

@@ -6,8 +6,9 @@ from jaxtyping import Float, Int
 from litelvlm.analysis.inputs.foreign import foreign_texts_of
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, image_targets, naming
-from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, INDEX, LABELS, TOWER, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.stats.ends import INDEX
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.mechanism.dense import class_columns
 from litelvlm.analysis.studies.mechanism.probes import MechanismContext, Ranking, rank_all

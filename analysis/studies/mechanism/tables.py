@@ -12,6 +12,7 @@ from litelvlm.analysis.runs.claims import MIN_IMAGES
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import DIFFERENCE, INDEX
 from litelvlm.analysis.stats.lines import (
     adjusted,
     categories_of,
@@ -116,7 +117,8 @@ def _change(base: pd.DataFrame, other: pd.DataFrame, margin: float, compared: bo
     ri_base, ri = result.estimates()
     fall, p_value = fall_of(result)
     crossed_ri, crossed = (
-        crossed_mean(values, images, categories) for values in (pair[:, 1], pair[:, 0] - pair[:, 1])
+        crossed_mean(values, images, categories, reach)
+        for values, reach in ((pair[:, 1], INDEX), (pair[:, 0] - pair[:, 1], DIFFERENCE))
     )
     foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
     p_value = p_value if compared else np.nan

@@ -10,16 +10,8 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.runs.columns import (
-    CONDITION,
-    EXPRESSION,
-    INDEX,
-    LABELS,
-    SHARE,
-    TOWER,
-    Column,
-    Row,
-)
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.stats.ranking import at_budgets, auroc, reversal_index, score_contrast
 from litelvlm.analysis.studies.constructions import PRIMARY, Construction
 from litelvlm.analysis.studies.reversal.config import Config

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
-from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, SHARE, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.analysis.studies.sink.config import Config
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression

@@ -11,18 +11,10 @@ from torch.nn.functional import cosine_similarity
 
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, image_targets, naming
-from litelvlm.analysis.runs.columns import (
-    CONDITION,
-    EXPRESSION,
-    INDEX,
-    LABELS,
-    SHARE,
-    TOWER,
-    Column,
-    Row,
-)
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.sink_causal.config import Config
 from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word

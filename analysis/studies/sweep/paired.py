@@ -19,6 +19,7 @@ from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, stated
 from litelvlm.arrays import Array
@@ -123,7 +124,9 @@ class PairedScores:
             (weight * self.linear(score, cell) for weight, cell in terms),
             start=np.zeros(len(self.image_ids)),
         )
-        return PairedEffect(self.over_images(score, terms), self.crossed(lines))
+        # A score lies between 0 and 1.
+        reach = tuple(sum(side(weight, 0.0) for weight, _ in terms) for side in (min, max))
+        return PairedEffect(self.over_images(score, terms), self.crossed(lines, reach))
 
     def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:
         """Paired difference of two cells."""
@@ -159,12 +162,12 @@ class PairedScores:
         values: Array = value + (top - value * bottom) / bottom.mean()
         return values
 
-    def crossed(self, values: Float[Array, "n"]) -> Crossed:
+    def crossed(self, values: Float[Array, "n"], reach: Ends = OPEN) -> Crossed:
         """Mean over lines, over images and categories; undefined without categories."""
         n, images = len(values), self.image_ids
         if self.categories is None or not np.isfinite(values).all():
             return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(images)), 0, n)
-        return crossed_mean(values, images, self.categories)
+        return crossed_mean(values, images, self.categories, reach)
 
     def crossed_retention(
         self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
@@ -181,7 +184,8 @@ class PairedScores:
         if not bottom.mean() > 0:
             return self.crossed(np.full_like(top, np.nan))
         share = top.mean() / bottom.mean()
-        return self.crossed(share - less + (top - share * bottom) / bottom.mean())
+        lines = share - less + (top - share * bottom) / bottom.mean()
+        return self.crossed(lines, (-less, np.inf))
 
 
 def better_claim(

@@ -48,10 +48,21 @@ def evaluate_questions(
         >>> run = evaluate_questions(model, "pope", ["random"], limit=8)  # doctest: +SKIP
         >>> run.table("scores")  # doctest: +SKIP
     """
-    given = {"methods": tuple(methods), "budgets": budgets and tuple(budgets), **options}
-    try:
-        config = Config.model_validate(given)
-    except ValidationError as error:
-        raise ValueError(problems_of(error)) from error
+    config = configured(methods, budgets, **options)
     questions = task if isinstance(task, QuestionSet) else load_questions(task)
     return SavedRun(complete_run(STUDY, model, questions, config, out))
+
+
+def configured(
+    methods: Sequence[str | Pruner], budgets: Sequence[int | float] | None, **options: object
+) -> Config:
+    """The configuration of ``evaluate_questions``.
+
+    Raises:
+        ValueError: If a name or a value is refused.
+    """
+    given = {"methods": tuple(methods), "budgets": budgets and tuple(budgets), **options}
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        raise ValueError(problems_of(error)) from error

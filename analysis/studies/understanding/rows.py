@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from litelvlm.analysis.runs.columns import CONDITION, SHARE, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.data.understanding.question import TASKS, Question
 from litelvlm.metrics.answers import score_answer
 from litelvlm.models.vlm.model import Vlm
