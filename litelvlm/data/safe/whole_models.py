@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from safetensors import SafetensorError
 from torch import nn
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=nn.Module, covariant=True)
 
 
+@runtime_checkable
 class Loader(Protocol[Model]):
     """A class of transformers that reads its models from files."""
 
