@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from litelvlm.analysis.cli.method_lines import method_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.pages.report.claims import families, intervals_of
 from litelvlm.analysis.runs.claims import Claim
@@ -90,6 +91,7 @@ def run_text(folder: Path) -> str:
         )
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]
+    lines += [method_text(summary)]
     lines += [f"  note: {note}\n" for note in (*record.notes, *exclusion_lines(record.excluded))]
     return "".join([*lines, f"  {summary.interpretation}\n"])
 
