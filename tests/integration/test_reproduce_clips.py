@@ -114,11 +114,11 @@ def test_a_tiny_videoglamm_goes_from_files_to_the_table(
     assert main(["reproduce", "video", *own, *short, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert "1 of 2 clips, evenly spaced" in " ".join(found["notes"])
-    assert "(a balanced part" in found["title"]
+    assert "(a part: at most 1 clips of a split)" in found["title"]
     lines = {(line["quantity"], line["method"], line["tokens"]): line for line in found["lines"]}
     whole = lines["J&F, objects matched", "none", 576]
     assert (whole["published"], whole["verdict"]) == (69.5, "not comparable")
-    assert whole["budget"] == 8 * 36
-    assert lines["J&F", "litelvlm", 64]["budget"] == 8 * 4
+    assert whole["budget"] == 16 * 36
+    assert lines["J&F", "litelvlm", 64]["budget"] == 16 * 4
     assert {("J", "random", 144), ("F", "litelvlm", 144)} <= lines.keys()
     assert (tmp_path / "reproduce/report/reproduction.html").is_file()
