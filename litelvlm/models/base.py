@@ -10,6 +10,7 @@ from torch import Tensor
 
 from litelvlm.clip.words import unknown_words
 from litelvlm.data.images import ImageSource, open_image
+from litelvlm.layout import Layout
 from litelvlm.models.attribution import TokenQuery
 from litelvlm.models.requests import (
     BatchGrounder,
@@ -102,6 +103,15 @@ class GroundingModel(StudiedModel):
         A family that lacks others as well says so here.
         """
         return OF_CLIP if self.clip_tower is None else SUBSTITUTES
+
+    def language_tokens(self, layout: Layout, kept: int | None = None) -> int:
+        """Visual tokens that the language model reads, which may be more than a method chose from.
+
+        Args:
+            layout: Of the tokens that a method chooses from.
+            kept: How many of them are kept; None for an unpruned clip.
+        """
+        return layout.n_tokens if kept is None else kept
 
     def check_method(self, pruner: Pruner, frames: int = 1) -> None:
         """Refuse a method that cannot choose among the tokens of this model.
