@@ -51,7 +51,8 @@ class FrameCues(Cues):
     def _of_frame(self, name: str, value: Tensor, frame: int) -> Tensor:
         if name not in CUES or "N" not in CUES[name].axes:
             return value
-        return value.split(self.layout.per_frame, CUES[name].axes.index("N"))[frame]
+        part: Tensor = value.split(self.layout.per_frame, CUES[name].axes.index("N"))[frame]
+        return part
 
     def per_frame(self, budget: int | float) -> int:
         """Tokens that each frame keeps.
