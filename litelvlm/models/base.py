@@ -113,12 +113,13 @@ class GroundingModel(StudiedModel):
         """
         return layout.n_tokens if kept is None else kept
 
-    def check_method(self, pruner: Pruner, frames: int = 1) -> None:
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that cannot choose among the tokens of this model.
 
         Args:
             pruner: The method.
             frames: Of the clip.
+            budget: Tokens to keep, which a family may be unable to; None checks the method alone.
 
         Raises:
             ValueError: If it reads a cue that the model lacks, or takes one frame and gets several.
@@ -318,7 +319,7 @@ class GroundingModel(StudiedModel):
         view = self.clip_view(first.height, first.width, len(frames))
         method = named_method(pruner, budget, self.sizes(view.n_tokens))
         if method is not None:
-            self.check_method(method[0], view.layout.frames)
+            self.check_method(method[0], view.layout.frames, method[1])
         groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
         conversations = [
             self.clip_conversation(g, len(frames), question_index, answer_index) for g in groups

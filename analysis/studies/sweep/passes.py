@@ -105,7 +105,7 @@ class SweepContext:
                 pruners = {seed: method.pruner(seed) for seed in seeds}
                 for budget, n_kept in self.kept_tokens(n_tokens).items():
                     try:
-                        self.model.check_method(pruners[seeds[0]], self.longest)
+                        self.model.check_method(pruners[seeds[0]], self.longest, n_kept)
                         average = pruners[seeds[0]].average_tokens(n_kept, sizes)
                     except ValueError as error:
                         reason = Exclusion(method=method.label, budget=budget, reason=str(error))

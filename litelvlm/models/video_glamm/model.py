@@ -41,13 +41,15 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         """Cues of models without CLIP, and those that read the inside of the language model."""
         return super().lacks | OF_LANGUAGE_MODEL | {"rotary_cosine", "rotary_sine"}
 
-    def check_method(self, pruner: Pruner, frames: int = 1) -> None:
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that cannot choose among the tokens of this model.
 
         Raises:
             ValueError: If it reads a cue that the model lacks, works inside the language model, or
-                does not go with the prune point.
+                it or its budget does not go with the prune point.
         """
+        if budget is not None and frames > 1:
+            self.grids.checked(self.point, budget)
         needs_bias = not pruner.flash_safe and pruner.stage != "vit"
         if isinstance(pruner, LayerPruner) or needs_bias:
             raise ValueError(
