@@ -49,7 +49,7 @@ class Reader:
     """
 
     kernel: str
-    attend: bool
+    attend: bool = True
     calls: list[AttentionStates] = field(default_factory=list)
     thread: int = field(default_factory=get_ident)
 
