@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self, get_args, get_type_hints
+from typing import TypeVar, get_args, get_type_hints
 
 from litelvlm.names import check_name
 from litelvlm.pruning.options import check_field_values
+
+Options = TypeVar("Options", bound="ModelOptions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class ModelOptions:
             check_name(name, get_type_hints(cls), "option")
         check_field_values(cls, values)
 
-    def replaced(self, changes: Mapping[str, object]) -> Self:
+    def replaced(self: Options, changes: Mapping[str, object]) -> Options:
         """These options with some fields changed.
 
         Raises:
@@ -40,7 +42,7 @@ class ModelOptions:
         return replace(self, **changes)  # type: ignore[arg-type]  # checked above
 
     @classmethod
-    def parse(cls, entries: Sequence[str]) -> Self:
+    def parse(cls: type[Options], entries: Sequence[str]) -> Options:
         """Read options written as text, "field=value" each.
 
         Raises:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 from transformers import Sam2VideoModel
 
@@ -72,8 +73,8 @@ class Sam2Frames:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def pixels(self, frame: int) -> Float[Tensor, "3 s s"]:
-        """SAM2's input of a frame.
+    def image(self, frame: int) -> Image.Image:
+        """A frame as an RGB picture.
 
         Raises:
             ValueError: If it cannot be read, or differs in size from the first.
@@ -88,7 +89,11 @@ class Sam2Frames:
                 f"frame {frame} of the clip has {image.height} x {image.width} pixels and frame 0 "
                 f"{self.size[0]} x {self.size[1]}; give frames of one size"
             )
-        return self.square(image, cast(int, self.sam.image_size))
+        return image
+
+    def pixels(self, frame: int) -> Float[Tensor, "3 s s"]:
+        """SAM2's input of a frame (see ``image``)."""
+        return self.square(self.image(frame), cast(int, self.sam.image_size))
 
     def features(self, frame: int) -> FrameFeatures:
         """Features of a frame; those of the first ``KEPT`` are computed once."""

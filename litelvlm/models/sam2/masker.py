@@ -1,6 +1,6 @@
 """SAM2 as the mask decoder of a family: frame by frame, or with memory through a clip."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -60,6 +60,17 @@ class Sam2Masker(Masker):
         logits = torch.empty(len(seg_embeds), len(clip), *clip.size, device=seg_embeds.device)
         for step in self.steps(seg_embeds):
             logits[:, step.frame] = resized(step.masks.low_res, clip.size)
+        return logits
+
+    def decode_found(
+        self, seg_embeds: Float[Tensor, "t d"], found: Sequence[bool]
+    ) -> Float[Tensor, "t f height width"]:
+        """As the base says; only answers with [SEG] are decoded."""
+        clip, places = self._clip, [place for place, one in enumerate(found) if one]
+        shape = (len(found), len(clip), *clip.size)
+        logits = torch.full(shape, float("-inf"), device=seg_embeds.device)
+        if places:
+            logits[places] = super().decode_found(seg_embeds[places], [True] * len(places))
         return logits
 
     def steps(self, seg_embeds: Float[Tensor, "t d"]) -> Iterator[FrameStep]:

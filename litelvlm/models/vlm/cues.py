@@ -19,8 +19,8 @@ from litelvlm.models.vlm.layers.view import prompt_attention
 from litelvlm.models.vlm.network import Encoded
 from litelvlm.models.vlm.queries.towers import check_once
 from litelvlm.models.vlm.shorten import PER_TOKEN, without_single_axis
+from litelvlm.models.vlm_base.text import TextBehind
 from litelvlm.pruning import CUES, Cues
-from litelvlm.pruning.ranking import row_dots, unit_rows
 
 Sources = Mapping[str, Callable[[], Tensor]]
 
@@ -59,31 +59,6 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
         )
 
     return refuse
-
-
-@dataclass(frozen=True, eq=False)
-class TextBehind:
-    """Embeddings of the text tokens behind an image, for the similarity in the input space.
-
-    Attributes:
-        embeddings: One row per token [m, d].
-    """
-
-    embeddings: Float[Tensor, "m d"]
-
-    def similarity(self, patches: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        """Cosine of each token with the mean embedding.
-
-        Raises:
-            ValueError: If there is no text behind the image.
-        """
-        if not len(self.embeddings):
-            raise ValueError(
-                "no text follows the image, so input_similarity has nothing to compare "
-                "with; put the question after the image, or take another method"
-            )
-        mean = self.embeddings.float().mean(dim=0)
-        return row_dots(unit_rows(patches), unit_rows(mean[None]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from litelvlm.models.vlm.items import VisualItem, locate
 from litelvlm.models.vlm.network import encode, with_features
 from litelvlm.models.vlm.selecting import ItemSlots, fill_slots, select
 from litelvlm.models.vlm.shorten import ShortPrompt, full_positions, shorten
-from litelvlm.models.vlm.tower import reads_tower
+from litelvlm.models.vlm_base.tower import reads_tower
 from litelvlm.pruning import Cues, LayerPlan, Pruner, Selection
 
 MADE_HERE = {

@@ -5,15 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from math import isqrt
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.attention import AttentionStates, reading
-from litelvlm.models.vlm.families import Patches
+from litelvlm.models.vlm_base.attention import AttentionStates, reading
 
+Patches = Literal["one", "blocks", "groups", "unknown"]
+"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
 QUERIES_AT_ONCE = 512
 
 
