@@ -307,6 +307,33 @@ def test_each_substitute_is_ranked_both_ways(model, state):
         assert score[list(best)].min() >= score[list(worst)].max()
 
 
+def test_attention_of_the_language_model_from_the_prompt_and_from_the_mask(model, state):
+    """Against the library's eager attention over the whole conversation."""
+    asked = model.conversation(["a dog"])
+    cues, prompt = model.cues(state, asked), model.answered(state, asked)
+    embeds = model.qwen.get_input_embeddings()(prompt.ids).clone()
+    visual = slice(prompt.start, prompt.start + state.view.n_tokens)
+    embeds[visual] = state.tokens
+    decoder = model.qwen.model.language_model
+    decoder.set_attn_implementation("eager")
+    with torch.no_grad():
+        out = decoder(
+            inputs_embeds=embeds[None],
+            attention_mask=torch.ones(1, len(prompt.ids), dtype=torch.long),
+            position_ids=prompt.positions[:, None],
+            output_attentions=True,
+        )
+    decoder.set_attn_implementation("sdpa")
+    rows = torch.stack(out.attentions)[:, 0].mean(1)  # layers, queries, keys
+    (seg,) = model.seg_places(prompt).tolist()
+    torch.testing.assert_close(cues.get("llm_attention"), rows[:, seg, visual].T, atol=1e-5, rtol=0)
+    last = len(prompt.ids) - len(model.text_ids(prompts.answer_text(asked.answers[0]))) - 1
+    found = cues.get("llm_prompt_attention")
+    torch.testing.assert_close(found, rows[:, last, visual].T, atol=1e-5, rtol=0)
+    for query in ("seg", "last_prompt"):
+        assert len(get_pruner("llm_attention", query_token=query).select(cues, 20)) == 20
+
+
 def test_received_attention_is_the_tower_s(model, state):
     """By hand: the last block's softmax, mean over heads and queries of a frame, then 2 x 2."""
     layout, block = state.view.layout, model.qwen.model.visual.blocks[-1].attn
@@ -333,7 +360,7 @@ def test_received_attention_is_the_tower_s(model, state):
         ("dart", "works inside the language model"),
         ("fastv", "works inside the language model"),
         ("tome", "inside the image tower|cannot give"),
-        ("llm_attention", "cannot give"),
+        ("llm_gradient", "cannot give"),
     ],
 )
 def test_methods_that_need_what_the_model_lacks(model, name, message):
@@ -368,17 +395,38 @@ def test_a_long_clip_gives_every_frame_a_mask(model):
     assert found.selection.n_tokens == frame_view(60, 80, 18).n_tokens
 
 
-def test_tokens_that_each_stage_reads(model):
-    """Spec: patches of the tower, merged tokens, and what the language model reads of them."""
-    for frames in (1, 3, 5, 16, 40):
-        view = model.clip_view(480, 640, frames)
-        groups = -(-min(frames, 16) // 2)
-        assert view.layout.frames == groups
-        assert view.n_tokens == groups * view.layout.rows * view.layout.columns
-        per_frame = view.layout.per_frame
-        assert per_frame <= 256 * (16 // min(frames, 16))
-        kept = get_pruner("random").checked_budget
-        assert kept is not None
+@pytest.mark.parametrize("frames", [1, 3, 18])
+def test_tokens_that_each_stage_reads(model, frames):
+    """Patches of the tower, and what the language model and SAM2 read, by the closed form."""
+    clip, read = clip_frames(frames), min(frames, 16)
+    groups = -(-read // 2)
+    rows, columns = (side // 28 for side in resized_size(60, 80, read))
+    seen = {"tower": [], "llm": [], "sam2": []}
+    blocks = {
+        "tower": model.qwen.model.visual.blocks[0],
+        "llm": model.qwen.model.language_model.layers[0],
+        "sam2": model.sam2.vision_encoder,
+    }
+    hooks = [
+        block.register_forward_pre_hook(
+            lambda _, given, options, name=name: seen[name].append(
+                (given[0] if given else options["hidden_states"]).shape[-2]
+            ),
+            with_kwargs=True,
+        )
+        for name, block in blocks.items()
+    ]
+    text = len(model.text_ids(prompts.user_turn(prompts.question("a dog"), frames, first=True)))
+    text += len(model.text_ids(prompts.answer_text(prompts.ANSWERS[0]))) - 1
+    for budget in (None, 0.25):
+        model.segment(clip, "a dog", budget and "random", budget)
+    for hook in hooks:
+        hook.remove()
+    tokens = groups * rows * columns
+    assert model.clip_view(60, 80, frames).n_tokens == tokens
+    assert seen["tower"] == [4 * tokens] * 2
+    assert seen["llm"] == [text + tokens, text + tokens // 4]
+    assert len(seen["sam2"]) == 2 * frames
 
 
 @pytest.mark.parametrize(("size", "count"), [("3b", 1475), ("7b", 1380)])

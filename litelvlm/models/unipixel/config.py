@@ -144,7 +144,7 @@ def _whole(given: Mapping[str, object], name: str, where: str) -> int:
     return found
 
 
-_PUBLISHED: Mapping[str, Mapping[str, object]] = MappingProxyType(
+PUBLISHED_SIZES: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "3b": {
             "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16,
@@ -165,7 +165,7 @@ def published_fields(size: str) -> dict[str, object]:
 
     Sizes are those of Qwen2.5-VL, whose windows are 112 pixels wide.
     """
-    own = _PUBLISHED[check_name(size, _PUBLISHED, "size")]
+    own = PUBLISHED_SIZES[check_name(size, PUBLISHED_SIZES, "size")]
     rope = {"type": "default", "mrope_section": [16, 24, 24]}
     text = {
         **own, "rope_theta": 1e6, "rope_scaling": rope, "rms_norm_eps": 1e-6,
