@@ -23,7 +23,7 @@ from litelvlm.models.unipixel.positions import prompt_positions, selected_positi
 from litelvlm.models.weights import places_of
 from litelvlm.pruning import Selection
 from tests.sam2_reference import clip_frames, session_masks
-from tests.tiny_unipixel import load_tiny, write_tiny
+from tests.tiny_unipixel import fields, load_tiny, write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +276,7 @@ def test_all_tokens_kept_is_unpruned_and_a_mask_hides_as_pruning_does(model, sta
     torch.testing.assert_close(pruned[0], seen[0][0, place], atol=1e-5, rtol=0)  # of 1.6
 
 
+TOWER, SAM2, TEXT = (fields()[name] for name in ("vision_config", "sam2_sizes", "text_config"))
 METHODS = ("random", "uniform", "divprune", "avgpool", "prumerge_plus", "cdpruner", "vispruner")
 
 
@@ -477,15 +478,39 @@ def test_tied_embeddings_need_no_head_in_the_file(tmp_path):
         ({"sam2_sizes": None}, "unknown sam2_config 'None'"),
         ({"sam2_sizes": {"widht": 3}}, "unknown sam2_sizes 'widht'; did you mean 'width'"),
         ({"vision_config": 3}, "has vision_config 3"),
+        ({"vision_config": {"depth": 2}}, "vision_config without hidden_size"),
+        ({"vision_config": TOWER | {"patch_size": 16}}, "patch_size=16 .* read here with 14"),
+        ({"vision_config": TOWER | {"depth": 10**6}}, "depth=1000000, expected 1 to 256"),
+        ({"sam2_sizes": SAM2 | {"blocks": [1, 1, 10**9, 1]}}, r"blocks=\(1, 1, 1000000000, 1\)"),
+        ({"sam2_image_size": 2**19}, "image_size=524288 of SAM2"),
+        ({"text_config": TEXT | {"rope_scaling": {"type": "yarn"}}}, r"are scaled \('yarn'\)"),
         ({"sam2_image_size": 100}, "no multiple of 32"),
     ],
 )
 def test_configurations_that_make_no_model(folder, tmp_path, change, message):
     shutil.copytree(folder, tmp_path / "odd")
-    fields = json.loads((folder / "config.json").read_text())
-    (tmp_path / "odd" / "config.json").write_text(json.dumps(fields | change))
+    (tmp_path / "odd" / "config.json").write_text(json.dumps(fields() | change))
     with pytest.raises(ValueError, match=message):
         load_tiny(tmp_path / "odd")
+
+
+def test_a_tokenizer_that_is_absent_or_damaged(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "odd")
+    (tmp_path / "odd" / "tokenizer.json").write_text("{broken")
+    with pytest.raises(ValueError, match="odd is damaged"):
+        load_tiny(tmp_path / "odd")
+    (tmp_path / "odd" / "tokenizer.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"looked for tokenizer\.json"):
+        load_tiny(tmp_path / "odd")
+
+
+def test_bfloat16_is_near_float32(folder):
+    """A tiny random model loses about a hundredth."""
+    frames, whole = clip_frames(4), []
+    for dtype in ("float32", "bfloat16"):
+        model = build.load_unipixel(folder, dtype, "cpu")
+        whole.append(model.segment(frames, "a dog", "divprune", 0.5).seg_state.float())
+    assert (whole[0] - whole[1]).abs().mean() < 0.05 * whole[0].abs().mean()
 
 
 def test_a_folder_names_its_family(folder):

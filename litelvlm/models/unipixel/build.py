@@ -161,10 +161,15 @@ def read_tokenizer(folder: Path, config: UniPixelConfig) -> PreTrainedTokenizerB
         FileNotFoundError: If there is none.
         ValueError: If it is damaged, or its tokens are not those of the configuration.
     """
+    files = ("tokenizer.json", "vocab.json")
+    if not any((folder / name).is_file() for name in files):
+        raise FileNotFoundError(f"{folder} has no tokenizer; looked for {' and '.join(files)}")
     try:
         tokenizer = cast(PreTrainedTokenizerBase, Qwen2Tokenizer.from_pretrained(folder))
-    except OSError as error:
-        raise FileNotFoundError(f"{folder} does not contain a tokenizer: {error}") from error
+    except Exception as error:  # the library under it raises nothing more exact
+        raise ValueError(
+            f"the tokenizer of {folder} is damaged ({error}); fetch it again"
+        ) from error
     named = {SEG: config.seg_token_id, VIDEO_PAD: config.video_token_id}
     for token, expected in named.items():
         found = token_id(tokenizer, token)
