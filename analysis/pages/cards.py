@@ -8,11 +8,19 @@ deceive can compute it anew.
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, get_args
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.config import problems_of
@@ -73,6 +81,8 @@ class Score(Frozen):
         return self
 
 
+SPLIT = ("name", "split", "split_by")
+"""Fields of data that name a split."""
 Scores = Annotated[tuple[Score, ...], Field(min_length=1, max_length=3000)]
 
 
@@ -145,6 +155,18 @@ class Body(Frozen):
     model: _Texts
     sources: Annotated[dict[Word, Commit], Field(max_length=20)]
     results: Annotated[tuple[Result, ...], Field(min_length=1, max_length=50)]
+
+    @field_validator("results")
+    @classmethod
+    def _once(cls, results: tuple[Result, ...]) -> tuple[Result, ...]:
+        splits = Counter(
+            "/".join((*(one.data.get(name, "?") for name in SPLIT), one.protocol))
+            for one in results
+        )
+        twice = [split for split, count in splits.items() if count > 1]
+        if twice:
+            raise ValueError(f"the split {', '.join(twice)} stands twice and would count twice")
+        return results
 
     @property
     def content_digest(self) -> str:

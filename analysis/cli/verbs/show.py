@@ -17,8 +17,9 @@ from litelvlm.analysis.cli.terminal import print_json
 class Show(Printing):
     """Print what runs found, a sentence each, and what is missing.
 
-    With -v every claim follows with its numbers and its null, and then the confirmatory hypotheses,
-    with p-values adjusted over all of them, tested or not, once per model and split. --json prints
+    With -v every claim follows with its numbers and its null, every method of a sweep against
+    random tokens, and then the confirmatory hypotheses, with p-values adjusted over all of them,
+    tested or not, once per model and split. --json prints
     record and summary; several runs give a list.
 
     Examples:

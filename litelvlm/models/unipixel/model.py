@@ -76,9 +76,9 @@ class UniPixel(UniPixelNetwork, GroundingModel):
         """Where the visual tokens of a clip lie: of 16 frames at most, two by two."""
         return frame_view(height, width, frames)
 
-    def check_method(self, pruner: Pruner, frames: int = 1) -> None:
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that reads what the model lacks, or acts inside one of its parts."""
-        super().check_method(pruner, frames)
+        super().check_method(pruner, frames, budget)
         if isinstance(pruner, LayerPruner) or pruner.stage == "vit":
             inside = "image tower" if pruner.stage == "vit" else "language model"
             raise ValueError(
