@@ -16,6 +16,7 @@ from litelvlm.data.refer_writer import fill_refer
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.train import train_member
+from tests import tiny_unipixel
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
@@ -61,6 +62,7 @@ def write_supplies(root):
     with_lora(published, root)
     (published / "model.safetensors").unlink()
     write_tiny("qwen2_5_vl", root / "qwen")
+    tiny_unipixel.write_tiny(root / "unipixel")
     train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
@@ -86,6 +88,7 @@ def write_supplies(root):
         "data": data,
         "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
+        "UniPixel-3B": root / "unipixel",
         "TRAININGS": root / "trainings",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
