@@ -57,7 +57,7 @@ def clip_strip(
     most: int = STRIP_FRAMES,
     tint: Colour = TINTS[0],
     down: bool = False,
-) -> UInt8[Array, "height width 3"]:
+) -> UInt8[Array, "drawn_height drawn_width 3"]:
     """Draw a few frames of a clip with their masks."""
     places = spread_frames(len(frames), most)
     return strip([outlined(frames[i], masks[i], STRIP_HEIGHT, tint) for i in places], down)

@@ -46,7 +46,7 @@ def test_frames_are_decoded_one_at_a_time(tmp_path):
     assert len(read) == 9
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_an_animation_is_read_forwards_and_backwards(tmp_path, suffix):
     path = tmp_path / f"clip{suffix}"
     first, *others = [picture(50 * place) for place in range(4)]

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from litelvlm import load_clips
 from litelvlm.analysis.cli.actions import loading
 from litelvlm.analysis.cli.actions.data_check import check_references
+from litelvlm.analysis.cli.options import DataOptions
 from litelvlm.analysis.inputs.samples import askable
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.video.layout import holds_clips
@@ -269,11 +271,8 @@ def test_an_expression_without_words_is_counted(tmp_path):
 
 
 def test_commands_open_clips_by_folder_or_by_name(tmp_path):
-    class Verb:
-        data, dataset, split, split_by = str(tmp_path), "mevis", "valid_u", None
-
     tree.mevis(tmp_path / "mevis")
-    assert loading.data_of(Verb()).name == "mevis"
-    Verb.split_by = "unc"
+    verb = DataOptions(data=str(tmp_path), dataset="mevis", split="valid_u")
+    assert loading.data_of(verb).name == "mevis"
     with pytest.raises(ValueError, match="--split-by unc goes with RefCOCO"):
-        loading.data_of(Verb())
+        loading.data_of(replace(verb, split_by="unc"))

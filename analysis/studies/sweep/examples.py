@@ -102,7 +102,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
         return
     rows = read_rows(run)
     method, fewest = shown_method(config), fewest_tokens(model, data)
-    pruner, examples = method.pruner(0 if method.seeded else None), []
+    pruner, examples = method.pruner(0 if method.seeded else None), list[Example]()
     for shown in shown_expressions(rows, method.label):
         ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = expression_of(data, shown.sent_id)

@@ -130,8 +130,8 @@ def image_rows(
                         matching.add(passes[place], at, mask)
     matched = matching.columns()
     for made, rows in zip(passes, found, strict=True):
-        for at, row in zip(conversations[made.number].turns, rows, strict=True):
-            row |= matched.get((cell_of(made), at), {})
+        for at, own in zip(conversations[made.number].turns, rows, strict=True):
+            own |= matched.get((cell_of(made), at), {})
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
     drawn_places = {place for planned in conversations for place in planned.turns}
     skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))
