@@ -1,6 +1,7 @@
 """COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from litelvlm.arrays import NDArray
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError as RefDataError
 from litelvlm.data.safe.rasterise import decode_mask
-from litelvlm.data.safe.shown import first_problem
+from litelvlm.data.safe.shown import first_problem, shown
 
 Record = TypeVar("Record")
 MAX_SIDE = 32_768
@@ -60,6 +61,7 @@ class _Object(BaseModel):
     image_id: Whole
     category_id: Whole
     segmentation: object
+    bbox: object = None
     iscrowd: object = False
 
 
@@ -79,6 +81,7 @@ class Annotation:
         category_id: Its category.
         outline: Polygons, run lengths or nothing as stored, as JSON text; parsed when it is drawn.
         crowd: Whether it stands for many objects.
+        bbox: Its box as stored, ``[x, y, width, height]`` in pixels; empty for none.
     """
 
     ann_id: int
@@ -86,6 +89,7 @@ class Annotation:
     category_id: int
     outline: str
     crowd: bool = False
+    bbox: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,14 @@ def read_instances(content: bytes, path: Path) -> Instances:
     try:
         found = checked(_File.model_validate, parse_json(content, path), path)
         objects = [
-            Annotation(one.id, one.image_id, one.category_id, _text(one), bool(one.iscrowd))
+            Annotation(
+                one.id,
+                one.image_id,
+                one.category_id,
+                _text(one.segmentation),
+                bool(one.iscrowd),
+                _text(one.bbox) if one.bbox else "",
+            )
             for one in found.annotations
         ]
     except RecursionError as error:
@@ -159,8 +170,8 @@ def checked(form: Callable[[object], Record], data: object, path: Path) -> Recor
         raise RefDataError(f"{path} has a malformed record: {first_problem(error)}") from error
 
 
-def _text(record: _Object) -> str:
-    return json.dumps(record.segmentation, separators=(",", ":"))
+def _text(stored: object) -> str:
+    return json.dumps(stored, separators=(",", ":"))
 
 
 def _by_id(records: Sequence[tuple[int, Record]], kind: str, path: Path) -> dict[int, Record]:
@@ -170,6 +181,26 @@ def _by_id(records: Sequence[tuple[int, Record]], kind: str, path: Path) -> dict
             raise RefDataError(f"{path} has a malformed record: {kind} id {number} occurs twice")
         found[number] = record
     return found
+
+
+def stated_box(annotation: Annotation) -> tuple[float, float, float, float] | None:
+    """The left, top, right and bottom of an object's box, in pixels; None if none is stated.
+
+    Raises:
+        RefDataError: If it is no ``[x, y, width, height]`` with an area.
+    """
+    stored = json.loads(annotation.bbox or "null")
+    if stored is None:
+        return None
+    numbers = stored if isinstance(stored, list) else []
+    fit = [isinstance(one, int | float) and math.isfinite(one) for one in numbers]
+    if len(fit) != 4 or not all(fit) or min(numbers[2:]) <= 0:
+        raise RefDataError(
+            f"annotation {annotation.ann_id}: bbox is {shown(stored)}, expected "
+            "[x, y, width, height] in pixels, the last two above 0"
+        )
+    x, y, width, height = map(float, numbers)
+    return x, y, x + width, y + height
 
 
 def union_mask(

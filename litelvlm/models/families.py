@@ -137,7 +137,7 @@ _ROWS = (
         model=QueriedVlm,
         load=load_queried,
         takes=("attn", "clip", "random_init"),
-        large=lambda name: name.removeprefix(PREFIX) != EMBEDDED,
+        large=lambda name: name.removeprefix(PREFIX) not in EMBEDDED,
     ),
 )
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType({family.name: family for family in _ROWS})

@@ -44,9 +44,9 @@ def test_a_yes_or_no_is_read_from_the_first_sentence_by_the_published_rule(text,
 
 def told(rows, **columns):
     """Rows of one condition, of which only some columns matter."""
-    filled = {"task": "pope", "method": "x", "budget": 8.0, "draw": 0, "group": "", "truth": "yes",
-              "answer": "yes", "read": "yes", "state": "read", "score": 1.0,
-              "visual_tokens": 8.0}  # fmt: skip
+    filled = {"task": "pope", "method": "x", "positions": "", "budget": 8.0, "draw": 0,
+              "group": "", "truth": "yes", "answer": "yes", "read": "yes", "state": "read",
+              "score": 1.0, "visual_tokens": 8.0}  # fmt: skip
     return pd.DataFrame([filled | columns | row for row in rows])
 
 
