@@ -22,7 +22,7 @@ _HEAD_STD = 0.02
 IMAGE_TOKEN = "<image>"  # noqa: S105 - no password
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", IMAGE_TOKEN)
 _MARKS = ("?", ".", ":", ",")
-_LENGTH = 1536
+LENGTH = 1536
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -36,7 +36,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         eos_token=eos,
         pad_token=pad,
         extra_special_tokens={"image_token": IMAGE_TOKEN},
-        model_max_length=_LENGTH,
+        model_max_length=LENGTH,
         padding_side="left",
     )
 
@@ -55,7 +55,7 @@ def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -
         num_hidden_layers=4,
         num_attention_heads=4,
         rms_norm_eps=1e-5,
-        max_position_embeddings=_LENGTH,
+        max_position_embeddings=LENGTH,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -110,14 +110,17 @@ def first_weights(
         for word, index in tokenizer.get_vocab().items():
             pieces = glamm.tokenizer.pieces.encode(word, out_type=int)
             llama.model.embed_tokens.weight[index] = source.embed_tokens.weight[pieces].mean(0)
-    projector = glamm.projector
-    assert isinstance(projector, nn.Sequential)  # noqa: S101 - for the type checker
-    width = llama.config.hidden_size
-    own = nn.Sequential(
+    projector = new_projector(config)
+    projector.load_state_dict(glamm.projector.state_dict())
+    return LanguageSide(projector, llama)
+
+
+def new_projector(config: LlavaConfig) -> nn.Sequential:
+    """From CLIP's patch states to the language model's width."""
+    width = config.text_config.hidden_size
+    return nn.Sequential(
         nn.Linear(vision_of(config).hidden_size, width), nn.GELU(), nn.Linear(width, width)
     )
-    own.load_state_dict(projector.state_dict())
-    return LanguageSide(own, llama)
 
 
 def as_llava(
