@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Each process holds the miniature once.
 study: $(STAMP)
-	$(BIN)/litelvlm study reversal sink importance sweep ablations --set 'ablations.requests=[protocol]' \
+	$(BIN)/litelvlm study reversal mechanism sink importance sweep ablations --set 'ablations.requests=[protocol]' \
 		--model embedded --data embedded --workers $(if $(filter 1 2 3,$(CORES)),$(CORES),4) --report report
 
 audit: $(STAMP)
@@ -59,7 +59,7 @@ suite: $(STAMP)
 # are left out, and so are those that hand over wrong types on purpose or through PyYAML.
 UNSHAPED := all_methods archives balanced_part cards cli comfort false_positives figure_choices \
 	figures figures_published foreign_methods hypotheses lmms_parts lmms_samples ls overall_lines \
-	planted_levels planted_reversal reproduction run_keys runs study_contract
+	planted_levels planted_reversal question_scores reproduction run_keys runs study_contract
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))

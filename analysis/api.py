@@ -11,11 +11,12 @@ Example:
 from litelvlm.analysis.lmms.samples import paired_difference, read_samples
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.runs.hypotheses import judge, read_family
+from litelvlm.analysis.runs.hypotheses import read_family
 from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means, mean_estimate
 from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies.own_hypotheses import judge
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
 from litelvlm.analysis.studies.understanding.evaluate import evaluate_questions

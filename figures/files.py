@@ -1,17 +1,20 @@
 """Figures on disk: PNG, SVG and PDF of each, byte-identical when drawn again."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.inputs.own_methods import plugin_note
 from litelvlm.analysis.runs.saved import FigureFiles, SavedRun
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Drawing, OldRunError, Saved
 from litelvlm.names import check_name
 
+log = logging.getLogger(__name__)
 KINDS = ("png", "svg", "pdf")
 
 
@@ -36,7 +39,7 @@ def write_figures(
     check_name(name, [*FIGURES, "all"], "figure")
     by_study: dict[str, Saved] = {}
     for folder in runs:
-        run = Saved(folder)
+        run = opened(folder)
         if run.summary.study in by_study:
             raise ValueError(
                 f"several runs of the study {run.summary.study!r} would write the same files; "
@@ -77,10 +80,22 @@ def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
         FileNotFoundError: If the folder holds no finished run.
     """
     check_name(name, FIGURES, "figure")
-    saved = Saved(run.folder if isinstance(run, SavedRun) else run)
+    saved = opened(run.folder if isinstance(run, SavedRun) else Path(run))
     check_fits(FIGURES[name], saved)
     with style.styled():
         return FIGURES[name].drawn(saved).figure
+
+
+def opened(folder: Path) -> Saved:
+    """A finished run; a warning says which of its methods are unknown here, and so drawn in grey.
+
+    Raises:
+        FileNotFoundError: If the folder holds no finished run.
+    """
+    run = Saved(folder)
+    if note := plugin_note(run.folder):
+        log.warning("%s; until then it is drawn in grey, under the name in the rows", note)
+    return run
 
 
 def check_fits(figure: Drawing, run: Saved) -> None:

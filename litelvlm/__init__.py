@@ -21,6 +21,7 @@ from litelvlm.version import __version__ as __version__
 _HOMES = {
     "get_pruner": "litelvlm.pruning",
     "list_pruners": "litelvlm.pruning",
+    "load_clips": "litelvlm.data.video.read",
     "load_model": "litelvlm.models.families",
     "load_refer": "litelvlm.data.load",
     "load_vlm": "litelvlm.models.families",
@@ -30,6 +31,7 @@ __all__ = list(_HOMES)
 
 if TYPE_CHECKING:
     from litelvlm.data.load import load_refer as load_refer
+    from litelvlm.data.video.read import load_clips as load_clips
     from litelvlm.models.families import load_model as load_model
     from litelvlm.models.families import load_vlm as load_vlm
     from litelvlm.models.vlm.door import prune as prune

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from litelvlm.analysis.studies.emergence import scenes
 from litelvlm.data import load
@@ -55,8 +55,10 @@ def write_supplies(root):
     data = root / "refer" / "Refer_Segm"
     fill_refer(data, few, world.categories)
     grouped(data)
+    own(data, root / "mine")
     published = shutil.copytree(EMBEDDED["embedded"], root / "published")
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
+    with_lora(published, root)
     (published / "model.safetensors").unlink()
     write_tiny("qwen2_5_vl", root / "qwen")
     train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
@@ -76,10 +78,13 @@ def write_supplies(root):
         "MODEL": model,
         "FOLDER/checkpoint": model,
         "GLaMM-RefSeg": published,
+        "trained": root / "trained",
+        "adapter": root / "adapter",
         "path/to/Refer_Segm": data,
         "shared/Refer_Segm": data,
         "DATA": data,
         "data": data,
+        "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
         "TRAININGS": root / "trainings",
         "photo.jpg": root / "photo",
@@ -101,3 +106,26 @@ def grouped(data):
     (data / "grefcoco" / "grefs(unc).json").write_text(
         json.dumps([*many, none | {"sentences": [sentence], "sent_ids": [10**6]}])
     )
+
+
+def own(data, folder):
+    """Write the references again as a reader's own: a folder of another name and split."""
+    shutil.copytree(data / "coco_2014" / "train2014", folder / "images")
+    shutil.copy(data / "refcoco" / "instances.json", folder)
+    refs = pickle.loads((data / "refcoco" / "refs(unc).p").read_bytes())  # noqa: S301
+    (folder / "refs.json").write_text(json.dumps([ref | {"split": "test"} for ref in refs]))
+
+
+def with_lora(published, root):
+    """Write what trainings with a LoRA leave: a checkpoint with it inside, and an adapter alone."""
+    tensors = load_file(published / "model.safetensors")
+    place = "model.layers.0.self_attn.q_proj"
+    rows, columns = tensors[f"{place}.weight"].shape
+    parts = {"A": torch.ones(2, columns), "B": torch.ones(rows, 2)}
+    inside = {f"{place}.lora_{name}.default.weight": part for name, part in parts.items()}
+    (root / "trained").mkdir()
+    torch.save(tensors | inside, root / "trained" / "pytorch_model.bin")
+    (root / "adapter").mkdir()
+    alone = {f"base_model.model.{place}.lora_{name}.weight": part for name, part in parts.items()}
+    save_file(alone, root / "adapter" / "adapter_model.safetensors")
+    (root / "adapter" / "adapter_config.json").write_text('{"r": 2, "lora_alpha": 4}')

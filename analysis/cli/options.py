@@ -122,9 +122,11 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a hub id."""
+    """"embedded", "embedded-fresh", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a
+    hub id."""
     dataset: str | None = None
-    """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
+    """Data set inside that folder: refcoco, refcoco+, refcocog, refclef, grefcoco, or your own; of
+    clips ref-davis17, mevis, ref-youtube-vos or revos."""
     split: str = "val"
     """Split of the data set; `litelvlm ls splits` lists them."""
     split_by: str | None = None
@@ -154,12 +156,13 @@ class RunOptions(DataOptions):
         return self.cache
 
 
-def require_writable(path: Path, *, folder: bool) -> None:
+def require_writable(path: Path, *, folder: bool, option: str = "--out") -> None:
     """Refuse an output place that cannot be written, before any work is done.
 
     Args:
         path: Where output will go; it and its parents need not exist yet.
         folder: True if a folder will be made there, False for a file.
+        option: What names it on the command line.
 
     Raises:
         NotADirectoryError: If a parent, or the folder itself, is a file.
@@ -170,19 +173,19 @@ def require_writable(path: Path, *, folder: bool) -> None:
 
     if not folder and path.is_dir():
         raise IsADirectoryError(
-            f"cannot write {path}: it is a folder; name a file inside it with --out"
+            f"cannot write {path}: it is a folder; name a file inside it with {option}"
         )
     nearest = path if folder else path.parent
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir():
         raise NotADirectoryError(
-            f"cannot write {path}: {nearest} is a file; choose another place with --out"
+            f"cannot write {path}: {nearest} is a file; choose another place with {option}"
         )
     try:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:  # an administrator may write anywhere, and yet not in /proc
         raise PermissionError(
             f"cannot write {path}: {nearest} does not accept files ({error.strerror}); choose "
-            "another place with --out"
+            f"another place with {option}"
         ) from error

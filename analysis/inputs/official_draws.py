@@ -24,15 +24,18 @@ class OfficialDraw:
     questions: tuple[int, ...]
     answers: tuple[int, ...]
 
-    def conversation(self, model: GroundingModel, sentences: Sequence[str]) -> Conversation:
+    def conversation(
+        self, model: GroundingModel, sentences: Sequence[str], frames: int = 1
+    ) -> Conversation:
         """The conversation about the image in the model's words, in the order of the draw.
 
         Args:
             model: The model whose templates were drawn.
             sentences: All sentences about the image.
+            frames: Of a clip; an image has one.
         """
-        return model.conversation(
-            [sentences[place] for place in self.expressions], self.questions, self.answers
+        return model.clip_conversation(
+            [sentences[place] for place in self.expressions], frames, self.questions, self.answers
         )
 
 

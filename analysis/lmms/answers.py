@@ -43,7 +43,13 @@ class QuestionSource:
         ]
 
     def _question(self, doc: Doc) -> Question:
-        return self.questions.questions[int(str(doc["index"]))]
+        found = self.questions.questions[int(str(doc["index"]))]
+        if doc["question_id"] != found.question_id:
+            raise ValueError(
+                f"the document of question {doc['question_id']!r} stands at the place of "
+                f"{found.question_id!r}; make the documents anew"
+            )
+        return found
 
     def picture(self, doc: Doc) -> Image.Image:
         """The picture of a document."""
@@ -74,8 +80,17 @@ class QuestionSource:
         """Every metric with its interval over images; "empty" and "unreadable" are shares.
 
         An interval rests on the resamples that have a value, and is nan where these are too few.
+
+        Raises:
+            ValueError: If a question is answered twice.
         """
         table = pd.DataFrame(list(scored))
+        twice = table["question_id"][table["question_id"].duplicated()]
+        if len(twice):
+            raise ValueError(
+                f"{len(twice)} answers stand twice and would count twice, the first to question "
+                f"{twice.iloc[0]!r}"
+            )
         lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
         shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
         found = estimates_of(table, TASKS[self.task])

@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
 from litelvlm.analysis.lmms.grounding import MaskRequest, ground_all
 from litelvlm.data.images import to_rgb
-from litelvlm.models.families import load_model, load_vlm
+from litelvlm.models.families import load_vlm
+from litelvlm.models.glamm.build import load_model
 from litelvlm.pruning import Pruner, get_pruner
 from litelvlm.pruning.budgets import check_budget
 

@@ -8,11 +8,19 @@ deceive can compute it anew.
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.config import problems_of
@@ -37,6 +45,8 @@ Word = Annotated[
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Unit = Annotated[float, Field(ge=0, le=1)]
+Metric = Literal["ciou", "giou", "p50"]
+Draws = Annotated[int, Field(ge=1, le=1000, strict=True)]
 Size = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 _Texts = Annotated[dict[Word, Text], Field(max_length=40)]
 
@@ -56,7 +66,7 @@ class Score(Frozen):
 
     method: Word
     budget: Annotated[int, Field(ge=0, le=10**6, strict=True)]
-    metric: Literal["ciou", "giou", "p50"]
+    metric: Metric
     value: Unit
     low: Unit | None
     high: Unit | None
@@ -69,6 +79,11 @@ class Score(Frozen):
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"the interval [{self.low}, {self.high}] ends before it begins")
         return self
+
+
+SPLIT = ("name", "split", "split_by")
+"""Fields of data that name a split."""
+Scores = Annotated[tuple[Score, ...], Field(min_length=1, max_length=3000)]
 
 
 class Result(Frozen):
@@ -92,11 +107,11 @@ class Result(Frozen):
     n_whole: Size
     note: Note
     protocol: Word
-    draws: Annotated[int, Field(ge=1, le=1000, strict=True)]
+    draws: Draws
     n_tokens: Size
     key: Hex
     failed: Annotated[int, Field(ge=0, le=10**9, strict=True)]
-    scores: Annotated[tuple[Score, ...], Field(min_length=1, max_length=3000)]
+    scores: Scores
 
     @model_validator(mode="after")
     def _part_of_whole(self) -> "Result":
@@ -140,6 +155,18 @@ class Body(Frozen):
     model: _Texts
     sources: Annotated[dict[Word, Commit], Field(max_length=20)]
     results: Annotated[tuple[Result, ...], Field(min_length=1, max_length=50)]
+
+    @field_validator("results")
+    @classmethod
+    def _once(cls, results: tuple[Result, ...]) -> tuple[Result, ...]:
+        splits = Counter(
+            "/".join((*(one.data.get(name, "?") for name in SPLIT), one.protocol))
+            for one in results
+        )
+        twice = [split for split, count in splits.items() if count > 1]
+        if twice:
+            raise ValueError(f"the split {', '.join(twice)} stands twice and would count twice")
+        return results
 
     @property
     def content_digest(self) -> str:
@@ -217,6 +244,33 @@ def make_card(
     results = [_result(split) for split in splits]
     measured = {"table": table, "by": printable(by), "made": now(), "sources": dict(sources)}
     return sealed(Body.model_validate(origin | measured | {"results": results}))
+
+
+def check_bounds(by: str, methods: Sequence[str], budgets: Sequence[int], draws: int) -> None:
+    """Refuse what a card could not hold, before anything is measured.
+
+    Raises:
+        ValueError: Naming the field and its bounds.
+    """
+    number = {"value": 0.0, "low": None, "high": None, "n": 1}
+    scores = [
+        number | {"method": method, "budget": budget, "metric": metric}
+        for method in methods
+        for budget in budgets
+        for metric in get_args(Metric)
+    ]
+    try:
+        TypeAdapter(Text).validate_python(printable(by))
+    except ValidationError as error:
+        raise ValueError(f"--by {shown(by)}: {problems_of(error)}") from error
+    try:
+        TypeAdapter(Scores).validate_python(scores)
+        TypeAdapter(Draws).validate_python(draws)
+    except ValidationError as error:
+        raise ValueError(
+            f"--card: {problems_of(error)}; take fewer methods, tokens or draws, or leave --card "
+            "out"
+        ) from error
 
 
 def _result(split: Split) -> Result:

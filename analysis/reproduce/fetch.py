@@ -5,13 +5,14 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from litelvlm.analysis.reproduce.listing import HubFile, Repository, plain_network_errors
+from litelvlm.analysis.reproduce.listing import HubFile, Repository
+from litelvlm.data.safe.hub_calls import answered, hub_errors
 from litelvlm.version import __version__
 
 log = logging.getLogger(__name__)
@@ -108,20 +109,14 @@ def _fetch(
 def _download(repository: Repository, file: HubFile, part: Path, endpoint: str | None) -> None:
     kind, commit = repository.kind, repository.commit
     url = hf_hub_url(repository.name, file.path, repo_type=kind, revision=commit, endpoint=endpoint)
-    with plain_network_errors(f"{file.path} of {repository.name}"), part.open("ab") as stream:
+    facts = partial(get_hf_file_metadata, url, token=False, endpoint=endpoint)
+    with hub_errors(f"{file.path} of {repository.name}", endpoint), part.open("ab") as stream:
         if stream.tell() > file.size:
             stream.truncate(0)
         begun = stream.tell()
         if begun < file.size:
-            try:
-                place = get_hf_file_metadata(url, token=False, endpoint=endpoint).location
-                http_get(
-                    place, stream, resume_size=begun, headers=_HEADERS, expected_size=file.size
-                )
-            except HfHubHTTPError as error:
-                raise ConnectionError(
-                    f"the hub refuses {file.path} of {repository.name}: {error}"
-                ) from error
+            place = answered(facts).location
+            http_get(place, stream, resume_size=begun, headers=_HEADERS, expected_size=file.size)
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -1,23 +1,28 @@
 """Which files the hub holds, how large they are and what their content must hash to."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from pydantic import Field, ValidationError, field_validator
 
 from litelvlm.analysis.reproduce.assets import Asset, Kind, wanted_files
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.data.files import atomic_write, set_aside
+from litelvlm.data.safe.hub_calls import answered, commit_of, hub_errors
 from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.shown import first_problem, shown
+from litelvlm.names import printable
 
 Hex40 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Bytes = Annotated[int, Field(ge=0, le=10**13)]
+MAX_LICENCE = 200
+"""Signs of what a page states as its licence."""
 
 
 class HubFile(Frozen):
@@ -109,7 +114,7 @@ def kept_listing(
         endpoint: Address of the hub; `HF_ENDPOINT` or the public one by default.
 
     Raises:
-        ConnectionError: If the hub cannot be reached.
+        ConnectionError: If the hub cannot be reached, or answers as no hub does.
         FileNotFoundError: If a repository exists under none of its names, or lacks a split.
     """
     known = Listing(repositories=())
@@ -131,39 +136,51 @@ def kept_listing(
 
 def _ask(asset: Asset, endpoint: str | None) -> Repository:
     """All files of a repository at its newest commit, under the first of its names that exists."""
-    api = HfApi(endpoint=endpoint, token=False)
     for name in asset.names:
-        with plain_network_errors(name):
+        with hub_errors(name, endpoint):
             try:
-                info = (api.model_info if asset.kind == "model" else api.dataset_info)(name)
+                return answered(partial(_read, asset, name, endpoint))
             except RepositoryNotFoundError:
                 continue
-            except HfHubHTTPError as error:
-                raise ConnectionError(f"the hub refuses {name}: {error}") from error
-            tree = api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type=asset.kind)
-            entries = [entry for entry in tree if isinstance(entry, RepoFile)]
-        stated = info.card_data.get("license") if info.card_data else ""
-        return Repository(
-            role=asset.role,
-            kind=asset.kind,
-            name=name,
-            commit=str(info.sha),
-            licence=str(stated or ""),
-            terms=asset.terms,
-            files=tuple(
-                HubFile(
-                    path=entry.path,
-                    size=entry.size,
-                    sha256=entry.lfs.sha256 if entry.lfs is not None else "",
-                    blob=entry.blob_id,
-                )
-                for entry in entries
-            ),
-        )
     raise FileNotFoundError(
         f"the hub has no {asset.kind} called {' or '.join(asset.names)}; "
         "give a copy of your own with --model, --clip or --data"
     )
+
+
+def _read(asset: Asset, name: str, endpoint: str | None) -> Repository:
+    """What the hub says of a repository; what it must not say is refused by name."""
+    api = HfApi(endpoint=endpoint, token=False)
+    info = (api.model_info if asset.kind == "model" else api.dataset_info)(name)
+    commit = commit_of(info)
+    tree = api.list_repo_tree(name, recursive=True, revision=commit, repo_type=asset.kind)
+    stated = info.card_data.get("license") if info.card_data else ""
+    return Repository(
+        role=asset.role,
+        kind=asset.kind,
+        name=name,
+        commit=commit,
+        licence=printable(str(stated or ""))[:MAX_LICENCE],
+        terms=asset.terms,
+        files=tuple(_file(entry) for entry in tree if isinstance(entry, RepoFile)),
+    )
+
+
+def _file(entry: RepoFile) -> HubFile:
+    """One file of a list.
+
+    Raises:
+        ValueError: Naming it and what is wrong with its entry.
+    """
+    try:
+        return HubFile(
+            path=entry.path,
+            size=entry.size,
+            sha256=entry.lfs.sha256 if entry.lfs is not None else "",
+            blob=entry.blob_id,
+        )
+    except ValidationError as error:
+        raise ValueError(f"its file {shown(entry.path)}: {first_problem(error)}") from error
 
 
 def _needed(repository: Repository, asset: Asset, splits: Sequence[tuple[str, str]]) -> Repository:
@@ -180,28 +197,3 @@ def _needed(repository: Repository, asset: Asset, splits: Sequence[tuple[str, st
             "leave these splits out with --splits, or give your own data with --data"
         )
     return repository.model_copy(update={"files": tuple(by_path[path] for path in paths)})
-
-
-@contextmanager
-def plain_network_errors(what: str) -> Iterator[None]:
-    """Turn errors of the connection into ``ConnectionError``; others pass unchanged.
-
-    The client's HTTP library changes its name between releases, so its errors are known by their
-    module.
-
-    Args:
-        what: What was asked for, for the message.
-
-    Raises:
-        ConnectionError: If the hub cannot be reached or breaks off for good.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
-            raise
-        reason = str(error) or type(error).__name__
-        raise ConnectionError(
-            f"{what} cannot be fetched from {constants.ENDPOINT} ({reason}); what is "
-            "there is kept; run the same command again once there is a connection"
-        ) from error

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from litelvlm.analysis.reproduce.assets import CHECKPOINT, CLIP, DATA, Asset
 from litelvlm.analysis.runs.outcome import Frozen
@@ -49,6 +49,13 @@ class Settings(Frozen):
         if self.clip is not None and self.model is None:
             raise ValueError("--clip goes with --model; the published checkpoint has its own CLIP")
         return self
+
+    @field_validator("tokens")
+    @classmethod
+    def _once(cls, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(tokens)) < len(tokens):
+            raise ValueError(f"a budget stands twice: {', '.join(map(str, tokens))}")
+        return tokens
 
     @property
     def assets(self) -> tuple[Asset, ...]:

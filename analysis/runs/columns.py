@@ -5,8 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import NamedTuple
 
+from litelvlm.analysis.stats.ends import OPEN, SHARE, Ends
+
 Row = dict[str, object]
 """One row of a study: a value for each column."""
+CONDITION = None
+"""In place of the ends: the column says under which condition, such as a method, a row was
+measured. An expression has rows under several conditions, and no mean may mix them."""
 
 
 class Column(NamedTuple):
@@ -17,11 +22,13 @@ class Column(NamedTuple):
             describes ``jaccard_48`` and ``jaccard_8``.
         kind: bool, int, float or str. Every column may also hold None, for "does not apply".
         meaning: One sentence with unit and range.
+        ends: Values that can be, or ``CONDITION``.
     """
 
     name: str
     kind: type
     meaning: str
+    ends: Ends | None = OPEN
 
     def fits(self, value: object) -> bool:
         """Whether this column may hold a value."""
@@ -58,14 +65,22 @@ def check_rows(rows: Iterable[Mapping[str, object]], columns: Sequence[Column]) 
             fitting.add((name, type(value)))
 
 
-def _described(name: str, columns: Sequence[Column]) -> Column:
+def find_column(name: str, columns: Iterable[Column]) -> Column | None:
+    """The column of that name, or the family to which it belongs; None if there is none."""
     for column in columns:
         pattern = re.sub(r"\\\{\w+\\\}", r"\\w+", re.escape(column.name))
         if re.fullmatch(pattern, name):
             return column
-    raise TypeError(
-        f"rows have a column {name!r} that the study's table does not describe; add it there"
-    )
+    return None
+
+
+def _described(name: str, columns: Sequence[Column]) -> Column:
+    column = find_column(name, columns)
+    if column is None:
+        raise TypeError(
+            f"rows have a column {name!r} that the study's table does not describe; add it there"
+        )
+    return column
 
 
 EXPRESSION: tuple[Column, ...] = (
@@ -78,8 +93,8 @@ EXPRESSION: tuple[Column, ...] = (
     Column("category_id", int, "Category of that object; -1 if the data state none."),
     Column("kind", str, "Kind of expression as the data set states it, or 'unspecified'."),
     Column("n_words", int, "Words of the expression."),
-    Column("area_frac", float, "Share of the image that the target covers, 0 to 1."),
-    Column("visible_frac", float, "Share of the target that CLIP's crop shows, 0 to 1."),
+    Column("area_frac", float, "Share of the image that the target covers, 0 to 1.", SHARE),
+    Column("visible_frac", float, "Share of the target that CLIP's crop shows, 0 to 1.", SHARE),
 )
 """Columns that name an expression and describe its target."""
 
@@ -92,7 +107,9 @@ LABELS: tuple[Column, ...] = (
 CATEGORY = Column("category", str, "Name of the referent's category, 'several' or 'not stated'.")
 
 TOWER: tuple[Column, ...] = (
-    Column("clip_model", str, "Another CLIP model or substitute; empty: the model's own."),
+    Column(
+        "clip_model", str, "Another CLIP model or substitute; empty: the model's own.", CONDITION
+    ),
     CATEGORY,
     Column("n_same_category", int, "Objects of that category in the image, the referent included."),
 )

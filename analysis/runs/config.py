@@ -3,17 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from litelvlm.models.base import StudiedModel
 from litelvlm.pruning import check_budget
 
+
+def _enough(budgets: tuple[int | float, ...]) -> tuple[int | float, ...]:
+    for budget in budgets:
+        if budget <= 0:
+            raise ValueError(f"budget {budget} is too small; keep at least 1 visual token")
+    return budgets
+
+
 Tokens = Annotated[int, Field(strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Budgets = Annotated[tuple[Tokens | Share, ...], Field(min_length=1)]
-
-
+Budgets = Annotated[tuple[Tokens | Share, ...], Field(min_length=1), AfterValidator(_enough)]
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 

@@ -1,4 +1,4 @@
-"""Hypotheses of your own: a small YAML file, judged on saved rows like the built-in claims.
+"""Hypotheses of your own: a small YAML file about the rows of runs.
 
 A file names a family and its members. Each member says which study's rows it reads, which column is
 measured, which rows count, and what the mean is compared with:
@@ -16,39 +16,27 @@ measured, which rows count, and what the mean is compared with:
         null: 0.0
         margin: 0.05
 
-Without groups the mean of the measure is judged; with two groups, the first minus the second. Where
-both groups hold the same expressions the difference is paired. Intervals resample images, and reach
-over categories where rows state them. Members that are not tested count with p = 1, so leaving one
-out never helps another.
+``change`` names two conditions, such as two methods: what is judged is the measure under the first
+minus the same under the second, expression by expression. ``groups`` names two sets of expressions:
+what is judged is the mean of the first minus that of the second. Both together judge whether the
+change differs between the groups. ``studies.own_hypotheses`` judges them.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
-from jaxtyping import Float, Shaped
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
-from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.config import problems_of
-from litelvlm.analysis.runs.means import drawn
 from litelvlm.analysis.runs.outcome import Frozen
-from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap
-from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
-from litelvlm.analysis.stats.lines import categories_of
-from litelvlm.arrays import Array
 
 Scalar = str | bool | int | float
 MAX_BYTES, MAX_DEPTH = 1_000_000, 20
 """Of a file of hypotheses."""
-PLACES = ("image_id", "sent_id", "category_id", "ref_id", "ann_id")
-"""Columns that name things; a mean of them says nothing."""
 
 
 class Range(Frozen):
@@ -77,7 +65,10 @@ class Hypothesis(Frozen):
         study: Whose rows it reads.
         measure: Column that is averaged over expressions.
         where: Rows that count.
-        groups: None, or two by name: the first minus the second is judged.
+        change: None, or two conditions by name: the first minus the second, pair by pair.
+        groups: None, or two sets of expressions by name: the first minus the second is judged.
+        levels: Whether the groups are compared under one method on purpose. What sets them apart
+            may have nothing to do with that method, so such a comparison must be asked for.
         null: Value that the mean or difference must exceed.
         margin: Differences from the null below it count as none; None settles nothing.
     """
@@ -87,16 +78,25 @@ class Hypothesis(Frozen):
     study: str
     measure: str
     where: RowFilter = Field(default_factory=dict)
+    change: dict[str, RowFilter] = Field(default_factory=dict)
     groups: dict[str, RowFilter] = Field(default_factory=dict)
+    levels: bool = False
     null: float = Field(default=0.0, allow_inf_nan=False)
     margin: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
-    @field_validator("groups")
+    @field_validator("change", "groups")
     @classmethod
-    def _two(cls, value: dict[str, RowFilter]) -> dict[str, RowFilter]:
+    def _two(cls, value: dict[str, RowFilter], info: ValidationInfo) -> dict[str, RowFilter]:
         if len(value) not in (0, 2):
-            raise ValueError(f"no group or two are needed, got {len(value)}")
+            kind = "condition" if info.field_name == "change" else "group"
+            raise ValueError(f"no {kind} or two are needed, got {len(value)}")
         return value
+
+    @model_validator(mode="after")
+    def _levels_of_groups(self) -> "Hypothesis":
+        if self.levels and (self.change or not self.groups):
+            raise ValueError("levels compares groups without change; leave it out")
+        return self
 
 
 class HypothesisFamily(Frozen):
@@ -175,139 +175,3 @@ def _named(value: object) -> object:
     if isinstance(value, dict):
         return {"null" if key is None else key: _named(entry) for key, entry in value.items()}
     return [_named(entry) for entry in value] if isinstance(value, list) else value
-
-
-def judge(
-    family: HypothesisFamily, rows: Mapping[str, pd.DataFrame]
-) -> tuple[list[Claim], pd.DataFrame]:
-    """Claims of the hypotheses whose study has rows, and the family after Holm's adjustment.
-
-    Args:
-        family: As read from a file.
-        rows: By study.
-
-    Returns:
-        The claims, and one line for each member: id, statement, estimate, low, high (the widest
-        interval), null, n_images, n, p (one-sided), p_holm, alone and verdict, as in
-        ``verdicts.family_table``.
-
-    Raises:
-        ValueError: If a column does not exist or holds no number, no row is left, or an expression
-            occurs twice in a group.
-    """
-    claims = {
-        one.id: claim_of(one, rows[one.study]) for one in family.hypotheses if one.study in rows
-    }
-    statements = {one.id: one.statement for one in family.hypotheses}
-    return list(claims.values()), family_table(statements, claims, lambda claim: claim.p_claimed)
-
-
-def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
-    """One hypothesis on the rows of its study.
-
-    Raises:
-        ValueError: As ``judge``.
-    """
-    chosen = _select(one, rows, one.where, "where")
-    margin = one.margin if one.margin is not None else float("nan")
-    if not one.groups:
-        values = _values(one, chosen, "where")
-        result, crossed = drawn(values[one.measure], values)
-        meaning = "the value that must be exceeded"
-    else:
-        (first, a), (second, b) = (
-            (name, _values(one, _select(one, chosen, wanted, name), name))
-            for name, wanted in one.groups.items()
-        )
-        shared = a.index.intersection(b.index)
-        if len(shared) == len(a) == len(b):
-            result, crossed = drawn(a[one.measure] - b[one.measure].reindex(a.index), a)
-        else:
-            result, crossed = _difference(a, b, one.measure)
-        meaning = f"{first} minus {second}; the value that must be exceeded"
-    return effect_claim(
-        one.id, one.statement, result, meaning, margin=margin, crossed=crossed, null=one.null
-    )
-
-
-def _select(one: Hypothesis, rows: pd.DataFrame, wanted: RowFilter, name: str) -> pd.DataFrame:
-    for column, value in wanted.items():
-        if column not in rows:
-            raise ValueError(
-                f"{one.id}: {name} names the column {column!r}, which the rows of {one.study} "
-                f"lack; `litelvlm ls columns {one.study}` lists them"
-            )
-        if isinstance(value, Range):
-            if not pd.api.types.is_numeric_dtype(rows[column]):
-                raise ValueError(
-                    f"{one.id}: {name} gives a range of {column!r}, which holds texts: "
-                    f"{', '.join(map(repr, rows[column].drop_duplicates()[:5]))}; name those"
-                )
-            rows = rows[rows[column].between(value.min, value.max)]
-        else:
-            rows = rows[rows[column].isin(value if isinstance(value, tuple) else [value])]
-    return rows
-
-
-def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Measure, image and category by expression; expressions without a value are left out."""
-    if one.measure in PLACES:
-        raise ValueError(
-            f"{one.id}: {one.measure!r} numbers things, and the mean of such numbers says nothing; "
-            "measure another column"
-        )
-    if one.measure not in rows or not pd.api.types.is_numeric_dtype(rows[one.measure]):
-        raise ValueError(
-            f"{one.id}: the measure {one.measure!r} is not a column of numbers in the rows "
-            f"of {one.study}; `litelvlm ls columns {one.study}` lists them"
-        )
-    known = rows.dropna(subset=one.measure)
-    if known.empty:
-        raise ValueError(f"{one.id}: no row with a value is left in {name}; ask for less")
-    if known["sent_id"].duplicated().any():
-        raise ValueError(
-            f"{one.id}: an expression occurs twice in {name}; name more columns, until one row of "
-            "each expression is left"
-        )
-    kept = [name for name in ("image_id", "category_id", one.measure) if name in known]
-    return known.set_index("sent_id")[kept]
-
-
-def _difference(
-    first: pd.DataFrame, second: pd.DataFrame, measure: str
-) -> tuple[Bootstrap, Crossed]:
-    """Mean of the first less that of the second, whose expressions are others."""
-    both = pd.concat([first, second])
-    sides = np.repeat(np.eye(2), [len(first), len(second)], axis=0)
-    numbers, images = both[measure].to_numpy(dtype=np.float64), both["image_id"].to_numpy()
-
-    def difference(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
-        counts = np.maximum(sums[:, 2:], 1e-300)  # a resample without a side has a mean of 0 there
-        means = sums[:, :2] / counts
-        value: Array = means[:, :1] - means[:, 1:]
-        return value
-
-    result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, difference)
-    crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both))
-    return result, crossed
-
-
-def _linear(numbers: Float[Array, "n"], sides: Shaped[Array, "n 2"]) -> Float[Array, "n"]:
-    """Values whose mean is the difference of the two sides' means, and whose spread is its own."""
-    counts = sides.sum(0)
-    means = (numbers[:, None] * sides).sum(0) / counts
-    rest = (numbers[:, None] - means) * sides * (len(numbers) / counts)
-    found: Array = means[0] - means[1] + rest[:, 0] - rest[:, 1]
-    return found
-
-
-def family_text(family: HypothesisFamily, table: pd.DataFrame) -> str:
-    """The family after adjustment, as lines of a terminal."""
-    lines = [f"family {family.family}, p-values adjusted together by Holm's method\n"]
-    for line in table.to_dict("records"):
-        p = "" if line["alone"] == NOT_TESTED else f", adjusted p {line['p_holm']:.3g}"
-        lines.append(
-            f"  {line['id']}  {str(line['verdict']).upper()} (alone: {line['alone']}){p}: "
-            f"{line['statement']}\n"
-        )
-    return "".join(lines)

@@ -105,8 +105,23 @@ def _holder(path: Path) -> str:
         if not _taken(stream, fcntl.LOCK_SH):
             share = path.stem.removeprefix("shard-").replace("-of-", "/")
             told = "" if share == "1/1" else f" (shard {share})"
-            return f"process {stream.read().strip()}{told}"
+            return f"{_process(stream.read().strip())}{told}"
     return ""
+
+
+def _process(number: str) -> str:
+    """A process in words; one that is stopped never finishes by itself."""
+    facts = ""
+    with suppress(OSError):  # it has ended, or is another machine's
+        facts = Path("/proc", number or "none", "stat").read_text(
+            encoding="utf-8", errors="replace"
+        )
+    if facts.rpartition(")")[2].split()[:1] in (["T"], ["t"]):
+        return (
+            f"process {number}, which is stopped (`kill -CONT {number}` lets it go on, `kill -KILL "
+            f"{number}` ends it; finished parts are kept)"
+        )
+    return f"process {number}" if number else "another process"
 
 
 def _taken(stream: TextIO, mode: int) -> bool:

@@ -8,21 +8,25 @@ import pandas as pd
 from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.lines import categories_of
 
 
-def drawn(values: "pd.Series[float]", rows: pd.DataFrame) -> tuple[Bootstrap, Crossed]:
+def drawn(
+    values: "pd.Series[float]", rows: pd.DataFrame, reach: Ends = OPEN
+) -> tuple[Bootstrap, Crossed]:
     """The mean of some values with images resampled, and over images and categories.
 
     Args:
         values: One per expression; differences to compare pairs.
         rows: The expressions, in the same order: image_id and, where known, category_id.
+        reach: The least and the largest value that can be.
 
     Raises:
         ValueError: If a value is not finite, or there is none.
     """
     numbers, images = values.to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
-    crossed = crossed_mean(numbers, images, categories_of(rows))
+    crossed = crossed_mean(numbers, images, categories_of(rows), reach)
     return bootstrap_means(numbers[:, None], images), crossed
 
 
@@ -36,9 +40,10 @@ def mean_claim(
     null: float = 0.0,
     margin: float = float("nan"),
     excluded: Mapping[str, int] | None = None,
+    reach: Ends = OPEN,
 ) -> Claim:
     """A claim that the mean lies above ``null``; the rest as for ``drawn``."""
-    found, crossed = drawn(values, rows)
+    found, crossed = drawn(values, rows, reach)
     return effect_claim(id, statement, found, null_description, excluded, margin, crossed, null)
 
 
@@ -52,9 +57,10 @@ def nothing_claim(
     *,
     null: float = 0.0,
     excluded: Mapping[str, int] | None = None,
+    reach: Ends = OPEN,
 ) -> Claim:
     """A claim that the mean lies within ``margin`` of ``null``; the rest as for ``drawn``."""
-    found, crossed = drawn(values, rows)
+    found, crossed = drawn(values, rows, reach)
     return null_claim(id, statement, found, null, null_description, margin, excluded, crossed)
 
 

@@ -14,13 +14,14 @@ categories by the generalised Q statistic (Paule and Mandel 1982; DerSimonian an
 degrees of freedom after Satterthwaite (1946).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import optimize, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, check_finite
+from litelvlm.analysis.stats.ends import OPEN, Ends, cut
 from litelvlm.arrays import Array
 
 MIN_CATEGORIES = 3
@@ -36,11 +37,13 @@ class StudentMean:
         value: The mean.
         error: Its standard error; nan if nothing is known about it.
         df: Degrees of freedom of that error; nan likewise.
+        reach: The least and the largest mean that can be, where the interval ends.
     """
 
     value: float
     error: float
     df: float
+    reach: Ends = field(default=OPEN, kw_only=True)
 
     @property
     def defined(self) -> bool:
@@ -52,7 +55,7 @@ class StudentMean:
         if not self.defined:
             return np.nan, np.nan
         half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
-        return self.value - half, self.value + half
+        return cut(self.value - half, self.value, self.value + half, self.reach)
 
     def p_value(self, null: float = 0.0, one_sided: bool = False) -> float:
         """p-value of Student's t test against ``null``; nan if undefined.
@@ -112,7 +115,10 @@ class Crossed(StudentMean):
 
 
 def crossed_mean(
-    values: Float[Array, "n"], image_ids: Shaped[Array, "n"], categories: Shaped[Array, "n"]
+    values: Float[Array, "n"],
+    image_ids: Shaped[Array, "n"],
+    categories: Shaped[Array, "n"],
+    reach: Ends = OPEN,
 ) -> Crossed:
     """Mean over expressions with crossed random effects of image and category.
 
@@ -121,6 +127,7 @@ def crossed_mean(
         image_ids: The image of each.
         categories: The category of each referent. A negative number means that none is stated; such
             expressions count as one category of their own, or, if all are such, as no category.
+        reach: The least and the largest mean that can be, such as -1 and 1 of an index.
 
     Returns:
         The mean; without an error where there are fewer than three categories or a single image.
@@ -147,7 +154,7 @@ def crossed_mean(
     known = n_categories if stated else 0
     value = float(values.mean())
     if known < MIN_CATEGORIES or n_images < 2:
-        return Crossed(value, np.nan, np.nan, n_images, known, len(values))
+        return Crossed(value, np.nan, np.nan, n_images, known, len(values), reach=reach)
     sizes = np.bincount(category).astype(np.float64)
     means = np.bincount(category, weights=values) / sizes
     noise = _noise_of_means(values - means[category], image, category)
@@ -161,7 +168,8 @@ def crossed_mean(
     spread += 2 * within_error**2 / (n_images - 1)
     satterthwaite = 2 * variance**2 / spread if spread > 0 else 0.0
     df = max(satterthwaite, float(known - 1))
-    return Crossed(value, float(np.sqrt(variance)), df, n_images, known, len(values))
+    error = float(np.sqrt(variance))
+    return Crossed(value, error, df, n_images, known, len(values), reach=reach)
 
 
 def _noise_of_means(

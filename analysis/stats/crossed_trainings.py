@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
 from litelvlm.analysis.stats.crossed import StudentMean
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.arrays import NDArray
 
 
@@ -40,12 +41,13 @@ class CrossedTrainings(StudentMean):
 
 
 def crossed_trainings(
-    values: Float[NDArray[np.float64], "trainings categories"],
+    values: Float[NDArray[np.float64], "trainings categories"], reach: Ends = OPEN
 ) -> CrossedTrainings:
     """Mean of a table with crossed random effects of training and category.
 
     Args:
         values: One for each training and category; pass differences to compare pairs.
+        reach: The least and the largest mean that can be.
 
     Raises:
         ValueError: If a value is not finite, or the table has fewer than two rows or columns.
@@ -66,13 +68,14 @@ def crossed_trainings(
     variance = of_trainings + of_categories
     spread = of_trainings**2 / (trainings - 1) + of_categories**2 / (categories - 1)
     df = variance**2 / spread if spread > 0 else float(trainings - 1)
-    return CrossedTrainings(
-        float(values.mean()), float(np.sqrt(variance)), df, trainings, categories
-    )
+    error = float(np.sqrt(variance))
+    return CrossedTrainings(float(values.mean()), error, df, trainings, categories, reach=reach)
 
 
 def crossed_coefficients(
-    values: Sequence[Float[NDArray[np.float64], "_ _"]], design: Float[NDArray[np.float64], "all k"]
+    values: Sequence[Float[NDArray[np.float64], "_ _"]],
+    design: Float[NDArray[np.float64], "all k"],
+    reach: Ends = OPEN,
 ) -> list[CrossedTrainings]:
     """Coefficients of a design of trainings, each with its error over trainings and categories.
 
@@ -83,6 +86,7 @@ def crossed_coefficients(
     Args:
         values: One table of trainings by categories for each group; their sizes may differ.
         design: One line for each training, in the order of the groups; a coefficient per column.
+        reach: The least and the largest coefficient that can be.
 
     Raises:
         ValueError: If a value is not finite, a group has one category only, the lines do not match,
@@ -126,6 +130,7 @@ def crossed_coefficients(
                 variance**2 / spread if spread > 0 else float(rest),
                 len(means),
                 max(table.shape[1] for table in values),
+                reach=reach,
             )
         )
     return found

@@ -7,6 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means, mean_estimate
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.arrays import Array
 
 
@@ -24,14 +25,17 @@ def categories_of(rows: pd.DataFrame) -> Array:
     return found
 
 
-def crossed_line(rows: pd.DataFrame, column: str, name: str = "mean") -> dict[str, object]:
+def crossed_line(
+    rows: pd.DataFrame, column: str, name: str = "mean", reach: Ends = OPEN
+) -> dict[str, object]:
     """``mean_line`` with the interval over images and categories beside it.
 
-    Adds low_categories and high_categories, nan where categories say nothing, and n_categories.
+    Adds low_categories and high_categories, nan where categories say nothing, and n_categories. The
+    interval ends within ``reach``.
     """
     values, images = rows[column].to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
     over_images = mean_estimate(values, images)
-    found = crossed_mean(values, images, categories_of(rows))
+    found = crossed_mean(values, images, categories_of(rows), reach)
     return over_images.line(name) | wider_ends(over_images, found)
 
 

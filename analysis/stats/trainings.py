@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy import special, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
+from litelvlm.analysis.stats.ends import OPEN, Ends, cut
 from litelvlm.arrays import Array, NDArray
 
 PERMUTATIONS = 10_000
@@ -30,8 +31,8 @@ class Effect(NamedTuple):
     p_value: float
 
 
-def t_estimate(values: Float[NDArray[np.float64], " n"]) -> Estimate:
-    """Mean over trainings with Student's t interval; none with a single training.
+def t_estimate(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> Estimate:
+    """Mean over trainings with Student's t interval within ``reach``; none with a single training.
 
     Raises:
         ValueError: If there is no value, or one is not finite.
@@ -51,7 +52,8 @@ def t_estimate(values: Float[NDArray[np.float64], " n"]) -> Estimate:
         return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
     # Not by scipy.stats, whose checks take much longer than these sums.
     half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(n))
-    return Estimate(mean, mean - half, mean + half, n, n, _method(n))
+    low, high = cut(mean - half, mean, mean + half, reach)
+    return Estimate(mean, low, high, n, n, _method(n))
 
 
 def t_p_value(values: Float[NDArray[np.float64], " n"]) -> float:

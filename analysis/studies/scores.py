@@ -4,7 +4,7 @@
 it; what it counts is a column of the rows (``count_masks``) or follows from some (``counted``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.stats.bootstrap import ratios
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.arrays import Array
 from litelvlm.metrics import (
     EMPTY_BELOW,
@@ -25,6 +26,7 @@ from litelvlm.metrics import (
     THRESHOLDS,
     PixelCounts,
     TargetPixels,
+    frame_scores,
     grefcoco_scores_of_sums,
     grefcoco_summands,
     iou,
@@ -38,12 +40,21 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     Column("union_px", int, "Pixels in either."),
     Column("pred_px", int, "Predicted pixels."),
     Column("target_px", int, "Target pixels."),
-    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty."),
+    Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty.", SHARE),
     Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
     Column("same_union_px", int, "Pixels in either of the two."),
-    Column("agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty."),
+    Column(
+        "agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty.", SHARE
+    ),
     Column("seg_found", bool, "The answer holds a [SEG]."),
     *(Column(f"p{hit * 100:.0f}", bool, f"The IoU reaches {hit}.") for hit in HITS),
+    Column("j", float, "Mean over frames of the IoU, 0 to 1; none where all data are images."),
+    Column("f", float, "Mean over frames of the agreement of outlines, 0 to 1; likewise."),
+    Column("jf", float, "Mean of j and f."),
+    Column("matched_j", float, "J of the object, with predictions and objects paired anew."),
+    Column("matched_f", float, "F of it, likewise."),
+    Column("matched_jf", float, "Mean of both."),
+    Column("matched_n", float, "1 if the object counts there: it is in frame 0; else 0."),
 )
 """What a row holds of its masks."""
 _SUMMANDS = tuple(f"no_target_{place}" for place in range(7))
@@ -99,10 +110,26 @@ SCORES: Mapping[str, Score] = MappingProxyType(
                 for t in THRESHOLDS
             ),
             Score("agreement", "agreement with unpruned masks", ("same_inter_px", "same_union_px")),
+            *(
+                Score(name, label, (name, "n"), resampled=True, compared=True)
+                for name, label in (("j", "J"), ("f", "F"), ("jf", "J&F"))
+            ),
+            *(
+                Score(
+                    f"matched_{name}",
+                    f"{label}, objects matched",
+                    (f"matched_{name}", "matched_n"),
+                    resampled=True,
+                )
+                for name, label in (("j", "J"), ("f", "F"), ("jf", "J&F"))
+            ),
         )
     }
 )
-"""The scores of masks by name, in the order of tables."""
+"""The scores of masks by name, in the order of tables; the last six are those of clips."""
+OF_CLIPS = ("j", "f", "jf")
+MATCHED = ("matched_j", "matched_f", "matched_jf", "matched_n")
+"""Columns by the protocol of unsupervised DAVIS, where data say which annotator wrote what."""
 MAIN = SCORES["ciou"]
 """The score that figures show."""
 NO_TARGET_SCORES = tuple(
@@ -113,7 +140,14 @@ NO_TARGET_SCORES = tuple(
 )
 """Scores of gRefCOCO, where an expression may mean nothing; a refusal there predicts no pixel."""
 RESAMPLED = tuple(score for score in SCORES.values() if score.resampled)
-COMPARED = tuple(score for score in SCORES.values() if score.compared)
+
+
+def stated(rows: pd.DataFrame, scores: Iterable[Score]) -> tuple[Score, ...]:
+    """Those scores whose columns the rows have: rows of images lack what only clips have."""
+    lacking = {
+        name for name in (*OF_CLIPS, *MATCHED) if name not in rows or rows[name].isna().any()
+    }
+    return tuple(score for score in scores if lacking.isdisjoint(score.columns))
 
 
 def counted(
@@ -151,20 +185,32 @@ def without_target(rows: pd.DataFrame) -> Bool[Array, "n"]:
 
 
 def count_masks(
-    masks: Bool[Tensor, "p t h w"], targets: TargetPixels, unpruned: Bool[Tensor, "p t h w"]
+    masks: Bool[Tensor, "p t f h w"],
+    targets: TargetPixels,
+    unpruned: Bool[Tensor, "p t f h w"],
+    by_frame: bool = False,
 ) -> list[list[Row]]:
     """What rows hold of a batch of masks (``SCORE_COLUMNS``), by pass and turn.
+
+    The pixels of a clip are counted over all its frames, as if they lay one below the other.
 
     Args:
         masks: Predicted masks.
         targets: True masks, one for each.
         unpruned: Those that the unpruned model predicts.
+        by_frame: Whether frames are scored one by one, too.
     """
     found, same = targets.counted(masks), TargetPixels.of_masks(unpruned).counted(masks)
-    return [
+    rows = [
         [_row(own, other) for own, other in zip(*turns, strict=True)]
         for turns in zip(_numbers(found), _numbers(same), strict=True)
     ]
+    if by_frame:
+        j, f = frame_scores(masks, targets).means()
+        for place, turn in np.ndindex(j.shape):
+            both = float(j[place, turn]), float(f[place, turn])
+            rows[place][turn] |= dict(zip(OF_CLIPS, (*both, sum(both) / 2), strict=True))
+    return rows
 
 
 Numbers = tuple[int, int, int, int, float]
@@ -188,8 +234,8 @@ def _row(own: Numbers, same: Numbers) -> Row:
 
 
 def _numbers(counts: PixelCounts) -> list[list[Numbers]]:
-    """Counts of a batch [passes, turns] as plain numbers, brought from their device at once."""
-    pixels = torch.stack(list(counts), dim=-1).cpu()
+    """Counts of a batch [passes, turns, frames] over frames, brought from their device at once."""
+    pixels = torch.stack(list(counts), dim=-1).sum(dim=2).cpu()
     both, either = (pixels[..., place] for place in (0, 1))
     exact = iou(both.flatten().tolist(), either.flatten().tolist(), exact=True)
     return [

@@ -15,13 +15,14 @@ from open_clip.pretrained import (
 )
 from PIL import Image
 from transformers import AutoConfig, CLIPModel
-from transformers.utils.hub import cached_file
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
-from litelvlm.data.safe.archives import check_archive, check_archives
+from litelvlm.data.safe.archives import check_archives
+from litelvlm.data.safe.hub_copies import snapshot
+from litelvlm.data.safe.whole_models import whole_model
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
@@ -138,46 +139,35 @@ def _fetched(what: str, name: str, fetch: Callable[[], T]) -> T:
 
 
 def _from_hugging_face(name: str, random_init: bool) -> Tower:
-    folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    folder = Path(name) if Path(name).is_dir() else _hub_copy(name, random_init)
+    if not (folder / "config.json").is_file():
         raise FileNotFoundError(
             f"{name} contains neither config.json nor open_clip_config.json; "
             "give the folder of a CLIP"
         )
-    if folder.is_dir():
-        check_archives(folder)
-    else:
-        _check_fetched_archive(name)
-    config = _fetched("configuration", name, lambda: AutoConfig.from_pretrained(name))
+    check_archives(folder)
+    config = AutoConfig.from_pretrained(folder)
     if config.model_type != "clip":
         raise ValueError(
             f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' "
             f"only, other families through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
-    clip = (
-        CLIPModel(config)
-        if random_init
-        else _fetched("weights", name, lambda: CLIPModel.from_pretrained(name, weights_only=True))
-    )
-    require_finite_weights(clip, name)
-    return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))
+    clip = CLIPModel(config) if random_init else whole_model(CLIPModel, folder, "CLIP")
+    return ClipTower(clip, read_tokenizer(folder), _hugging_face_preprocessing(folder))
 
 
-def _check_fetched_archive(name: str) -> None:
-    """Check the archive of a hub id that has no safetensors, as it lies on this machine."""
-    for file in ("model.safetensors", "pytorch_model.bin"):
-        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-        if path:
-            if file.endswith(".bin"):
-                check_archive(Path(path))
-            return
+def _hub_copy(name: str, random_init: bool) -> Path:
+    """The files of a hub id; of two forms of the same weights only safetensors."""
+    small = ("*.json", "*.txt")
+    folder = snapshot(name, "model", small if random_init else (*small, "*.safetensors"))
+    if random_init or any(folder.glob("*.safetensors")):
+        return folder
+    return snapshot(name, "model", (*small, "*.bin"))
 
 
-def _hugging_face_preprocessing(name: str) -> Preprocessing:
-    path = cached_file(
-        name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
-    )
-    stored = json.loads(Path(path).read_text()) if path else {}
+def _hugging_face_preprocessing(folder: Path) -> Preprocessing:
+    path = folder / "preprocessor_config.json"
+    stored = json.loads(path.read_text()) if path.is_file() else {}
     standard = Preprocessing()
     return Preprocessing(
         per_channel(stored.get("image_mean", standard.mean)),

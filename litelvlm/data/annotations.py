@@ -1,28 +1,26 @@
 """COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from pydantic import AfterValidator, BaseModel, FailFast, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, FailFast, Field, TypeAdapter
 
 from litelvlm.arrays import NDArray
+from litelvlm.data.safe.fields import Form, Whole, fitted
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError as RefDataError
 from litelvlm.data.safe.rasterise import decode_mask
-from litelvlm.data.safe.shown import first_problem, shown
 
 Record = TypeVar("Record")
 MAX_SIDE = 32_768
 """Longest side of an image, in pixels."""
-Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
-"""A number of at most 64 bits; a truth value is none."""
 
 
 def _title(name: str) -> str:
@@ -42,33 +40,42 @@ def _inside(file_name: str) -> str:
     return file_name
 
 
+InFolder = Annotated[str, AfterValidator(_inside), Field(description="a text")]
+"""A file name that does not leave its folder."""
+
+
 class ImageRecord(BaseModel, frozen=True):
     """One image of `instances.json`."""
 
     id: Whole
-    file_name: Annotated[str, AfterValidator(_inside)]
+    file_name: InFolder
     height: Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
     width: Annotated[Whole, Field(ge=1, le=MAX_SIDE)]
 
 
 class _Category(BaseModel):
     id: Whole
-    name: Annotated[str, AfterValidator(_title)]
+    name: Annotated[str, AfterValidator(_title), Field(description="a text")]
 
 
 class _Object(BaseModel):
     id: Whole
     image_id: Whole
     category_id: Whole
-    segmentation: object
-    bbox: object = None
+    segmentation: Annotated[
+        object, Field(description="polygons [[x0, y0, x1, y1, ...], ...] or run lengths")
+    ]
     iscrowd: object = False
+    bbox: object = None
 
 
 class _File(BaseModel):
-    images: Annotated[list[ImageRecord], FailFast()]
-    annotations: Annotated[list[_Object], FailFast()]
-    categories: Annotated[list[_Category], FailFast()]
+    images: Annotated[list[ImageRecord], FailFast(), Field(description="a list of images")]
+    annotations: Annotated[list[_Object], FailFast(), Field(description="a list of objects")]
+    categories: Annotated[list[_Category], FailFast(), Field(description="a list of categories")]
+
+
+_FILE = TypeAdapter(_File)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Annotation:
         category_id: Its category.
         outline: Polygons, run lengths or nothing as stored, as JSON text; parsed when it is drawn.
         crowd: Whether it stands for many objects.
-        bbox: Its box as stored, ``[x, y, width, height]`` in pixels; empty for none.
+        bbox: [x, y, width, height] in pixels; None where the file states no such four numbers.
     """
 
     ann_id: int
@@ -89,7 +96,7 @@ class Annotation:
     category_id: int
     outline: str
     crowd: bool = False
-    bbox: str = ""
+    bbox: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,15 +128,10 @@ def read_instances(content: bytes, path: Path) -> Instances:
             lacks a field.
     """
     try:
-        found = checked(_File.model_validate, parse_json(content, path), path)
+        found = checked(_FILE, parse_json(content, path), path)
         objects = [
             Annotation(
-                one.id,
-                one.image_id,
-                one.category_id,
-                _text(one.segmentation),
-                bool(one.iscrowd),
-                _text(one.bbox) if one.bbox else "",
+                *(one.id, one.image_id, one.category_id, _text(one)), bool(one.iscrowd), _box(one)
             )
             for one in found.annotations
         ]
@@ -158,20 +160,32 @@ def parse_json(content: bytes, path: Path) -> object:
         ) from error
 
 
-def checked(form: Callable[[object], Record], data: object, path: Path) -> Record:
+def checked(form: Form[Record], data: object, path: Path) -> Record:
     """Data in the form that they should have.
 
     Raises:
-        RefDataError: Naming the first record that does not fit, and its field.
+        RefDataError: Naming the file and the first record that does not fit, its field, and what
+            is expected there.
     """
     try:
-        return form(data)
-    except ValidationError as error:
-        raise RefDataError(f"{path} has a malformed record: {first_problem(error)}") from error
+        return fitted(form, data)
+    except RefDataError as error:
+        raise RefDataError(f"{path} has a malformed record: {error}") from error
 
 
-def _text(stored: object) -> str:
-    return json.dumps(stored, separators=(",", ":"))
+def _text(record: _Object) -> str:
+    return json.dumps(record.segmentation, separators=(",", ":"))
+
+
+def _box(record: _Object) -> tuple[float, float, float, float] | None:
+    """A box of another form is none; that of the outline stands in for it."""
+    stored = record.bbox
+    if not (isinstance(stored, list | tuple) and len(stored) == 4):
+        return None
+    if not all(type(value) in (int, float) and isfinite(value) for value in stored):
+        return None
+    x, y, width, height = map(float, stored)
+    return x, y, width, height
 
 
 def _by_id(records: Sequence[tuple[int, Record]], kind: str, path: Path) -> dict[int, Record]:
@@ -181,26 +195,6 @@ def _by_id(records: Sequence[tuple[int, Record]], kind: str, path: Path) -> dict
             raise RefDataError(f"{path} has a malformed record: {kind} id {number} occurs twice")
         found[number] = record
     return found
-
-
-def stated_box(annotation: Annotation) -> tuple[float, float, float, float] | None:
-    """The left, top, right and bottom of an object's box, in pixels; None if none is stated.
-
-    Raises:
-        RefDataError: If it is no ``[x, y, width, height]`` with an area.
-    """
-    stored = json.loads(annotation.bbox or "null")
-    if stored is None:
-        return None
-    numbers = stored if isinstance(stored, list) else []
-    fit = [isinstance(one, int | float) and math.isfinite(one) for one in numbers]
-    if len(fit) != 4 or not all(fit) or min(numbers[2:]) <= 0:
-        raise RefDataError(
-            f"annotation {annotation.ann_id}: bbox is {shown(stored)}, expected "
-            "[x, y, width, height] in pixels, the last two above 0"
-        )
-    x, y, width, height = map(float, numbers)
-    return x, y, x + width, y + height
 
 
 def union_mask(

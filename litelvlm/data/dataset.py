@@ -18,7 +18,9 @@ from litelvlm.data.annotations import Annotation
 
 # What prompts of grounding models mark images, boxes and phrases with. Lower-cased text can still
 # spell these; "[SEG]" it cannot.
-CONTROL = re.compile(r"</?s>|</?p>|<(?:unk|image|im_start|im_end|bbox|point)>")
+CONTROL = re.compile(
+    r"</?s>|</?p>|<\|\w+\|>|<(?:unk|image|video|im_start|im_end|vid_start|vid_end|bbox|point)>"
+)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
-"""Rows of the hub's Parquet form, one per reference, turned into tables of the REFER layout."""
+"""What rows of Parquet files hold, turned into tables of the REFER layout."""
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
 from litelvlm.data.annotations import MAX_SIDE, RefDataError
 from litelvlm.data.images import image_size
-from litelvlm.data.safe.shown import shown
+from litelvlm.data.sources.rows import ObjectEntry, PictureEntry, outline
 
 UNKNOWN_CATEGORY = -1
 """Category of an object that the source states none of."""
@@ -45,43 +43,50 @@ class HubTables:
         self.folder, self.split = folder, split
         self.room, self.n_numbers = _ROOM + MAX_UNPACKED * packed, 0
         self.images: dict[str, _ImageEntry] = {}
+        self.contents: dict[str, bytes] = {}
         self.annotations: dict[str, dict[str, object]] = {}
+        self.categories: dict[str, int] = {}
         self.refs: list[dict[str, object]] = []
         self.pixels = hashlib.sha256()
         self.n_sentences = 0
 
-    def add(self, row: Mapping[str, object]) -> None:
-        """Enter one reference.
+    def add(self, found: PictureEntry) -> None:
+        """Enter a picture and the references to its objects.
 
         Raises:
-            RefDataError: If the row cannot be used, or all rows together pass a bound.
-            KeyError: If it lacks a column.
+            RefDataError: If the picture or an outline cannot be used, an id stands for two things,
+                or all rows together pass a bound.
         """
-        image = self._image(row)
+        if found.objects:
+            image = self._image(found)
+            for entry in found.objects:
+                self._reference(image, entry)
+
+    def _reference(self, image: _ImageEntry, entry: ObjectEntry) -> None:
         number = len(self.refs) + 1
-        shape = outline(row["segmentation"], image["height"], image["width"])
+        shape = outline(entry.outline, image["height"], image["width"], entry.column)
         key = json.dumps([image["id"], shape or number])
         self.n_numbers += key.count(",")
+        if entry.number is not None:
+            key = str(entry.number)
+            if key in self.annotations:
+                raise RefDataError(f"the object id {key} stands twice; an id means one object")
+        category = self._category(entry.category)
         # Copies that pool the splits of two authors hold some references twice: the same outline is
         # the same object.
         annotation = self.annotations.setdefault(
-            hashlib.sha256(key.encode()).hexdigest(),
+            hashlib.sha256(key.encode()).hexdigest() if entry.number is None else key,
             {
-                "id": len(self.annotations) + 1,
+                "id": len(self.annotations) + 1 if entry.number is None else entry.number,
                 "image_id": image["id"],
-                "category_id": UNKNOWN_CATEGORY,
+                "category_id": category,
                 "segmentation": shape,
-                "bbox": _numbers(row.get("bbox") or [], "bbox"),
-                "iscrowd": int(bool(row.get("iscrowd"))),
+                "bbox": list(entry.bbox),
+                "iscrowd": int(entry.crowd),
             },
         )
-        texts = row["answer"]
-        if isinstance(texts, str):
-            texts = [texts]
-        if not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)):
-            raise RefDataError(f"answer is {shown(texts)}, expected sentences")
-        ids = range(self.n_sentences + 1, self.n_sentences + 1 + len(texts))
-        self.n_sentences += len(texts)
+        ids = range(self.n_sentences + 1, self.n_sentences + 1 + len(entry.sentences))
+        self.n_sentences += len(entry.sentences)
         if self.n_sentences > MAX_SENTENCES or self.n_numbers > MAX_NUMBERS:
             raise RefDataError(
                 f"the split has {self.n_sentences:,} sentences and outlines of "
@@ -90,14 +95,14 @@ class HubTables:
             )
         sentences = [
             {"sent_id": i, "sent": text, "raw": text, "tokens": text.split()}
-            for i, text in zip(ids, texts, strict=True)
+            for i, text in zip(ids, entry.sentences, strict=True)
         ]
         self.refs.append(
             {
-                "ref_id": number,
+                "ref_id": number if entry.number is None else entry.number,
                 "ann_id": annotation["id"],
                 "image_id": image["id"],
-                "category_id": [],
+                "category_id": [] if category == UNKNOWN_CATEGORY else category,
                 "split": self.split,
                 "file_name": image["file_name"],
                 "sent_ids": [sentence["sent_id"] for sentence in sentences],
@@ -105,37 +110,37 @@ class HubTables:
             }
         )
 
-    def _image(self, row: Mapping[str, object]) -> _ImageEntry:
-        """The record of the row's picture, which is written when it comes up first."""
-        stored = row["image"]
-        if isinstance(stored, bytes):  # without the path beside them
-            stored = {"bytes": stored}
-        parts = stored if isinstance(stored, Mapping) else {}
-        content = parts.get("bytes")
-        if not content:
-            raise RefDataError(
-                "the image has no bytes; take the version of the dataset that includes its images"
-            )
-        name = picture_name(str(row.get("file_name") or parts.get("path") or ""), content)
+    def _category(self, name: str | None) -> int:
+        if name is None:
+            return UNKNOWN_CATEGORY
+        return self.categories.setdefault(name, len(self.categories) + 1)
+
+    def _image(self, found: PictureEntry) -> _ImageEntry:
+        """The record of a picture, which is written when it comes up first."""
+        numbered, content = found.number is not None, hashlib.sha256(found.content).digest()
+        name = f"{found.number}.img" if numbered else picture_name(found.name, found.content)
         known = self.images.get(name)
+        if numbered and self.contents.setdefault(name, content) != content:
+            raise RefDataError(f"the image id {found.number} stands for two pictures")
         if known is None:
             try:
-                width, height = image_size(content)
+                width, height = image_size(found.content)
             except ValueError as error:
                 raise RefDataError(f"the image is not readable: {error}") from error
             if max(width, height) > MAX_SIDE:
                 raise RefDataError(
                     f"the image is {width} x {height} pixels; a side has at most {MAX_SIDE}"
                 )
-            self.room -= len(content)
+            self.room -= len(found.content)
             if self.room < 0:
                 raise RefDataError(
                     f"the pictures are more than {MAX_UNPACKED} times as large as the files they "
                     "come from"
                 )
-            (self.folder / name).write_bytes(content)
-            self.pixels.update(hashlib.sha256(content).digest())
-            known = _ImageEntry(id=self._id(name), file_name=name, height=height, width=width)
+            (self.folder / name).write_bytes(found.content)
+            self.pixels.update(content)
+            number = self._id(name) if found.number is None else found.number
+            known = _ImageEntry(id=number, file_name=name, height=height, width=width)
             self.images[name] = known
         return known
 
@@ -150,7 +155,9 @@ class HubTables:
             "info": {"description": "from Parquet", "images_sha256": self.pixels.hexdigest()},
             "images": [*self.images.values()],
             "annotations": [*self.annotations.values()],
-            "categories": [],
+            "categories": [
+                {"id": number, "name": name} for name, number in self.categories.items()
+            ],
         }
 
 
@@ -171,41 +178,3 @@ def picture_name(name: str, content: bytes) -> str:
         if found
         else hashlib.sha256(content).hexdigest()[:24] + ".img"
     )
-
-
-def outline(stored: object, height: int, width: int) -> object:
-    """Bring an outline into COCO's form.
-
-    It may be one flat polygon, a list of polygons, or run lengths with or without their size.
-
-    Raises:
-        RefDataError: If it is none of these.
-    """
-    if stored is None or stored == []:
-        return []
-    if isinstance(stored, Mapping):
-        counts = stored.get("counts")
-        if isinstance(counts, bytes):  # COCO's compressed form is ASCII
-            counts = counts.decode("latin1")
-        return {"size": list(stored.get("size") or [height, width]), "counts": counts}
-    if isinstance(stored, list) and all(isinstance(value, int | float) for value in stored):
-        stored = [stored]
-    if not (isinstance(stored, list) and all(isinstance(part, list) for part in stored)):
-        raise RefDataError(
-            f"segmentation is a {type(stored).__name__}, expected polygons or run lengths"
-        )
-    return [_numbers(part, "segmentation") for part in stored]
-
-
-def _numbers(values: object, column: str) -> list[int | float]:
-    """A list of finite numbers.
-
-    Raises:
-        RefDataError: If it is anything else.
-    """
-    found: list[int | float] = []
-    for value in values if isinstance(values, list) else [values]:
-        if not (isinstance(value, int | float) and math.isfinite(value)):
-            raise RefDataError(f"{column} holds {shown(value)}, expected numbers")
-        found.append(value)
-    return found

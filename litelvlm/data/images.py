@@ -64,8 +64,11 @@ def open_image(source: ImageSource, upright: bool = True) -> Image.Image:
     return to_rgb(loaded)
 
 
-def image_size(content: bytes) -> tuple[int, int]:
+def image_size(source: bytes | Path) -> tuple[int, int]:
     """Width and height of an image file, whose pixels are not read.
+
+    Args:
+        source: Its content, or its path.
 
     Raises:
         ValueError: If it is no image of ``FORMATS``, damaged, or above Pillow's pixel limit.
@@ -73,7 +76,8 @@ def image_size(content: bytes) -> tuple[int, int]:
     try:
         with catch_warnings():
             simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(content), formats=FORMATS) as picture:
+            file = BytesIO(source) if isinstance(source, bytes) else source
+            with Image.open(file, formats=FORMATS) as picture:
                 return picture.size
     except DAMAGED as error:
         raise ValueError(why_unreadable(error)) from error

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from litelvlm.names import check_name
-
 FOLDER = "Refer_Segm"
+INSTANCES = "instances.json"
 _AB = ("train", "val", "testA", "testB")
 
 
@@ -100,65 +98,3 @@ def split_test(split: str, exact: bool) -> Callable[[str], bool]:
     if not exact and split == "test":
         return lambda text: "test" in text
     return lambda text: text == split
-
-
-def find_root(path: str | Path) -> Path:
-    """The `Refer_Segm` folder, given itself or the folder that contains it.
-
-    Raises:
-        FileNotFoundError: If neither is there.
-    """
-    root = Path(path).expanduser()
-    if (root / FOLDER).is_dir():
-        return root / FOLDER
-    if root.is_dir() and (
-        root.name == FOLDER or any((root / name).is_dir() for name in REF_FAMILIES)
-    ):
-        return root
-    raise FileNotFoundError(
-        f"no REFER data at {root}: expected a folder {FOLDER} with one of "
-        f'{", ".join(REF_FAMILIES)} in it; give its path, "embedded" or "embedded-shapes" for '
-        "rendered scenes, or a hub id such as lmms-lab/RefCOCO (a local folder called lmms-lab "
-        "would be taken for a path)"
-    )
-
-
-def choose(
-    root: Path, dataset: str | None, split: str, split_by: str | None, called: str | None = None
-) -> tuple[str, str, Path]:
-    """Check the names against the tables and find the table of references.
-
-    Args:
-        root: The `Refer_Segm` folder.
-        dataset: Name of a dataset of the family; None where the folder holds one only.
-        split: Name of the split.
-        split_by: Author of the split; None for the usual one.
-        called: What users call the dataset, for messages; None for its name.
-
-    Returns:
-        Dataset, split author and the path of the table.
-
-    Raises:
-        ValueError: If a name is unknown, or the dataset is not named and the root holds none or
-            several.
-        FileNotFoundError: If the dataset's files are missing.
-    """
-    present = [name for name in REF_FAMILIES if (root / name).is_dir()]
-    if dataset is None:
-        if len(present) != 1:
-            raise ValueError(
-                f"{root} holds {', '.join(present) or 'no dataset'}; "
-                f"pass dataset= one of {list(REF_FAMILIES)}"
-            )
-        dataset = present[0]
-    family = REF_FAMILIES[check_name(dataset, REF_FAMILIES, "dataset")]
-    author = check_name(
-        next(iter(family.splits)) if split_by is None else split_by, family.splits, "split_by"
-    )
-    title = f"{dataset} ({author})" if called is None else called
-    check_name(split, family.splits[author], f"split of {title}")
-    for name in family.tables[author]:
-        if (root / dataset / name).is_file():
-            return dataset, author, root / dataset / name
-    wanted = " or ".join(str(root / dataset / name) for name in family.tables[author])
-    raise FileNotFoundError(f"missing {wanted}; datasets present: {', '.join(present) or 'none'}")

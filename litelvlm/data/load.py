@@ -4,9 +4,9 @@ from pathlib import Path
 
 from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.hub import hub_root, is_parquet_source
-from litelvlm.data.layout import find_root
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.refer_writer import DATASET
+from litelvlm.data.sources.places import find_root
 from litelvlm.data.splits import read_split
 
 
@@ -19,13 +19,17 @@ def load_refer(
     """Open one split of a dataset in REFER layout.
 
     Args:
-        root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
-            hub id of such a dataset (see ``litelvlm.data.hub``); "embedded-pictograms"
-            for scenes of pictograms or "embedded-shapes" for scenes of shapes, which are made on
-            first use and kept in the cache folder; "embedded" is the first of them.
-        dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
-            root holds one only.
-        split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
+        root: The folder `Refer_Segm`, the one that contains it, or the folder of one data set;
+            a Parquet file, a folder of them or the hub id of such a data set (see
+            ``litelvlm.data.hub``); "embedded-pictograms" for scenes of pictograms,
+            "embedded-fresh" for others of them on which nothing was chosen, or "embedded-shapes"
+            for scenes of shapes, which are made on first use and kept in the cache folder;
+            "embedded" is the first of them.
+        dataset: "refcoco", "refcoco+", "refcocog", "refclef", "grefcoco", or the name of data of
+            your own; may be left out if the root holds one only. Counts are compared with the
+            published ones under these five names alone.
+        split: "train", "val", and "testA", "testB" or "test" as the dataset has them; data of your
+            own have any.
         split_by: Author of the split; the usual one by default ("unc", for RefCOCOg "umd").
 
     Raises:
@@ -42,4 +46,5 @@ def load_refer(
     if is_parquet_source(root):
         tree, dataset = hub_root(root, dataset, split, split_by)
         return read_split(tree, dataset, split, split_by)
-    return read_split(find_root(root), dataset, split, split_by)
+    tree, dataset = find_root(root, dataset)
+    return read_split(tree, dataset, split, split_by)

@@ -6,15 +6,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, FailFast, Field, TypeAdapter
 
-from litelvlm.data.annotations import Instances, RefDataError, Whole, checked, parse_json
+from litelvlm.data.annotations import Instances, RefDataError, checked, parse_json
+from litelvlm.data.safe.fields import Text, Whole
 from litelvlm.data.safe.pickles import UnsafePickleError, loads_plain
 
 NO_TARGET = -1
-# The bound makes pydantic look into the text, and half a sign of Unicode is none.
-Text = Annotated[str, Field(strict=True, min_length=0)]
 Wholes = Annotated[
     tuple[Whole, ...],
     BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),
+    Field(description="a whole number, or a list of them"),
 ]
 
 
@@ -34,7 +34,9 @@ class Ref(BaseModel, frozen=True):
     image_id: Whole
     category_id: Wholes
     split: Text
-    sentences: tuple[Sentence, ...]
+    sentences: Annotated[
+        tuple[Sentence, ...], Field(description="a list of sentences {sent_id, sent}")
+    ]
 
 
 _REFS = TypeAdapter(Annotated[list[Ref], FailFast()])
@@ -60,7 +62,7 @@ def read_refs(content: bytes, path: Path) -> list[Ref]:
             "strings and numbers only; download the file again from its source and do not open "
             "this one with pickle"
         ) from error
-    return checked(_REFS.validate_python, data, path)
+    return checked(_REFS, data, path)
 
 
 def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Read one split of RefCOCO, RefCOCO+, RefCOCOg, RefCLEF or gRefCOCO from its files.
+"""Read one split of RefCOCO, RefCOCO+, RefCOCOg, RefCLEF, gRefCOCO or own data from its files.
 
 A split holds what the official evaluation takes. Images come in ascending id, expressions in file
 order; the official order is that of a Python set and says nothing.
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from litelvlm.data.annotations import Instances
 from litelvlm.data.dataset import Expression
-from litelvlm.data.layout import REF_FAMILIES, choose, split_test
+from litelvlm.data.layout import RefFamily, split_test
 from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.refs import Ref
+from litelvlm.data.sources.places import choose, family_of, picture_folder
 from litelvlm.data.tables import read_tables, without_collection
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def read_split(
 
     Args:
         root: The `Refer_Segm` folder.
-        dataset: Name of a dataset of the family; None where the folder holds one only.
+        dataset: Name of a data set there; None where the folder holds one only.
         split: Name of the split.
         split_by: Author of the split; None for the usual one.
         name: What the result is called; None for the name of the dataset.
@@ -37,14 +38,14 @@ def read_split(
         FileNotFoundError: If a file is missing.
     """
     dataset, author, table = choose(root, dataset, split, split_by, name)
-    tables = read_tables(table)
-    chosen = tables.refs_of(split_test(split, REF_FAMILIES[dataset].exact))
+    family, tables = family_of(root, dataset), read_tables(table)
+    chosen = tables.refs_of(split_test(split, family.exact))
     if not chosen:
         present = ", ".join(tables.splits) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
     instances = tables.instances_of({ref.image_id for ref in chosen})
     note = _repeated_ids(chosen, f"{name or dataset} {split} ({author})")
-    samples = _samples(chosen, bool(note), instances, root, dataset)
+    samples = _samples(chosen, bool(note), instances, root, family)
     return ReferDataset(
         name or dataset,
         split,
@@ -72,7 +73,7 @@ def _repeated_ids(refs: Sequence[Ref], title: str) -> str:
 
 
 def _samples(
-    refs: Iterable[Ref], anew: bool, instances: Instances, root: Path, dataset: str
+    refs: Iterable[Ref], anew: bool, instances: Instances, root: Path, family: RefFamily
 ) -> list[ReferSample]:
     by_image: dict[int, list[Expression]] = {}
     numbers = count(1)
@@ -83,7 +84,7 @@ def _samples(
             expressions.append(
                 Expression(number, ref.ref_id, ref.ann_id, ref.category_id, said.sent, said.kind)
             )
-    family, samples = REF_FAMILIES[dataset], []
+    folder, samples = picture_folder(root, family), []
     for image_id in sorted(by_image):
         record = instances.images[image_id]
         samples.append(
@@ -93,7 +94,7 @@ def _samples(
                 record.height,
                 record.width,
                 tuple(by_image[image_id]),
-                root / family.images,
+                folder,
                 family.pictures,
                 instances.by_image.get(image_id, {}),
             )

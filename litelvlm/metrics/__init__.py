@@ -1,9 +1,14 @@
 """Scores of predicted masks: pixels are counted once, and every score is made of counts."""
 
+from litelvlm.metrics.frames import FrameScores as FrameScores
+from litelvlm.metrics.frames import frame_scores as frame_scores
 from litelvlm.metrics.grefcoco import EMPTY_BELOW as EMPTY_BELOW
 from litelvlm.metrics.grefcoco import GREFCOCO_SCORES as GREFCOCO_SCORES
 from litelvlm.metrics.grefcoco import grefcoco_scores_of_sums as grefcoco_scores_of_sums
 from litelvlm.metrics.grefcoco import grefcoco_summands as grefcoco_summands
+from litelvlm.metrics.matching import MatchedScores as MatchedScores
+from litelvlm.metrics.matching import match_objects as match_objects
+from litelvlm.metrics.matching import merge_masks as merge_masks
 from litelvlm.metrics.pixels import IGNORE as IGNORE
 from litelvlm.metrics.pixels import Overlap as Overlap
 from litelvlm.metrics.pixels import PixelCounts as PixelCounts

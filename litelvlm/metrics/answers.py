@@ -36,10 +36,15 @@ def score_answer(rule: WordRule, said: str, truth: str) -> ScoredAnswer:
         said: What the model said.
         truth: The accepted answer.
 
+    Raises:
+        ValueError: If the answer is no text.
+
     Example:
         >>> score_answer("exact", "Left.", "left")
         ScoredAnswer(read='Left.', score=1.0, state='read')
     """
+    if not isinstance(said, str):
+        raise ValueError(f"an answer is {said!r}, expected text; one without words is ''")
     read, clear = read_yes_no(said) if rule == "yes_no" else (said.strip(), True)
     state: State = "empty" if not said.strip() else "read" if clear else "unreadable"
     return ScoredAnswer(read, float(_plain(read) == _plain(truth)), state)

@@ -101,6 +101,11 @@ class TargetPixels(NamedTuple):
         scored = None if self.scored is None else self.scored[indices]
         return TargetPixels(self.wanted[indices], scored, self.area[indices])
 
+    def of_frame(self, frame: int) -> "TargetPixels":
+        """The targets [*n, h, w] of one frame of clips, where there are clips [*n, f, h, w]."""
+        scored = None if self.scored is None else self.scored[..., frame, :, :]
+        return TargetPixels(self.wanted[..., frame, :, :], scored, self.area[..., frame])
+
     def counted(self, predicted: Bool[Tensor, "*n h2 w2"]) -> PixelCounts:
         """Count the pixels of one prediction for each target.
 

@@ -166,6 +166,16 @@ class GroundingModel(StudiedModel):
             ValueError: If there is no expression, one is empty, or an index is out of range.
         """
 
+    def clip_conversation(
+        self,
+        expressions: Sequence[str],
+        frames: int,
+        question_index: int | Sequence[int] = 0,
+        answer_index: int | Sequence[int] = 0,
+    ) -> Conversation:
+        """The same about a clip, for families whose words differ there; an image has one frame."""
+        return self.conversation(expressions, question_index, answer_index)
+
     @abstractmethod
     def cues(
         self,
@@ -300,7 +310,9 @@ class GroundingModel(StudiedModel):
         if method is not None:
             self.check_method(method[0], view.layout.frames)
         groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
-        conversations = [self.conversation(g, question_index, answer_index) for g in groups]
+        conversations = [
+            self.clip_conversation(g, len(frames), question_index, answer_index) for g in groups
+        ]
         state = self.encode_clip([first] if len(frames) == 1 else frames)
         watch = Stopwatch(self.device)
         with watch("selection"):

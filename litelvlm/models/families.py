@@ -1,22 +1,42 @@
-"""The model families: one line of a table for each, which the command line loads models by."""
+"""The model families: one line of a table for each, which every model is loaded by."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
-from litelvlm.models.base import StudiedModel
-from litelvlm.models.glamm.build import load_model
+import torch
+
+from litelvlm.models.base import GroundingModel, StudiedModel
+from litelvlm.models.configs import read_fields
+from litelvlm.models.files import find_files
+from litelvlm.models.glamm import build as glamm
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
+from litelvlm.models.options import ModelOptions
+from litelvlm.models.unipixel.build import PREFIX as UNIPIXEL_PREFIX
+from litelvlm.models.unipixel.build import load_unipixel
+from litelvlm.models.unipixel.config import MODEL_TYPE as UNIPIXEL_TYPE
+from litelvlm.models.unipixel.model import UniPixel
+from litelvlm.models.unipixel.options import UniPixelOptions
+from litelvlm.models.video_glamm.build import PREFIX as VIDEO_GLAMM
+from litelvlm.models.video_glamm.build import load_video_glamm
+from litelvlm.models.video_glamm.config import MODEL_TYPE as VIDEO_GLAMM_TYPE
+from litelvlm.models.video_glamm.model import VideoGlamm
+from litelvlm.models.video_glamm.options import VideoGlammOptions
 from litelvlm.models.vlm.load import EMBEDDED, PREFIX, READERS, load_vlm
 from litelvlm.models.vlm.model import QueriedVlm
 
 __all__ = ["FAMILIES", "ModelFamily", "ModelRequest", "family_for", "load_model", "load_vlm"]
 
 
+Options = TypeVar("Options", bound=ModelOptions)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """A model as a command names it. A family reads the fields that it takes.
+    """A model as it is asked for. A family reads the fields that it takes.
 
     Attributes:
         name: With the family's prefix.
@@ -24,19 +44,35 @@ class ModelRequest:
         device: Where to compute; None leaves it to the family.
         attn: Attention kernel.
         clip: CLIP's folder or hub id; None takes the one that the checkpoint names.
+        revision: Branch, tag or commit of a hub id.
         random_init: Whether weights are drawn at random.
         quantise: Fewer bits for the language model; None keeps all.
-        options: Variants of the model, "field=value" each.
+        options: Variants of the model: "field=value" each, or the family's own options.
     """
 
     name: str
-    dtype: str | None = None
-    device: str | None = None
+    dtype: str | torch.dtype | None = None
+    device: str | torch.device | None = None
     attn: str = "sdpa"
-    clip: str | None = None
+    clip: str | Path | None = None
+    revision: str | None = None
     random_init: bool = False
     quantise: str | None = None
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] | ModelOptions = ()
+
+    def options_of(self, kind: type[Options]) -> Options:
+        """The options as those of a family.
+
+        Raises:
+            ValueError: If they are of another family, or one is unknown.
+        """
+        if isinstance(self.options, tuple):
+            return kind.parse(self.options)
+        if not isinstance(self.options, kind):
+            raise ValueError(
+                f"{type(self.options).__name__} are no options of {self.name}; give {kind.__name__}"
+            )
+        return self.options
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -62,8 +98,10 @@ class ModelFamily:
 
     Attributes:
         name: Its name.
-        prefix: Begins the names of its models on the command line. The family with an empty prefix
-            gets every name that begins with no other.
+        prefix: Begins the names of its models. The family with an empty prefix gets every name that
+            begins with no other.
+        model_type: What the ``config.json`` of its checkpoints calls it, so that a folder or the
+            local copy of a hub id needs no prefix; empty where names alone tell.
         model: Class of its models.
         load: Loads the model that a request names. It raises ``ValueError`` where a name or value
             is unknown, and ``FileNotFoundError`` where a file is missing.
@@ -74,6 +112,7 @@ class ModelFamily:
 
     name: str
     prefix: str
+    model_type: str = ""
     model: type[StudiedModel]
     load: Callable[[ModelRequest], StudiedModel]
     takes: tuple[str, ...] = ()
@@ -87,15 +126,35 @@ def load_glamm(request: ModelRequest) -> Glamm:
         ValueError: As ``load_model``, or if an option is unknown.
         FileNotFoundError: As ``load_model``.
     """
-    return load_model(
+    return glamm.load_model(
         request.name,
         dtype=request.dtype,
         device=request.device,
         attn=request.attn,
         random_init=request.random_init,
-        options=GlammOptions.parse(request.options),
+        options=request.options_of(GlammOptions),
         clip=request.clip,
+        revision=request.revision,
         quantise=request.quantise,
+    )
+
+
+def load_clip_glamm(request: ModelRequest) -> VideoGlamm:
+    """Load the VideoGLaMM that a request names.
+
+    Raises:
+        ValueError: As ``load_video_glamm``, or if an option is unknown.
+        FileNotFoundError: As ``load_video_glamm``.
+    """
+    return load_video_glamm(
+        request.name,
+        dtype=request.dtype,
+        device=request.device,
+        attn=request.attn,
+        random_init=request.random_init,
+        options=request.options_of(VideoGlammOptions),
+        clip=request.clip,
+        revision=request.revision,
     )
 
 
@@ -122,6 +181,24 @@ def load_queried(request: ModelRequest) -> QueriedVlm:
     return found
 
 
+def load_pixel(request: ModelRequest) -> UniPixel:
+    """Load the UniPixel that a request names.
+
+    Raises:
+        ValueError: As ``load_unipixel``, or if an option is unknown.
+        FileNotFoundError: As ``load_unipixel``.
+    """
+    return load_unipixel(
+        request.name,
+        dtype=request.dtype,
+        device=request.device,
+        attn=request.attn,
+        random_init=request.random_init,
+        options=request.options_of(UniPixelOptions),
+        revision=request.revision,
+    )
+
+
 _ROWS = (
     # Of a GLaMM transformers reads nothing but CLIP, in a second, so none is large.
     ModelFamily(
@@ -129,7 +206,15 @@ _ROWS = (
         prefix="",
         model=Glamm,
         load=load_glamm,
-        takes=("attn", "clip", "random_init", "quantise", "options"),
+        takes=("attn", "clip", "revision", "random_init", "quantise", "options"),
+    ),
+    ModelFamily(
+        name=VideoGlamm.family,
+        prefix=VIDEO_GLAMM,
+        model_type=VIDEO_GLAMM_TYPE,
+        model=VideoGlamm,
+        load=load_clip_glamm,
+        takes=("attn", "clip", "revision", "random_init", "options"),
     ),
     ModelFamily(
         name="vlm",
@@ -139,6 +224,15 @@ _ROWS = (
         takes=("attn", "clip", "random_init"),
         large=lambda name: name.removeprefix(PREFIX) not in EMBEDDED,
     ),
+    ModelFamily(
+        name=UniPixel.family,
+        prefix=UNIPIXEL_PREFIX,
+        model_type=UNIPIXEL_TYPE,
+        model=UniPixel,
+        load=load_pixel,
+        takes=("attn", "revision", "random_init", "options"),
+        large=lambda name: True,
+    ),
 )
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType({family.name: family for family in _ROWS})
 """Every family by its name. From Python, ``litelvlm.load_model`` and ``litelvlm.load_vlm`` load
@@ -146,11 +240,88 @@ models of one family each."""
 
 
 def family_for(name: str) -> ModelFamily:
-    """The family of a model's name: the one with the longest prefix that the name begins with.
+    """The family of a model's name.
+
+    It is the one with the longest prefix that the name begins with; of a folder or a local copy
+    without a prefix, the one that its ``config.json`` names.
 
     Example:
         >>> family_for("embedded").name, family_for("vlm:embedded").name
         ('glamm', 'vlm')
     """
     fitting = [family for family in FAMILIES.values() if name.startswith(family.prefix)]
-    return max(fitting, key=lambda family: len(family.prefix))
+    best = max(fitting, key=lambda family: len(family.prefix))
+    kind = "" if best.prefix else _model_type(name)
+    return next((one for one in FAMILIES.values() if kind and one.model_type == kind), best)
+
+
+def _model_type(name: str) -> str:
+    """What the ``config.json`` of a folder or of a local copy calls its family; "" without one."""
+    try:
+        return str(read_fields(find_files(name, (), fetch=False).folder, "model")["model_type"])
+    except (FileNotFoundError, ValueError, KeyError):  # the family that loads it says what is wrong
+        return ""
+
+
+def load_model(
+    name: str | Path = "embedded",
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    attn: str = "sdpa",
+    random_init: bool = False,
+    options: ModelOptions | None = None,
+    clip: str | Path | None = None,
+    revision: str | None = None,
+    quantise: str | None = None,
+) -> GroundingModel:
+    """Load a model that answers with masks, of the family that its name or its files tell.
+
+    Args:
+        name: "embedded" or "embedded-shapes" (the shipped miniatures), a folder in a family's
+            published layout, a hub id, or "glamm-7b" together with ``random_init``.
+        dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16
+            otherwise.
+        device: None takes the first GPU, else the CPU.
+        attn: Attention kernel of the language model and the towers: "sdpa", "eager" or
+            "flash_attention_2".
+        random_init: Build a model of the named sizes with random weights (seed 0; the global
+            generators do not change). Such a model measures cost, never accuracy, and its name says
+            "random weights".
+        options: Open choices inside the model; the official code's by default.
+        clip: Folder or hub id of CLIP, which is no part of the published checkpoints. None takes
+            the CLIP that the checkpoint's ``config.json`` names, from its own folder or a local
+            copy; nothing is fetched then.
+        revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
+        quantise: Fewer bits for the language model's weights: "int8", "nf4", "nf4_double" or "fp4";
+            the way becomes part of the model's name. None keeps every bit.
+
+    Raises:
+        ValueError: If the name, number type, kernel or way to quantise is unknown, the kernel or
+            what quantises is not installed, the checkpoint does not fit, or an argument does not
+            go with the family.
+        FileNotFoundError: If a file is missing, or CLIP is not on this machine.
+    """
+    request = ModelRequest(
+        name=str(name),
+        dtype=dtype,
+        device=device,
+        attn=attn,
+        clip=clip,
+        revision=revision,
+        random_init=random_init,
+        quantise=quantise,
+        options=() if options is None else options,
+    )
+    family = family_for(request.name)
+    if not issubclass(family.model, GroundingModel):
+        raise ValueError(f"{name} is {family.model.described}; load it with load_vlm")
+    refused = [field for field in request.chosen if field not in family.takes]
+    if refused:
+        raise ValueError(
+            f"{refused[0]}={getattr(request, refused[0])!r} does not go with {name}, which is "
+            f"{family.model.described}; leave it out"
+        )
+    model = family.load(request)
+    if not isinstance(model, GroundingModel):
+        raise TypeError(f"family {family.name!r} loads {type(model).__name__}, not its own model")
+    return model

@@ -1,14 +1,16 @@
-"""What loading a model of any family begins with: its files, a digest over them, its kernel."""
+"""What loading a model of any family begins with: its files or random weights, its kernel."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+import torch
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from litelvlm.data.safe.adapters import refuse_adapter
+from litelvlm.data.safe.hub_copies import snapshot
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
 
@@ -57,47 +59,27 @@ def find_files(
         prefix: Begins the name on the command line, for messages.
 
     Raises:
-        ValueError: If the name is none of these, or a revision is given for a folder.
-        FileNotFoundError: If a hub id has no local copy, and fetching fails or is not allowed.
+        ValueError: If the name is none of these, a revision is given for a folder, or an adapter
+            lies there that is not merged.
+        FileNotFoundError: If a hub id has no local copy, and the hub has none or must not be asked.
+        ConnectionError: If it has no local copy, and the hub cannot be reached or is none.
     """
     path = Path(name).expanduser()
     if path.is_dir():
         if revision is not None:
             raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
+        refuse_adapter(path)
         return CheckpointSource(path, "")
     if not is_hub_id(name):
         raise unknown_name(f"{prefix}{name}", choices, "model")
     folder = hub_folder(str(name), revision, fetch)
+    refuse_adapter(folder)
     return CheckpointSource(folder, folder.name)
 
 
 def hub_folder(name: str, revision: str | None = None, fetch: bool = True) -> Path:
-    """The local copy of a hub id, fetched once; the folder bears the name of its commit.
-
-    Args:
-        name: "owner/name".
-        revision: Branch, tag or commit; None takes the main branch.
-        fetch: False forbids the network.
-
-    Raises:
-        FileNotFoundError: If there is no local copy, and fetching fails or is not allowed.
-    """
-    try:
-        return Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                local_files_only=not fetch,
-                allow_patterns=list(_WANTED),
-            )
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        at = f" at {revision}" if revision else ""
-        why = "cannot be fetched" if fetch else "is not fetched automatically"
-        raise FileNotFoundError(
-            f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is "
-            "a network, or give a folder with its files"
-        ) from error
+    """The local copy of a model on the hub, as ``litelvlm.data.safe.hub_copies.snapshot``."""
+    return snapshot(name, "model", _WANTED, revision, fetch)
 
 
 def content_files(folder: Path) -> list[Path]:
@@ -119,3 +101,20 @@ def _parts(folder: Path, others: tuple[Path, ...]) -> Iterator[bytes]:
             yield path.relative_to(root).as_posix().encode()
             with path.open("rb") as file:
                 yield hashlib.file_digest(file, "sha256").digest()
+
+
+@contextmanager
+def random_weights(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Modules that are built inside are drawn from seed 0, on a device and in a number type.
+
+    Outside, the global generators and the default number type are as before.
+    """
+    before = torch.get_default_dtype()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        torch.set_default_dtype(dtype)
+        try:
+            with device:
+                yield
+        finally:
+            torch.set_default_dtype(before)

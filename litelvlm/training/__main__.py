@@ -1,12 +1,14 @@
-"""Train what is bundled, or the small CLIPs that the emergence study reads.
+"""Train what is bundled, its CLIP with other seeds, or the small CLIPs of the emergence study.
 
     python -m litelvlm.training glamm --world pictograms --out FOLDER --seed 0
     python -m litelvlm.training llava --out FOLDER --seed 0
     python -m litelvlm.training boxes --out FOLDER --seed 0
+    python -m litelvlm.training towers --out FOLDER --seeds 2 3 4
     python -m litelvlm.training trainings --out FOLDER --stage A
 
 Stop at any time (Ctrl-C); the same command goes on. The first three end with a checkpoint folder;
-`litelvlm evaluate --model FOLDER/checkpoint` scores it.
+`litelvlm evaluate --model FOLDER/checkpoint` scores it. The fourth ends with a CLIP
+for each training.
 """
 
 import logging
@@ -24,6 +26,7 @@ from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.miniature import save_miniature, vision_of
 from litelvlm.training.glamm.recipe import RECIPES
+from litelvlm.training.glamm.towers import train_tower
 from litelvlm.training.glamm.train import export
 from litelvlm.training.glamm.train import train as train_glamm
 from litelvlm.training.llava.box_train import BoxRecipe
@@ -102,6 +105,29 @@ def boxes(out: Path, scenes: Path | None = None, seed: int = 0, device: str = BE
     _train_llava(BoxRecipe(), train_boxes, out, scenes or out / "scenes", seed, device)
 
 
+def towers(
+    out: Path,
+    seeds: tuple[int, ...],
+    scenes: Path | None = None,
+    world: Literal["pictograms", "shapes"] = "pictograms",
+    device: str = "cpu",
+) -> None:
+    """Train a miniature's CLIP alone, without and with the dense helper, with one CPU thread.
+
+    Args:
+        out: Folder of all trainings.
+        seeds: Of the trainings; both conditions of a seed start from equal weights.
+        scenes: Rendered scenes; OUT/scenes if left out.
+        world: What the scenes show.
+        device: Where to train; only a CPU gives equal weights again.
+    """
+    torch.set_num_threads(1)
+    for seed in seeds:
+        for helper in (False, True):
+            place = scenes or out / "scenes"
+            log.info("%s", train_tower(world, helper, seed, out, place, torch.device(device)))
+
+
 def trainings(
     out: Path,
     scenes: Path | None = None,
@@ -130,7 +156,7 @@ def trainings(
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; 130 if it was interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    verbs = {work.__name__: work for work in (glamm, llava, boxes, trainings)}
+    verbs = {work.__name__: work for work in (glamm, llava, boxes, towers, trainings)}
 
     def run() -> None:
         tyro.extras.subcommand_cli_from_dict(verbs, args=words, description=__doc__)

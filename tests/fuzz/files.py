@@ -20,7 +20,7 @@ from litelvlm.data.images import open_image
 from litelvlm.data.safe.archives import check_archive as check_weights
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.data.safe.pickle_gate import check_pickle
-from litelvlm.models.glamm.checkpoints.weights import read_shard
+from litelvlm.data.safe.weight_files import read_shard
 from tests.fuzz.tables import DATA, MOVES, NOISE, check_refusal, mutated
 
 COLUMNS = ("image", "answer", "segmentation")

@@ -15,11 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from litelvlm.data.safe.weight_files import read_checkpoint
+from litelvlm.models import weights
 from litelvlm.models.glamm.build import new_parts
-from litelvlm.models.glamm.checkpoints import weights as checkpoint
 from litelvlm.models.glamm.checkpoints.config import read_config
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
-from litelvlm.models.glamm.checkpoints.weights import load_into, read_checkpoint, save_checkpoint
+from litelvlm.models.weights import load_into, save_checkpoint
 
 SIZES = {
     "hidden_size": 512,
@@ -46,8 +48,8 @@ def most_held(folder: Path, dtype: torch.dtype, config: dict) -> float:
 
     with torch.device("meta"):
         parts = new_parts(config, "sdpa")
-    checkpoint.read_checkpoint, before = watched, held_bytes()
-    load_into(parts, folder, dtype)
+    weights.read_checkpoint, before = watched, held_bytes()
+    load_into(NAMES, parts, folder, dtype)
     size = sum(weight.nbytes for part in parts.values() for weight in part.parameters())
     return (max(*seen, held_bytes()) - before) / size
 
@@ -58,7 +60,7 @@ def main() -> None:
         Path(sys.argv[1]),
         {**read_config(EMBEDDED["embedded"]), **SIZES, "num_key_value_heads": 8},
     )
-    save_checkpoint(new_parts(config, "sdpa"), root / "safetensors")
+    save_checkpoint(NAMES, new_parts(config, "sdpa"), root / "safetensors")
     (root / "bin").mkdir()
     tensors = {name: tensor.clone() for name, tensor in read_checkpoint(root / "safetensors")}
     torch.save(tensors, root / "bin" / "pytorch_model.bin")

@@ -34,7 +34,8 @@ _LINKED = (".bin", ".parquet", ".safetensors")
 _SIGNATURE = "Expires=4102444800&Signature=loopback"
 FRESH_CLIENT = """
 import sys
-for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+CLIENT = ("huggingface_hub", "litelvlm.data.safe.hub_")
+for name in [name for name in sys.modules if name.startswith(CLIENT)]:
     del sys.modules[name]
 """
 """First lines of a process that began with libraries: the client reads its settings on import."""

@@ -14,8 +14,8 @@ from PIL import Image
 
 from litelvlm.analysis.cli import main
 from litelvlm.data.images import open_image
+from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.models.glamm import cues as glamm_cues
-from litelvlm.models.glamm.checkpoints.weights import read_checkpoint
 from tests.glamm_parts import EMBEDDED
 from tests.hostile import MakesFolder
 

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import get_pruner, load_model
-from litelvlm.models.glamm.build import random_parts, read_clip
+from litelvlm.models.clip_files import read_clip
+from litelvlm.models.glamm.build import random_parts
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, full_config
 from litelvlm.models.glamm.options import GlammOptions
 from tests.glamm_parts import EMBEDDED, conversation

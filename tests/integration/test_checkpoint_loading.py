@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import full_config
-from litelvlm.models.glamm.checkpoints.mapping import TWINS, target_of
-from litelvlm.models.glamm.checkpoints.weights import load_into, read_checkpoint, save_checkpoint
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
+from litelvlm.models.weights import load_into, save_checkpoint
 from tests.parity.published import sam_config
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
@@ -40,7 +41,7 @@ def folder(tmp_path):
 @pytest.fixture
 def loaded(folder):
     parts = tiny_parts()
-    load_into(parts, folder, torch.float32)
+    load_into(NAMES, parts, folder, torch.float32)
     return parts
 
 
@@ -53,21 +54,21 @@ def test_all_published_tensors_fit_the_full_size_modules():
     shapes = json.loads((PARITY / "layout" / "checkpoint_keys.json").read_text())["keys"]
     filled = {}
     for name, shape in shapes.items():
-        target = target_of(name)
+        target = NAMES.target_of(name)
         if target is not None:
             filled[target] = shape
-            filled |= {TWINS[target]: shape} if target in TWINS else {}
+            filled |= {NAMES.twins[target]: shape} if target in NAMES.twins else {}
     assert filled == places
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_tensor_arrives(folder, dtype):
     parts = tiny_parts()
-    load_into(parts, folder, dtype)
+    load_into(NAMES, parts, folder, dtype)
     states = {component: part.state_dict() for component, part in parts.items()}
     used = 0
     for name, tensor in read_checkpoint(folder):
-        target = target_of(name)
+        target = NAMES.target_of(name)
         if target is not None:
             used += 1
             assert torch.equal(states[target.component][target.name], tensor.to(dtype)), name
@@ -96,9 +97,9 @@ def test_weights_outlive_their_file(folder, loaded):
 
 
 def test_saved_weights_have_the_published_names(folder, loaded, tmp_path):
-    save_checkpoint(loaded, tmp_path / "again")
+    save_checkpoint(NAMES, loaded, tmp_path / "again")
     saved, original = dict(read_checkpoint(tmp_path / "again")), dict(read_checkpoint(folder))
-    needed = {name for name in original if target_of(name) is not None}
+    needed = {name for name in original if NAMES.target_of(name) is not None}
     assert saved.keys() == needed
     assert all(torch.equal(saved[name], original[name]) for name in needed)
 
@@ -111,7 +112,7 @@ def test_misfits_are_named_and_nothing_changes(folder):
     wrong |= {"extra.weight": torch.ones(1), "model.norm.weight": torch.ones(3)}
     save_file(wrong, folder / "model.safetensors")
     with pytest.raises(ValueError, match="does not fit the model") as caught:
-        load_into(parts, folder, torch.float32)
+        load_into(NAMES, parts, folder, torch.float32)
     for part in (
         "1 unknown: extra.weight",
         "3 missing: model.layers.0.mlp.up_proj.weight",
@@ -125,4 +126,4 @@ def test_components_are_all_or_nothing(folder):
     parts = tiny_parts()
     del parts["sam"]
     with pytest.raises(ValueError, match="components must be llama, projector, seg_head, sam"):
-        load_into(parts, folder, torch.float32)
+        load_into(NAMES, parts, folder, torch.float32)

@@ -1,6 +1,7 @@
 """What the live demo computes and refuses, without its page."""
 
 import asyncio
+import socket
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from litelvlm import get_pruner
+from litelvlm.analysis.cli import main
 from litelvlm.analysis.pages import demo
 from litelvlm.analysis.pages.demo import DemoResult, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
@@ -148,3 +150,13 @@ def test_gradio_is_imported_when_its_folder_is_known():
         "    assert DEFAULT_TEMP_DIR == str(folder)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_an_address_that_cannot_be_had_is_told_before_a_model_is_loaded(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for words in (["--port", str(port)], ["--host", "300.1.1.1"]):
+            with mock.patch("litelvlm.analysis.cli.actions.loading.model_of") as loaded:
+                assert main(["demo", *words]) == 1
+            assert not loaded.called
+            assert "nothing can listen at" in capsys.readouterr().err

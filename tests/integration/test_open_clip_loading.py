@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_refused(published_model, tmp_path):
         load_tower(f"open_clip:{published_model}/drawn", dtype="float8")
     for name, words in (
         (f"open_clip:{published_model}/elsewhere", "weights of .*connect once"),
-        ("nobody/nothing", "configuration of nobody/nothing.*connect once"),
+        ("nobody/nothing", "nobody/nothing has no local copy.*hf download nobody/nothing"),
         (tmp_path, r"contains neither config\.json nor open_clip_config\.json"),
     ):
         with pytest.raises(FileNotFoundError, match=words):

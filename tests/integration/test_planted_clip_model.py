@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.analysis.api import complete_run, read_record, read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import ablations, sweep
+from litelvlm.analysis.studies.sweep.evaluate import score_lines
 from litelvlm.clip.geometry import Crop
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.layout import Layout
@@ -181,6 +182,24 @@ def test_a_sweep_counts_the_pixels_of_all_frames(swept):
     assert (best["iou"] == 1.0).all()
     few = rows[(rows["method"] == "random") & (rows["budget"] == 12)]
     assert 0 < few["iou"].mean() < 0.3
+
+
+def test_a_sweep_of_clips_scores_every_frame(swept):
+    rows, run = read_rows(swept), read_summary(swept)
+    whole = rows[rows["method"] == "none"]
+    assert (whole[["j", "f", "jf"]] == 1.0).all(axis=None)
+    few = rows[(rows["method"] == "random") & (rows["budget"] == 12)]
+    assert ((few["j"] + few["f"]) / 2).tolist() == pytest.approx(few["jf"].tolist())
+    # Its masks never leave the target, which is as large in every frame.
+    assert few["j"].tolist() == pytest.approx(few["iou"].tolist())
+    scores = run.table("scores").set_index(["method", "budget", "metric"])["value"]
+    assert scores["random", 12, "jf"] == pytest.approx(few["jf"].mean())
+    compared = run.table("comparisons")
+    assert {"j", "f", "jf", "ciou", "giou"} == set(compared["metric"])
+    lines = score_lines(rows).set_index(["method", "budget", "draw"])
+    assert lines.loc[("random", 12, "mean"), "jf"] == pytest.approx(few["jf"].mean())
+    images = score_lines(rows.drop(columns=["j", "f", "jf"]))
+    assert not {"j", "f", "jf"} & set(images)
 
 
 def test_methods_that_need_clip_or_one_frame_are_left_out_by_name(swept):

@@ -164,7 +164,7 @@ class Seen(LogitsProcessor, StoppingCriteria):
     def __init__(self, answer):
         self.answer, self.seen = answer, []
 
-    def __call__(self, input_ids, scores, **given):
+    def __call__(self, input_ids, scores):
         self.seen.append(input_ids.clone())
         return scores if self.answer is None else self.answer(input_ids)
 
@@ -213,6 +213,8 @@ REFUSED = {
     "num_beam_groups": (2, "a loop of its own"),
     "assistant_early_exit": (1, "its own first layers"),
     "continuous_batching_config": (object(), "batches of its own"),
+    "is_assistant": (True, "an earlier call"),
+    "speculation_type": ("dflash", "a model of their own"),
     "mm_encoder_outputs": ({}, "encodes them itself"),
     "negative_prompt_ids": (torch.ones(1, 2, dtype=torch.long), "a second prompt"),
     "token_healing": (True, "changes itself"),

@@ -173,7 +173,7 @@ def test_hooks_are_gone_after_an_error():
     model, inputs = tiny_vlm("llava"), tiny_prompt("llava")
     pruned = prune(model, METHODS["fastv"], 0.6)
     with pytest.raises(TypeError):
-        pruned.forward(**inputs, no_such_argument=object(), logits_to_keep="wrong")
+        pruned.forward(**inputs, logits_to_keep="wrong")
     assert all(not layer._forward_pre_hooks for layer in model.get_decoder().layers)
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, prune
-from litelvlm.models.vlm.attention import READER, Reader, read
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.network import encode
-from litelvlm.models.vlm.tower import TOWERS, attention_modules, source_block, tower_watched
+from litelvlm.models.vlm_base.attention import READER, Reader, read
+from litelvlm.models.vlm_base.tower import TOWERS, attention_modules, source_block, tower_watched
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 KNOWN = [name for name, family in VLM_FAMILIES.items() if family.patches != "unknown"]

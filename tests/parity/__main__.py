@@ -13,7 +13,17 @@ from pathlib import Path
 
 import torch
 
-from tests.parity import glamm, layout, preprocess, pruner, refer, scores
+from tests.parity import (
+    glamm,
+    layout,
+    preprocess,
+    pruner,
+    refer,
+    scores,
+    unipixel,
+    video_scores,
+    videoglamm,
+)
 
 FOLDERS = {
     "pruner": pruner.compute,
@@ -22,6 +32,9 @@ FOLDERS = {
     "preprocess": preprocess.compute,
     "scores": scores.compute,
     "layout": layout.compute,
+    "metrics": video_scores.compute,
+    "unipixel": unipixel.compute,
+    "videoglamm": videoglamm.compute,
 }
 
 

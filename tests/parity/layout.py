@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from litelvlm.models.glamm.checkpoints.mapping import target_of
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 
 
 def compute(fixtures: Path, out: Path) -> None:
@@ -17,7 +17,7 @@ def compute(fixtures: Path, out: Path) -> None:
     mapped, unknown = {}, []
     for name in json.loads((fixtures / "checkpoint_keys.json").read_text())["keys"]:
         try:
-            mapped[name] = target_of(name)
+            mapped[name] = NAMES.target_of(name)
         except ValueError:
             unknown.append(name)
     (out / "mapped.json").write_text(json.dumps(mapped, indent=1) + "\n")

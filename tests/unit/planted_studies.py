@@ -12,6 +12,7 @@ import pandas as pd
 
 from litelvlm.analysis.api import bootstrap_means
 from litelvlm.analysis.runs import means
+from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.paired import PairedScores
 
 GRID, SIDE = (8, 8), (2, 3)
@@ -82,4 +83,5 @@ def paired(cells, inter, union, image_ids, categories=None, resamples=300, seed=
     """Planted pixels [lines, cells] as paired scores."""
     iou = inter / union
     counts = {"inter_px": inter, "union_px": union, "iou": iou, "p50": (iou > 0.5).astype(float)}
-    return PairedScores(cells, counts, image_ids, categories, resamples=resamples, seed=seed)
+    scores = SCORES["ciou"], SCORES["giou"], SCORES["p50"]
+    return PairedScores(cells, counts, image_ids, scores, categories, resamples, seed)

@@ -8,9 +8,9 @@ import torch
 from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archive, check_archives
 from litelvlm.data.safe.pickle_gate import check_pickle
-from litelvlm.models.glamm.build import read_clip
+from litelvlm.data.safe.weight_files import check_shard, read_shard
+from litelvlm.models.clip_files import read_clip
 from litelvlm.models.glamm.checkpoints import source
-from litelvlm.models.glamm.checkpoints.weights import check_shard, read_shard
 from tests.warm import run_python
 
 WEIGHTS = {"a.weight": torch.arange(3.0), "b.bias": torch.ones(2, 2).t()}

@@ -119,6 +119,7 @@ def test_every_change_by_hand_is_noticed(card, tmp_path):
         (lambda c: c | {"results": []}, "results: Tuple should have at least 1"),
         (lambda c: c | {"versions": {str(n): "1" for n in range(41)}}, "versions: Dictionary"),
         (lambda c: c | {"form": 1}, "form: Input should be 2"),
+        (lambda c: c | {"results": c["results"] * 2}, "the split .*/val/.* stands twice and would"),
     ],
 )
 def test_fields_out_of_bounds_are_named(card, tmp_path, change, message):

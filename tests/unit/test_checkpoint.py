@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from litelvlm.data.safe.weight_files import read_checkpoint, shard_paths
 from litelvlm.models.glamm.checkpoints.convert import convert, summary
-from litelvlm.models.glamm.checkpoints.mapping import TWINS, OwnWeight, official_name, target_of
-from litelvlm.models.glamm.checkpoints.weights import read_checkpoint, shard_paths
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
+from litelvlm.models.weight_names import OwnWeight
 from tests.hostile import MakesFolder
 
 LAYOUT = json.loads(
@@ -57,19 +58,19 @@ def write_bin_shards(folder, tensors):
     ],
 )
 def test_names(official, expected):
-    assert target_of(official) == expected
-    assert official_name(OwnWeight(*expected)) == official
+    assert NAMES.target_of(official) == expected
+    assert NAMES.official_name(OwnWeight(*expected)) == official
 
 
 def test_every_published_name_has_one_target_of_its_own():
-    targets = {name: target_of(name) for name in LAYOUT["keys"]}
+    targets = {name: NAMES.target_of(name) for name in LAYOUT["keys"]}
     assert len(targets) == 968
     tower = "model.vision_tower.vision_tower.vision_model.embeddings.class_embedding"
-    assert target_of(tower) is None
+    assert NAMES.target_of(tower) is None
     used = {name: target for name, target in targets.items() if target is not None}
     # 32 rotary buffers and 43 tensors of the region encoder are not needed.
     assert len(used) == len(set(used.values())) == 968 - 32 - 43
-    assert all(official_name(target) == name for name, target in used.items())
+    assert all(NAMES.official_name(target) == name for name, target in used.items())
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_every_published_name_has_one_target_of_its_own():
 )
 def test_unknown_names_are_refused(name):
     with pytest.raises(ValueError, match=re.escape(repr(name))):
-        target_of(name)
+        NAMES.target_of(name)
 
 
 def test_second_name_of_the_fourier_matrix_is_not_saved():
-    (twin,) = TWINS.values()
-    assert official_name(twin) is None
+    (twin,) = NAMES.twins.values()
+    assert NAMES.official_name(twin) is None
     with pytest.raises(ValueError, match="no name in a GLaMM checkpoint"):
-        official_name(OwnWeight("sam", "foo"))
+        NAMES.official_name(OwnWeight("sam", "foo"))
 
 
 def test_shards_are_read_one_after_the_other(tmp_path, tensors):

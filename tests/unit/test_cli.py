@@ -88,7 +88,12 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
     [
         (["nowhere.png", "the red circle"], "no such picture: nowhere.png"),
         (["PICTURE"], "an expression is missing"),
-        (["FOLDER", "a circle"], "is a folder; name one picture inside it"),
+        (["FOLDER", "a circle", "--out", "a.png"], "must be a folder of its own for the masks"),
+        (["FOLDER", "a circle", "--clip-frames", "0"], "--clip-frames 0 is too small"),
+        (
+            ["FOLDER", "a circle", "--pruner", "random", "--budget", "3", "--compare"],
+            "--compare shows one picture",
+        ),
         (["PICTURE", "a circle", "--compare"], "--compare needs a --pruner and a --budget"),
         (["PICTURE", "a circle", "--out", "/proc/mask.png"], "/proc does not accept files"),
         (["PICTURE", "a circle", "  "], "an expression is empty"),

@@ -9,8 +9,12 @@ from scipy import stats
 from litelvlm.analysis.api import bootstrap_means, mean_estimate
 from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import effect_claim, null_claim
+from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.stats.crossed import crossed_mean
+from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.stats.lines import category_lines, crossed_line
+from litelvlm.analysis.stats.trainings import t_estimate
 
 STUDIES, LAYOUTS = 1200, 24
 
@@ -146,3 +150,27 @@ def test_lines_carry_both_intervals_and_every_category():
     assert named["n"].tolist() == [25] * 4
     assert category_lines(rows.assign(category_id=-1), "ri").empty
     assert crossed_line(rows.drop(columns="category_id"), "ri")["n_categories"] == 0
+
+
+def test_an_interval_ends_where_its_measure_does_and_nothing_else_changes():
+    _, images, categories = few_categories()
+    values = np.array([0.95, 0.9, 0.2, 0.9])[categories]  # the interval of the mean would pass 1
+    free, ended = (crossed_mean(values, images, categories, *reach) for reach in ((), (INDEX,)))
+    assert free.ends()[1] > 1
+    assert ended.ends() == (free.ends()[0], 1.0)
+    assert ended.p_value() == free.p_value()
+    assert ended.p_equivalent(0.1) == free.p_equivalent(0.1)
+    rows = pd.DataFrame({"ri": values, "image_id": images, "category_id": categories})
+    assert crossed_line(rows, "ri", reach=INDEX)["high_categories"] == 1.0
+    wide = mean_claim("H1", "It is reversed.", rows["ri"], rows, "none", reach=INDEX)
+    assert wide.high_categories == 1.0
+    assert wide.low <= wide.estimate <= wide.high <= 1
+
+
+def test_intervals_over_trainings_end_there_too():
+    shares = np.array([0.7, 1.0, 1.0])
+    assert t_estimate(shares).high > 1
+    assert t_estimate(shares, SHARE)[:3] == (*t_estimate(shares)[:2], 1.0)
+    table = np.array([[0.2, 1.0, 1.0], [0.3, 1.0, 0.9]])
+    assert crossed_trainings(table).estimate().high > 1
+    assert crossed_trainings(table, INDEX).estimate().high == 1.0

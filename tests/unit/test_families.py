@@ -17,15 +17,19 @@ from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.models import families
 from litelvlm.models.families import ModelFamily
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.options import ModelOptions
 
 
 def load(request):
-    model = PlantedModel(request.name.removeprefix("planted:"))
+    signal = request.name.removeprefix("planted:") if ":" in request.name else "instance"
+    model = PlantedModel(signal)
     model.tower.lacks = {"text_attention": "its words are made up"}
     return model
 
 
-PLANTED = ModelFamily(name="planted", prefix="planted:", model=PlantedModel, load=load)
+PLANTED = ModelFamily(
+    name="planted", prefix="planted:", model_type="Planted+", model=PlantedModel, load=load
+)
 
 
 @pytest.fixture
@@ -78,3 +82,22 @@ def test_a_family_gets_the_name_and_every_option_that_it_takes():
 def test_without_its_line_a_family_is_unknown():
     with pytest.raises(ValueError, match="planted:instance"):
         studied_of(StudyVerb(names=("sweep",), model="planted:instance", device="cpu"))
+
+
+@pytest.mark.usefixtures("third")
+def test_a_folder_tells_its_family_and_takes_what_the_family_takes(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "Planted+"}')
+    assert families.family_for(str(tmp_path)) is PLANTED
+    assert isinstance(families.load_model(tmp_path, device="cpu"), PlantedModel)
+    with pytest.raises(ValueError, match=r"quantise='int8' does not go with .*; leave it out"):
+        families.load_model(tmp_path, quantise="int8")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="is not JSON"):
+        families.load_model(tmp_path)
+
+
+def test_options_of_another_family_and_models_without_masks_are_refused():
+    with pytest.raises(ValueError, match="ModelOptions are no options of embedded; give Glamm"):
+        families.load_model("embedded", options=ModelOptions())
+    with pytest.raises(ValueError, match="gives no masks; load it with load_vlm"):
+        families.load_model("vlm:embedded")

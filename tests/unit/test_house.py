@@ -33,8 +33,9 @@ FLOORS = {
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
-    *("attribution", "base", "costs", "families", "files", "image_cache", "requests"),
-    *("sam2", "segmenting", "studied", "timed", "view"),
+    *("attribution", "base", "clip_files", "configs", "costs", "families", "files"),
+    *("image_cache", "lora", "options", "requests", "sam2", "segmenting", "studied", "templates"),
+    *("timed", "view", "vlm_base", "weight_names", "weights"),
 )
 TIED_TO_GLAMM = {
     # It asks no grounding model: the small CLIPs that it trains read the questions of LiteLVLM's

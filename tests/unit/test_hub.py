@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 from refer_tree import SQUARE as POLYGONS
 from refer_tree import RefDataError, picture
 
@@ -170,15 +171,15 @@ def test_hub_ids_fetch_the_split_only(tmp_path, monkeypatch):
         asked.update(options, name=name)
         return str(folder)
 
-    monkeypatch.setattr("litelvlm.data.hub.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", fetch)
     data = load_refer("someone/RefCOCO", split="val")
     assert (len(data), asked["repo_type"]) == (1, "dataset")
     assert all("val" in pattern for pattern in asked["allow_patterns"])
 
     def offline(name, **options):
-        raise OSError("no network")
+        raise LocalEntryNotFoundError("no network")
 
-    monkeypatch.setattr("litelvlm.data.hub.snapshot_download", offline)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", offline)
     with pytest.raises(FileNotFoundError, match="hf download --repo-type dataset someone/RefCOCO"):
         load_refer("someone/RefCOCO")
 
@@ -192,7 +193,7 @@ def test_what_looks_like_a_path_never_reaches_the_network(tmp_path, monkeypatch,
     def fetch(name, **options):
         raise AssertionError(f"asked the network for {name}")
 
-    monkeypatch.setattr("litelvlm.data.hub.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", fetch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "data").mkdir()

@@ -9,13 +9,8 @@ import pytest
 
 from litelvlm.analysis.api import SavedRun
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.runs.hypotheses import (
-    HypothesisFamily,
-    claim_of,
-    family_text,
-    judge,
-    read_family,
-)
+from litelvlm.analysis.runs.hypotheses import HypothesisFamily, read_family
+from litelvlm.analysis.studies.own_hypotheses import claim_of, family_text, judge
 
 DOCS = Path(__file__).parents[2] / "docs" / "own-hypotheses.md"
 
@@ -108,7 +103,7 @@ def test_a_family_is_adjusted_over_all_its_members_tested_or_not():
         ({"measure": "control"}, "'control' is not a column of numbers"),
         ({"where": {"layr": 1}}, "the column 'layr'"),
         ({"where": {"control": "N7"}, "groups": {}}, "no row with a value is left"),
-        ({"where": {}, "groups": {}}, "an expression occurs twice"),
+        ({"where": {}, "groups": {}}, "where leaves 2 values of 'control' ('none', 'N1'), so that"),
         ({"measure": "sent_id"}, "'sent_id' numbers things"),
         ({"measure": "image_id"}, "'image_id' numbers things"),
         ({"where": {"control": {"min": 1}}}, "range of 'control', which holds texts: 'none'"),
@@ -178,11 +173,12 @@ def test_a_study_that_does_not_exist_is_refused_by_the_command(tmp_path, saved_r
 
 def test_the_examples_of_the_docs_are_read_and_name_columns_that_exist(tmp_path, saved_runs):
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     frames = {name: SavedRun(saved_runs[name]).rows for name in ("reversal", "sweep")}
     for number, block in enumerate(blocks):
         (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
         made = read_family(tmp_path / f"{number}.yaml")
         for one in made.hypotheses:
-            wanted = {*one.where, *(name for group in one.groups.values() for name in group)}
+            compared = (*one.change.values(), *one.groups.values())
+            wanted = {*one.where, *(name for part in compared for name in part)}
             assert {one.measure, *wanted} <= set(frames[one.study].columns)

@@ -1,10 +1,18 @@
 """Answers in words: reading them, and the scores of a task with intervals over images."""
 
+import dataclasses
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from litelvlm.analysis.lmms.answers import QuestionSource
 from litelvlm.analysis.studies.understanding.scores import scores_of
+from litelvlm.data.understanding import rendered
+from litelvlm.data.understanding.question import Question, QuestionSet
+from litelvlm.data.understanding.rendered import load_questions
 from litelvlm.metrics.answers import read_yes_no, score_answer
 
 
@@ -40,6 +48,55 @@ def test_an_answer_is_scored_by_its_rule(rule, said, truth, expected):
 )
 def test_a_yes_or_no_is_read_from_the_first_sentence_by_the_published_rule(text, expected):
     assert read_yes_no(text) == expected
+
+
+@pytest.mark.parametrize("said", [None, 1, ["left"], b"left"])
+def test_what_is_no_text_is_no_answer(said):
+    with pytest.raises(ValueError, match="expected text"):
+        score_answer("exact", said, "left")
+
+
+WRONG = {
+    "a null answer": ({"answer": None}, "question '2': answer is None, expected text"),
+    "an empty answer": ({"answer": " "}, "question '2': answer is ' ', expected text"),
+    "a number": ({"text": 3}, "question '2': text is 3, expected text"),
+    "no image": ({"image_id": ""}, "question '2': image_id is ''"),
+    "another answer": ({"answer": "maybe"}, "the answer is 'maybe'; pope takes yes or no"),
+    "twice": ({"question_id": "1"}, "question '1' stands twice and would count twice"),
+    "another picture": ({"image": Path("b.png")}, "image 'a' has two pictures, a.png and b.png"),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), WRONG.values(), ids=WRONG)
+def test_a_question_that_would_count_wrongly_is_refused(change, told):
+    good = [Question(str(number), "a", "is it?", "yes", Path("a.png")) for number in (1, 2)]
+    assert len(QuestionSet("pope", tuple(good))) == 2
+    with pytest.raises(ValueError, match=re.escape(told)):
+        QuestionSet("pope", (good[0], dataclasses.replace(good[1], **change)))
+
+
+@pytest.mark.parametrize("content", ["[{}]", "[", "{}", "[3]", '[{"answer": null}]'])
+def test_kept_questions_that_were_changed_are_refused_with_the_way_out(
+    content, monkeypatch, tmp_path
+):
+    (tmp_path / "pope.json").write_text(content)
+    monkeypatch.setattr(rendered, "kept_folder", lambda *_: tmp_path)
+    with pytest.raises(ValueError, match=r"pope.json was changed or damaged .*delete .*made again"):
+        load_questions("pope")
+
+
+def test_an_answer_that_stands_twice_or_for_another_question_is_refused():
+    source = QuestionSource("gqa")
+    source.questions = QuestionSet(
+        "gqa", tuple(Question(str(n), str(n), "what?", "left", Path(f"{n}.png")) for n in (1, 2))
+    )
+    first, second = source.docs()
+    scored = [source.scored(first, "left"), source.scored(second, "right")]
+    assert source.estimates(scored)["accuracy"].value == 0.5
+    with pytest.raises(ValueError, match=r"1 answers stand twice.*question '1'"):
+        source.estimates([*scored, scored[0]])
+    with pytest.raises(ValueError, match="question '2' stands at the place of '1'"):
+        source.scored(first | {"question_id": "2"}, "left")
 
 
 def told(rows, **columns):

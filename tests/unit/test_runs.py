@@ -314,7 +314,7 @@ def test_different_shards_may_run_together_and_make_the_whole(tmp_path):
     assert not list(first.folder.glob("*.lock"))
 
 
-def test_a_killed_process_leaves_its_parts_and_no_lock(tmp_path):
+def test_a_stopped_process_is_told_and_a_killed_one_leaves_its_parts_and_no_lock(tmp_path):
     script = f"""
 import sys, time
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "unit")!r}]
@@ -334,6 +334,12 @@ with open_run({str(tmp_path)!r}, make_key(), 2) as run:
         pytest.raises(RunLockedError, match=f"process {child.pid}"),
         open_run(tmp_path, make_key(), 2),
     ):
+        pass
+    os.kill(child.pid, signal.SIGSTOP)
+    stopped = f"process {child.pid}, which is stopped .`kill -CONT {child.pid}` lets it go on"
+    while "T" not in Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2][:3]:
+        time.sleep(0.01)
+    with pytest.raises(RunLockedError, match=stopped), open_run(tmp_path, make_key(), 2):
         pass
     child.kill()
     assert child.wait(60) == -signal.SIGKILL, told.read_text()

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
+from litelvlm.models.clip_files import clip_source
 from litelvlm.models.files import digest
 from litelvlm.models.glamm.checkpoints.config import check_config, full_config, read_config
 from litelvlm.models.glamm.checkpoints.inventory import inventory
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, locate, named_clip
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 
@@ -58,22 +60,22 @@ def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
 
     def fetch(name, **options):
         calls.append(options)
-        raise OSError("no local copy")
+        raise LocalEntryNotFoundError("no local copy")
 
-    monkeypatch.setattr("litelvlm.models.files.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", fetch)
     config = {**read_config(folder), "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
-    assert clip_source(folder, config).folder == folder / "clip"
+    assert clip_source(folder, named_clip(config)).folder == folder / "clip"
     shutil.rmtree(folder / "clip")
     with pytest.raises(
         FileNotFoundError,
         match=r"hf download openai/.* or name a folder or hub id .clip= in Python",
     ):
-        clip_source(folder, config)
+        clip_source(folder, named_clip(config))
     with pytest.raises(FileNotFoundError, match=r"hf download someone/other-clip` once"):
-        clip_source(folder, {**config, "mm_vision_tower": "someone/other-clip"})
+        clip_source(folder, "someone/other-clip")
     assert [call["local_files_only"] for call in calls] == [True, True]
     with pytest.raises(FileNotFoundError, match="cannot be fetched"):
-        clip_source(folder, config, clip="openai/clip-vit-large-patch14-336")
+        clip_source(folder, named_clip(config), clip="openai/clip-vit-large-patch14-336")
     assert calls[-1]["local_files_only"] is False
 
 
@@ -86,7 +88,7 @@ def test_a_revision_is_passed_on_and_the_commit_comes_back(tmp_path, monkeypatch
         asked.update(options, name=name)
         return str(snapshot)
 
-    monkeypatch.setattr("litelvlm.models.files.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.data.safe.hub_copies.snapshot_download", fetch)
     source = locate("someone/model", revision="v1")
     assert (asked["name"], asked["revision"]) == ("someone/model", "v1")
     assert source == (snapshot, "a" * 40)

@@ -100,7 +100,7 @@ def test_a_field_is_set_once():
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
-        mapper(StudyVerb(names=("sweep",), address="auto"), "sweep", Processes(1))
+        StudyVerb(names=("sweep",), address="auto").refuse_early()
 
 
 def test_no_workers_are_refused(capsys):

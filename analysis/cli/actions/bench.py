@@ -21,15 +21,19 @@ from litelvlm.figures.files import write_figures
 def run(verb: Bench) -> int:
     """Measure and print the medians."""
     require_writable(verb.out, folder=True)
+    if verb.figures is not None:
+        require_writable(verb.figures, folder=True, option="--figures")
+    scores = None if verb.sweep is None else read_summary(verb.sweep).table("scores")
     config = efficiency.Config.model_validate(
         verb.given(
             *("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded"),
             *("prefill_only", "seed"),
         )
     )
-    folder = run_with_pictures(get_study(BENCH), studied_of(verb), data_of(verb), config, verb.out)
-    if verb.sweep is not None:
-        add_table(folder, "scores", read_summary(verb.sweep).table("scores"))
+    data, model = data_of(verb), studied_of(verb)
+    folder = run_with_pictures(get_study(BENCH), model, data, config, verb.out)
+    if scores is not None:
+        add_table(folder, "scores", scores)
     summary, record = read_summary(folder), read_record(folder)
     speeds = speed_lines(summary.table("ratios"))
     verdicts = [headline_text(claim) for claim in summary.claims]

@@ -8,20 +8,17 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
+from litelvlm.analysis.cli.actions.data_check import check_references
 from litelvlm.analysis.cli.actions.loading import data_of, model_of
 from litelvlm.analysis.cli.terminal import print_json
 from litelvlm.analysis.cli.verbs.check import Check
-from litelvlm.analysis.inputs.subset import middles
 from litelvlm.analysis.reproduce.plan import see_device
-from litelvlm.data.refer import ReferSample
 from litelvlm.models.families import FAMILIES, family_for
 from litelvlm.models.glamm.build import FULL_SIZE
 from litelvlm.models.glamm.checkpoints.inventory import inventory
 
 USUAL_SIZE = (480, 640)
 """Pixels of the image whose visual tokens are named."""
-SOME, NAMED = 32, 5
-"""Images that are read unless all are asked for, and failures that are named."""
 
 
 def run(verb: Check) -> int:
@@ -38,7 +35,7 @@ def run(verb: Check) -> int:
     report("device", *outcome(device))
     if all([report(name, found, line) for name, found, line in model_parts(verb)]):
         report("model", *outcome(partial(check_model, verb)))
-    report("data", *outcome(partial(check_data, verb)))
+    report("data", *outcome(lambda: check_references(data_of(verb), verb.every_image)))
     if verb.json:
         print_json([{"check": name, "ok": found, "told": line} for name, found, line in lines])
     return int(not all(found for _, found, _ in lines))
@@ -62,26 +59,6 @@ def check_model(verb: Check) -> str:
     rows, columns = model.view(height, width).layout.grid
     tokens = f"{rows} x {columns} visual tokens of an image of {height} x {width} pixels"
     return f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
-
-
-def check_data(verb: Check) -> str:
-    """Read the references, and pictures with their masks.
-
-    Raises:
-        ValueError: If a picture or a mask cannot be read; each is named by its image id.
-    """
-    data = data_of(verb)
-    places = middles(len(data), len(data) if verb.every_image else SOME)
-    broken = [told for told in (unreadable(data[place]) for place in places) if told]
-    read = f"{len(places)} of {len(data)} images read"
-    if broken:
-        more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        raise ValueError(
-            f"{len(broken)} of {read} cannot be used: {'; '.join(broken[:NAMED])}{more}"
-        )
-    counts = f"{data.n_expressions} expressions, {len(data)} images"
-    note = f"; {data.count_note}" if data.count_note else ""
-    return f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}{note}"
 
 
 def packages() -> str:
@@ -120,16 +97,6 @@ def device() -> str:
     kind, name, memory = see_device("auto")
     note = " (no GPU found, none needed for the miniature)" if kind == "cpu" else ""
     return f"{name}, {memory / 1e9:.0f} GB of memory{note}"
-
-
-def unreadable(sample: ReferSample) -> str:
-    """What is wrong with the picture or a mask of a sample; empty if nothing is."""
-    try:
-        sample.image()
-        sample.targets()
-    except (ValueError, OSError) as error:
-        return f"image {sample.image_id}: {' '.join(str(error).split())}"
-    return ""
 
 
 def write(name: str, found: bool, line: str) -> None:

@@ -11,6 +11,9 @@ from litelvlm import load_refer
 from litelvlm.analysis.cli.options import DataOptions, ModelOptions, require_writable
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.video.clips import ClipDataset
+from litelvlm.data.video.layout import holds_clips
+from litelvlm.data.video.read import load_clips
 from litelvlm.models import families
 from litelvlm.models.base import GroundingModel, StudiedModel
 from litelvlm.models.families import ModelFamily, ModelRequest
@@ -73,13 +76,14 @@ def load_as(verb: ModelOptions, needed: type[ModelT]) -> ModelT:
         )
     if verb.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' is not available here; use --device cpu")
+    if verb.image_cache is not None:
+        require_writable(verb.image_cache, folder=True, option="--cache")
     hide_loading_bar(large=family.large(verb.model))
     model = family.load(request)
     if not isinstance(model, needed):
         raise TypeError(f"family {family.name!r} loads {type(model).__name__}, not its own model")
     if verb.image_cache is None:
         return model
-    require_writable(verb.image_cache, folder=True)
     return with_image_cache(model, verb.image_cache)
 
 
@@ -102,13 +106,19 @@ def listed(chosen: list[ModelFamily]) -> str:
     return " or ".join(one.model.described for one in chosen) or "no family"
 
 
-def data_of(verb: DataOptions) -> ReferDataset:
-    """Read the references that the options name.
+def data_of(verb: DataOptions) -> ReferDataset | ClipDataset:
+    """Read the references that the options name, of images or of clips.
 
     Raises:
         ValueError: If the data set or the split is unknown.
         FileNotFoundError: If its files are missing.
     """
+    if holds_clips(verb.data, verb.dataset):
+        if verb.split_by is not None:
+            raise ValueError(
+                f"--split-by {verb.split_by} goes with RefCOCO and its kin; leave it out for clips"
+            )
+        return load_clips(verb.data, verb.dataset, verb.split)
     return load_refer(verb.data, dataset=verb.dataset, split=verb.split, split_by=verb.split_by)
 
 

@@ -6,11 +6,13 @@ from functools import partial
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli.verbs.ls import Ls
+from litelvlm.analysis.runs.columns import CONDITION
 from litelvlm.analysis.runs.formatting import aligned
 from litelvlm.analysis.studies import QUESTIONS
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.layout import REF_FAMILIES
+from litelvlm.data.video.layout import CLIP_FAMILIES
 from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
@@ -49,7 +51,13 @@ def column_rows(name: str) -> list[tuple[str, ...]]:
         ValueError: If there is no such study.
     """
     found = get_study(name).columns
-    return [("column", "type", "meaning"), *((c.name, c.kind.__name__, c.meaning) for c in found)]
+    return [
+        ("column", "type", "meaning"),
+        *(
+            (c.name, c.kind.__name__, f"{'Condition. ' if c.ends is CONDITION else ''}{c.meaning}")
+            for c in found
+        ),
+    ]
 
 
 def methods() -> dict[str, str]:
@@ -81,7 +89,12 @@ def splits() -> dict[str, str]:
         listing[name] = "; ".join(
             f"{author}: {', '.join(splits)}" for author, splits in family.splits.items()
         )
-    return listing
+    return listing | {
+        name: ", ".join(
+            split if n else f"{split} (masks not published)" for split, n in family.clips.items()
+        )
+        for name, family in CLIP_FAMILIES.items()
+    }
 
 
 def families() -> dict[str, str]:

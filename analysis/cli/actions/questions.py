@@ -21,7 +21,10 @@ from litelvlm.models.families import load_vlm
 from litelvlm.models.vlm.load import EMBEDDED, PREFIX
 from litelvlm.models.vlm.model import Vlm
 
-_OWN = {"protocol": "single", "question_index": 0, "answer_index": 0, "doubled": "background"}
+_OWN = {
+    **{"protocol": "single", "question_index": 0, "answer_index": 0, "doubled": "background"},
+    **{"batch_size": 24, "empty_below": 50},
+}
 """The only value that these options of masks have with --task."""
 _UNUSED = ("random_init", "quantise", "options", "cache")
 _RENDERED = {"data": "embedded", "split": "val", "dataset": None, "split_by": None}

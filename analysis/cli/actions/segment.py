@@ -1,15 +1,16 @@
 """`litelvlm segment`: masks, overlays and comparisons of one picture."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from litelvlm.analysis.cli.actions import segment_clip
 from litelvlm.analysis.cli.actions.loading import model_of
+from litelvlm.analysis.cli.actions.segmenting import build_pruner, cautions
 from litelvlm.analysis.cli.verbs.segment import Segment, beside
-from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.overlay import (
     contrasting_tints,
     draw_kept,
@@ -20,11 +21,11 @@ from litelvlm.arrays import Array
 from litelvlm.data.files import atomic_write
 from litelvlm.data.images import open_image
 from litelvlm.data.mask_files import png, write_masks
+from litelvlm.data.video.frames import is_clip
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.metrics import intersection_union
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.pruning import LayerTrace, Pruner
-from litelvlm.pruning.cues import TRUTH
 
 
 class MaskReport(TypedDict):
@@ -61,6 +62,8 @@ class MaskReport(TypedDict):
 
 def run(verb: Segment) -> int:
     """Write masks and overlays, print what was kept and how long it took."""
+    if is_clip(verb.image):
+        return segment_clip.run(verb)
     picture, pruner = open_image(verb.image), build_pruner(verb)
     model = model_of(verb)
     view = model.view(picture.height, picture.width)
@@ -120,7 +123,7 @@ def write(
     # In one conversation all expressions share one selection.
     times = 1 if len(result.selections) > 1 else len(masks)
     selections = result.selections * times
-    for i, (text, name) in enumerate(zip(verb.text, write_masks(verb.out, masks), strict=True)):
+    for i, (text, name) in enumerate(zip(verb.text, write_masks(verb.place, masks), strict=True)):
         mask, selection = masks[i], selections[i]
         drawn = draw_kept(picture, mask, selection, view, tints[i])
         overlay = atomic_write(beside(name, "overlay"), png(drawn))
@@ -178,37 +181,6 @@ def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
         return "all of them"
     made = f"{others} that {'is' if others == 1 else 'are'} no single patch" if others else ""
     return " and ".join(filter(None, [" ".join(map(str, kept)), made]))
-
-
-def cautions(random: bool, miniature: bool, unknown_words: Sequence[str]) -> Iterator[str]:
-    """Why the masks may mean little."""
-    if random:
-        yield "These masks mean nothing: the weights were drawn at random."
-    elif unknown_words:
-        words = ", ".join(f'"{word}"' for word in unknown_words)
-        yield f"The model was never trained on {words}: its masks for such words mean nothing."
-    if miniature:
-        yield (
-            "These masks come from the bundled miniature, trained on rendered scenes; "
-            "photographs are foreign to it."
-        )
-
-
-def build_pruner(verb: Segment) -> Pruner | None:
-    """The method as named, with the seed if it takes one; None keeps every token.
-
-    Raises:
-        ValueError: If the name, a preset or a field is unknown.
-    """
-    method = Method.parse(verb.pruner)
-    if method.name == "none":
-        return None
-    pruner = method.pruner(verb.seed if method.seeded else None)
-    if pruner.needs & TRUTH:
-        raise ValueError(
-            f"{verb.pruner!r} reads the true mask, which a picture alone does not have; use a study"
-        )
-    return pruner
 
 
 HEIGHT, GAP, TEXT = 360, 12, 18

@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.analysis.runs.workers.processes import Processes, import_once
+from litelvlm.analysis.runs.workers.processes import Processes, gpus_for, import_once
 from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
@@ -34,10 +34,15 @@ def run(verb: StudyVerb) -> int:
     """
     names = verb.chosen()
     configs, shard = {name: configure(verb, name) for name in names}, Shard.parse(verb.shard)
+    if verb.engine == "ray":
+        check_ray()
     import_once(__name__)
-    workers = Processes(1 if verb.workers is None else verb.workers, verb.seed)
+    workers = Processes(
+        1 if verb.workers is None else verb.workers, verb.seed, gpus_for(verb.device)
+    )
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
-    model, data = studied_of(verb), data_of(verb)
+    # Data first: a split that does not exist is told at once, a model can take minutes.
+    data, model = data_of(verb), studied_of(verb)
 
     watch = partial(progress, names)
     with workers as processes:
@@ -82,15 +87,10 @@ def mapper(verb: StudyVerb, name: str, processes: Processes) -> Mapper:
         name: Of the study.
         processes: Workers on this machine, for more than one without Ray.
 
-    Raises:
-        ValueError: If Ray is not installed, or one of its options is given without it.
     """
     make = partial(job, verb, name)
     if verb.engine == "ray":
-        check_ray()
         return RayWorkers(make, verb.workers or 2, verb.address, verb.seed)
-    if verb.address is not None:
-        raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
     return processes.mapper(make) if processes.count > 1 else in_process
 
 

@@ -85,7 +85,7 @@ class Audit(RunOptions, Printing):
             raise ValueError(f"--shard {self.shard}: the audit computes whole sweeps; leave it out")
         target = self.numbers or self.out / "audit.json"
         require_writable(self.out, folder=True)
-        require_writable(target, folder=False)
+        require_writable(target, folder=False, option="--numbers")
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
         measured = measure(
             chosen(self.method),

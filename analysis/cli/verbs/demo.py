@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from dataclasses import dataclass
@@ -30,9 +31,11 @@ class Demo(ModelOptions):
 
         Raises:
             ValueError: If there is no such port.
+            OSError: If nothing can listen at the address.
         """
         if self.port is not None and not 1 <= self.port <= 65535:
             raise ValueError(f"--port {self.port} does not exist; give one from 1 to 65535")
+        require_free(self.host, self.port)
         from litelvlm import load_refer
         from litelvlm.analysis.cli.actions.loading import model_of
         from litelvlm.analysis.pages.demo import served
@@ -44,3 +47,18 @@ class Demo(ModelOptions):
             sys.stdout.flush()
             threading.Event().wait()
         return 0
+
+
+def require_free(host: str, port: int | None) -> None:
+    """Refuse an address at which the page cannot listen, before the model is loaded.
+
+    Raises:
+        OSError: Naming it.
+    """
+    try:
+        socket.create_server((host, port or 0)).close()
+    except (OSError, UnicodeError) as error:
+        raise OSError(
+            f"nothing can listen at {host!r}, port {port or 'any'} ({error}); choose another "
+            "--host or --port"
+        ) from error

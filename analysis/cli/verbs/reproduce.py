@@ -24,6 +24,8 @@ class Reproduce(Printing):
       litelvlm reproduce refseg --quick --splits refcoco/testA --yes
       litelvlm reproduce refseg --card my-result.json --by "Our lab"
       litelvlm reproduce refseg --model GLaMM-safe --data REFER_SEGM
+      litelvlm reproduce refseg --workers 4
+      litelvlm reproduce refseg --shard 2/4 --yes
       litelvlm reproduce efficiency
       litelvlm reproduce refseg --quick --model embedded --data embedded --splits refcoco/val
     """
@@ -66,6 +68,12 @@ class Reproduce(Printing):
     one."""
     by: str = ""
     """Name of who measured, for the card."""
+    workers: int = 1
+    """Processes that compute parts, each with a model of its own and, where there are several GPUs,
+    with one of these."""
+    shard: str = "1/1"
+    """Compute the i-th of n parts of every split, written i/n, to share the table among machines
+    that see --out; 1/n fetches and converts for all."""
     cache: Path | None = None
     """Keep encoded images in this folder, and read those that are there (31 MB each)."""
     out: Path = Path("reproduce")

@@ -1,4 +1,4 @@
-"""`litelvlm segment`: masks for expressions in one picture."""
+"""`litelvlm segment`: masks for expressions in one picture or clip."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from litelvlm.analysis.cli.options import ModelOptions, Printing, require_writab
 
 @dataclass(frozen=True, kw_only=True)
 class Segment(ModelOptions, Printing):
-    """Segment what expressions refer to in a picture, with all visual tokens or with a pruned set.
+    """Segment what expressions refer to in a picture or a clip, with all visual tokens or a few.
 
     The mask is white where the referent is. In the overlay beside it pruned visual tokens are dark,
     and what CLIP does not see is hatched. Several expressions give numbered files. With --answer
     generated the model writes its own answer. An answer without [SEG] gives no mask and exit code
     1.
+
+    A clip is a folder of frames, an animation (GIF, WebP) or a video file (extra `video`). --out is
+    then a folder: it gets a mask for every frame, a strip and an animation with outlines. Frames
+    are read in parts of --clip-frames. Finished parts are kept; to continue, run the same command
+    again.
 
     Examples:
       litelvlm segment photo.jpg "the yellow giraffe"
@@ -30,10 +35,11 @@ class Segment(ModelOptions, Printing):
       litelvlm segment photo.jpg "the yellow giraffe" --pruner "litelvlm(order=raster)" --budget 48
       litelvlm segment photo.jpg "the yellow giraffe" --options read=seg
       litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init
+      litelvlm segment frames/ "the dog that jumps" --clip-frames 1 --out masks
     """
 
     image: tyro.conf.Positional[Path]
-    """The picture."""
+    """The picture, or the clip."""
     text: tyro.conf.Positional[tuple[str, ...]]
     """What to segment; one or more expressions."""
     pruner: str = "none"
@@ -52,15 +58,29 @@ class Segment(ModelOptions, Printing):
     """Template of a forced answer, 0 to 4."""
     seed: int = 0
     """Seed of methods that draw at random."""
-    out: Path = Path("mask.png")
-    """Where to write the mask."""
+    clip_frames: int = 64
+    """Frames of a clip that the model reads at once, which bounds memory; 1 takes each frame alone,
+    as a model of images must."""
+    out: Path | None = None
+    """Where to write the mask (default: mask.png), or the folder of a clip's (default: masks)."""
+
+    @property
+    def place(self) -> Path:
+        """Where to write."""
+        return self.out or Path("masks" if self._is_clip else "mask.png")
+
+    @property
+    def _is_clip(self) -> bool:
+        from litelvlm.data.video.frames import is_clip
+
+        return is_clip(self.image)
 
     def refuse_early(self) -> None:
         """Check what can be checked without a model.
 
         Raises:
             ValueError: If there is no expression, an empty one, a budget below 1 or without a
-                method, a method without a budget, or an --out that is no PNG.
+                method, a method without a budget, or an --out that does not fit.
             OSError: If the picture is missing or the output place cannot be written.
         """
         if not self.text:
@@ -85,20 +105,29 @@ class Segment(ModelOptions, Printing):
             raise ValueError(
                 "--compare needs a --pruner and a --budget: it shows them beside all visual tokens"
             )
-        if self.image.is_dir():
-            raise IsADirectoryError(f"{self.image} is a folder; name one picture inside it")
-        if not self.image.is_file():
+        if self.clip_frames < 1:
+            raise ValueError(f"--clip-frames {self.clip_frames} is too small; read at least 1")
+        if not self.image.exists():
             raise FileNotFoundError(f"no such picture: {self.image}")
-        if self.out.suffix.lower() != ".png":
-            raise ValueError(f"--out {self.out} must end in .png: masks are written without loss")
-        require_writable(self.out, folder=False)
+        if self._is_clip:
+            if self.compare:
+                raise ValueError("--compare shows one picture; leave it out for a clip")
+            if self.place.suffix.lower() == ".png" or self.place.resolve() == self.image.resolve():
+                raise ValueError(
+                    f"--out {self.place} must be a folder of its own for the masks of a clip"
+                )
+        elif self.place.suffix.lower() != ".png":
+            raise ValueError(f"--out {self.place} must end in .png: masks are written without loss")
+        require_writable(self.place, folder=self._is_clip)
 
     def files_written(self) -> Sequence[Path]:
-        """Masks, and the pictures beside each."""
+        """Masks of a picture, and the pictures beside each."""
         from litelvlm.data.mask_files import numbered
 
+        if self._is_clip:
+            return ()
         n = len(self.text)
-        masks = [numbered(self.out, i, n) for i in range(n)]
+        masks = [numbered(self.place, i, n) for i in range(n)]
         return [*masks, *(beside(mask, what) for mask in masks for what in ("overlay", "compare"))]
 
 

@@ -17,8 +17,9 @@ from litelvlm.analysis.cli.terminal import print_json
 class Show(Printing):
     """Print what runs found, a sentence each, and what is missing.
 
-    With -v every claim follows with its numbers and its null, and then the confirmatory hypotheses,
-    with p-values adjusted over all of them, tested or not, once per model and split. --json prints
+    With -v every claim follows with its numbers and its null, every method of a sweep against
+    random tokens, and then the confirmatory hypotheses, with p-values adjusted over all of them,
+    tested or not, once per model and split. --json prints
     record and summary; several runs give a list.
 
     Examples:
@@ -73,13 +74,14 @@ class Show(Printing):
         """Claims of the hypotheses of the file, and their family after adjustment."""
         from litelvlm.analysis.cli.text import claim_text
         from litelvlm.analysis.runs.folder import read_record, read_rows
-        from litelvlm.analysis.runs.hypotheses import family_text, judge, read_family
-        from litelvlm.analysis.studies import STUDIES
+        from litelvlm.analysis.runs.hypotheses import read_family
+        from litelvlm.analysis.studies import EVERY_STUDY
+        from litelvlm.analysis.studies.own_hypotheses import family_text, judge
         from litelvlm.names import check_name
 
         family = read_family(self.hypotheses or Path())
         for one in family.hypotheses:
-            check_name(one.study, STUDIES, f"study of hypothesis {one.id!r}:")
+            check_name(one.study, EVERY_STUDY, f"study of hypothesis {one.id!r}:")
         studies = [read_record(folder).study for folder in self.folders]
         if len(set(studies)) < len(studies):
             raise ValueError("two runs of one study are named; hypotheses need one of each")

@@ -61,11 +61,13 @@ class StudyVerb(RunOptions, Printing):
     """Also draw the figures and write a report into this folder."""
 
     def refuse_early(self) -> None:
-        """Check the names of the studies and the places of output."""
+        """Check the names of the studies, the address and the places of output."""
         self.chosen()
+        if self.engine != "ray" and self.address is not None:
+            raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
         require_writable(self.out, folder=True)
         if self.report is not None:
-            require_writable(self.report, folder=True)
+            require_writable(self.report, folder=True, option="--report")
 
     def chosen(self) -> tuple[str, ...]:
         """The studies to run, in the order of the table, each once; "all" leaves out ``BY_NAME``.

@@ -21,6 +21,7 @@ from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import SCORES
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.paired import PairedScores, pair_scores
 from litelvlm.analysis.studies.sweep.tables import seed_table
 from litelvlm.analysis.studies.table import run_study
@@ -176,21 +177,21 @@ def measure(
     if not needed:
         names = ", ".join(table.method for table in tables)
         raise ValueError(f"no statement about {names} has two readings or draws to compare")
-    runs = dict[Condition, SavedRun]()
-    for (protocol, options), methods in needed.items():
-        run = run_study(
-            "sweep",
-            load(options),
-            data,
-            out,
-            accept_versions=accept_versions,
+    configs = {
+        place: Config(
             methods=methods,
             budgets=budgets or (1 / 3, 1 / 9),
-            seeds=DRAWS if protocol == "official" else 1,
-            protocol=protocol,
+            seeds=DRAWS if place[0] == "official" else 1,
+            protocol=place[0],
             limit=limit,
             seed=seed,
         )
+        for place, methods in needed.items()
+    }
+    runs = dict[Condition, SavedRun]()
+    for (protocol, options), config in configs.items():
+        asked = {name: getattr(config, name) for name in config.model_fields_set}
+        run = run_study("sweep", load(options), data, out, accept_versions=accept_versions, **asked)
         failures = run.record.failures
         if failures:
             raise RuntimeError(f"{run.folder}: {len(failures)} samples failed: {failures[0]}")

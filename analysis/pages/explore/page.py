@@ -13,6 +13,7 @@ from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
+from litelvlm.analysis.inputs.own_methods import plugin_note
 from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
@@ -136,7 +137,8 @@ def read_config(run: Path) -> Config:
     """Configuration of a sweep.
 
     Raises:
-        ValueError: If the run is of another study or asks several expressions at once.
+        ValueError: If the run is of another study, asks several expressions at once, or has a
+            method that is not known here.
     """
     study = read_record(run).study
     if not story_of(study).explorable:
@@ -144,6 +146,8 @@ def read_config(run: Path) -> Config:
         raise ValueError(
             f"{run} is a run of the study {study!r}; the explorer shows a run of {shown}"
         )
+    if note := plugin_note(run):
+        raise ValueError(note)
     config = sweep_config(run)
     if config.protocol != "single":
         raise ValueError(

@@ -35,6 +35,7 @@ from litelvlm.analysis.pages.report.tables import (
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
@@ -207,8 +208,7 @@ def warnings_of(records: Mapping[Path, RunRecord]) -> list[str]:
 def _warnings(record: RunRecord) -> list[str]:
     found = []
     if not record.complete:
-        done = f"{record.parts_done} of {record.n_parts} parts"
-        found.append(f"{done} are there; run the same command again for the rest.")
+        found.append(f"{unfinished_text(record)}.")
     if record.limit is not None:
         part = f"limited to the first {record.limit} images of the split"
         found.append(f"{part}; this is only a sample of the result.")

@@ -12,6 +12,7 @@ from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.stats.ends import INDEX
 from litelvlm.analysis.stats.precision import smallest_effect
 from litelvlm.analysis.studies.ablations.config import RIVALS, Config
 from litelvlm.analysis.studies.ablations.pairs import (
@@ -67,6 +68,7 @@ def correlation_claims(alone: pd.DataFrame, margin: float) -> list[Claim]:
             usable,
             "no correlation",
             margin=margin,
+            reach=INDEX,
             excluded=excluded,
         )
         for id, column, name in (
@@ -90,7 +92,9 @@ def leads_at_every_budget(
         protocol: What every id begins with.
         where: What every statement ends with, before its full stop.
     """
-    claims, label, points = [], SCORES[config.score].label, 100 * config.lead
+    claims, label, points = list[Claim](), SCORES[config.score].label, 100 * config.lead
+    if "rivals" not in config.requests:  # some of them may have run for another request
+        return claims
     for method, rule in JUDGED.items():
         prefix = f"{protocol}{rule}"
         by_id: dict[str, list[Claim]] = {}

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.studies.efficiency.config import Config
 from litelvlm.analysis.studies.efficiency.timing import (
     DECODE,
@@ -22,12 +22,12 @@ from litelvlm.models.timed import TimedCall, TimedModel, timed
 from litelvlm.pruning import Pruner
 
 COLUMNS: tuple[Column, ...] = (
-    Column("method", str, "Label of the pruning method."),
-    Column("k", int, "Visual tokens that enter the language model."),
-    Column("n_text", int, "Expressions in the conversation."),
-    Column("round", int, "Timed round, from 0; -1 for what is measured once."),
-    Column("component", str, "Part of the pipeline."),
-    Column("metric", str, "What is measured."),
+    Column("method", str, "Label of the pruning method.", CONDITION),
+    Column("k", int, "Visual tokens that enter the language model.", CONDITION),
+    Column("n_text", int, "Expressions in the conversation.", CONDITION),
+    Column("round", int, "Timed round, from 0; -1 for what is measured once.", CONDITION),
+    Column("component", str, "Part of the pipeline.", CONDITION),
+    Column("metric", str, "What is measured.", CONDITION),
     Column("value", float, "Its value."),
     Column("unit", str, "ms, MAC, FLOP or B."),
 )

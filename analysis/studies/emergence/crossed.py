@@ -13,6 +13,7 @@ from litelvlm.analysis.stats.crossed_trainings import (
     crossed_coefficients,
     crossed_trainings,
 )
+from litelvlm.analysis.stats.ends import DIFFERENCE, Ends
 from litelvlm.analysis.studies.emergence.config import FEWEST_REFERENTS
 from litelvlm.analysis.studies.emergence.effects import balanced
 from litelvlm.analysis.studies.emergence.outcomes import category_table
@@ -23,6 +24,8 @@ Reversal = Literal["reversal", "reversal_true"]
 """Of a category: the index of the true text minus that of absent ones, or the index itself."""
 ByCategory = Mapping[Reversal, pd.DataFrame]
 """Tables of trainings by categories; nan where a training has too few referents."""
+CHANGE_OF_REVERSAL: Ends = (-4.0, 4.0)
+"""Where changes of a reversal end, which is itself a difference of two indices."""
 
 
 def reversal_by_category(rows: pd.DataFrame) -> ByCategory:
@@ -107,14 +110,16 @@ def crossed_effects(reversals: ByCategory, table: pd.DataFrame, stage: str) -> d
     own = chosen[0].set_index("training").loc[[name for group in groups for name in group.index]]
     high = np.column_stack([own[name] == levels[1] for name, levels in factors.items()])
     blocks = own["seed"].to_numpy()[:, None] == np.unique(own["seed"])
-    found = _coefficients(groups, np.column_stack([high, blocks]).astype(np.float64))
+    design = np.column_stack([high, blocks]).astype(np.float64)
+    found = _coefficients(groups, design, CHANGE_OF_REVERSAL)
     return {name: each.estimate() for name, each in zip(factors, found, strict=False)}
 
 
 def _coefficients(
-    groups: Sequence[pd.DataFrame], design: Float[NDArray[np.float64], "n k"]
+    groups: Sequence[pd.DataFrame], design: Float[NDArray[np.float64], "n k"], reach: Ends
 ) -> list[CrossedTrainings]:
-    return crossed_coefficients([group.to_numpy(dtype=np.float64) for group in groups], design)
+    tables = [group.to_numpy(dtype=np.float64) for group in groups]
+    return crossed_coefficients(tables, design, reach)
 
 
 def crossed_stage_mean(
@@ -127,11 +132,11 @@ def crossed_stage_mean(
         trainings: Names.
     """
     groups = stage_by_category(reversals, trainings) if len(trainings) > 1 else []
-    return _coefficients(groups, np.ones((len(trainings), 1)))[0] if groups else None
+    return _coefficients(groups, np.ones((len(trainings), 1)), DIFFERENCE)[0] if groups else None
 
 
-def crossed_mean_of(table: pd.DataFrame) -> CrossedTrainings | None:
+def crossed_mean_of(table: pd.DataFrame, reach: Ends = DIFFERENCE) -> CrossedTrainings | None:
     """Mean of a table of seeds by categories; None with a single one of either."""
     if min(table.shape, default=0) < 2:
         return None
-    return crossed_trainings(table.to_numpy(dtype=np.float64))
+    return crossed_trainings(table.to_numpy(dtype=np.float64), reach)

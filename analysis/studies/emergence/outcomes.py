@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.stats.ends import DIFFERENCE, INDEX, POSITIVE, SHARE, Ends
 from litelvlm.analysis.studies.emergence.measure import SINGLE, USED
 
 LIFT = ("lift", "queries")
@@ -151,6 +152,15 @@ def _outcomes(values: Mapping[Key, float]) -> dict[str, float]:
 
 OUTCOMES = tuple(_outcomes({}))
 """Names of the outcomes."""
+_INDICES = ("true", "absent", "empty", "mean", "true_no_sos", "true_more_sos")
+ENDS: Mapping[str, Ends] = {
+    **dict.fromkeys((name for name in OUTCOMES if name.startswith("reversal")), DIFFERENCE),
+    **dict.fromkeys((*(f"reversal_{name}" for name in _INDICES), "other_mask", "alignment"), INDEX),
+    **dict.fromkeys(("share_reversed", "high_norm", "constancy", "found"), SHARE),
+    **dict.fromkeys(("largest_layer", "largest_layer_uninformative", "largest_head"), POSITIVE),
+    **dict.fromkeys(("value_ratio", "largest_head_value"), POSITIVE),
+}
+"""Where outcomes end."""
 
 
 def category_table(rows: pd.DataFrame) -> pd.DataFrame:

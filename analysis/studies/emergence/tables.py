@@ -5,11 +5,13 @@ import pandas as pd
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.trainings import t_estimate, variance_components
 from litelvlm.analysis.studies.emergence.config import FEWEST_REFERENTS, Config
 from litelvlm.analysis.studies.emergence.effects import effects_table, interactions_table
 from litelvlm.analysis.studies.emergence.links import gains_table, links_table
 from litelvlm.analysis.studies.emergence.outcomes import (
+    ENDS,
     OUTCOMES,
     category_table,
     outcome_table,
@@ -62,8 +64,9 @@ def cells_table(outcomes: pd.DataFrame) -> pd.DataFrame:
         own, other = (each.set_index("seed")[[*OUTCOMES]] for each in (part, base))
         change = own - other.reindex(own.index)
         for name in OUTCOMES:
-            mean = _mean(part[name])
-            changed = None if cell == "base" else _mean(change[name])
+            reach = low, high = ENDS.get(name, OPEN)
+            mean = _mean(part[name], reach)
+            changed = None if cell == "base" else _mean(change[name], (low - high, high - low))
             if mean is not None:
                 line: Row = {"stage": stage, "cell": cell, "outcome": name} | mean.line("mean")
                 line |= {"learned": int(part["learned"].sum())}
@@ -72,10 +75,10 @@ def cells_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _mean(values: "pd.Series[float]") -> Estimate | None:
+def _mean(values: "pd.Series[float]", reach: Ends) -> Estimate | None:
     """Mean of what is known, with its t interval; None if nothing is."""
     known = np.asarray(values.dropna(), dtype=np.float64)
-    return t_estimate(known) if len(known) else None
+    return t_estimate(known, reach) if len(known) else None
 
 
 def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, prepare_query
 from litelvlm.analysis.inputs.samples import naming
-from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.columns import CATEGORY, CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.clip_scores import (
     LEADS,
@@ -58,10 +58,15 @@ COLUMNS: tuple[Column, ...] = (
     *LABELS,
     CATEGORY,
     Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
-    Column("ranking", str, "What tokens are ranked by."),
-    Column("target", str, "Scalar that removal changes."),
-    Column("metric", str, "Curve or measure."),
-    Column("k", int, "Tokens of the curve's point, by the image with fewest; 0: whole curves."),
+    Column("ranking", str, "What tokens are ranked by.", CONDITION),
+    Column("target", str, "Scalar that removal changes.", CONDITION),
+    Column("metric", str, "Curve or measure.", CONDITION),
+    Column(
+        "k",
+        int,
+        "Tokens of the curve's point, by the image with fewest; 0: whole curves.",
+        CONDITION,
+    ),
     Column("value", float, "Value of the target or the measure."),
 )
 

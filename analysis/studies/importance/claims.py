@@ -6,6 +6,7 @@ that matter. So H6 is about the first k tokens of both rankings at the budgets, 
 tokens share, and the true mask shows what the measure can reach.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -60,7 +61,15 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         if found.empty:
             return []
         values = found["value"]
-        return [mean_claim(id, statement, values, found, null, margin=margin, excluded=excluded)]
+        reach = (-math.inf, 1.0)  # agreement beyond chance has no least value
+        return [
+            mean_claim(
+                *(id, statement, values, found, null),
+                margin=margin,
+                excluded=excluded,
+                reach=reach,
+            )
+        ]
 
     def overlap(id: str, suffix: str, metric: str, score: str, kept: str, how: str) -> list[Claim]:
         depths = sorted(part_rows(visible, id, metric, score)["k"].unique(), reverse=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, prepare_query
 from litelvlm.analysis.inputs.samples import naming
-from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.columns import CATEGORY, CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.clip_scores import Scores, lead_of, token_scores
 from litelvlm.analysis.signals.importance import (
@@ -39,24 +39,26 @@ COLUMNS: tuple[Column, ...] = (
     *LABELS,
     CATEGORY,
     Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
-    Column("control", str, "Control that the row is about, or 'none'."),
-    Column("score", str, "CLIP-side score."),
-    Column("signal", str, "Importance signal inside the language model."),
-    Column("target", str, "Scalar that the signal explains; empty for attention."),
-    Column("layer", int, "Layer of the language model; -1 for whole signals."),
-    Column("head", int, "Attention head; -1 for all."),
-    Column("removal", str, "How tokens are removed; empty where none is."),
+    Column("control", str, "Control that the row is about, or 'none'.", CONDITION),
+    Column("score", str, "CLIP-side score.", CONDITION),
+    Column("signal", str, "Importance signal inside the language model.", CONDITION),
+    Column("target", str, "Scalar that the signal explains; empty for attention.", CONDITION),
+    Column("layer", int, "Layer of the language model; -1 for whole signals.", CONDITION),
+    Column("head", int, "Attention head; -1 for all.", CONDITION),
+    Column("removal", str, "How tokens are removed; empty where none is.", CONDITION),
     Column("compl_err", float, "Completeness error of the attribution, relative."),
-    Column("metric", str, "Measure of agreement."),
-    Column("partial_set", str, "Covariates that are held fixed."),
-    Column("sinks", str, "Outlier tokens: 'kept'; earlier runs also hold 'removed'."),
-    Column("k", int, "Tokens at the top that the measure compares; 0 for all."),
+    Column("metric", str, "Measure of agreement.", CONDITION),
+    Column("partial_set", str, "Covariates that are held fixed.", CONDITION),
+    Column("sinks", str, "Outlier tokens: 'kept'; earlier runs also hold 'removed'.", CONDITION),
+    Column("k", int, "Tokens at the top that the measure compares; 0 for all.", CONDITION),
     Column("value", float, "Value of the measure."),
     Column("chance", float, "Its expectation under random order."),
     Column("ceiling", float, "Agreement of the two sides with their own repetitions."),
     Column("p_shift", float, "p-value against the map moved round the grid."),
-    Column("score_bin", int, "Sixth of the ranks of the score; -1 where there is none."),
-    Column("signal_bin", int, "Sixth of the ranks of the signal; -1 where there is none."),
+    Column("score_bin", int, "Sixth of the ranks of the score; -1 where there is none.", CONDITION),
+    Column(
+        "signal_bin", int, "Sixth of the ranks of the signal; -1 where there is none.", CONDITION
+    ),
     Column("corrected", float, "Value with chance taken off, 1 at most."),
 )
 

@@ -12,6 +12,7 @@ from litelvlm.analysis.runs.claims import MIN_IMAGES
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import DIFFERENCE, INDEX
 from litelvlm.analysis.stats.lines import (
     adjusted,
     categories_of,
@@ -21,6 +22,7 @@ from litelvlm.analysis.stats.lines import (
 )
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.mechanism.config import Config
+from litelvlm.analysis.studies.mechanism.contrasts import crossing_table
 from litelvlm.analysis.studies.mechanism.dense import dense_table
 from litelvlm.analysis.studies.mechanism.probes import BASE, PROBES
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled
@@ -57,7 +59,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         below RI as released with intervals over images (low, high) and over images and categories,
         and the word for it, per CLIP model; "categories": RI as released, and the fall under each
         probe, in each category of the model's own referents; "dense": mean IoU of patches that are
-        called a category, under each readout of the last blocks.
+        called a category, under each readout of the last blocks; "crossing": the index under each
+        readout with each text.
     """
     table = pd.DataFrame([found.line for found in changes(rows, config.margin)])
     if table.empty:
@@ -66,6 +69,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     table["q"] = adjusted(known, benjamini_hochberg).reindex(table.index)
     found = {"probes": table}
     found |= {"categories": categories_table(rows), "dense": dense_table(rows, PROBES)}
+    found["crossing"] = crossing_table(rows, config)
     return {name: one for name, one in found.items() if not one.empty}
 
 
@@ -116,7 +120,8 @@ def _change(base: pd.DataFrame, other: pd.DataFrame, margin: float, compared: bo
     ri_base, ri = result.estimates()
     fall, p_value = fall_of(result)
     crossed_ri, crossed = (
-        crossed_mean(values, images, categories) for values in (pair[:, 1], pair[:, 0] - pair[:, 1])
+        crossed_mean(values, images, categories, reach)
+        for values, reach in ((pair[:, 1], INDEX), (pair[:, 0] - pair[:, 1], DIFFERENCE))
     )
     foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
     p_value = p_value if compared else np.nan

@@ -9,6 +9,7 @@ from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.means import counted_claim, mean_claim, nothing_claim
 from litelvlm.analysis.runs.study import Tables
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
@@ -100,6 +101,7 @@ def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> li
             stated,
             "share of blank masks with all bits",
             margin=margin,
+            reach=INDEX,
         )
     ]
 
@@ -128,7 +130,9 @@ def _same_tokens(id: str, statement: str, chosen: pd.DataFrame, margin: float) -
     of_expression = measured.groupby(keys, sort=True)["jaccard"].mean()
     stated = measured.drop_duplicates(keys).set_index(keys).loc[of_expression.index].reset_index()
     same = "Jaccard index of equal choices"
-    return [nothing_claim(id, statement, of_expression, stated, same, margin, null=1.0)]
+    return [
+        nothing_claim(id, statement, of_expression, stated, same, margin, null=1.0, reach=SHARE)
+    ]
 
 
 def memory_claims(rows: pd.DataFrame, factorial: Factorial, most: float) -> list[Claim]:

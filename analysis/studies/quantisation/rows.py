@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.runs.columns import Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.analysis.stats.ranking import jaccard
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
@@ -17,10 +18,15 @@ from litelvlm.pruning.layers.base import LayerPlan
 
 COLUMNS: tuple[Column, ...] = (
     *SWEEP,
-    Column("precision", str, "How the language model's weights are stored; 'none' is all bits."),
+    Column(
+        "precision",
+        str,
+        "How the language model's weights are stored; 'none' is all bits.",
+        CONDITION,
+    ),
     Column("blank", bool, "The mask has no pixel, though the expression means something."),
     Column("reads_llm", bool, "The method reads the language model before it chooses."),
-    Column("jaccard", float, "Tokens kept here and with all bits: shared over all; 0 to 1."),
+    Column("jaccard", float, "Tokens kept here and with all bits: shared over all; 0 to 1.", SHARE),
     Column("bytes_{component}", int, "Bytes of a component; in rows of the unpruned model only."),
 )
 Kept = dict[tuple[int, str, int, int], frozenset[int]]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.analysis.stats.lines import adjusted, crossed_line, mean_line, wider_ends
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import holm
@@ -106,7 +107,7 @@ def blank_table(rows: pd.DataFrame) -> pd.DataFrame:
         [
             dict(zip(keys, names, strict=True))
             | {"blank": int(part["blank"].sum())}
-            | crossed_line(part, "share", "share")
+            | crossed_line(part, "share", "share", SHARE)
             for names, part in meant.groupby(keys, sort=True)
         ]
     )

@@ -8,6 +8,7 @@ from litelvlm.analysis.inputs.labels import HIDDEN
 from litelvlm.analysis.runs.claims import Claim, joint_claim
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.means import mean_claim, nothing_claim
+from litelvlm.analysis.stats.ends import DIFFERENCE, INDEX
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.constructions import SUBSTITUTES, Construction, select
 from litelvlm.analysis.studies.reversal.config import Config
@@ -23,6 +24,8 @@ _LACKING = {
     "H3": "no other object of the category that can be labelled",
     "H3.other": "no object of another category that can be labelled",
 }
+_REACH = {"H1.sign": INDEX, "N4": INDEX, "H2.random": (-4, 4)}
+"""Where values end that are not the difference of two indices."""
 _UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image") | {
     "H3.other": "no other object that can be labelled"
 }
@@ -139,6 +142,7 @@ def _claims_of(
             true.loc[known.index],
             null,
             margin=margin,
+            reach=_REACH.get(id, DIFFERENCE),
             excluded={HIDDEN: hidden, UNLABELLED: n_unlabelled} | missing,
         )
         if id == "H1.centre":

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, TOWER, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.stats.ranking import at_budgets, auroc, reversal_index, score_contrast
 from litelvlm.analysis.studies.constructions import PRIMARY, Construction
 from litelvlm.analysis.studies.reversal.config import Config
@@ -24,21 +25,39 @@ COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
     *TOWER,
-    Column("rank_agreement", float, "Mean rank correlation with the rankings by other texts."),
-    Column("probe", str, "Ranked by: 'released', a substitute, or another score by name."),
-    Column("layer", int, "Layer of the image tower from the end: -1 is the last; 0 is none."),
-    Column("sim", str, "Similarity: 'dot', 'cos' or 'none'."),
-    Column("text_mode", str, "Which text: the 'template', the bare 'expression' or another one."),
-    Column("control", str, "Control, 'oracle', or 'none' for the true text and mask."),
-    Column("labels", str, "Coverage that counts as inside: 'primary', which is half."),
+    Column(
+        "rank_agreement", float, "Mean rank correlation with the rankings by other texts.", INDEX
+    ),
+    Column(
+        "probe", str, "Ranked by: 'released', a substitute, or another score by name.", CONDITION
+    ),
+    Column(
+        "layer", int, "Layer of the image tower from the end: -1 is the last; 0 is none.", CONDITION
+    ),
+    Column("sim", str, "Similarity: 'dot', 'cos' or 'none'.", CONDITION),
+    Column(
+        "text_mode",
+        str,
+        "Which text: the 'template', the bare 'expression' or another one.",
+        CONDITION,
+    ),
+    Column("control", str, "Control, 'oracle', or 'none' for the true text and mask.", CONDITION),
+    Column("labels", str, "Coverage that counts as inside: 'primary', which is half.", CONDITION),
     Column("n_draws", int, "Draws that the row is the mean of."),
-    Column("auroc", float, "Probability that an inside token scores above an outside one."),
-    Column("ri", float, "Reversal index 1 - 2 AUROC, -1 to 1; positive where the inside is low."),
+    Column("auroc", float, "Probability that an inside token scores above an outside one.", SHARE),
+    Column(
+        "ri", float, "Reversal index 1 - 2 AUROC, -1 to 1; positive where the inside is low.", INDEX
+    ),
     Column("gap", float, "Mean score inside minus mean score outside."),
-    Column("msc", float, "The same of scores scaled to 0 to 1 over the image; negative: reversed."),
-    Column("rec_low_{budget}", float, "Recall of the lowest scores at a budget."),
-    Column("rec_high_{budget}", float, "Recall of the highest scores at a budget."),
-    Column("chance_rec_{budget}", float, "Recall of random tokens at a budget."),
+    Column(
+        "msc",
+        float,
+        "The same of scores scaled to 0 to 1 over the image; negative: reversed.",
+        INDEX,
+    ),
+    Column("rec_low_{budget}", float, "Recall of the lowest scores at a budget.", SHARE),
+    Column("rec_high_{budget}", float, "Recall of the highest scores at a budget.", SHARE),
+    Column("chance_rec_{budget}", float, "Recall of random tokens at a budget.", SHARE),
     Column("same_category", bool, "The foreign text or mask is of the referent's category."),
 )
 

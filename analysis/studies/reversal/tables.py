@@ -5,6 +5,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.analysis.stats.ends import INDEX
 from litelvlm.analysis.stats.lines import (
     crossed_line,
     lines_of_claims,
@@ -172,9 +173,9 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
         n_words=visible["n_words"].clip(upper=MANY_WORDS),
         visible=np.where(visible["visible_frac"] >= 0.999, "whole", "cut"),
     )
-    whole = {"stratum": "targets", "group": "all"} | crossed_line(primary, "ri", "ri")
+    whole = {"stratum": "targets", "group": "all"} | crossed_line(primary, "ri", "ri", INDEX)
     found = [
-        {"stratum": stratum, "group": str(value)} | crossed_line(group, "ri", "ri")
+        {"stratum": stratum, "group": str(value)} | crossed_line(group, "ri", "ri", INDEX)
         for stratum in STRATA
         for value, group in strata.groupby(stratum, sort=True)
     ]

@@ -7,6 +7,7 @@ import pandas as pd
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.means import mean_claim, nothing_claim
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
+from litelvlm.analysis.stats.ends import INDEX, POSITIVE
 from litelvlm.analysis.studies.sink.config import Config
 from litelvlm.analysis.studies.sink.tables import DECIMALS
 
@@ -38,6 +39,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
             trained,
             "uniform attention over the visible tokens, and the margin",
             null=1 + margin,
+            reach=POSITIVE,
         )
     ]
     if "content_share" in rows:
@@ -61,6 +63,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
                 "uniform",
                 margin,
                 null=1.0,
+                reach=POSITIVE,
             ),
         ]
     if not permuted.empty:
@@ -97,7 +100,7 @@ def _share_claims(trained: pd.DataFrame, margin: float) -> list[Claim]:
         ),
     }
     return [
-        mean_claim(id, statement, share.round(DECIMALS), trained, null, margin=margin)
+        mean_claim(id, statement, share.round(DECIMALS), trained, null, margin=margin, reach=INDEX)
         for id, (statement, share, null) in compared.items()
     ]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
-from litelvlm.analysis.runs.columns import EXPRESSION, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.analysis.studies.sink.config import Config
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression
@@ -16,25 +17,25 @@ from litelvlm.models.base import TowerModel
 
 COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
-    Column("weights", str, "'trained' or 'random'."),
-    Column("weights_seed", int, "Seed of random weights; -1 for trained ones."),
-    Column("text_mode", str, "'template', 'expression' or 'permuted' words."),
+    Column("weights", str, "'trained' or 'random'.", CONDITION),
+    Column("weights_seed", int, "Seed of random weights; -1 for trained ones.", CONDITION),
+    Column("text_mode", str, "'template', 'expression' or 'permuted' words.", CONDITION),
     Column("n_tokens", int, "Tokens of the sentence, [SOS] and [EOS] included."),
-    Column("layer", int, "Layer of the text tower, from 0."),
-    Column("head", int, "Attention head, from 0; -1 for the mean over heads."),
-    Column("query", str, "Position that attends: 'eos'."),
-    Column("a_sos", float, "Attention on [SOS], 0 to 1."),
+    Column("layer", int, "Layer of the text tower, from 0.", CONDITION),
+    Column("head", int, "Attention head, from 0; -1 for the mean over heads.", CONDITION),
+    Column("query", str, "Position that attends: 'eos'.", CONDITION),
+    Column("a_sos", float, "Attention on [SOS], 0 to 1.", SHARE),
     Column("lift", float, "That attention times the tokens in view: 1 for uniform attention."),
-    Column("content_share", float, "Attention on the words of the expression."),
-    Column("content_uniform", float, "The same for uniform attention."),
-    Column("punct_share", float, "Attention on punctuation."),
-    Column("punct_uniform", float, "The same for uniform attention."),
-    Column("self_share", float, "Attention of the position on itself."),
-    Column("entropy_norm", float, "Entropy of the attention over its maximum, 0 to 1."),
-    Column("norm_share", float, "Share of [SOS] in what is carried, by norm."),
-    Column("norm_self", float, "Share of the position itself in what is carried."),
-    Column("norm_content", float, "Share of the expression's words in what is carried."),
-    Column("norm_punct", float, "Share of punctuation in what is carried."),
+    Column("content_share", float, "Attention on the words of the expression.", SHARE),
+    Column("content_uniform", float, "The same for uniform attention.", SHARE),
+    Column("punct_share", float, "Attention on punctuation.", SHARE),
+    Column("punct_uniform", float, "The same for uniform attention.", SHARE),
+    Column("self_share", float, "Attention of the position on itself.", SHARE),
+    Column("entropy_norm", float, "Entropy of the attention over its maximum, 0 to 1.", SHARE),
+    Column("norm_share", float, "Share of [SOS] in what is carried, by norm.", SHARE),
+    Column("norm_self", float, "Share of the position itself in what is carried.", SHARE),
+    Column("norm_content", float, "Share of the expression's words in what is carried.", SHARE),
+    Column("norm_punct", float, "Share of punctuation in what is carried.", SHARE),
 )
 
 

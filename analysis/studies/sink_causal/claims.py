@@ -12,6 +12,7 @@ import pandas as pd
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim
 from litelvlm.analysis.runs.means import mean_claim
+from litelvlm.analysis.stats.ends import DIFFERENCE
 from litelvlm.analysis.studies.sink_causal.config import Config
 from litelvlm.analysis.studies.sink_causal.tables import (
     INDEX,
@@ -54,6 +55,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
                 f"as much as {part.control_done}; differences below {margin:g} count as none",
                 margin=margin,
                 excluded=excluded,
+                reach=DIFFERENCE,
             )
             # Equivalence refutes the claim, even where its interval lies above 0.
             refuted = {"verdict": "not supported"} if claim.equivalent else {}

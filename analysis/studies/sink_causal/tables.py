@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
+from litelvlm.analysis.stats.ends import DIFFERENCE, SHARE
 from litelvlm.analysis.stats.lines import crossed_line, lines_of_claims
 from litelvlm.analysis.studies.sink_causal.config import Config
 
@@ -41,6 +42,8 @@ PARTS: Mapping[str, ClaimPart] = {
     ),
 }
 INDEX, KEPT, TEXT = "abs_d_ri", "kept_changed", "text_moved"
+_ENDS = dict.fromkeys((INDEX, TEXT), (0.0, 2.0)) | {"cos_eos": (-1.0, 1.0), "d_ri": DIFFERENCE}
+"""Where measures end that are no shares."""
 
 
 def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
@@ -59,7 +62,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     names = (INDEX, KEPT, TEXT, "cos_eos", "d_ri", *overlaps)
     found = [
         {"intervention": str(change), "layer_set": str(place), "measure": measure}
-        | crossed_line(group.dropna(subset=measure), measure)
+        | crossed_line(group.dropna(subset=measure), measure, reach=_ENDS.get(measure, SHARE))
         for (change, place), group in known.groupby(["intervention", "layer_set"], sort=True)
         for measure in names
         if measure in known and group[measure].notna().any()

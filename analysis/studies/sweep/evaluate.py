@@ -12,6 +12,7 @@ from litelvlm.analysis.studies.scores import (
     NO_TARGET_SCORES,
     SCORES,
     counted,
+    stated,
     without_target,
 )
 from litelvlm.analysis.studies.sweep.paired import protocol_name
@@ -97,8 +98,9 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
     A draw is what the official evaluation prints as its result: one pass over the images, there
     with drawn expressions and templates, in the other protocols with every expression and the
     tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions), "ciou"
-    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; where
-    an expression has no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
+    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; of
+    clips "j", "f" and "jf", means over frames and then over expressions; where an expression has
+    no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
     rule of gRefCOCO.
 
     Args:
@@ -129,7 +131,7 @@ def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
     inter, union = (rows[name].to_numpy() for name in SCORES["ciou"].columns)
     found: Row = {"n": len(rows)}
     found |= {name: official(inter, union) for name, official in OFFICIAL.items()}
-    for score in SCORES.values():
+    for score in stated(rows, SCORES.values()):
         if score is not SCORES["agreement"]:
             found[f"{score.name}_exact" if score.name in OFFICIAL else score.name] = score.of(rows)
     if empty_below is not None:

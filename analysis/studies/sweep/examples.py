@@ -55,7 +55,9 @@ def query_example(
     """Encode a clip and ask for one of its expressions; its first frame is shown."""
     masks = target_masks(sample, expression)
     state = model.encode_clip(sample.clip)
-    asked = model.conversation([expression.sent], config.question_index, config.answer_index)
+    asked = model.clip_conversation(
+        [expression.sent], sample.frames, config.question_index, config.answer_index
+    )
     covered = torch.from_numpy(state.view.coverage(masks)).float()
     cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
     return ExampleQuery(sample.frame(0), masks[0], state, asked, cues)

@@ -19,15 +19,16 @@ from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.significance import paired_swap_test
-from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted
+from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, stated
 from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]
 ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
-JUDGED = {PAPER: "", PAPER_RULE: "rule."}
-"""Both readings of the method (the released code, and the paper's own rule), and what begins the
-ids of the second one's claims."""
+JUDGED = {PAPER: "", PAPER_RULE: "rule.", "value_path": "value.", "value_path_grid": "grid."}
+"""Methods that claims are about, and what begins their ids: both readings of the paper's method
+(the released code, and the paper's own rule), and the same text read without the reversal."""
 
 
 class PairedEffect(NamedTuple):
@@ -45,8 +46,8 @@ class PairedScores:
         cells: Method and budget of each column.
         counts: What each line adds to the sums of scores, by name: means over seeds.
         image_ids: Image of each line.
-        categories: Category of each line's referent; -1 where rows do not say, none if left out.
         scores: What is made of the sums.
+        categories: Category of each line's referent; -1 where rows do not say, none if left out.
         resamples: Of the images.
         seed: Of the resamples.
     """
@@ -54,10 +55,15 @@ class PairedScores:
     cells: tuple[MethodBudget, ...]
     counts: Mapping[str, Float[Array, "n c"]]
     image_ids: Shaped[Array, "n"]
+    scores: tuple[Score, ...]
     categories: Shaped[Array, "n"] | None = None
-    scores: tuple[Score, ...] = RESAMPLED
     resamples: int = RESAMPLES
     seed: int = 0
+
+    @property
+    def compared(self) -> tuple[Score, ...]:
+        """Scores whose differences are tested."""
+        return tuple(score for score in self.scores if score.compared)
 
     @cached_property
     def drawn(self) -> Bootstrap:
@@ -118,7 +124,9 @@ class PairedScores:
             (weight * self.linear(score, cell) for weight, cell in terms),
             start=np.zeros(len(self.image_ids)),
         )
-        return PairedEffect(self.over_images(score, terms), self.crossed(lines))
+        # A score lies between 0 and 1.
+        reach = tuple(sum(side(weight, 0.0) for weight, _ in terms) for side in (min, max))
+        return PairedEffect(self.over_images(score, terms), self.crossed(lines, reach))
 
     def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:
         """Paired difference of two cells."""
@@ -154,12 +162,12 @@ class PairedScores:
         values: Array = value + (top - value * bottom) / bottom.mean()
         return values
 
-    def crossed(self, values: Float[Array, "n"]) -> Crossed:
+    def crossed(self, values: Float[Array, "n"], reach: Ends = OPEN) -> Crossed:
         """Mean over lines, over images and categories; undefined without categories."""
         n, images = len(values), self.image_ids
         if self.categories is None or not np.isfinite(values).all():
             return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(images)), 0, n)
-        return crossed_mean(values, images, self.categories)
+        return crossed_mean(values, images, self.categories, reach)
 
     def crossed_retention(
         self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
@@ -176,7 +184,8 @@ class PairedScores:
         if not bottom.mean() > 0:
             return self.crossed(np.full_like(top, np.nan))
         share = top.mean() / bottom.mean()
-        return self.crossed(share - less + (top - share * bottom) / bottom.mean())
+        lines = share - less + (top - share * bottom) / bottom.mean()
+        return self.crossed(lines, (-less, np.inf))
 
 
 def better_claim(
@@ -216,10 +225,13 @@ def better_claim(
 def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> PairedScores:
     """Bring rows to one line per expression, or per drawn expression in the official protocol.
 
+    Scores that only clips have are left out where the rows are of images.
+
     Raises:
         ValueError: If an expression lacks a cell that others have, or rows of two protocols are
             mixed.
     """
+    scores = stated(rows, scores)
     keys = rows[[*line_columns(rows), "method", "budget"]]
     summands = counted(rows, scores)
     means = summands.groupby([keys[name] for name in keys.columns], sort=True).mean()
@@ -235,12 +247,12 @@ def pair_scores(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> Pair
     cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
     names = [str(name) for name in summands.columns]
     counts = {name: wide[name][cells].to_numpy(dtype=np.float64) for name in names}
-    stated = None
+    categories = None
     if "category_id" in rows:
         first = rows.groupby(line_columns(rows), sort=True)["category_id"].first()
-        stated = first.reindex(wide.index).to_numpy()
+        categories = first.reindex(wide.index).to_numpy()
     images = wide.index.get_level_values("image_id").to_numpy()
-    return PairedScores(tuple(cells), counts, images, stated, tuple(scores))
+    return PairedScores(tuple(cells), counts, images, scores, categories)
 
 
 def line_columns(rows: pd.DataFrame) -> list[str]:

@@ -64,6 +64,11 @@ class SweepContext:
         """How many visual tokens images of the split have: each number once, fewest first."""
         return token_counts(self.model, self.data)
 
+    @cached_property
+    def longest(self) -> int:
+        """Frames of the longest clip; 1 where all are images."""
+        return max(self.data[index].frames for index in range(len(self.data)))
+
     @property
     def unpruned_budget(self) -> int:
         """Name of the unpruned model's budget in rows: all tokens of the image with fewest."""
@@ -90,7 +95,6 @@ class SweepContext:
         """Combinations that are possible, by number of tokens, and why the others are not."""
         cells: dict[int, list[SweepCell]] = {n: [] for n in self.token_counts}
         excluded = dict[tuple[str, int | float], Exclusion]()
-        frames = max(self.data[index].frames for index in range(len(self.data)))
         official = self.config.protocol == "official"
         for n_tokens, found in cells.items():
             sizes = self.model.sizes(n_tokens)
@@ -101,7 +105,7 @@ class SweepContext:
                 pruners = {seed: method.pruner(seed) for seed in seeds}
                 for budget, n_kept in self.kept_tokens(n_tokens).items():
                     try:
-                        self.model.check_method(pruners[seeds[0]], frames)
+                        self.model.check_method(pruners[seeds[0]], self.longest)
                         average = pruners[seeds[0]].average_tokens(n_kept, sizes)
                     except ValueError as error:
                         reason = Exclusion(method=method.label, budget=budget, reason=str(error))
@@ -239,15 +243,20 @@ def plan_conversations(
             for seed in range(config.seeds)
         ]
         return [
-            PlannedConversation(draw.conversation(model, sentences), draw.expressions, seed)
+            PlannedConversation(
+                draw.conversation(model, sentences, sample.frames), draw.expressions, seed
+            )
             for seed, draw in enumerate(draws)
         ]
     places = tuple(range(len(sentences)))
     together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
         PlannedConversation(
-            model.conversation(
-                [sentences[i] for i in turns], config.question_index, config.answer_index
+            model.clip_conversation(
+                [sentences[i] for i in turns],
+                sample.frames,
+                config.question_index,
+                config.answer_index,
             ),
             turns,
             0,

@@ -13,9 +13,10 @@ from litelvlm.analysis.inputs.samples import (
     naming,
     view_of,
 )
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column, Row
+from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
+from litelvlm.analysis.studies.sweep.matching import MatchedMasks, cell_of
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Loaded,
@@ -31,10 +32,15 @@ from litelvlm.models.requests import places_by_target
 COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
-    Column("protocol", str, "How expressions are put into conversations."),
-    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token."),
-    Column("budget", int, "Visual tokens asked for; a share is that of the image with fewest."),
-    Column("seed", int, "Draw of a random method, or of the official protocol."),
+    Column("protocol", str, "How expressions are put into conversations.", CONDITION),
+    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token.", CONDITION),
+    Column(
+        "budget",
+        int,
+        "Visual tokens asked for; a share is that of the image with fewest.",
+        CONDITION,
+    ),
+    Column("seed", int, "Draw of a random method, or of the official protocol.", CONDITION),
     Column("n_kept", int, "Visual tokens that enter the language model."),
     Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
     Column("n_average", float, "Visual tokens per layer, mean over the layers."),
@@ -49,16 +55,16 @@ def load(context: SweepContext, index: int) -> Loaded:
     """
     sample, skipped = askable(context.data[index])
     view, clip = view_of(context.model, sample), sample.clip
-    masks, coverage, keys = [], [], []
-    for expression in sample.expressions:
+    shape = len(sample.expressions), len(clip), sample.height, sample.width
+    targets, coverage, keys = np.empty(shape, dtype=np.uint8), [], []
+    for place, expression in enumerate(sample.expressions):
         with naming(sample, expression):
             given = sample.masks(expression)
             plain = (given > 0).astype(np.uint8)
-            masks.append(scored_target(given, context.config.doubled))
+            targets[place] = scored_target(given, context.config.doubled)
             coverage.append(view.coverage(plain))
             found = key_columns(context.data, sample, expression, plain, view)
             keys.append(found | label_columns(coverage[-1]))
-    targets = np.array(masks, dtype=np.uint8).reshape(-1, len(clip), sample.height, sample.width)
     read = clip[:] if len(clip) == 1 else clip
     return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped)
 
@@ -88,10 +94,10 @@ def image_rows(
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
-    # The pixels of a clip are counted over all its frames, as if they lay one below the other.
-    targets = TargetPixels.of(torch.from_numpy(loaded.masks).flatten(1, 2).to(model.device))
+    targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
-    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
+    matching = MatchedMasks(loaded)
+    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t f h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.
     unpruned = [place for place, made in enumerate(passes) if made.selection is None]
     for wave in (unpruned, sorted(set(range(len(passes))) - set(unpruned))):
@@ -104,18 +110,28 @@ def image_rows(
                 lambda place: conversations[passes[place].number].turns,
             )
             answers, turns = zip(*answered, strict=True)
-            masks = batch.masks[list(answers)].flatten(2, 3)
+            masks = batch.masks[list(answers)]
             for row, same in enumerate(answered.values()):
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
             asked = targets.rows(torch.tensor(turns, device=model.device))
             with naming(sample, sample.expressions[turns[0][0]]):
-                counts = count_masks(masks, asked, torch.stack(references))
-            for of_pass, same in zip(counts, answered.values(), strict=True):
+                together = torch.stack(references)
+                counts = count_masks(masks, asked, together, by_frame=context.longest > 1)
+            for of_pass, same, predicted in zip(counts, answered.values(), masks, strict=True):
                 for place in same:
-                    of_turns = zip(conversations[passes[place].number].turns, of_pass, strict=True)
+                    own_turns = conversations[passes[place].number].turns
                     asked_of = pass_columns(config.protocol, passes[place])
-                    found[place] = [loaded.keys[at] | asked_of | row for at, row in of_turns]
+                    found[place] = [
+                        loaded.keys[at] | asked_of | row
+                        for at, row in zip(own_turns, of_pass, strict=True)
+                    ]
+                    for at, mask in zip(own_turns, predicted, strict=True):
+                        matching.add(passes[place], at, mask)
+    matched = matching.columns()
+    for made, rows in zip(passes, found, strict=True):
+        for at, row in zip(conversations[made.number].turns, rows, strict=True):
+            row |= matched.get((cell_of(made), at), {})
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
     drawn_places = {place for planned in conversations for place in planned.turns}
     skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))

@@ -10,7 +10,6 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import adjusted, lines_of, wider_ends
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import (
-    COMPARED,
     NO_TARGET_SCORES,
     SCORES,
     Score,
@@ -68,12 +67,13 @@ def score_table(paired: PairedScores) -> pd.DataFrame:
 def comparison_table(paired: PairedScores) -> pd.DataFrame:
     """Differences to the unpruned model and to random tokens at the same budget, score by score.
 
-    p is that of an image-level swap of labels; p_holm is adjusted over all lines of one score and
-    one reference. The lines against the unpruned model also hold the share of its score that is
+    low and high are over images, low_categories and high_categories over categories too. p is that
+    of an image-level swap of labels; p_holm is adjusted over all lines of one score and one
+    reference. The lines against the unpruned model also hold the share of its score that is
     kept, with a one-sided 95 % bound.
     """
     lines = []
-    for score in COMPARED:
+    for score in paired.compared:
         for reference in (UNPRUNED, RANDOM):
             for cell in paired.cells:
                 other = reference_cell(paired.cells, cell, reference)
@@ -81,6 +81,8 @@ def comparison_table(paired: PairedScores) -> pd.DataFrame:
                     continue
                 line: Row = {"method": cell[0], "budget": cell[1], "metric": score.name}
                 line |= {"reference": reference} | paired.difference_line(score, cell, other)
+                images, crossed = paired.difference(score, cell, other)
+                line |= wider_ends(images.estimates()[0], crossed)
                 if reference == UNPRUNED:
                     kept = paired.retention(score, cell, other).over_images.estimates(ONE_SIDED)[0]
                     line |= {"retention": kept.value, "retention_bound": kept.low}

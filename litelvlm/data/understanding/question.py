@@ -12,8 +12,10 @@ from PIL import Image
 
 from litelvlm.data.content import content_digest
 from litelvlm.data.images import open_image
+from litelvlm.data.safe.shown import shown
 from litelvlm.data.understanding.scenes import SHORT_ANSWER
 from litelvlm.metrics.answers import WordRule
+from litelvlm.names import check_name
 
 TASKS: Mapping[str, WordRule] = MappingProxyType(
     {"gqa": "exact", "pope": "yes_no", "vqav2": "exact"}
@@ -61,19 +63,48 @@ class Question:
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """Questions of one task.
+    """Questions of one task; one that could count twice or for another image is refused.
 
     Attributes:
         task: A name in ``TASKS``.
         questions: Those of an image are not necessarily together.
         split: Name of the split of the scenes.
         split_by: Who made the split.
+
+    Raises:
+        ValueError: If the task is unknown, there is no question, a field of one is no text, an id
+            stands twice, an image has two pictures, or an answer is not one of the task's.
     """
 
     task: str
     questions: tuple[Question, ...]
     split: str = "val"
     split_by: str = "embedded"
+
+    def __post_init__(self) -> None:
+        rule = TASKS[check_name(self.task, TASKS, "task")]
+        if not self.questions:
+            raise ValueError(f"there is no question of {self.task}")
+        ids, pictures = set[str](), dict[str, Path]()
+        for one in self.questions:
+            for name in ("question_id", "image_id", "text", "answer"):
+                value: object = getattr(one, name)
+                if not isinstance(value, str) or not value.strip():
+                    told = f"{name} is {shown(value)}, expected text"
+                    raise ValueError(f"question {shown(one.question_id)}: {told}")
+            if rule == "yes_no" and one.answer not in ("yes", "no"):
+                raise ValueError(
+                    f"question {one.question_id!r}: the answer is {shown(one.answer)}; {self.task} "
+                    "takes yes or no"
+                )
+            if one.question_id in ids:
+                raise ValueError(f"question {one.question_id!r} stands twice and would count twice")
+            ids.add(one.question_id)
+            if pictures.setdefault(one.image_id, one.image) != one.image:
+                raise ValueError(
+                    f"question {one.question_id!r}: image {one.image_id!r} has two pictures, "
+                    f"{pictures[one.image_id].name} and {one.image.name}"
+                )
 
     @property
     def name(self) -> str:

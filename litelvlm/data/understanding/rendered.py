@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from litelvlm.arrays import Array
 from litelvlm.data.cache import kept_folder
 from litelvlm.data.embedded import PICTOGRAMS, SEEDS
+from litelvlm.data.safe.shown import shown
 from litelvlm.data.understanding.question import TASKS, Question, QuestionSet
 from litelvlm.data.understanding.scenes import (
     QuestionKind,
@@ -50,14 +51,21 @@ def load_questions(task: str) -> QuestionSet:
         task: A name in ``TASKS``.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown, or a file that is kept was changed.
         PermissionError: If the cache folder cannot be written.
     """
     check_name(task, TASKS, "task")
     root = kept_folder(f"questions-{_digest()[:16]}", _write)
-    rows = json.loads((root / f"{task}.json").read_text())
-    questions = (Question(**{**row, "image": root / "images" / row["image"]}) for row in rows)
-    return QuestionSet(task, tuple(questions), _SPLIT)
+    path = root / f"{task}.json"
+    try:
+        rows = json.loads(path.read_text())
+        questions = [Question(**{**row, "image": root / "images" / row["image"]}) for row in rows]
+        return QuestionSet(task, tuple(questions), _SPLIT)
+    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
+        raise ValueError(
+            f"{path} was changed or damaged ({shown(str(error))}); delete {root}, and it is made "
+            "again"
+        ) from error
 
 
 def square(scene: PictogramScene) -> tuple[Array, list[Thing]]:

@@ -1,23 +1,18 @@
 """From a name to a model: the shipped miniature, a checkpoint, or random weights at full size."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoderConfig, SamModel
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
-from litelvlm.data.safe.archives import check_archives
-from litelvlm.finite import require_finite_weights
-from litelvlm.models.files import check_kernel, digest
+from litelvlm.models.clip_files import check_clip_config, clip_source, read_clip
+from litelvlm.models.files import check_kernel, digest, random_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
-    check_clip_config,
     check_config,
     full_clip_config,
     full_config,
@@ -25,18 +20,19 @@ from litelvlm.models.glamm.checkpoints.config import (
     read_config,
     sam_config,
 )
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import (
     EMBEDDED,
-    clip_source,
     locate,
+    named_clip,
     usual_number_type,
 )
-from litelvlm.models.glamm.checkpoints.weights import load_into
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model, suffix
+from litelvlm.models.weights import load_into
 from litelvlm.number_types import number_type
 
 FULL_SIZE = "glamm-7b"
@@ -53,34 +49,13 @@ def load_model(
     revision: str | None = None,
     quantise: str | None = None,
 ) -> Glamm:
-    """Load a GLaMM ready to segment.
+    """Load a GLaMM ready to segment; arguments as for ``litelvlm.models.families.load_model``.
 
     Weights are read tensor by tensor into place, so memory never holds two copies of them.
 
-    Args:
-        name: "embedded" or "embedded-shapes" (the shipped miniatures), a folder in the
-            published layout, a hub id, or "glamm-7b" together with ``random_init``.
-        dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16
-            otherwise.
-        device: None takes the first GPU, else the CPU.
-        attn: Attention kernel of the language model and the towers: "sdpa", "eager" or
-            "flash_attention_2".
-        random_init: Build a model of the named sizes with random weights (seed 0; the global
-            generators do not change). Such a model measures cost, never accuracy, and its name says
-            "random weights".
-        options: Open choices inside the model; the official code's by default.
-        clip: Folder or hub id of CLIP, which is no part of the published checkpoint. None takes
-            the CLIP that the checkpoint's ``config.json`` names, from its own folder or a local
-            copy; nothing is fetched then.
-        revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
-        quantise: Fewer bits for the language model's weights: "int8", "nf4", "nf4_double" or "fp4";
-            the way becomes part of the model's name. None keeps every bit.
-
     Raises:
-        ValueError: If the name, number type, kernel or way to quantise is unknown, the kernel or
-            what quantises is not installed, the checkpoint does not fit, or ``clip`` or
-            ``revision`` is given for "glamm-7b".
-        FileNotFoundError: If a file is missing, or CLIP is not on this machine.
+        ValueError: As there, or if ``clip`` or ``revision`` is given for "glamm-7b".
+        FileNotFoundError: As there.
     """
     check_kernel(attn)
     check_quantise(quantise)
@@ -95,7 +70,7 @@ def load_model(
         folder, commit = locate(name, revision)
         called += f"@{commit[:12]}" if commit else ""
         config = read_config(folder)
-        clip_folder = clip_source(folder, config, clip).folder
+        clip_folder = clip_source(folder, named_clip(config), clip).folder
         check_clip_config(clip_folder)
     tokenizer = GlammTokenizer.from_pretrained(folder)
     called += suffix(quantise)
@@ -116,7 +91,7 @@ def load_model(
     kinds = dict.fromkeys(parts, kind)
     if chosen.sam_dtype == "float32":
         kinds["sam"] = torch.float32
-    load_into(parts, folder, kinds, place)
+    load_into(NAMES, parts, folder, kinds, place)
     parts = with_fewer_bits(parts, quantise, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
     width = int(tower.vision_config.hidden_size)
@@ -229,72 +204,7 @@ def random_parts(
     options: GlammOptions | None = None,
 ) -> tuple[dict[str, nn.Module], CLIPModel]:
     """Components and CLIP with random weights (seed 0), drawn on their device in their type."""
-    with _seeded(device), _default_dtype(dtype), device:
+    with random_weights(dtype, device):
         parts = new_parts(config, attn, options)
         clip = CLIPModel._from_config(clip_config, attn_implementation=attn)
     return parts, clip
-
-
-def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
-    """Read a Hugging Face CLIP, from safetensors or a tensor-only .bin.
-
-    Raises:
-        ValueError: If a file is damaged or does not fit its ``config.json``, or a weight is
-            missing, unknown, NaN or infinite. The library itself would draw a missing weight at
-            random and ignore an unknown one.
-        FileNotFoundError: If there are no weights.
-    """
-    check_archives(folder)
-    try:
-        clip, report = cast(
-            tuple[CLIPModel, dict[str, list[str]]],
-            CLIPModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                attn_implementation=attn,
-                weights_only=True,
-                local_files_only=True,
-                output_loading_info=True,
-            ),
-        )
-    except OSError as error:
-        raise FileNotFoundError(f"{folder} does not contain CLIP's weights: {error}") from error
-    except (SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
-        raise ValueError(
-            f"the CLIP in {folder} is truncated, damaged, or does not fit its config.json "
-            f"({error}); fetch it again"
-        ) from error
-    absent = sorted(report["missing_keys"])
-    if absent:
-        raise ValueError(
-            f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again"
-        )
-    # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
-    unknown = sorted(
-        name for name in report["unexpected_keys"] if not name.endswith(".position_ids")
-    )
-    if unknown:
-        raise ValueError(
-            f"the CLIP in {folder} has {len(unknown)} weights without a place in its config.json, "
-            f"first {unknown[0]}; fetch both again"
-        )
-    return require_finite_weights(clip, f"the CLIP in {folder}")
-
-
-@contextmanager
-def _seeded(device: torch.device) -> Iterator[None]:
-    """Seed 0 inside, the global generators as before outside."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(0)
-        yield
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

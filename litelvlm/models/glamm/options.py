@@ -1,11 +1,10 @@
-"""Open choices inside the model as typed options; every default is the official code's choice."""
+"""Open choices inside a GLaMM as typed options; every default is the official code's choice."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Literal, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from litelvlm.names import check_name
-from litelvlm.pruning.options import Bounds, check_field_values
+from litelvlm.models.options import ModelOptions
+from litelvlm.pruning.options import Bounds
 
 ClipText = Literal["question", "expression", "caption", "average"]
 Pooling = Literal["eos", "words", "no_sos"]
@@ -16,7 +15,7 @@ CAPTION = "a photo of {}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlammOptions:
+class GlammOptions(ModelOptions):
     """Choices that paper, official code and common practice make differently or leave open.
 
     Attributes:
@@ -53,81 +52,3 @@ class GlammOptions:
     read: Read = "before_seg"
     sam_dtype: Literal["model", "float32"] = "model"
     mask_decoder_eps: Annotated[float, Bounds(0, without_low=True, without_high=True)] = 1e-5
-
-    def __post_init__(self) -> None:
-        self.check(vars(self))
-
-    @classmethod
-    def check(cls, values: Mapping[str, object]) -> None:
-        """Refuse a field that does not exist, or a value that is not allowed.
-
-        Raises:
-            ValueError: Naming the field, the value and what is allowed.
-        """
-        for name in values:
-            check_name(name, get_type_hints(cls), "option")
-        check_field_values(cls, values)
-
-    def replaced(self, changes: Mapping[str, object]) -> "GlammOptions":
-        """These options with some fields changed.
-
-        Raises:
-            ValueError: If a field is unknown, or a value is not allowed.
-        """
-        self.check(changes)
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked above
-
-    @classmethod
-    def parse(cls, entries: Sequence[str]) -> "GlammOptions":
-        """Read options written as text, "field=value" each.
-
-        Raises:
-            ValueError: If an entry has another form, a field is unknown or named twice, or a value
-                is not allowed.
-
-        Example:
-            >>> str(GlammOptions.parse(["read=seg", "patch_norm=false"]))
-            '[patch_norm=False, read=seg]'
-        """
-        hints, values = get_type_hints(cls), dict[str, object]()
-        for entry in entries:
-            name, equals, text = entry.partition("=")
-            if not equals:
-                raise ValueError(
-                    f"option {entry!r} is not of the form field=value, such as read=seg"
-                )
-            check_name(name, hints, "option")
-            if name in values:
-                raise ValueError(f"option {name} is given twice; give one value")
-            values[name] = _value(text, hints[name], name)
-        return cls().replaced(values)
-
-    def changed(self) -> dict[str, object]:
-        """The options that differ from the official code's."""
-        return {
-            e.name: getattr(self, e.name)
-            for e in fields(self)
-            if getattr(self, e.name) != e.default
-        }
-
-    def __str__(self) -> str:
-        """The options that differ from the official code's, for names of models.
-
-        Example:
-            >>> str(GlammOptions(read="seg")), str(GlammOptions())
-            ('[read=seg]', '')
-        """
-        text = ", ".join(f"{name}={value}" for name, value in self.changed().items())
-        return f"[{text}]" if text else ""
-
-
-def _value(text: str, kind: object, name: str) -> object:
-    """A field's value from text; ``GlammOptions.check`` refuses wrong words."""
-    if kind is bool:
-        return check_name(text.lower(), ("true", "false"), name) == "true"
-    if kind is not float:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{name} {text!r} is not a number; the official value is 1e-5") from None

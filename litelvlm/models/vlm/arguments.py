@@ -1,32 +1,68 @@
-"""What callers may hand to a pruned model: made exact for the shortened prompt, or refused.
+"""Every argument of ``generate`` and ``forward``: what a pruned call does with it, or its refusal.
 
-``docs/any-vlm.md`` holds the table of all arguments; this module is where it is made true.
+``docs/any-vlm.md`` prints this as a table. What stands in no list is refused, so that an argument
+that a later release of transformers brings is noticed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Mapping
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
-from transformers import (
-    Cache,
-    GenerationConfig,
-    LogitsProcessorList,
-    PreTrainedModel,
-    StoppingCriteriaList,
-)
-from transformers.generation.streamers import BaseStreamer
-from transformers.utils.generic import ModelOutput
+from transformers import GenerationConfig, PreTrainedModel
 
-from litelvlm.models.vlm.network import has_pixels
-from litelvlm.models.vlm.preparing import PreparedCall
-from litelvlm.models.vlm.shorten import without_single_axis
+from litelvlm.models.vlm.families import IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS
+from litelvlm.models.vlm.preparing import MADE_HERE, PruningSettings
+from litelvlm.models.vlm.shorten import PER_TOKEN
 from litelvlm.pruning import LayerPruner, Pruner
-from litelvlm.pruning.layers.base import LayerPlan
 
+
+def names(words: str) -> frozenset[str]:
+    """The names in a text with blanks between them."""
+    return frozenset(words.split())
+
+
+ENCODED = names(
+    "pixel_values pixel_values_images pixel_values_videos pixel_attention_mask image_sizes "
+    "image_sizes_videos image_grid_thw video_grid_thw image_merge_sizes video_merge_sizes "
+    "spatial_shapes batch_num_images second_per_grid_ts vision_aspect_ratio vision_feature_layer "
+    "vision_feature_select_strategy"
+)
+"""Arguments of ``forward`` that images are encoded and placed by, before any token is dropped."""
+ANY_LENGTH = names(
+    "past_key_values use_cache logits_to_keep num_items_in_batch output_attentions "
+    "output_hidden_states output_router_logits return_dict"
+)
+"""Arguments of ``forward`` that mean the same for a prompt of any length."""
+FORWARD = ENCODED | ANY_LENGTH | {"input_ids", "attention_mask", *PER_TOKEN, *MADE_HERE}
+"""Every argument of ``forward`` that is decided."""
+LENGTHS = frozenset({"max_length", "min_length", "max_new_tokens", "min_new_tokens"})
+"""Limits; those of the whole length count the full prompt."""
+CALL = names(
+    "inputs generation_config logits_processor stopping_criteria prefix_allowed_tokens_fn "
+    "synced_gpus streamer tokenizer assistant_tokenizer trust_remote_code"
+)
+"""Arguments of ``generate`` itself that a pruned call hands on; callbacks see the full prompt."""
+HANDED_ON = names(
+    # What is chosen from the scores of the next token.
+    "do_sample temperature top_k top_p min_p top_h typical_p epsilon_cutoff eta_cutoff "
+    "num_beams early_stopping length_penalty num_return_sequences diversity_penalty "
+    # What reads the sequence: all of these see the full prompt.
+    "repetition_penalty encoder_repetition_penalty no_repeat_ngram_size "
+    "encoder_no_repeat_ngram_size bad_words_ids sequence_bias suppress_tokens "
+    "begin_suppress_tokens forced_bos_token_id forced_eos_token_id watermarking_config "
+    "exponential_decay_length_penalty remove_invalid_values renormalize_logits max_time "
+    "stop_strings "
+    # Caches and speed.
+    "use_cache cache_implementation cache_config max_cache_len compile_config disable_compile "
+    "low_memory "
+    # How an assistant drafts.
+    "num_assistant_tokens num_assistant_tokens_schedule assistant_confidence_threshold "
+    "assistant_lookbehind target_lookbehind assistant_ensemble_weight max_matching_ngram_size "
+    # What comes back, and what tokens mean.
+    "return_dict_in_generate output_scores output_logits output_attentions output_hidden_states "
+    "pad_token_id bos_token_id eos_token_id decoder_start_token_id transformers_version"
+)
+"""Settings of ``generate`` that mean the same for a shortened prompt."""
 OWN_PASSES = {
     "guidance_scale": "a second prompt, which holds no image,",
     "negative_prompt_ids": "a second prompt, which holds no image,",
@@ -41,6 +77,8 @@ OWN_PASSES = {
     "num_beam_groups": "a loop of its own",
     "assistant_early_exit": "its own first layers as an assistant",
     "continuous_batching_config": "batches of its own making",
+    "is_assistant": "the images as if an earlier call had read them",
+    "speculation_type": "the states of its layers with a model of their own",
 }
 """Arguments of ``generate`` that no pruned call takes, and what each would read."""
 STEPWISE = {
@@ -49,8 +87,8 @@ STEPWISE = {
     "prompt_lookup_num_tokens": "several tokens at once, and takes some back",
 }
 """Those that methods between the layers cannot follow, and how each reads."""
-
-
+GENERATE = LENGTHS | CALL | HANDED_ON | {*OWN_PASSES, *STEPWISE}
+"""Every argument and every setting of ``generate`` that is decided."""
 OFF: Mapping[str, tuple[float, ...]] = {"guidance_scale": (1,), "num_beam_groups": (0, 1)}
 """Numbers that ask for nothing; 0 does so where none are named here."""
 
@@ -74,46 +112,112 @@ def setting(model: PreTrainedModel, given: Mapping[str, object], name: str) -> o
     return None
 
 
-def refuse_modes(
-    model: PreTrainedModel, given: Mapping[str, object], method: str, between_layers: bool
-) -> None:
-    """Refuse ways of generating that do not see the shortened prompt as it is.
+def refuse_unknown(model: PreTrainedModel, given: Mapping[str, object], generates: bool) -> None:
+    """Refuse what stands in no list of this module.
 
     Args:
         model: The model.
         given: Arguments of the call.
-        method: Name of the method.
-        between_layers: Whether it drops tokens between the layers.
+        generates: Whether it is a call of ``generate``.
+
+    Raises:
+        ValueError: Naming the first such argument or setting.
+    """
+    known = FORWARD | GENERATE if generates else FORWARD
+    unknown = [name for name, value in given.items() if name not in known and value is not None]
+    if generates:
+        fields = {name for name in vars(GenerationConfig()) if not name.startswith("_")}
+        unknown += [n for n in sorted(fields - known) if is_on(n, setting(model, given, n))]
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]} is not known to prune(), so it cannot say what it means for a prompt "
+            f"with fewer visual tokens; leave {unknown[0]} out, or call the model without pruning"
+        )
+
+
+def refuse_modes(settings: PruningSettings, given: Mapping[str, object]) -> None:
+    """Refuse ways of generating that do not see the shortened prompt as it is.
+
+    Args:
+        settings: What ``prune`` was called with.
+        given: Arguments of the call.
 
     Raises:
         ValueError: Naming the argument and what to do.
     """
+    model, pruner = settings.model, settings.pruner
+    refuse_unknown(model, given, generates=True)
     for name, what in OWN_PASSES.items():
         if is_on(name, setting(model, given, name)):
             raise ValueError(
                 f"{name} makes generate read {what}, which prune() does not prune; leave {name} "
                 "out, or generate without pruning"
             )
+    if given.get("cache_implementation") == "paged":
+        raise ValueError(
+            "cache_implementation='paged' makes generate read text alone, in batches of its own "
+            "making; leave it out"
+        )
     for name, how in STEPWISE.items():
-        if between_layers and is_on(name, setting(model, given, name)):
-            raise ValueError(
-                f"{name} makes generate read {how}, and {method} drops tokens between the layers "
-                f"in one pass over the prompt; leave {name} out, or take a method that acts before "
-                "the language model, for example 'divprune'"
-            )
-    mask = given.get("attention_mask")
+        why = cannot_step(settings, name)
+        if why and is_on(name, setting(model, given, name)):
+            raise ValueError(f"{name} makes generate read {how}, and {why}")
+    if isinstance(pruner, LayerPruner) and setting(model, given, "use_cache") is False:
+        raise ValueError(
+            f"{pruner.name} drops tokens once, in the pass over the prompt; generate with "
+            "use_cache=True"
+        )
+
+
+def cannot_step(settings: PruningSettings, name: str) -> str:
+    """Why a way of ``STEPWISE`` would not read the tokens one by one; empty where it does."""
+    family, pruner = settings.family, settings.pruner
+    if isinstance(pruner, LayerPruner):
+        return (
+            f"{pruner.name} drops tokens between the layers in one pass over the prompt; leave "
+            f"{name} out, or take a method that acts before the language model, for example "
+            "'divprune'"
+        )
+    why, pieces = "", name == "prefill_chunk_size"
+    if PROMPT_BOTH_WAYS in family.special or (pieces and IMAGE_BOTH_WAYS in family.special):
+        why = "tokens that are read together see those behind them"
+    elif pieces and family.field != "pooler_output":
+        why = "the library cannot cut the images into pieces"
+    return f"in {family.model_type} {why}; leave {name} out" if why else ""
+
+
+def refuse_padding(model: PreTrainedModel, given: Mapping[str, object]) -> None:
+    """Refuse prompts that ``generate`` would not go on from, or whose padding it has to guess.
+
+    Args:
+        model: The model.
+        given: Arguments of a call of ``generate``.
+
+    Raises:
+        ValueError: If a row is padded on the right, or holds padding that no mask tells.
+    """
+    ids, mask = given.get("input_ids"), given.get("attention_mask")
     if isinstance(mask, Tensor) and mask.ndim == 2 and bool((mask[:, -1] == 0).any()):
         raise ValueError(
             "a row of the batch is padded on the right, and generate would continue behind its "
             "padding; pad on the left: processor.tokenizer.padding_side = 'left'"
         )
+    pad, ends = (setting(model, given, name) for name in ("pad_token_id", "eos_token_id"))
+    if mask is None and isinstance(pad, int) and isinstance(ids, Tensor):
+        stops = torch.as_tensor([] if ends is None else ends).flatten().tolist()
+        if pad not in stops and bool((ids == pad).any()):
+            raise ValueError(
+                f"input_ids hold padding (token {pad}) and no attention_mask says so; hand on "
+                "everything that the processor returns"
+            )
 
 
 def refuse_columns(pruner: Pruner, given: Mapping[str, object]) -> None:
     """Refuse arguments of ``forward`` that mean other tokens than those that are left.
 
     Raises:
-        ValueError: If labels are given to a method between the layers, or columns to keep.
+        ValueError: If labels are given to a method between the layers, or columns to keep, or a
+            mask hides tokens between others.
     """
     if isinstance(pruner, LayerPruner) and given.get("labels") is not None:
         raise ValueError(
@@ -126,165 +230,12 @@ def refuse_columns(pruner: Pruner, given: Mapping[str, object]) -> None:
             "logits_to_keep names columns of the full prompt, which a pruned one does not have; "
             "give the number of last tokens instead"
         )
-
-
-def refuse_cache(given: Mapping[str, object], generates: bool) -> None:
-    """Refuse a filled cache where the prompt is read anew.
-
-    Args:
-        given: Arguments of the call.
-        generates: Whether it is a call of ``generate``.
-
-    Raises:
-        ValueError: If it is filled, by a pruned call or before a prompt with images.
-    """
-    cache = given.get("past_key_values")
-    if cache is None or not (has_pixels(given) or generates):
-        return
-    filled = getattr(cache, "get_seq_length", lambda: 1)()
-    if filled and (has_pixels(given) or read_by(cache) is not None):
-        raise ValueError(
-            f"past_key_values already holds {filled} tokens of an earlier call, which are fewer "
-            "than those of its prompts where visual tokens were pruned; leave the cache out and "
-            "give the whole conversation with its images"
-        )
-
-
-def read_by(cache: object) -> PreparedCall | None:
-    """The pruned call that filled a cache; None for any other cache."""
-    found: PreparedCall | None = getattr(cache, "pruned_call", None)
-    return found
-
-
-def note_cache(out: object, call: PreparedCall) -> None:
-    """Note in the cache that a call returns which call filled it."""
-    cache = out.get("past_key_values") if isinstance(out, ModelOutput) else None
-    if cache is not None:
-        cache.pruned_call = call
-
-
-def continued(given: Mapping[str, object], call: PreparedCall, first: int) -> dict[str, object]:
-    """Arguments of a pass that goes on behind a pruned prompt, with its mask and positions.
-
-    Args:
-        given: Arguments of the call, without images: ids of new tokens, and a cache.
-        call: The pruned call that filled the cache.
-        first: Position of the first token in the family.
-
-    Raises:
-        ValueError: If the layers hold different tokens, a row of the prompts is padded on the
-            right, or the new tokens have positions or padding of their own.
-    """
-    ids, cache, mask = (given.get(n) for n in ("input_ids", "past_key_values", "attention_mask"))
-    prompt = call.prompt.arguments["attention_mask"]
-    if not isinstance(ids, Tensor) or ids.ndim != 2:
-        raise ValueError("give input_ids [batch, length] of the new tokens beside past_key_values")
-    if any(isinstance(choice, LayerPlan) for choice in call.selections):
-        raise ValueError(
-            "past_key_values holds other tokens in each layer, which forward cannot go on from; "
-            "call generate, or a method that acts before the language model"
-        )
-    past = cast(Cache, cache).get_seq_length()  # read_by knows it
-    new = past - prompt.shape[1] + ids.shape[1]
-    tail = torch.ones_like(ids[:, :1]).expand(-1, new)
-    padded = bool((prompt[:, -1] == 0).any())
-    if isinstance(mask, Tensor):
-        padded |= mask.shape[1] < new or not bool((mask[:, -new:] == 1).all())
-    if padded or given.get("position_ids") is not None:
-        raise ValueError(
-            "a pass behind a pruned prompt takes its mask and positions from the prompt: pad "
-            "prompts on the left, give the new tokens no padding, and leave position_ids out"
-        )
-    steps = torch.arange(new - ids.shape[1] + 1, new + 1, device=ids.device)
-    positions = call.prompt.position_ids[..., -1:] + steps + first
-    return {
-        **given,
-        "attention_mask": torch.cat([prompt, tail.to(prompt)], dim=1),
-        "position_ids": without_single_axis(positions),
-    }
-
-
-def short_limits(
-    model: PreTrainedModel, given: Mapping[str, object], cut: int
-) -> dict[str, object]:
-    """Limits of the whole length, wherever they are set, less the tokens cut from the prompt.
-
-    Args:
-        model: The model.
-        given: Arguments of the call.
-        cut: Tokens that the prompt lost.
-    """
-    changed: dict[str, object] = {}
-    config = deepcopy(given.get("generation_config"))
-    for name, counts_new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
-        limit = setting(model, given, name)
-        if not isinstance(limit, int) or setting(model, given, counts_new) is not None:
-            continue
-        if given.get(name) is None and isinstance(config, GenerationConfig):
-            setattr(config, name, max(0, limit - cut))
-            changed["generation_config"] = config
-        else:
-            changed[name] = max(0, limit - cut)
-    return changed
-
-
-@dataclass(frozen=True, eq=False)
-class FullPrompts:
-    """Sequences as the caller knows them: the full prompts, then what was generated.
-
-    Attributes:
-        input_ids: The full prompts [b, s].
-        short: Length of the shortened prompts.
-    """
-
-    input_ids: Int[Tensor, "b s"]
-    short: int
-
-    def of(self, sequences: Int[Tensor, "k t"]) -> Int[Tensor, "k u"]:
-        """Sequences with the full prompts in front, one prompt or more to each row."""
-        copies = len(sequences) // len(self.input_ids)
-        prompts = self.input_ids.repeat_interleave(copies, dim=0).to(sequences.device)
-        return torch.cat([prompts, sequences[:, self.short :]], dim=1)
-
-    def callbacks(self, given: Mapping[str, object]) -> dict[str, object]:
-        """The caller's own processors, criteria and streamer, which see full prompts."""
-        changed: dict[str, object] = {}
-        processors, criteria = given.get("logits_processor"), given.get("stopping_criteria")
-        if isinstance(processors, Sequence):
-            changed["logits_processor"] = LogitsProcessorList(map(self._seeing, processors))
-        if isinstance(criteria, Sequence):
-            changed["stopping_criteria"] = StoppingCriteriaList(map(self._seeing, criteria))
-        allowed, streamer = given.get("prefix_allowed_tokens_fn"), given.get("streamer")
-        if callable(allowed):
-            changed["prefix_allowed_tokens_fn"] = lambda row, ids: allowed(
-                row, torch.cat([self.input_ids[row].to(ids.device), ids[self.short :]])
+    mask = given.get("attention_mask")
+    if isinstance(mask, Tensor) and mask.ndim == 2 and mask.shape[1]:
+        shown = mask.bool().long()
+        starts = (shown.diff(dim=1) == 1).sum(dim=1) + shown[:, 0]
+        if bool((starts > 1).any()):
+            raise ValueError(
+                "attention_mask hides tokens between others, which forward counts in its positions "
+                "and generate does not; leave these tokens out of input_ids instead"
             )
-        if streamer is not None:
-            changed["streamer"] = _Streamer(cast(BaseStreamer, streamer), self.input_ids)
-        return changed
-
-    def _seeing(
-        self, inner: Callable[[Tensor, object], object]
-    ) -> Callable[[Tensor, object], object]:
-        """A processor or criterion of the caller's, which sees full prompts."""
-
-        def called(input_ids: Tensor, scores: object) -> object:
-            return inner(self.of(input_ids), scores)
-
-        return called
-
-
-class _Streamer(BaseStreamer):
-    """A caller's streamer, which gets the full prompt first."""
-
-    def __init__(self, inner: BaseStreamer, prompt: Int[Tensor, "b s"]) -> None:
-        self.inner, self.prompt, self.begun = inner, prompt, False
-
-    def put(self, value: Tensor) -> None:
-        """Hand on what was generated; the first value is the prompt."""
-        self.inner.put(value if self.begun else self.prompt.cpu())
-        self.begun = True
-
-    def end(self) -> None:
-        """Hand on the end."""
-        self.inner.end()

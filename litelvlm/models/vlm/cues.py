@@ -17,9 +17,10 @@ from litelvlm.models.vlm.items import VisualItem
 from litelvlm.models.vlm.layers.find import plain_decoder
 from litelvlm.models.vlm.layers.view import prompt_attention
 from litelvlm.models.vlm.network import Encoded
+from litelvlm.models.vlm.queries.towers import check_once
 from litelvlm.models.vlm.shorten import PER_TOKEN, without_single_axis
+from litelvlm.models.vlm_base.text import TextBehind
 from litelvlm.pruning import CUES, Cues
-from litelvlm.pruning.ranking import row_dots, unit_rows
 
 Sources = Mapping[str, Callable[[], Tensor]]
 
@@ -61,31 +62,6 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class TextBehind:
-    """Embeddings of the text tokens behind an image, for the similarity in the input space.
-
-    Attributes:
-        embeddings: One row per token [m, d].
-    """
-
-    embeddings: Float[Tensor, "m d"]
-
-    def similarity(self, patches: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        """Cosine of each token with the mean embedding.
-
-        Raises:
-            ValueError: If there is no text behind the image.
-        """
-        if not len(self.embeddings):
-            raise ValueError(
-                "no text follows the image, so input_similarity has nothing to compare "
-                "with; put the question after the image, or take another method"
-            )
-        mean = self.embeddings.float().mean(dim=0)
-        return row_dots(unit_rows(patches), unit_rows(mean[None]))
-
-
-@dataclass(frozen=True, eq=False)
 class ClipText:
     """CLIP's towers and what its text tower is asked.
 
@@ -98,11 +74,14 @@ class ClipText:
     sentences: tuple[str, ...]
 
     @classmethod
-    def given(cls, tower: Tower | None, text: str | Sequence[str] | None) -> "ClipText | None":
+    def given(
+        cls, model: PreTrainedModel, tower: Tower | None, text: str | Sequence[str] | None
+    ) -> "ClipText | None":
         """From the arguments of ``prune``.
 
         Raises:
-            ValueError: If one is given without the other, or the text is empty.
+            ValueError: If one is given without the other, the text is empty, or the model's image
+                tower is another one.
         """
         sentences = (text,) if isinstance(text, str) else tuple(text or ())
         if tower is None and not sentences:
@@ -113,19 +92,27 @@ class ClipText:
                 "model's image tower comes from, and the text that ranks the tokens, for example "
                 "clip=load_tower('openai/clip-vit-large-patch14-336'), text='the yellow giraffe'"
             )
+        check_once(model, tower)
         return cls(tower, sentences)
 
-    def cues(self, item: VisualItem, pixel_values: object) -> Sources:
+    def cues(self, item: VisualItem, given: Mapping[str, object]) -> Sources:
         """Sources of one image, computed when read.
 
         Args:
             item: The image.
-            pixel_values: Images of the call [images, 3, h, w].
+            given: Arguments of the call; the images [images, 3, h, w] are ``pixel_values``.
 
         Raises:
-            ValueError: If the image is no square that CLIP reads, or its tokens are not CLIP's
-                patches.
+            ValueError: If the image is no square that CLIP reads, its tokens are not CLIP's
+                patches, or the call reads another layer of the tower.
         """
+        for name in ("vision_feature_layer", "vision_feature_select_strategy"):
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{name} makes the model read another layer of its image tower than CLIP's "
+                    f"rankings do; leave {name} out, or leave out clip="
+                )
+        pixel_values = given.get("pixel_values")
         side, count = self.tower.image_size, self.tower.grid[0] * self.tower.grid[1]
         if (
             not isinstance(pixel_values, Tensor)
@@ -198,7 +185,7 @@ class CallSources:
             same = [other for other in self.items if other.modality == item.modality]
             found |= signals.cues([len(other.features) for other in same], item.index)
         if self.clip is not None:
-            found |= self.clip.cues(item, self.given.get("pixel_values"))
+            found |= self.clip.cues(item, self.given)
         return found
 
     def tensor(self, name: str) -> Tensor:

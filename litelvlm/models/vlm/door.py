@@ -1,9 +1,9 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial, wraps
+from threading import Lock
 from types import TracebackType
 from typing import cast, get_args
 
@@ -15,16 +15,14 @@ from transformers.utils.generic import ModelOutput
 
 from litelvlm.clip.tower import Tower
 from litelvlm.models.vlm.arguments import (
-    FullPrompts,
-    continued,
-    note_cache,
-    read_by,
-    refuse_cache,
     refuse_columns,
     refuse_modes,
-    short_limits,
+    refuse_padding,
+    refuse_unknown,
 )
+from litelvlm.models.vlm.caches import continued, note_caches, noted, refuse_cache
 from litelvlm.models.vlm.cues import ClipText
+from litelvlm.models.vlm.full_prompts import FullPrompts, short_limits
 from litelvlm.models.vlm.layers.drops import LayerDrops
 from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
 from litelvlm.models.vlm.network import family_of, has_pixels
@@ -37,12 +35,10 @@ from litelvlm.models.vlm.preparing import (
 )
 from litelvlm.models.vlm.selecting import Frames
 from litelvlm.models.vlm.shorten import without_single_axis
+from litelvlm.models.vlm.stand_ins import StandIn, methods_replaced, named
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, get_pruner
 from litelvlm.pruning.positions import Positions
-
-REPLACED_METHODS = ("forward", "generate")
-"""Methods of the model that the door replaces."""
 
 
 def prune(
@@ -72,7 +68,7 @@ def prune(
             all "together".
         scores: Similarity of each token of the only image with the text in another model, for
             ``external_similarity``.
-        clip: Both towers of CLIP, for models whose image tower is CLIP's: methods then read its
+        clip: Both towers of the CLIP that the model's image tower comes from: methods then read its
             states, its text embeddings included. It runs on the images a second time.
         text: What ``clip`` ranks the tokens by.
 
@@ -108,7 +104,9 @@ def prune(
     if isinstance(method, LayerPruner):
         decoder_of(model, family, method)
     return PrunedVlm(
-        PruningSettings(model, family, method, budget, frames, scores, ClipText.given(clip, text))
+        PruningSettings(
+            model, family, method, budget, frames, scores, ClipText.given(model, clip, text)
+        )
     )
 
 
@@ -133,9 +131,10 @@ class PrunedVlm:
         self.settings = settings
         self.last: PreparedCall | None = None
         self.layers: LayerDrops | None = None
-        self._forward, self._generate = own_methods(settings.model)
-        self._before: dict[str, object] = {}
-        self._generating = False
+        self._forward: Forward = settings.model.forward
+        self._generate: Generate = settings.model.generate
+        self._inside: AbstractContextManager[None] = nullcontext()
+        self._running = Lock()
 
     @property
     def token_counts(self) -> list[int]:
@@ -157,16 +156,11 @@ class PrunedVlm:
             ValueError: If the model is pruned already.
         """
         model = self.settings.model
-        if hasattr(model.forward, "pruned_by"):
+        if isinstance(model.forward, StandIn):
             raise ValueError("the model is pruned already; leave the outer prune() first")
-        self._before = {
-            name: model.__dict__[name] for name in REPLACED_METHODS if name in model.__dict__
-        }
-        self._forward, self._generate = own_methods(model)
-        # The library reads which arguments a model's methods take.
-        model.__dict__["forward"] = wraps(self._forward)(partial(self.forward))
-        model.__dict__["generate"] = wraps(self._generate)(partial(self.generate))
-        model.__dict__["forward"].pruned_by = self
+        self._forward, self._generate = model.forward, model.generate
+        self._inside = methods_replaced(model, {"forward": self.forward, "generate": self.generate})
+        self._inside.__enter__()
         return self
 
     def __exit__(
@@ -176,10 +170,7 @@ class PrunedVlm:
         trace: TracebackType | None,
     ) -> None:
         """Give the model its own methods back."""
-        model = self.settings.model
-        for name in REPLACED_METHODS:
-            del model.__dict__[name]
-        model.__dict__.update(self._before)
+        self._inside.__exit__(kind, error, trace)
 
     @torch.no_grad()
     def cues(self, **given: object) -> list[Cues]:
@@ -194,72 +185,105 @@ class PrunedVlm:
         sources, _ = opened(self.settings, given, watch=self.settings.clip is None)
         return cues_of(sources)
 
-    def forward(self, input_ids: Tensor | None = None, **given: object) -> ModelOutput:
+    def forward(self, *args: object, **given: object) -> ModelOutput:
         """Run the model once; logits are those of the shortened prompts.
 
         A call without images is left as it is.
 
         Args:
-            input_ids: Token ids [b, s] of the full prompts.
-            **given: What the model's own ``forward`` takes.
+            *args: What the model's own ``forward`` takes, ids [b, s] of the full prompts first.
+            **given: The same by name.
 
         Raises:
             ValueError: See ``prune``.
         """
-        given["input_ids"] = input_ids
-        if self._generating:
-            return self._forward(**with_mask(given))
+        given |= named(self._forward, args)
         if not has_pixels(given):
-            before = read_by(given.get("past_key_values"))
-            if before is not None:
-                given = continued(given, before, self.settings.family.first_position)
-            return self._forward(**given)
+            if self._running.locked():
+                return self._forward(**with_mask(given))
+            note = noted(given.get("past_key_values"))
+            if note is None:
+                return self._forward(**given)
+            out = self._forward(**continued(given, note, self.settings.family.first_position))
+            note_caches(given, out, note.call)
+            return out
         refuse_cache(given, generates=False)
+        refuse_unknown(self.settings.model, given, generates=False)
         refuse_columns(self.settings.pruner, given)
-        call = self._prepared(given)
-        positions = call.prompt.position_ids + self.settings.family.first_position
-        with self._dropping(call):
-            out = self._forward(**call.arguments, position_ids=without_single_axis(positions))
-        note_cache(out, call)
+        with self._alone():
+            call = self._prepared(given)
+            positions = call.prompt.position_ids + self.settings.family.first_position
+            with self._dropping(call):
+                out = self._forward(**call.arguments, position_ids=without_single_axis(positions))
+        note_caches(given, out, call)
         return out
 
-    def generate(self, inputs: Tensor | None = None, **given: object) -> Tensor | ModelOutput:
+    def generate(self, *args: object, **given: object) -> Tensor | ModelOutput:
         """Generate answers; the sequences returned begin with the full prompts.
 
         Args:
-            inputs: Token ids [b, s] of the full prompts; may be given as ``input_ids``.
-            **given: What the model's own ``generate`` takes.
+            *args: What the model's own ``generate`` takes, ids [b, s] of the full prompts first.
+            **given: The same by name; the ids may be called ``input_ids``.
 
         Raises:
             ValueError: See ``prune``.
         """
-        model, method = self.settings.model, self.settings.pruner
+        given |= named(self._generate, args)
         refuse_cache(given, generates=True)
         if not has_pixels(given):
-            return self._generate(inputs, **given)
+            return self._generate(**given)
+        inputs = given.pop("inputs", None)
         if inputs is not None and given.get("input_ids") is not None:
             raise ValueError("the prompts are given twice, as inputs and as input_ids")
-        ids = given.get("input_ids") if inputs is None else inputs
-        refuse_modes(model, given, method.name, isinstance(method, LayerPruner))
+        given["input_ids"] = given.get("input_ids") if inputs is None else inputs
+        refuse_modes(self.settings, given)
+        refuse_padding(self.settings.model, given)
+        with self._alone():
+            return self._generated(given)
+
+    def _generated(self, given: dict[str, object]) -> Tensor | ModelOutput:
+        """Generate from prompts with images."""
+        model = self.settings.model
         with torch.no_grad():
-            call = self._prepared({**given, "input_ids": ids})
-        full = FullPrompts(cast(Tensor, ids), call.prompt.arguments["input_ids"].shape[1])
-        cut = full.input_ids.shape[1] - full.short
-        changed = short_limits(model, call.arguments, cut) | full.callbacks(call.arguments)
+            call = self._prepared(given)
+        ids, mask = cast(Tensor, given["input_ids"]), given.get("attention_mask")
+        full = FullPrompts(
+            ids, torch.ones_like(ids) if mask is None else cast(Tensor, mask), call,
+            self.settings.family,
+        )  # fmt: skip
+        changed = short_limits(model, call.arguments, full.cut)
+        changed["streamer"] = full.streamer(given.get("streamer"))
         positions = without_single_axis(call.prompt.position_ids)
         # Every pass must go through the door's own forward, which gives it an explicit mask.
-        inside = getattr(model.forward, "pruned_by", None) is self
-        self._generating = True
+        inside = isinstance(model.forward, StandIn) and model.forward.method == self.forward
+        out = None
         try:
-            with nullcontext() if inside else self, self._dropping(call):
+            with nullcontext() if inside else self, self._dropping(call), full.seen(model):
                 out = self._generate(**{**call.arguments, **changed}, position_ids=positions)
         finally:
-            self._generating = False
-        note_cache(out, call)
+            note_caches(given, out, call)
         if isinstance(out, Tensor):
             return full.of(out)
         out["sequences"] = full.of(out["sequences"])
         return out
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold off other calls with images while one runs.
+
+        Raises:
+            ValueError: If one runs.
+        """
+        if not self._running.acquire(blocking=False):
+            raise ValueError(
+                "this pruned model is running already, in another thread or because a processor, "
+                "criterion or streamer calls it; make one call after the other, or load the model "
+                "once more"
+            )
+        try:
+            yield
+        finally:
+            self._running.release()
 
     def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:
         """Drops tokens between the layers, if the method does that."""
@@ -267,11 +291,6 @@ class PrunedVlm:
         if not call.drops_between_layers or not isinstance(settings.pruner, LayerPruner):
             self.layers = None
             return nullcontext()
-        if call.arguments.get("use_cache") is False and self._generating:
-            raise ValueError(
-                f"{settings.pruner.name} drops tokens once, in the pass over the prompt; generate "
-                "with use_cache=True"
-            )
         self.layers = layer_drops(
             settings.model, settings.family, settings.pruner, call.slots, call.prompt
         )
@@ -280,12 +299,6 @@ class PrunedVlm:
     def _prepared(self, given: dict[str, object]) -> PreparedCall:
         self.last = prepare(self.settings, given)
         return self.last
-
-
-def own_methods(model: PreTrainedModel) -> tuple[Forward, Generate]:
-    """The model's ``forward`` and ``generate``."""
-    generate: Generate = getattr(model, REPLACED_METHODS[1])
-    return model.forward, generate
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from importlib import resources
 from math import isqrt
 from types import MappingProxyType
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from torch import Tensor
 from transformers import PreTrainedConfig
 
 from litelvlm.layout import Layout
-
-Patches = Literal["one", "blocks", "groups", "unknown"]
-"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
-
+from litelvlm.models.vlm_base.tower import Patches
 
 FindLayout = Callable[[PreTrainedConfig, Mapping[str, object], str, int, int], Layout]
 """(configuration, arguments of the call, modality, index of the image, tokens) to its layout."""

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.families import VLM_FAMILIES, Patches, VlmFamily
-from litelvlm.models.vlm.tower import TowerSignals, tower_watched
+from litelvlm.models.vlm_base.tower import TowerSignals, tower_watched
 
 FIRST_RELEASE = (5, 19)
 """First release of transformers whose models take features that were computed before."""
@@ -124,7 +124,7 @@ def encode(
         if encoder is None or all(given.get(name) is None for name in PIXELS[modality]):
             continue
         names = [name for name in inspect.signature(encoder).parameters if name in given]
-        with tower_watched(model, patches) as signals:
+        with tower_watched(model, patches, given.get("vision_feature_layer")) as signals:
             output = encoder(**{name: given[name] for name in names}, return_dict=True)
             outputs[modality] = Encoded(output, signals())
         used.update(names)

@@ -15,8 +15,15 @@ from litelvlm.models.vlm.items import VisualItem, locate
 from litelvlm.models.vlm.network import encode, with_features
 from litelvlm.models.vlm.selecting import ItemSlots, fill_slots, select
 from litelvlm.models.vlm.shorten import ShortPrompt, full_positions, shorten
-from litelvlm.models.vlm.tower import reads_tower
+from litelvlm.models.vlm_base.tower import reads_tower
 from litelvlm.pruning import Cues, LayerPlan, Pruner, Selection
+
+MADE_HERE = {
+    "inputs_embeds": "give input_ids, whose placeholders say where the images stand",
+    "mm_encoder_outputs": "give the pixels; prune() encodes them itself",
+    "position_ids": "leave them out; positions= of prune() sets them",
+}
+"""Arguments that the door makes itself, and what to give instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +174,7 @@ def checked(given: Mapping[str, object]) -> tuple[dict[str, object], Tensor]:
     Raises:
         ValueError: If they hold what the door makes itself.
     """
-    for name, instead in {
-        "inputs_embeds": "give input_ids, whose placeholders say where the images stand",
-        "mm_encoder_outputs": "give the pixels; prune() encodes them itself",
-        "position_ids": "leave them out; positions= of prune() sets them",
-    }.items():
+    for name, instead in MADE_HERE.items():
         if given.get(name) is not None:
             raise ValueError(f"{name} cannot be given to a pruned model: {instead}")
     ids, mask = given.get("input_ids"), given.get("attention_mask")

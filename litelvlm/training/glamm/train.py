@@ -10,11 +10,11 @@ from transformers import CLIPTokenizer, SamModel
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.models.glamm.build import assemble
-from litelvlm.models.glamm.checkpoints.mapping import COMPONENTS
+from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
-from litelvlm.models.glamm.checkpoints.weights import save_checkpoint
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
+from litelvlm.models.weights import save_checkpoint
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.grounding import PointingHelper, train_grounding
@@ -82,7 +82,7 @@ def export(model: Glamm, folder: Path) -> None:
         json.dumps(glamm_config(model.tokenizer.vocab_size), indent=1) + "\n"
     )
     model.to(torch.float16)
-    parts: dict[str, nn.Module] = {name: getattr(model, name) for name in COMPONENTS}
-    save_checkpoint(parts, folder)
+    parts: dict[str, nn.Module] = {name: getattr(model, name) for name in NAMES.components}
+    save_checkpoint(NAMES, parts, folder)
     model.tower.clip.save_pretrained(folder / "clip")
     model.tower.tokenizer.save_pretrained(folder / "clip")

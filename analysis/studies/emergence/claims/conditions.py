@@ -9,6 +9,7 @@ import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.ends import DIFFERENCE, OPEN
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
 from litelvlm.analysis.studies.emergence.claims.trainings import (
@@ -20,6 +21,7 @@ from litelvlm.analysis.studies.emergence.claims.trainings import (
 )
 from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.crossed import (
+    CHANGE_OF_REVERSAL,
     ByCategory,
     Reversal,
     by_category,
@@ -112,7 +114,9 @@ def base_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
                     f"base.reversal.{stage}{f'.{pooling}' if pooling else ''}",
                     f"Stage {stage}{name}: the true text is reversed more than absent categories "
                     "are.",
-                    over_trainings(learned["reversal"].to_numpy(dtype=np.float64), config.margin)
+                    over_trainings(
+                        learned["reversal"].to_numpy(dtype=np.float64), config.margin, DIFFERENCE
+                    )
                     if both is None
                     else over_both(both, config.margin),
                     "any text would do",
@@ -173,7 +177,11 @@ def cell_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
             f"{change.stage}.{change.outcome}.{change.cell}",
             f"Stage {change.stage}: {CHANGED[change.outcome]} changes with {change.words} "
             "(exploratory; the p-value is adjusted over all such claims).",
-            Evidence(t_estimate(change.values), float(q), margin_of(change.outcome, config)),
+            Evidence(
+                t_estimate(change.values, OPEN if change.outcome == "sink" else CHANGE_OF_REVERSAL),
+                float(q),
+                margin_of(change.outcome, config),
+            ),
             "the base with the same seed",
             side="either",
             excluded={NOT_LEARNED: change.not_learned},
@@ -218,5 +226,5 @@ def _crossed(reversals: ByCategory, table: pd.DataFrame, change: _Change) -> Est
         for name in (change.cell, "base")
     )
     # Paired by seed and category.
-    found = crossed_mean_of((own - base).dropna(how="all").dropna(axis=1))
+    found = crossed_mean_of((own - base).dropna(how="all").dropna(axis=1), CHANGE_OF_REVERSAL)
     return None if found is None else found.estimate()

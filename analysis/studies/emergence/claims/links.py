@@ -13,7 +13,12 @@ from litelvlm.analysis.studies.emergence.claims.trainings import (
     training_claim,
 )
 from litelvlm.analysis.studies.emergence.config import Config
-from litelvlm.analysis.studies.emergence.crossed import ByCategory, by_category, crossed_mean_of
+from litelvlm.analysis.studies.emergence.crossed import (
+    CHANGE_OF_REVERSAL,
+    ByCategory,
+    by_category,
+    crossed_mean_of,
+)
 from litelvlm.analysis.studies.emergence.links import (
     Level,
     counted_gains,
@@ -100,7 +105,7 @@ def made_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
             by_category(reversals, table, str(stage), cell).reindex(pairs)
             for cell in (MADE_CELL, "base")
         )
-        mean = crossed_mean_of((own - other).dropna(axis=1))
+        mean = crossed_mean_of((own - other).dropna(axis=1), CHANGE_OF_REVERSAL)
         if mean is not None:
             found.append(
                 training_claim(

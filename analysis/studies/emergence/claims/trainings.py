@@ -8,6 +8,7 @@ import numpy as np
 from litelvlm.analysis.runs.claims import ALPHA, Claim, Verdict
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.crossed_trainings import CrossedTrainings
+from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.significance import equivalence_test
 from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
 from litelvlm.analysis.studies.emergence.config import MIN_TRAININGS, TWO_LOOKS
@@ -33,10 +34,10 @@ class Evidence(NamedTuple):
     p_equivalent: float = np.nan
 
 
-def over_trainings(values: Array, margin: float) -> Evidence:
+def over_trainings(values: Array, margin: float, reach: Ends = OPEN) -> Evidence:
     """The mean of one value for each training, of which there is at least one."""
     equivalent = equivalence_test(values, margin).p_value if len(values) > 1 else np.nan
-    return Evidence(t_estimate(values), t_p_value(values), margin, equivalent)
+    return Evidence(t_estimate(values, reach), t_p_value(values), margin, equivalent)
 
 
 def over_both(mean: CrossedTrainings, margin: float) -> Evidence:

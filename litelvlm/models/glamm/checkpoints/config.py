@@ -1,85 +1,13 @@
 """Sizes of a GLaMM: its ``config.json``, read and checked, and the published sizes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
 from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfig, SamVisionConfig
 
-from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
-
-_LIMITS: Mapping[int, tuple[str, ...]] = {
-    2_097_152: ("max_position_embeddings",),
-    1_000_000: ("vocab_size",),
-    131_072: ("intermediate_size", "mlp_dim"),
-    32_768: ("hidden_size", "mm_hidden_size", "projection_dim", "out_dim", "iou_head_hidden_dim"),
-    8_192: ("output_channels", "num_pos_feats"),
-    4_096: ("image_size",),
-    1_024: ("image_embedding_size", "patch_size", "window_size", "mask_input_channels"),
-    512: ("num_attention_heads", "num_key_value_heads"),
-    256: ("num_hidden_layers",),
-    64: ("num_channels", "num_multimask_outputs", "iou_head_depth", "num_point_embeddings"),
-}
-_SIZES = {name: largest for largest, names in _LIMITS.items() for name in names}
-"""Largest value of each size; the smallest is 1, but for those of ``_FROM_ZERO``."""
-_FROM_ZERO = frozenset({"window_size"})
-_REALS: Mapping[str, tuple[float, float]] = {
-    "rms_norm_eps": (0.0, 1.0),
-    "layer_norm_eps": (0.0, 1.0),
-    "rope_theta": (1.0, 1e12),
-    "mlp_ratio": (0.01, 64.0),
-    "attention_dropout": (0.0, 1.0),
-}
-"""Smallest and largest value of each real number."""
-
-
-def check_bounds(config: Mapping[str, object], where: str) -> None:
-    """Refuse a configuration with a size or number out of bounds, in its parts too.
-
-    Args:
-        config: The fields; a value that is a mapping itself is a part with fields of its own.
-        where: Its file, for the message.
-
-    Raises:
-        ValueError: Naming each field, its value and what is allowed; at most ten of them.
-    """
-    wrong = list(_wrong(cast(Mapping[object, object], config), ""))
-    if wrong:
-        rest = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-        raise ValueError(f"{where} has {'; '.join(wrong[:10])}{rest}")
-
-
-def _wrong(config: Mapping[object, object], part: str) -> Iterator[str]:
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _wrong(dict(value), f"{part}{name}.")
-        elif isinstance(name, str) and name in _SIZES:
-            low = 0 if name in _FROM_ZERO else 1
-            if not (type(value) is int and low <= value <= _SIZES[name]):
-                allowed = f"whole numbers from {low} to {_SIZES[name]:,}"
-                yield f"{part}{name}={shown(value)} (allowed: {allowed})"
-        elif isinstance(name, str) and name in _REALS:
-            bottom, top = _REALS[name]
-            if not (type(value) in (int, float) and bottom <= float(str(value)) <= top):
-                yield f"{part}{name}={shown(value)} (allowed: numbers from {bottom:g} to {top:g})"
-    yield from _unfit_heads(config, part)
-
-
-def _unfit_heads(config: Mapping[object, object], part: str) -> Iterator[str]:
-    """Widths that the heads cannot share evenly."""
-    heads = config.get("num_attention_heads")
-    if type(heads) is not int or heads < 1:
-        return
-    width, shared = config.get("hidden_size"), config.get("num_key_value_heads")
-    if type(width) is int and width % heads:
-        yield f"{part}hidden_size {width}, which is not a multiple of num_attention_heads {heads}"
-    if type(shared) is int and shared > 0 and heads % shared:
-        yield (
-            f"{part}num_attention_heads {heads}, which is not a multiple of num_key_value_heads "
-            f"{shared}"
-        )
-
+from litelvlm.models.configs import check_bounds, read_fields
 
 _REQUIRED = (
     "vocab_size",
@@ -142,37 +70,9 @@ def read_config(folder: Path) -> GlammConfig:
         ValueError: If it is no JSON object, lacks a size, or describes a model that this code does
             not run.
     """
-    config = _read_fields(folder, "GLaMM checkpoint")
+    config = read_fields(folder, "GLaMM checkpoint")
     check_config(config, str(folder / "config.json"))
     return cast(GlammConfig, config)
-
-
-def check_clip_config(folder: Path) -> None:
-    """Refuse a CLIP whose ``config.json`` names impossible sizes.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is no JSON object, or a field is out of bounds; the message names it.
-    """
-    config, path = _read_fields(folder, "CLIP"), folder / "config.json"
-    check_bounds(config, str(path))
-    for part in ("text_config", "vision_config"):
-        if not isinstance(config.get(part, {}), Mapping):
-            raise ValueError(f"{path} has {part}={shown(config[part])}; it holds sizes by name")
-
-
-def _read_fields(folder: Path, what: str) -> Mapping[str, object]:
-    """The fields of a ``config.json``; ``what`` it describes is for messages."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no config.json; give the folder of a {what}")
-    try:
-        config = read_json(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({shown(str(error))}); fetch it again") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} holds a {type(config).__name__}, expected an object with sizes")
-    return config
 
 
 def check_config(config: Mapping[str, object], where: str) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from litelvlm.data.safe.weight_files import check_shard, shard_paths
+from litelvlm.models.clip_files import clip_source
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
-from litelvlm.models.glamm.checkpoints.weights import check_shard, shard_paths
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, locate, named_clip
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
@@ -39,7 +40,10 @@ def inventory(name: str | Path, clip: str | Path | None = None) -> list[Checkpoi
             _look("config", lambda: _sizes(read_config(folder))),
             _look("tokenizer", lambda: _tokens(folder)),
             _look("weights", lambda: _weights(folder)),
-            _look("CLIP", lambda: _weights(clip_source(folder, _config(folder), clip).folder)),
+            _look(
+                "CLIP",
+                lambda: _weights(clip_source(folder, named_clip(_config(folder)), clip).folder),
+            ),
         ]
     return found
 

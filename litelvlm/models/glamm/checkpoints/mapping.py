@@ -1,21 +1,7 @@
 """Table of tensor names, published GLaMM checkpoint to model, read in both directions."""
 
-import re
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from litelvlm.models.weight_names import NameTable, OwnWeight
 
-COMPONENTS = ("llama", "projector", "seg_head", "sam")
-
-
-class OwnWeight(NamedTuple):
-    """A place in the model: the component and the name in its ``state_dict``."""
-
-    component: str
-    name: str
-
-
-# "#" stands for an integer, "*" for the rest of the name; both are copied in their order.
 _LLAMA = (
     "model.embed_tokens.weight",
     "model.layers.#.self_attn.*",
@@ -81,85 +67,25 @@ _SAM_TABLE: tuple[tuple[str, str], ...] = (
         )
     ),
 )
-# Old persistent buffers; the encoder of boxes, which referring segmentation does not use; CLIP,
-# which is read from its own files.
-_IGNORED = re.compile(
-    r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
-    r"|model\.region_encoder\..+|.*vision_tower.*"
-)
-
-# SAM's random Fourier matrix is one tensor under two names.
-TWINS: Mapping[OwnWeight, OwnWeight] = MappingProxyType(
-    {
-        OwnWeight("sam", "shared_image_embedding.positional_embedding"): OwnWeight(
-            "sam", "prompt_encoder.shared_embedding.positional_embedding"
-        )
-    }
-)
-
-
-def _compile(template: str) -> re.Pattern[str]:
-    wild = {"#": r"(\d+)", "*": "(.+)"}
-    return re.compile("".join(wild.get(c) or re.escape(c) for c in template))
-
-
-def _fill(template: str, parts: tuple[str, ...]) -> str:
-    values = iter(parts)
-    return "".join(next(values) if c in "#*" else c for c in template)
-
-
 _ROWS = (
     *((name, "llama", name) for name in _LLAMA),
     ("model.mm_projector.*", "projector", "*"),
     ("model.text_hidden_fcs.0.*", "seg_head", "*"),
     *(("model.grounding_encoder." + official, "sam", target) for official, target in _SAM_TABLE),
 )
-_FORWARD = tuple((_compile(official), component, target) for official, component, target in _ROWS)
-_REVERSE = tuple((component, _compile(target), official) for official, component, target in _ROWS)
 
-
-def target_of(official: str) -> OwnWeight | None:
-    """The place of a published tensor, or None if it belongs to a family that is not needed.
-
-    A target in ``TWINS`` fills its twin as well.
-
-    Args:
-        official: Name in the published checkpoint.
-
-    Raises:
-        ValueError: If the name belongs to no known family.
-
-    Example:
-        >>> target_of("model.grounding_encoder.mask_decoder.iou_prediction_head.layers.1.bias")
-        OwnWeight(component='sam', name='mask_decoder.iou_prediction_head.layers.0.bias')
-        >>> target_of("model.layers.0.self_attn.rotary_emb.inv_freq") is None
-        True
-
-    Source: checkpoint ``MBZUAI/GLaMM-RefSeg``.
-    """
-    if _IGNORED.fullmatch(official):
-        return None
-    for pattern, component, target in _FORWARD:
-        found = pattern.fullmatch(official)
-        if found:
-            return OwnWeight(component, _fill(target, found.groups()))
-    raise ValueError(f"{official!r} is not a known weight of a GLaMM checkpoint")
-
-
-def official_name(target: OwnWeight) -> str | None:
-    """The published name of a place in the model, or None for the second name of a tensor with two.
-
-    Raises:
-        ValueError: If the component is unknown or holds nothing of that name.
-
-    Example:
-        >>> official_name(OwnWeight("seg_head", "2.bias"))
-        'model.text_hidden_fcs.0.2.bias'
-    """
-    if target in TWINS.values():
-        return None
-    for component, pattern, official in _REVERSE:
-        found = pattern.fullmatch(target.name) if component == target.component else None
-        if found:
-            return _fill(official, found.groups())
-    raise ValueError(f"{target.name!r} of {target.component!r} has no name in a GLaMM checkpoint")
+NAMES = NameTable(
+    "GLaMM",
+    _ROWS,
+    # Old persistent buffers; the encoder of boxes, which referring segmentation does not use; CLIP,
+    # which is read from its own files.
+    ignored=r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
+    r"|model\.region_encoder\..+|.*vision_tower.*",
+    # SAM's random Fourier matrix is one tensor under two names.
+    twins={
+        OwnWeight("sam", "shared_image_embedding.positional_embedding"): OwnWeight(
+            "sam", "prompt_encoder.shared_embedding.positional_embedding"
+        )
+    },
+)
+"""Names of the checkpoint ``MBZUAI/GLaMM-RefSeg``."""

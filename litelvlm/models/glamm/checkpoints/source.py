@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from litelvlm.clip.openai import OPENAI_CLIP
-from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import CheckpointSource, find_files
 
 _WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
@@ -50,32 +48,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
     return find_files(EMBEDDED.get(str(name), name), choices, revision, fetch)
 
 
-def clip_source(
-    folder: Path, config: Mapping[str, object], clip: str | Path | None = None
-) -> CheckpointSource:
-    """Find CLIP, which is no part of the published checkpoint.
-
-    Args:
-        folder: The checkpoint folder.
-        config: Its ``config.json``; "vision_tower" or "mm_vision_tower" names CLIP: a folder
-            inside, or a hub id.
-        clip: Folder or hub id that replaces the named one; a hub id given here may be fetched.
-
-    Raises:
-        FileNotFoundError: If it is not on this machine.
-    """
-    if clip is not None:
-        return locate(clip)
-    named = str(config.get("vision_tower") or config.get("mm_vision_tower") or OPENAI_CLIP)
-    for place in (folder / named, folder / "clip"):
-        if place.is_dir():
-            return CheckpointSource(place, "")
-    try:
-        return locate(named, fetch=False)
-    except (FileNotFoundError, ValueError) as error:
-        wanted = named if is_hub_id(named) else OPENAI_CLIP
-        raise FileNotFoundError(
-            f"the CLIP of {folder} ({named}) is not on this machine: "
-            f"run `hf download {wanted}` once, put its files into {folder / 'clip'}, "
-            "or name a folder or hub id (clip= in Python, --clip on the command line)"
-        ) from error
+def named_clip(config: Mapping[str, object]) -> str | None:
+    """What a checkpoint's ``config.json`` calls its CLIP: a folder inside, or a hub id."""
+    named = config.get("vision_tower") or config.get("mm_vision_tower")
+    return None if named is None else str(named)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from litelvlm.data.dataset import clean
 from litelvlm.models.base import Conversation
+from litelvlm.models.templates import filled_conversation, pick_template
 
 # The order of the official list, so that a seeded draw of an index means the same sentence: four
 # sentences with and the same four without their final mark, then four others likewise.
@@ -57,7 +58,7 @@ def question(expression: str, index: int = 0) -> str:
         >>> question("Left Man", 1)
         'Please segment left man in this image.'
     """
-    return _pick(QUESTIONS, index, "question").format(clean(expression))
+    return pick_template(QUESTIONS, index, "question").format(clean(expression))
 
 
 def full_prompt(conversation: Conversation) -> str:
@@ -90,36 +91,4 @@ def conversation(
         >>> full_prompt(conversation(["Dog"], 1, 1)).splitlines()[-1]
         'Please segment dog in this image. ASSISTANT: Sure, [SEG].</s>'
     """
-    if isinstance(expressions, str):
-        raise ValueError(
-            f"expressions must be a sequence of strings, got the string {expressions!r}; "
-            "put it in a list"
-        )
-    if not expressions:
-        raise ValueError("a conversation needs at least one expression, got none")
-    question_indices = _per_turn(question_index, len(expressions), "question_index")
-    answer_indices = _per_turn(answer_index, len(expressions), "answer_index")
-    return Conversation(
-        tuple(clean(e) for e in expressions),
-        tuple(question(e, i) for e, i in zip(expressions, question_indices, strict=True)),
-        tuple(_pick(ANSWERS, i, "answer") for i in answer_indices),
-    )
-
-
-def _pick(templates: Sequence[str], index: int, what: str) -> str:
-    if not 0 <= index < len(templates):
-        raise ValueError(
-            f"{what}_index {index} is not a {what} template; choose 0 to {len(templates) - 1}"
-        )
-    return templates[index]
-
-
-def _per_turn(index: int | Sequence[int], n_turns: int, what: str) -> Sequence[int]:
-    if isinstance(index, int):
-        return [index] * n_turns
-    if len(index) != n_turns:
-        raise ValueError(
-            f"{what} has {len(index)} entries for {n_turns} expressions; "
-            "give one per expression or one for all"
-        )
-    return index
+    return filled_conversation(QUESTIONS, ANSWERS, expressions, question_index, answer_index)

@@ -11,7 +11,8 @@ from litelvlm.models.vlm.families import BIDIRECTIONAL, DEEPSTACK, VlmFamily
 from litelvlm.models.vlm.layers.drops import LayerDrops
 from litelvlm.models.vlm.layers.view import Decoder
 from litelvlm.models.vlm.selecting import ItemSlots
-from litelvlm.models.vlm.shorten import ShortPrompt, runs
+from litelvlm.models.vlm.shorten import ShortPrompt
+from litelvlm.models.vlm_base.positions import runs
 from litelvlm.pruning import LayerPruner
 from litelvlm.pruning.layers.base import LayerPlan
 
@@ -89,7 +90,9 @@ def layer_drops(
         if not isinstance(entry.selection, LayerPlan):
             continue
         row = entry.item.row
-        columns = placed(mask[row], prompt.columns[row], entry.columns)
+        # Ends of lines are no tokens of the image, and stay.
+        patches = torch.isin(entry.columns, entry.item.columns[entry.item.patches])
+        columns = placed(mask[row], prompt.columns[row], entry.columns[patches])
         if len(runs(columns)) > 1:
             raise ValueError(
                 f"the tokens of {entry.item.name} are not next to each other in the prompt, so "

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from litelvlm.models.vlm.attention import AttentionStates, reading
+from litelvlm.models.vlm_base.attention import AttentionStates, reading
 from litelvlm.pruning.layers.base import LayerView
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-from litelvlm.clip.geometry import Crop
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.layout import Layout
 from litelvlm.models.view import ImageView
+from litelvlm.models.vlm_base.views import whole_picture
 
 KERNELS: Mapping[object, Literal["bicubic", "bilinear"]] = MappingProxyType(
     {Image.Resampling.BICUBIC: "bicubic", Image.Resampling.BILINEAR: "bilinear"}
@@ -85,10 +85,7 @@ class GridReader(PictureReader):
             height, width, cell, int(size["shortest_edge"]), int(size["longest_edge"])
         )
         layout = Layout(1, resized[0] // cell, resized[1] // cell)
-        # A square is stretched over the picture whose side is a whole number of rows and columns.
-        side = layout.n_tokens
-        crop = Crop(height, width, side, resized_height=side, resized_width=side, top=0, left=0)
-        return ImageView(layout, crop, side)
+        return whole_picture(height, width, layout)
 
     def tensors(self, picture: Image.Image) -> Mapping[str, Tensor]:
         """Patches as rows, and their grid (time, height, width)."""

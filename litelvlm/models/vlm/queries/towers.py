@@ -1,15 +1,18 @@
 """The text tower of the CLIP that a model's image tower comes from."""
 
 from pathlib import Path
+from typing import cast
+from weakref import WeakKeyDictionary, ref
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.openai import OPENAI_CLIP, has_openai_sizes
 from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.tower import Tower
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import hub_folder
 
@@ -17,9 +20,17 @@ NONE = "none"
 """In place of a CLIP: leave its text tower out."""
 SMALLEST = 2.0**-24
 """Smallest number of float16; what lies below is rounded to it or to nothing."""
+COMPUTED_BY = (
+    "hidden_act", "layer_norm_eps", "image_size", "patch_size", "num_channels", "hidden_size",
+    "intermediate_size", "num_hidden_layers", "num_attention_heads",
+)  # fmt: skip
+"""Settings of an image tower, beside its weights, that decide what it computes."""
+CHECKED: WeakKeyDictionary[PreTrainedModel, tuple[ref[Tower], list[int]]] = WeakKeyDictionary()
+"""For each model the towers that were found to be its own, with the counts of changes then."""
 ADVICE = (
-    'give its folder or hub id (clip= in Python, --clip on the command line), or "none" to leave '
-    "the text tower out"
+    "give the CLIP checkpoint that it comes from (clip= in Python, --clip on the command line: a "
+    'folder or a hub id, or "none" to leave the text tower out; of `prune`: what '
+    "litelvlm.clip.load.load_tower returns), or take a substitute, for example 'input_similarity'"
 )
 
 
@@ -72,8 +83,46 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
         preprocessing: How the model reads pictures; the tower gets the same pixels.
 
     Raises:
-        ValueError: If the weights differ, or the model reads another layer than CLIP's rankings do.
+        ValueError: As ``check_same_tower``, or if the model's pixels are scaled otherwise than
+            CLIP's.
     """
+    tower = load_tower(source, dtype=network.dtype, device=network.device)
+    check_same_tower(network, tower, source.name)
+    scaled, read = (
+        (made.mean, made.std) for made in (preprocessing, cast(ClipTower, tower).preprocessing)
+    )
+    if scaled != read:
+        raise ValueError(
+            f"the model's processor scales pixels by mean and std {scaled} and {source.name} reads "
+            f"them by {read}, so its similarities would be those of other pictures; {ADVICE}"
+        )
+    own = network.get_submodule("model.vision_tower").state_dict()
+    found = cast(ClipTower, tower)
+    found.clip.vision_model.load_state_dict(own, strict=False)
+    found.preprocessing = preprocessing
+    return found
+
+
+def check_same_tower(network: PreTrainedModel, tower: Tower, name: str) -> None:
+    """Check that the image tower of a CLIP is a model's own: what it computes, not its sizes alone.
+
+    Args:
+        network: The model.
+        tower: Both towers of CLIP.
+        name: What CLIP is called in messages.
+
+    Raises:
+        ValueError: If it is no CLIP of transformers, the settings or the weights differ, or the
+            model reads another layer than CLIP's rankings do.
+    """
+    if not isinstance(tower, ClipTower):
+        raise ValueError(f"{name} is not a CLIP of transformers; {ADVICE}")
+    own = getattr(network.base_model, "vision_tower", None)
+    if getattr(getattr(own, "config", None), "model_type", None) != "clip_vision_model":
+        raise ValueError(
+            f"the image tower of {type(network).__name__} is not CLIP's, so CLIP cannot rank its "
+            f"tokens; {ADVICE}"
+        )
     layer = getattr(network.config, "vision_feature_layer", None)
     chosen = getattr(network.config, "vision_feature_select_strategy", "default")
     if layer != -2 or chosen != "default":
@@ -81,24 +130,54 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
             f"this model reads layer {layer} ({chosen!r}) of its image tower, and CLIP's rankings "
             f"those of the second-last one without CLS; {ADVICE}"
         )
-    tower = load_tower(source, dtype=network.dtype, device=network.device)
-    own = network.get_submodule("model.vision_tower").state_dict()
-    if not isinstance(tower, ClipTower):
-        raise ValueError(f"{source.name} is not a CLIP of transformers; {ADVICE}")
-    theirs = tower.clip.vision_model.state_dict()
-    differing = [
-        name
-        for name, tensor in own.items()
-        if name not in theirs or not same_weights(tensor, theirs[name])
-    ]
-    if differing:
+    states, theirs = own.state_dict(), tower.clip.vision_model.state_dict()
+    if any(tensor.is_meta for tensor in states.values()):
         raise ValueError(
-            f"{source.name} is not the CLIP that this model's image tower comes from: "
-            f"{len(differing)} of {len(own)} tensors differ, the first is {differing[0]}; {ADVICE}"
+            "the weights of this model's image tower are offloaded, so they cannot be compared "
+            "with CLIP's; keep vision_tower on a device in device_map"
         )
-    tower.clip.vision_model.load_state_dict(own, strict=False)
-    tower.preprocessing = preprocessing
-    return tower
+    settings = [
+        f"{field} is {here!r} here and {there!r} there"
+        for field in COMPUTED_BY
+        for here, there in [(getattr(own.config, field), getattr(tower.vision_config, field))]
+        if here != there
+    ]
+    differing = (
+        []
+        if settings
+        else [
+            key
+            for key, tensor in states.items()
+            if key not in theirs or not same_weights(tensor, theirs[key])
+        ]
+    )
+    if settings or differing:
+        why = "; ".join(settings) or (
+            f"{len(differing)} of {len(states)} tensors differ, the first is {differing[0]}"
+        )
+        raise ValueError(
+            f"{name} is not the CLIP that this model's image tower comes from: {why}; {ADVICE}"
+        )
+
+
+def check_once(network: PreTrainedModel, tower: Tower) -> None:
+    """As ``check_same_tower``, if either image tower was not checked or has changed since.
+
+    Raises:
+        ValueError: As ``check_same_tower``.
+    """
+    known = CHECKED.get(network)
+    # Where a parameter keeps no count of its changes, nothing may change it.
+    modules: list[nn.Module] = [getattr(network.base_model, "vision_tower", network)]
+    modules += [tower.clip.vision_model] if isinstance(tower, ClipTower) else []
+    changes = [
+        0 if weight.is_inference() else weight._version
+        for module in modules
+        for weight in module.parameters()
+    ]
+    if known is None or known[0]() is not tower or known[1] != changes:
+        check_same_tower(network, tower, "clip=")
+        CHECKED[network] = (ref(tower), changes)
 
 
 def same_weights(own: Tensor, theirs: Tensor) -> bool:

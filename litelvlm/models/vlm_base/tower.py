@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.attention import AttentionStates, reading
-from litelvlm.models.vlm.families import Patches
+from litelvlm.models.vlm_base.attention import AttentionStates, reading
 
+Patches = Literal["one", "blocks", "groups", "unknown"]
+"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
 QUERIES_AT_ONCE = 512
 
 
@@ -171,10 +173,11 @@ def attention_modules(tower: nn.Module) -> list[nn.Module]:
     return [m for m in found if not any(m is not o and o in m.modules() for o in found)]
 
 
-def source_block(model: PreTrainedModel, n_blocks: int) -> int:
-    """The block whose output becomes the visual tokens."""
+def source_block(model: PreTrainedModel, n_blocks: int, given: object = None) -> int:
+    """The block whose output becomes the visual tokens: of the layer given, or the model's own."""
     config = model.config
     layer = getattr(config, "vision_feature_layers", getattr(config, "vision_feature_layer", -1))
+    layer = layer if given is None else given
     layers = layer if isinstance(layer, list | tuple) else [layer]
     # Layer 0 stands for the embeddings, layer 1 for the output of block 0.
     return max(index - 1 if index >= 0 else n_blocks + index for index in layers)
@@ -182,13 +185,14 @@ def source_block(model: PreTrainedModel, n_blocks: int) -> int:
 
 @contextmanager
 def tower_watched(
-    model: PreTrainedModel, patches: Patches
+    model: PreTrainedModel, patches: Patches, layer: object = None
 ) -> Iterator[Callable[[], TowerSignals | None]]:
     """Watch the image tower of a model.
 
     Args:
         model: The model.
         patches: How its tokens are made of patches.
+        layer: The call's own ``vision_feature_layer``; None for the model's.
 
     Yields:
         What it showed, once it has run; None if there is no tower of a known kind.
@@ -201,7 +205,7 @@ def tower_watched(
     if not modules:
         yield lambda: None
         return
-    source, last = modules[source_block(model, len(modules))], modules[-1]
+    source, last = modules[source_block(model, len(modules), layer)], modules[-1]
     order: list[Tensor] = []
     watched = [source] if source is last else [source, last]
     with reading(watched) as readers, window_order(tower, order):

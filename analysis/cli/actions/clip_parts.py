@@ -1,0 +1,136 @@
+"""Masks of a clip in parts: what was asked, what is finished, and one part more."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TypedDict
+
+from litelvlm.analysis.cli.verbs.segment import Segment
+from litelvlm.data.content import content_digest
+from litelvlm.data.files import atomic_write
+from litelvlm.data.mask_files import write_masks
+from litelvlm.data.video.frames import ClipFrames
+from litelvlm.models.base import GroundingModel
+from litelvlm.pruning import Pruner
+
+RECORD = "masks.json"
+"""What was asked, and what came of each finished part."""
+
+
+class Part(TypedDict):
+    """One finished part of a clip.
+
+    Attributes:
+        answers: What the model answered to each expression.
+        found: Whether each answer holds [SEG], so that there are masks.
+        pixels: Size of each expression's masks, over the frames of the part.
+        frames: In how many frames each expression was found.
+        n_kept: Visual tokens that entered the language model, for each expression.
+        n_tokens: Visual tokens before pruning.
+        seconds: Time of the model's work.
+        unknown_words: Words that the model never read.
+    """
+
+    answers: list[str]
+    found: list[bool]
+    pixels: list[int]
+    frames: list[int]
+    n_kept: list[int]
+    n_tokens: int
+    seconds: float
+    unknown_words: list[str]
+
+
+def settings(verb: Segment, model: GroundingModel, frames: ClipFrames) -> dict[str, object]:
+    """Everything that masks depend on; a folder holds the masks of one such set."""
+    file = verb.image
+    files = sorted(path for path in file.iterdir() if path.is_file()) if file.is_dir() else [file]
+    asked = {
+        name: getattr(verb, name)
+        for name in (
+            *("text", "pruner", "budget", "protocol", "answer", "question_index", "answer_index"),
+            *("seed", "clip_frames", "options", "dtype", "attn"),
+        )
+    }
+    found = {
+        "model": model.digest,
+        "clip": content_digest(files),
+        "frames": len(frames),
+        "names": sha256("\n".join(frames.names).encode()).hexdigest(),
+    }
+    plain: dict[str, object] = json.loads(json.dumps(asked | found))
+    return plain
+
+
+def finished_parts(folder: Path, asked: Mapping[str, object]) -> dict[str, Part]:
+    """Parts that an earlier call of the same command left, by their first frame.
+
+    Raises:
+        ValueError: If the folder holds masks of another command, or its record is damaged.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_bytes())
+        known, parts = record["asked"], dict[str, Part](record["parts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; name another --out, or remove {folder}") from error
+    differing = [name for name in asked if known.get(name) != asked[name]]
+    if differing:
+        raise ValueError(
+            f"{folder} holds masks of another command: {', '.join(differing)} differ; name another "
+            "--out"
+        )
+    return parts
+
+
+def write_record(folder: Path, asked: Mapping[str, object], parts: Mapping[str, Part]) -> None:
+    """Keep what was finished."""
+    atomic_write(folder / RECORD, json.dumps({"asked": asked, "parts": parts}, indent=1))
+
+
+def segment_part(
+    verb: Segment, model: GroundingModel, part: ClipFrames, pruner: Pruner | None
+) -> Part:
+    """Write the masks of some frames; the frames are read as the model asks for them."""
+    result = model.segment(
+        part,
+        list(verb.text),
+        pruner,
+        None if pruner is None else verb.budget,
+        verb.protocol,
+        verb.answer,
+        question_index=verb.question_index,
+        answer_index=verb.answer_index,
+    )
+    masks = result.masks.cpu().numpy()
+    for e, of_frames in enumerate(masks):
+        for name, mask in zip(named(part), of_frames, strict=True):
+            write_masks(mask_file(verb, e, name), mask[None])
+    width, height = part.size
+    n_tokens = model.clip_view(height, width, len(part)).n_tokens
+    # In one conversation all expressions share one selection.
+    times = 1 if len(result.selections) > 1 else len(masks)
+    return {
+        "answers": list(result.answers),
+        "found": list(result.found),
+        "pixels": masks.sum(axis=(1, 2, 3)).tolist(),
+        "frames": masks.any(axis=(2, 3)).sum(axis=1).tolist(),
+        "n_kept": [n_tokens if s is None else len(s) for s in result.selections * times],
+        "n_tokens": n_tokens,
+        "seconds": sum(result.timings.values()),
+        "unknown_words": list(result.unknown_words),
+    }
+
+
+def named(part: ClipFrames) -> Sequence[str]:
+    """Names of the frames of a part."""
+    return [part.names[place] for place in part.places]
+
+
+def mask_file(verb: Segment, expression: int, name: str) -> Path:
+    """File of one mask; several expressions have a folder each, numbered from 1."""
+    several = [str(expression + 1)] if len(verb.text) > 1 else []
+    return verb.place.joinpath(*several, f"{name}.png")

@@ -1,0 +1,120 @@
+"""Hypotheses of your own, judged on saved rows like the built-in claims.
+
+Intervals resample images, and reach over categories where rows state them. Members that are not
+tested count with p = 1, so leaving one out never helps another.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Shaped
+
+from litelvlm.analysis.runs.claims import Claim, effect_claim
+from litelvlm.analysis.runs.hypotheses import Hypothesis, HypothesisFamily
+from litelvlm.analysis.runs.means import drawn
+from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.ends import Ends
+from litelvlm.analysis.stats.lines import categories_of
+from litelvlm.analysis.studies import EVERY_STUDY
+from litelvlm.analysis.studies.chosen_rows import ChosenRows
+from litelvlm.analysis.studies.table import get_study
+from litelvlm.arrays import Array
+
+
+def judge(
+    family: HypothesisFamily, rows: Mapping[str, pd.DataFrame]
+) -> tuple[list[Claim], pd.DataFrame]:
+    """Claims of the hypotheses whose study has rows, and the family after Holm's adjustment.
+
+    Args:
+        family: As read from a file.
+        rows: By study.
+
+    Returns:
+        The claims, and one line for each member: id, statement, estimate, low, high (the widest
+        interval), null, n_images, n, p (one-sided), p_holm, alone and verdict, as in
+        ``verdicts.family_table``.
+
+    Raises:
+        ValueError: As ``claim_of``.
+    """
+    claims = {
+        one.id: claim_of(one, rows[one.study]) for one in family.hypotheses if one.study in rows
+    }
+    statements = {one.id: one.statement for one in family.hypotheses}
+    return list(claims.values()), family_table(statements, claims, lambda claim: claim.p_claimed)
+
+
+def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
+    """One hypothesis on the rows of its study.
+
+    Raises:
+        ValueError: As ``ChosenRows.parts``.
+    """
+    columns = get_study(one.study).columns if one.study in EVERY_STUDY else ()
+    chosen = ChosenRows(one, rows, columns)
+    first, *others = chosen.parts
+    result, crossed = (
+        difference(first, *others, one.measure, chosen.ends)
+        if others
+        else drawn(first[one.measure], first, chosen.ends)
+    )
+    return effect_claim(
+        one.id,
+        one.statement,
+        result,
+        f"{chosen.measured}; the value that must be exceeded",
+        chosen.excluded,
+        margin=one.margin if one.margin is not None else float("nan"),
+        crossed=crossed,
+        null=one.null,
+    )
+
+
+def difference(
+    first: pd.DataFrame, second: pd.DataFrame, measure: str, ends: Ends
+) -> tuple[Bootstrap, Crossed]:
+    """Mean of the first less that of the second, whose expressions are others.
+
+    Images are resampled together, since both may lie in one. The group with fewer images limits
+    what the interval is worth, and so it is counted.
+    """
+    both = pd.concat([first, second])
+    sides = np.repeat(np.eye(2), [len(first), len(second)], axis=0)
+    numbers, images = both[measure].to_numpy(dtype=np.float64), both["image_id"].to_numpy()
+
+    def statistic(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
+        counts = np.maximum(sums[:, 2:], 1e-300)  # a resample without a side has a mean of 0 there
+        means = sums[:, :2] / counts
+        value: Array = means[:, :1] - means[:, 1:]
+        return value
+
+    result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, statistic)
+    crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both), ends)
+    fewest = min(part["image_id"].nunique() for part in (first, second))
+    draws = result.draws if fewest > 1 else result.draws[:0]
+    return result._replace(draws=draws, n_images=fewest), crossed
+
+
+def _linear(numbers: Float[Array, "n"], sides: Shaped[Array, "n 2"]) -> Float[Array, "n"]:
+    """Values whose mean is the difference of the two sides' means, and whose spread is its own."""
+    counts = sides.sum(0)
+    means = (numbers[:, None] * sides).sum(0) / counts
+    rest = (numbers[:, None] - means) * sides * (len(numbers) / counts)
+    found: Array = means[0] - means[1] + rest[:, 0] - rest[:, 1]
+    return found
+
+
+def family_text(family: HypothesisFamily, table: pd.DataFrame) -> str:
+    """The family after adjustment, as lines of a terminal."""
+    lines = [f"family {family.family}, p-values adjusted together by Holm's method\n"]
+    for line in table.to_dict("records"):
+        p = "" if line["alone"] == NOT_TESTED else f", adjusted p {line['p_holm']:.3g}"
+        lines.append(
+            f"  {line['id']}  {str(line['verdict']).upper()} (alone: {line['alone']}){p}: "
+            f"{line['statement']}\n"
+        )
+    return "".join(lines)

@@ -1,0 +1,59 @@
+"""Clips drawn small: a strip of a few frames and an animation, both with the outlines of masks."""
+
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from litelvlm.analysis.studies.overlay import TINTS, Colour, draw_overlay
+from litelvlm.arrays import Array
+
+STRIP_FRAMES, ANIMATION_FRAMES = 8, 48
+"""Most frames of a strip and of an animation."""
+STRIP_HEIGHT, ANIMATION_HEIGHT, GAP = 160, 240, 4
+"""Pixels of a frame's height at most, and between the frames of a strip."""
+MS = 100
+"""Milliseconds of one frame of an animation."""
+
+
+def spread_frames(n: int, most: int) -> list[int]:
+    """Frames spread evenly over a clip, the first and the last among them.
+
+    Example:
+        >>> spread_frames(3, 8), spread_frames(100, 4), spread_frames(5, 1)
+        ([0, 1, 2], [0, 33, 66, 99], [0])
+    """
+    return [round(place) for place in np.linspace(0, n - 1, min(n, most)).tolist()]
+
+
+def outlined(
+    frame: Image.Image, mask: Bool[Array, "height width"], height: int, tint: Colour = TINTS[0]
+) -> Image.Image:
+    """One frame with its mask tinted and outlined, at most ``height`` pixels high."""
+    share = min(1.0, height / frame.height)
+    size = max(1, round(frame.width * share)), max(1, round(frame.height * share))
+    small = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
+    inside = np.asarray(small, dtype=bool)
+    picture = frame.convert("RGB").resize(size)
+    return Image.fromarray(draw_overlay(picture, inside, np.ones(inside.shape, np.float32), tint))
+
+
+def strip(frames: Sequence[Image.Image]) -> UInt8[Array, "height width 3"]:
+    """Draw frames of one size in a row on white."""
+    width, height = frames[0].size
+    page = Image.new("RGB", (len(frames) * (width + GAP) - GAP, height), "white")
+    for place, frame in enumerate(frames):
+        page.paste(frame, (place * (width + GAP), 0))
+    return np.array(page)
+
+
+def animation(frames: Iterable[Image.Image]) -> bytes:
+    """Encode frames of one size as an animated WebP that repeats."""
+    first, *others = frames
+    buffer = BytesIO()
+    first.save(
+        buffer, format="WEBP", save_all=True, append_images=others, duration=MS, loop=0, quality=80
+    )
+    return buffer.getvalue()

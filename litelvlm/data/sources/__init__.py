@@ -1,0 +1,1 @@
+"""Where data sets come from: which files are whose, and what rows of Parquet files hold."""

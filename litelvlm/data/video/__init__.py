@@ -1,0 +1,1 @@
+"""Clips with expressions: Ref-DAVIS17, MeViS, Ref-YouTube-VOS and ReVOS in their layouts."""

@@ -1,0 +1,1 @@
+"""LoRA weights merged into the weights that they change."""

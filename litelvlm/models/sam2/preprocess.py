@@ -1,0 +1,62 @@
+"""From a picture to SAM2's square input, by the rules of the systems that use it."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+MEAN_255 = (123.675, 116.28, 103.53)
+STD_255 = (58.395, 57.12, 57.375)
+
+
+SquareInput: TypeAlias = Callable[[Image.Image, int], Tensor]
+"""Makes SAM2's input [3, side, side] of a picture and a side; the picture's shape is lost."""
+
+
+def stretched(image: Image.Image, side: int) -> Float[Tensor, "3 {side} {side}"]:
+    """Numbers 0 to 1, stretched with antialiasing, then normalised.
+
+    Source: UniPixel.
+    """
+    pixels = _pixels(image) / 255
+    return _normalised(_square(pixels, side, antialias=True), MEAN, STD)
+
+
+def longest_side_stretched(image: Image.Image, side: int) -> Float[Tensor, "3 {side} {side}"]:
+    """Resized to the longest side, normalised, then stretched without antialiasing.
+
+    Source: VideoGLaMM.
+    """
+    scale = side / max(image.size)
+    # Rounded as in SAM's own code: half up.
+    width, height = (int(length * scale + 0.5) for length in image.size)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    normal = _normalised(_pixels(resized), MEAN_255, STD_255)
+    return _square(normal, side, antialias=False)
+
+
+def _pixels(image: Image.Image) -> Float[Tensor, "3 height width"]:
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float()
+
+
+def _normalised(
+    pixels: Float[Tensor, "3 height width"], mean: tuple[float, ...], std: tuple[float, ...]
+) -> Float[Tensor, "3 height width"]:
+    shape = (3, 1, 1)
+    return (pixels - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+
+
+def _square(
+    pixels: Float[Tensor, "3 height width"], side: int, antialias: bool
+) -> Float[Tensor, "3 {side} {side}"]:
+    resized = F.interpolate(
+        pixels[None], (side, side), mode="bilinear", align_corners=False, antialias=antialias
+    )
+    return resized[0]

@@ -1,0 +1,127 @@
+"""UniPixel's words: questions, answers, and the chat around them.
+
+Source: official code, questions of the evaluation and answers of the training data.
+"""
+
+from collections.abc import Sequence
+
+from litelvlm.models.requests import Conversation
+from litelvlm.models.templates import pick_template
+
+QUESTIONS = (
+    "Please segment the {} in this image.",
+    "{} Please provide the segmentation mask.",
+    "{} Please provide the segmentation mask and explain why.",
+    "{} Please answer the question and provide the segmentation mask.",
+    "Please segment the object according to the description: {}",
+)
+"""Question templates: for phrases, and for sentences, reasons, questions and descriptions. The
+first says "video" where the clip has several frames."""
+ANSWERS = (
+    "The target is [SEG].",
+    "The segmentation result is [SEG].",
+    "Sure, the segmentation mask is [SEG].",
+    "Sure, it is [SEG].",
+    "[SEG].",
+)
+"""Answer templates."""
+SEG, SEG_WORD = "<|seg|>", "[SEG]"
+"""The token of a mask, and what conversations write for it."""
+VIDEO_PAD = "<|video_pad|>"
+END = "<|im_end|>"
+_SYSTEM = f"<|im_start|>system\nYou are a helpful assistant.{END}\n"
+_VISION = f"<|vision_start|>{VIDEO_PAD}<|vision_end|>"
+_OF_IMAGE, _OF_CLIP = "in this image.", "in this video."
+
+
+def phrase(expression: str) -> str:
+    """An expression without its points and its article, as the first template takes it.
+
+    Points go on both ends. The first letter is lowered. Each of "the", "an" and "a" goes once, in
+    this order.
+
+    Raises:
+        ValueError: If nothing but points and blanks is left.
+
+    Example:
+        >>> phrase("The dog on the left."), phrase("THE DOG"), phrase("a the dog")
+        ('dog on the left', 'tHE DOG', 'the dog')
+    """
+    text = expression.strip(".")
+    if not text.strip(" ."):
+        raise ValueError(
+            f"the expression {expression!r} has no words; give some, for example 'the dog'"
+        )
+    text = text[0].lower() + text[1:]
+    for article in ("the ", "an ", "a "):
+        text = text.removeprefix(article)
+    return text
+
+
+def question(expression: str, index: int = 0) -> str:
+    """Put an expression into a question template, for an image.
+
+    Raises:
+        ValueError: If the expression has no words or holds a token of the chat, or there is no such
+            template.
+
+    Example:
+        >>> question("The dog on the left."), question("Which disc stops?", 1)
+        ('Please segment the dog on the left in this image.', 'Which disc stops? Please provide \
+the segmentation mask.')
+    """
+    template = pick_template(QUESTIONS, index, "question")
+    words = phrase(expression)
+    if "<|" in expression:
+        raise ValueError(
+            f"the expression {expression!r} holds '<|', which begins the model's own tokens, such "
+            f"as {SEG} and {END}; leave it out"
+        )
+    return template.format(expression if index else words)
+
+
+def conversation(
+    expressions: Sequence[str],
+    question_index: int | Sequence[int] = 0,
+    answer_index: int | Sequence[int] = 0,
+) -> Conversation:
+    """A turn per expression, as the training data has several about one clip.
+
+    Raises:
+        ValueError: As ``question``, and if there is no expression or the indices do not fit.
+    """
+    if isinstance(expressions, str) or not expressions:
+        raise ValueError(f"a conversation takes a list of expressions, got {expressions!r}")
+    asked, answered = (
+        [index] * len(expressions) if isinstance(index, int) else list(index)
+        for index in (question_index, answer_index)
+    )
+    if not len(asked) == len(answered) == len(expressions):
+        raise ValueError(
+            f"{len(expressions)} expressions got {len(asked)} question templates and "
+            f"{len(answered)} answer templates; give one per expression or one for all"
+        )
+    return Conversation(
+        tuple(expressions),
+        tuple(question(text, index) for text, index in zip(expressions, asked, strict=True)),
+        tuple(pick_template(ANSWERS, index, "answer") for index in answered),
+    )
+
+
+def user_turn(sentence: str, frames: int, first: bool) -> str:
+    """What stands before an answer: the clip in the first turn, the question, who speaks next.
+
+    Args:
+        sentence: The question.
+        frames: Of the clip.
+        first: Whether it is the first turn.
+    """
+    if frames > 1 and sentence.endswith(_OF_IMAGE):
+        sentence = sentence.removesuffix(_OF_IMAGE) + _OF_CLIP
+    before = f"{_SYSTEM}<|im_start|>user\n{_VISION}" if first else "\n<|im_start|>user\n"
+    return f"{before}{sentence}{END}\n<|im_start|>assistant\n"
+
+
+def answer_text(answer: str) -> str:
+    """An answer as the model reads it."""
+    return answer.replace(SEG_WORD, SEG) + END

@@ -1,0 +1,1 @@
+"""What every family built on a vision-language model of transformers shares."""

@@ -1,0 +1,130 @@
+"""`litelvlm segment` of a clip: masks of every frame, in parts that are kept."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions import segment_clip
+from tests.integration.test_planted_clip_model import PATCH, ClipModel, clips
+
+TEXTS = ("ball", "cube")
+
+
+class CountingModel(ClipModel):
+    """Notes how many frames each call reads; may fail, or find nothing, at some of them."""
+
+    def __init__(self, fails_at=None, silent=False):
+        self.calls, self.fails_at, self.silent = [], fails_at, silent
+
+    def encode_clip(self, frames):
+        if self.fails_at == len(self.calls):
+            raise KeyboardInterrupt
+        self.calls.append(len(frames))
+        return super().encode_clip(frames)
+
+    def one(self, state, conversation, selection):
+        found = super().one(state, conversation, selection)
+        if not self.silent:
+            return found
+        logits = torch.full_like(found.logits, -torch.inf)
+        return type(found)(**(vars(found) | {"logits": logits, "found": (False,)}))
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Nine frames: those of three planted clips, one after the other."""
+    folder, truth = tmp_path / "frames", []
+    folder.mkdir()
+    for sample in clips(3):
+        for frame in range(sample.frames):
+            sample.frame(frame).save(folder / f"{len(truth)}.png")
+            truth.append(sample.codes[frame])
+    return folder, np.stack(truth)
+
+
+def segment(monkeypatch, model, *arguments):
+    monkeypatch.setattr(segment_clip, "model_of", lambda verb: model)
+    return main(["segment", *map(str, arguments)])
+
+
+def masks(folder):
+    files = sorted(folder.glob("[0-9]*.png"), key=lambda path: int(path.stem))
+    return np.stack([np.asarray(Image.open(path)) for path in files]) > 0
+
+
+def test_every_frame_gets_its_mask(clip, tmp_path, monkeypatch, capsys):
+    folder, truth = clip
+    model, out = CountingModel(), tmp_path / "masks"
+    asked = [folder, *TEXTS, "--out", out, "--clip-frames", 4, "--json"]
+    assert segment(monkeypatch, model, *asked) == 0
+    # Each expression has a pass of its own over each part.
+    assert model.calls == [4, 4, 1]
+    report = json.loads(capsys.readouterr().out)
+    for number, text in enumerate(TEXTS, start=1):
+        expected = np.kron(truth == number, np.ones((1, PATCH, PATCH))) > 0
+        np.testing.assert_array_equal(masks(out / str(number)), expected)
+        found = report["masks"][number - 1]
+        assert (found["text"], found["frames"]) == (text, 9)
+        assert found["pixels"] == expected.sum()
+        with Image.open(found["strip"]) as strip:
+            assert strip.width == 8 * (24 + 4) - 4
+        with Image.open(found["animation"]) as moving:
+            assert moving.n_frames == 9
+
+
+def test_an_interrupted_clip_goes_on_where_it_stopped(clip, tmp_path, monkeypatch, capsys):
+    folder, _ = clip
+    asked = [folder, "ball", "--out", tmp_path / "masks", "--clip-frames", 4]
+    assert segment(monkeypatch, CountingModel(fails_at=2), *asked) == 130
+    assert len(masks(tmp_path / "masks")) == 8
+    model = CountingModel()
+    assert segment(monkeypatch, model, *asked) == 0
+    assert model.calls == [1]
+    (tmp_path / "masks/5.png").unlink()
+    again = CountingModel()
+    assert segment(monkeypatch, again, *asked) == 0
+    assert again.calls == [4]
+    assert "found in 9 of 9 frames" in capsys.readouterr().out
+
+
+def test_masks_of_another_command_are_not_mixed(clip, tmp_path, monkeypatch, capsys):
+    folder, _ = clip
+    asked = [folder, "ball", "--out", tmp_path / "masks"]
+    assert segment(monkeypatch, CountingModel(), *asked) == 0
+    pruned = ["--pruner", "input_similarity", "--budget", 24]
+    assert segment(monkeypatch, CountingModel(), *asked, *pruned) == 2
+    assert "masks of another command: pruner, budget differ" in capsys.readouterr().err
+    Image.new("RGB", (24, 24)).save(folder / "3.png")
+    assert segment(monkeypatch, CountingModel(), *asked) == 2
+    assert "masks of another command: clip differ" in capsys.readouterr().err
+    (tmp_path / "masks/masks.json").write_text("{}")
+    assert segment(monkeypatch, CountingModel(), *asked) == 2
+    assert "masks.json is damaged" in capsys.readouterr().err
+    assert segment(monkeypatch, CountingModel(), folder, "ball", "--out", folder) == 2
+    assert "must be a folder of its own" in capsys.readouterr().err
+
+
+def test_answers_without_a_mask_are_counted(clip, tmp_path, monkeypatch, capsys):
+    folder, _ = clip
+    asked = [folder, "ball", "--out", tmp_path / "masks", "--clip-frames", 4]
+    assert segment(monkeypatch, CountingModel(silent=True), *asked) == 1
+    said = capsys.readouterr().out
+    assert "found in 0 of 9 frames" in said
+    assert "no mask in 3 parts: answers without [SEG]" in said
+    assert not masks(tmp_path / "masks").any()
+
+
+def test_a_model_of_images_takes_each_frame_alone(clip, tmp_path, capsys):
+    folder, _ = clip
+    for frame in sorted(folder.iterdir())[2:]:
+        frame.unlink()
+    asked = ["segment", str(folder), "the yellow giraffe", "--out", str(tmp_path / "masks")]
+    assert main(asked) == 2
+    assert "the clip has 2 frames" in (said := capsys.readouterr().err)
+    assert "--clip-frames 1 takes each frame alone" in said
+    assert main([*asked, "--clip-frames", "1"]) == 0
+    assert masks(tmp_path / "masks").shape == (2, 24, 24)
