@@ -18,7 +18,7 @@ from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.miniature import vision_of
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.llava.boxes import FORMS, NUMBERS, STEPS, BoxScenes, box_tokenizer, pieces_of
-from litelvlm.training.llava.sizes import LanguageSide, llava_config, new_projector
+from litelvlm.training.llava.sizes import LanguageSide, llava_config, own_projector
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.packing import IGNORE, forward_packed
 from litelvlm.training.pool import ScenePool
@@ -88,9 +88,7 @@ def first_weights(
         colon = embeds[tokenizer.convert_tokens_to_ids(":")].clone()
         embeds[numbers] = colon + _WAVE * colon.std() * waves(len(colon))
         head[numbers] = head.std() * waves(len(colon))
-    projector = new_projector(config)
-    projector.load_state_dict(glamm.projector.state_dict())
-    return LanguageSide(projector, llama)
+    return LanguageSide(own_projector(glamm), llama)
 
 
 def waves(width: int) -> Float[Tensor, "n d"]:
@@ -143,7 +141,7 @@ def train(
     scenes = BoxScenes(pool, glamm.tower, tokenizer, size, count, seed)
     helper = BoxHelper(side.llama.config.hidden_size).to(device)
     trained = nn.ModuleDict({"side": side, "helper": helper}).train()
-    first = int(tokenizer.convert_tokens_to_ids(NUMBERS[0]))
+    first = len(tokenizer) - len(NUMBERS)
 
     def losses(step: int) -> Losses:
         batch = scenes.batch(step)

@@ -1,5 +1,7 @@
 """Words, sizes and first weights of the miniature LLaVA; its language side starts as GLaMM's."""
 
+from copy import deepcopy
+
 import torch
 from torch import nn
 from transformers import (
@@ -14,7 +16,7 @@ from transformers import (
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.understanding.scenes import question_words
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.miniature import assemble, vision_of
+from litelvlm.models.vlm.miniature import assemble
 from litelvlm.training.clip_parts import word_tokenizer
 from litelvlm.training.glamm.sizes import GRID
 
@@ -110,17 +112,14 @@ def first_weights(
         for word, index in tokenizer.get_vocab().items():
             pieces = glamm.tokenizer.pieces.encode(word, out_type=int)
             llama.model.embed_tokens.weight[index] = source.embed_tokens.weight[pieces].mean(0)
-    projector = new_projector(config)
-    projector.load_state_dict(glamm.projector.state_dict())
-    return LanguageSide(projector, llama)
+    return LanguageSide(own_projector(glamm), llama)
 
 
-def new_projector(config: LlavaConfig) -> nn.Sequential:
-    """From CLIP's patch states to the language model's width."""
-    width = config.text_config.hidden_size
-    return nn.Sequential(
-        nn.Linear(vision_of(config).hidden_size, width), nn.GELU(), nn.Linear(width, width)
-    )
+def own_projector(glamm: Glamm) -> nn.Sequential:
+    """A copy of the miniature's projector."""
+    projector = deepcopy(glamm.projector)
+    assert isinstance(projector, nn.Sequential)  # noqa: S101 - for the type checker
+    return projector.requires_grad_(True)
 
 
 def as_llava(
