@@ -16,6 +16,7 @@ from litelvlm.data.refer_writer import fill_refer
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.train import train_member
+from tests import tiny_unipixel
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
@@ -62,6 +63,7 @@ def write_supplies(root):
     with_lora(published, root)
     (published / "model.safetensors").unlink()
     write_tiny("qwen2_5_vl", root / "qwen")
+    tiny_unipixel.write_tiny(root / "unipixel")
     train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
     (root / "VideoGLaMM").mkdir()
     write_folder(root / "VideoGLaMM")
@@ -92,6 +94,7 @@ def write_supplies(root):
         "data": data,
         "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
+        "UniPixel-3B": root / "unipixel",
         "TRAININGS": root / "trainings",
         "VideoGLaMM": root / "VideoGLaMM",
         "clip": root / "clip",
