@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from litelvlm.data.safe.weight_files import check_shard, read_checkpoint, shard_paths
 from litelvlm.models.files import find_files
 from litelvlm.models.glamm.checkpoints.convert import convert
-from litelvlm.models.lora.files import MergedFiles
+from litelvlm.models.lora_files import MergedFiles
 
 PLACE = "model.layers.0.self_attn.q_proj"
 R, ALPHA = 2, 6

@@ -13,7 +13,7 @@ from litelvlm.data.files import atomic_folder
 from litelvlm.data.safe.adapters import ADAPTER_CONFIG, refuse_adapter, refuse_unmerged
 from litelvlm.data.safe.weight_files import INDEXES, read_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
-from litelvlm.models.lora.files import MergedFiles
+from litelvlm.models.lora_files import MergedFiles
 
 _COPIED = (".json", ".model", ".txt", ".jinja")
 _LEFT = (*INDEXES, ADAPTER_CONFIG)

@@ -15,7 +15,7 @@ from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.weight_files import read_shard, shard_paths
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import hub_folder
-from litelvlm.models.lora.merge import Lora, plain_name, scale_of
+from litelvlm.models.lora import Lora, plain_name, scale_of
 
 
 class MergedFiles:
