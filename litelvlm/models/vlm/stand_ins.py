@@ -61,16 +61,26 @@ def refuse_pixels(base: nn.Module, args: tuple[object, ...], given: dict[str, ob
     Raises:
         ValueError: If there are any.
     """
-    if has_pixels({**named(base.forward, args), **given}):
+    if has_pixels(named(base.forward, args, given)):
         raise ValueError(
             f"{type(base).__name__} was given images and has no head, so prune() does not prune "
             "it; call the model with its head, or leave prune() first"
         )
 
 
-def named(method: Callable[..., object], args: Sequence[object]) -> dict[str, object]:  # type: ignore[explicit-any]
-    """Positional arguments by the names that a method gives them."""
-    return dict(zip(inspect.signature(method).parameters, args, strict=False))
+def named(  # type: ignore[explicit-any]
+    method: Callable[..., object], args: Sequence[object], given: Mapping[str, object]
+) -> dict[str, object]:
+    """All arguments of a call by the names that a method gives them.
+
+    Raises:
+        TypeError: If there are too many, or one is given twice.
+    """
+    if not args:
+        return dict(given)
+    signature = inspect.signature(method)
+    signature.bind_partial(*args, **given)
+    return {**signature.bind_partial(*args).arguments, **given}
 
 
 @contextmanager
