@@ -78,7 +78,7 @@ def last_keys(cache: Cache) -> Float[Tensor, "b heads e"] | None:
     for layer in cache.layers:
         keys = getattr(layer, "keys", None)
         if isinstance(keys, Tensor) and keys.ndim == 4 and keys.shape[2]:
-            newest = min(int(layer.get_seq_length()), keys.shape[2]) - 1
+            newest = min(int(cache.get_seq_length()), keys.shape[2]) - 1
             return keys[:, :, newest].detach().clone()
     return None
 

@@ -132,7 +132,7 @@ class PrunedVlm:
         self.last: PreparedCall | None = None
         self.layers: LayerDrops | None = None
         self._forward: Forward = settings.model.forward
-        self._generate: Generate = settings.model.generate
+        self._generate = cast(Generate, settings.model.generate)
         self._inside: AbstractContextManager[None] = nullcontext()
         self._entered = 0
         self._running = Lock()
@@ -161,7 +161,7 @@ class PrunedVlm:
         if not self._entered:
             if isinstance(model.forward, StandIn):
                 raise ValueError("the model is pruned already; leave the outer prune() first")
-            self._forward, self._generate = model.forward, model.generate
+            self._forward, self._generate = model.forward, cast(Generate, model.generate)
             methods = {"forward": self.forward, "generate": self.generate}
             self._inside = methods_replaced(model, methods)
             self._inside.__enter__()

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.network import has_pixels
 
+Method = Callable[..., object]  # type: ignore[explicit-any]  # arguments differ by family
 BATCHING = ("generate_batch", "init_continuous_batching", "continuous_batching_context_manager")
 """Methods that generate from text alone, in batches of their own making."""
 
@@ -23,7 +24,7 @@ class StandIn:
         own: The model's.
     """
 
-    def __init__(self, method: Callable[..., object], own: Callable[..., object]) -> None:  # type: ignore[explicit-any]
+    def __init__(self, method: Method, own: Method) -> None:
         update_wrapper(self, own)  # the library reads which arguments a model's methods take
         self.method = method
 
@@ -68,9 +69,7 @@ def refuse_pixels(base: nn.Module, args: tuple[object, ...], given: dict[str, ob
         )
 
 
-def named(  # type: ignore[explicit-any]
-    method: Callable[..., object], args: Sequence[object], given: Mapping[str, object]
-) -> dict[str, object]:
+def named(method: Method, args: Sequence[object], given: Mapping[str, object]) -> dict[str, object]:
     """All arguments of a call by the names that a method gives them.
 
     Raises:
@@ -86,7 +85,7 @@ def named(  # type: ignore[explicit-any]
 @contextmanager
 def methods_replaced(
     model: PreTrainedModel,
-    methods: Mapping[str, Callable[..., object]],  # type: ignore[explicit-any]
+    methods: Mapping[str, Method],
 ) -> Iterator[None]:
     """Put methods of the door in place of a model's own; undone afterwards.
 
