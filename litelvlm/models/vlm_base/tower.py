@@ -85,7 +85,8 @@ class TowerSignals:
             return values("cls_attention", self.source, first_attention)
 
         def norm(states: Tensor) -> Tensor:
-            return joined_heads(states).float().norm(dim=-1)
+            lengths: Tensor = joined_heads(states).float().norm(dim=-1)
+            return lengths
 
         source: Mapping[str, Callable[[AttentionStates], Tensor]] = {
             "received_attention": received_attention,
