@@ -63,7 +63,7 @@ def trained(tmp_path, **more):
 
 def merged(source, base=None, alpha=None):
     target = source.parent / "merged"
-    convert(source, target, MergedFiles(source, base, alpha))
+    convert(source, target, MergedFiles(source, base, alpha and float(alpha)))
     return dict(read_checkpoint(target))
 
 
