@@ -117,9 +117,9 @@ class Pruner(ABC):
                 takes one.
         """
         if isinstance(cues, FrameCues):
-            count = cues.per_frame(budget)
-            parts = [self._chosen(frame, count) for frame in cues.by_frame]
-            raw, count = joined(parts, cues.layout.per_frame), count * len(parts)
+            counts = cues.counts(budget)
+            parts = map(self._chosen, cues.by_frame, counts)
+            raw, count = joined([*parts], cues.layout.per_frame), sum(counts)
         else:
             count = self.checked_budget(cues, budget)
             raw = self._chosen(cues, count)
