@@ -3,20 +3,28 @@
 A method is foreign by its module, so those of this file are.
 """
 
+import os
+import random
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from layer_views import View
 from pruner_cases import Blocks
 
 from litelvlm.analysis.cli import main
-from litelvlm.pruning import Cues, Pruner, ScorePruner, get_pruner, registry
+from litelvlm.pruning import Cues, Pruner, ScorePruner, foreign, get_pruner, registry
 from litelvlm.pruning.layers.base import DropResult, LayerPruner
 from litelvlm.pruning.layers.state import DropState
 from litelvlm.pruning.selection import RawSelection
+
+
+class Stray(BaseException):
+    """An error that is none of Python's usual ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +172,47 @@ def test_an_error_names_the_method_and_its_line(error, told, capsys):
     assert told in str(hit.value)
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "a line of the method\n")
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), StopIteration(), RecursionError(), Stray()])
+def test_an_error_of_any_kind_is_the_methods_own(error):
+    def score(cues):
+        raise error
+
+    told = f"method 'mine' failed at line .*{type(error).__name__}"
+    with pytest.raises(ValueError, match=told):
+        scoring(score).select(sixteen(), 5)
+
+
+SETTINGS = {
+    "number type": lambda: torch.set_default_dtype(torch.float64),
+    "device": lambda: torch.set_default_device("meta"),
+    "gradients": lambda: torch.set_grad_enabled(not torch.is_grad_enabled()),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "precision": lambda: torch.set_float32_matmul_precision("medium"),
+    "determinism": lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    "folder": lambda: os.chdir("/"),
+    "torch's draws": lambda: torch.manual_seed(5),
+    "NumPy's draws": lambda: np.random.seed(5),  # noqa: NPY002 - what a plug-in does
+    "Python's draws": lambda: random.seed(5),
+}
+
+
+@pytest.mark.parametrize("change", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_settings_and_random_states_of_the_process_are_put_back(change, fails):
+    def score(cues):
+        change()
+        return [] if fails else torch.arange(16.0, device="cpu")
+
+    def settings():
+        named = [read() for read, _ in foreign._SETTINGS]
+        return [*named, *(str(read()) for read, _ in foreign._GENERATORS)]
+
+    before = settings()
+    with pytest.raises(ValueError, match="real numbers") if fails else nullcontext():
+        scoring(score).select(sixteen(), 5)
+    assert settings() == before
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
