@@ -27,6 +27,9 @@ _GENERATORS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (random.getstate, random.setstate),
 )
 
+MAX_WORDS = 1_000
+"""Signs of a foreign error's message."""
+
 
 @contextmanager
 def kept_settings() -> Iterator[None]:
@@ -65,7 +68,17 @@ def foreign_code(what: str, file: str | None = None) -> Iterator[None]:
     except BaseException as error:
         named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         place = line_in(error, [file])
-        raise ValueError(f"{what} failed{place and f' {place}'}: {named}{error}") from error
+        told = f"{what} failed{place and f' {place}'}: {named}{words_of(error)}"
+        raise ValueError(told) from error
+
+
+def words_of(error: BaseException) -> str:
+    """The message of a foreign error, in at most ``MAX_WORDS`` signs; empty where it has none."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..."
 
 
 def line_in(error: BaseException, files: Collection[str | None]) -> str:
