@@ -1,4 +1,4 @@
-"""Figure of the mechanism study: what is left of the reversal under each probe?"""
+"""Figures of the mechanism study: what is left of the reversal, and where CLIP reads the text."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -51,4 +51,46 @@ def mechanism_index(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, sample_note(own, note))
 
 
-DRAWINGS = (mechanism_index,)
+READOUTS = {
+    "released": "layer that is pruned\n(as released)",
+    "last_layer": "last layer",
+    "value_path": "values of the\nlast block",
+    "surgery": "CLIP Surgery",
+    "clear_clip": "ClearCLIP",
+}
+"""Readouts that the talk's figure shows, in words."""
+_TEXTS = {"question": ("own text", "#0072B2", True), "foreign": ("other image's", "#D55E00", False)}
+
+
+def draw_readouts(table: pd.DataFrame, ax: Axes) -> Axes:
+    """The reversal index of each readout, with the own text and with those of other images.
+
+    Args:
+        table: The summary's table "crossing" of one CLIP model: readout, text, mean, low, high.
+        ax: Where to draw, the released readout on top; left of 0 the object ranks high.
+    """
+    for text, (label, colour, filled) in _TEXTS.items():
+        lines = table[table["text"] == text].set_index("readout")
+        shown = lines.loc[[name for name in READOUTS if name in lines.index]]
+        names = [READOUTS[str(name)] for name in shown.index]
+        forest(ax, shown, "mean", names, [colour] * len(shown), filled=[filled] * len(shown))
+        ax.scatter([], [], s=20, label=label, color=colour if filled else "white", ec=colour)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set(
+        xlim=(-1, 1), xlabel="object ranks high  \u2190  reversal index  \u2192  object ranks low"
+    )
+    return legend_beside(ax, "text")
+
+
+@Drawing("mechanism", ("crossing",))
+def readout_texts(run: Saved) -> RenderedFigure:
+    """Reversal index of each readout of CLIP, with its own text and a foreign one."""
+    table = run.table("crossing")
+    own = table[table["clip_model"] == ""]
+    figure, ax = style.new_figure(7.5, 3.2)
+    draw_readouts(own, ax).set_title(run.title("Where CLIP is read decides the direction"))
+    note = "95 % intervals from resampling images; the tower and the texts are the same in all rows"
+    return RenderedFigure(figure, sample_note(own, note))
+
+
+DRAWINGS = (mechanism_index, readout_texts)

@@ -25,6 +25,7 @@ REQUESTS = {
     "llm_score": "Scores of the language model",
     "llm_shapley": "Scores of the language model",
     "rounding": "Number type",
+    "reads_text": "Text of another image",
 }
 """Requests in the order of their panels, with the panels' titles; equal titles share a panel."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from litelvlm.analysis.studies.emergence import scenes
 from litelvlm.data import load
@@ -16,6 +16,7 @@ from litelvlm.data.refer_writer import fill_refer
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.train import train_member
+from tests import tiny_unipixel
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
@@ -58,8 +59,10 @@ def write_supplies(root):
     own(data, root / "mine")
     published = shutil.copytree(EMBEDDED["embedded"], root / "published")
     torch.save(load_file(published / "model.safetensors"), published / "pytorch_model.bin")
+    with_lora(published, root)
     (published / "model.safetensors").unlink()
     write_tiny("qwen2_5_vl", root / "qwen")
+    tiny_unipixel.write_tiny(root / "unipixel")
     train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
@@ -77,12 +80,15 @@ def write_supplies(root):
         "MODEL": model,
         "FOLDER/checkpoint": model,
         "GLaMM-RefSeg": published,
+        "trained": root / "trained",
+        "adapter": root / "adapter",
         "path/to/Refer_Segm": data,
         "shared/Refer_Segm": data,
         "DATA": data,
         "data": data,
         "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
+        "UniPixel-3B": root / "unipixel",
         "TRAININGS": root / "trainings",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
@@ -111,3 +117,18 @@ def own(data, folder):
     shutil.copy(data / "refcoco" / "instances.json", folder)
     refs = pickle.loads((data / "refcoco" / "refs(unc).p").read_bytes())  # noqa: S301
     (folder / "refs.json").write_text(json.dumps([ref | {"split": "test"} for ref in refs]))
+
+
+def with_lora(published, root):
+    """Write what trainings with a LoRA leave: a checkpoint with it inside, and an adapter alone."""
+    tensors = load_file(published / "model.safetensors")
+    place = "model.layers.0.self_attn.q_proj"
+    rows, columns = tensors[f"{place}.weight"].shape
+    parts = {"A": torch.ones(2, columns), "B": torch.ones(rows, 2)}
+    inside = {f"{place}.lora_{name}.default.weight": part for name, part in parts.items()}
+    (root / "trained").mkdir()
+    torch.save(tensors | inside, root / "trained" / "pytorch_model.bin")
+    (root / "adapter").mkdir()
+    alone = {f"base_model.model.{place}.lora_{name}.weight": part for name, part in parts.items()}
+    save_file(alone, root / "adapter" / "adapter_model.safetensors")
+    (root / "adapter" / "adapter_config.json").write_text('{"r": 2, "lora_alpha": 4}')

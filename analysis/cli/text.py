@@ -10,6 +10,7 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines, undetermined_reason
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
@@ -86,9 +87,7 @@ def run_text(folder: Path) -> str:
     record = read_record(folder)
     lines = [f"{folder}: {record.state_in_words}; {record.counts.told()}\n"]
     if not record.complete:
-        return "".join(
-            [*lines, "  no verdict yet: parts are missing; run the same command again\n"]
-        )
+        return "".join([*lines, f"  no verdict yet: {unfinished_text(record)}\n"])
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]
     lines += [method_text(summary)]

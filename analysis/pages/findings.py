@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES
 from litelvlm.analysis.studies.stories import told
@@ -24,11 +25,11 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
         tested: Ids of the claims that they hold.
     """
     found = []
-    unfinished = [record.study for record in records if not record.complete]
-    if unfinished:
-        found.append(
-            f"parts of {', '.join(unfinished)} are missing; run the same command again to continue"
-        )
+    found += [
+        unfinished_text(record, f"parts of {record.study}")
+        for record in records
+        if not record.complete
+    ]
     limits = {record.limit for record in records} - {None}
     if limits:
         found.append(

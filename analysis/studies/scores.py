@@ -51,6 +51,10 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     Column("j", float, "Mean over frames of the IoU, 0 to 1; none where all data are images."),
     Column("f", float, "Mean over frames of the agreement of outlines, 0 to 1; likewise."),
     Column("jf", float, "Mean of j and f."),
+    Column("matched_j", float, "J of the object, with predictions and objects paired anew."),
+    Column("matched_f", float, "F of it, likewise."),
+    Column("matched_jf", float, "Mean of both."),
+    Column("matched_n", float, "1 if the object counts there: it is in frame 0; else 0."),
 )
 """What a row holds of its masks."""
 _SUMMANDS = tuple(f"no_target_{place}" for place in range(7))
@@ -110,11 +114,22 @@ SCORES: Mapping[str, Score] = MappingProxyType(
                 Score(name, label, (name, "n"), resampled=True, compared=True)
                 for name, label in (("j", "J"), ("f", "F"), ("jf", "J&F"))
             ),
+            *(
+                Score(
+                    f"matched_{name}",
+                    f"{label}, objects matched",
+                    (f"matched_{name}", "matched_n"),
+                    resampled=True,
+                )
+                for name, label in (("j", "J"), ("f", "F"), ("jf", "J&F"))
+            ),
         )
     }
 )
-"""The scores of masks by name, in the order of tables; the last three are those of clips."""
+"""The scores of masks by name, in the order of tables; the last six are those of clips."""
 OF_CLIPS = ("j", "f", "jf")
+MATCHED = ("matched_j", "matched_f", "matched_jf", "matched_n")
+"""Columns by the protocol of unsupervised DAVIS, where data say which annotator wrote what."""
 MAIN = SCORES["ciou"]
 """The score that figures show."""
 NO_TARGET_SCORES = tuple(
@@ -129,7 +144,9 @@ RESAMPLED = tuple(score for score in SCORES.values() if score.resampled)
 
 def stated(rows: pd.DataFrame, scores: Iterable[Score]) -> tuple[Score, ...]:
     """Those scores whose columns the rows have: rows of images lack what only clips have."""
-    lacking = {name for name in OF_CLIPS if name not in rows or rows[name].isna().any()}
+    lacking = {
+        name for name in (*OF_CLIPS, *MATCHED) if name not in rows or rows[name].isna().any()
+    }
     return tuple(score for score in scores if lacking.isdisjoint(score.columns))
 
 

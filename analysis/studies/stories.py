@@ -128,12 +128,26 @@ def _reversal(claims: Claims) -> str:
 
 
 def _mechanism(claims: Claims) -> str:
-    removed = [claim for claim in claims.values() if claim.verdict == "supported"]
+    turned, forward = claims.get("readout.turns"), claims.get("value.forward")
+    if turned is not None and forward is not None and turned.verdict == "supported":
+        where = ", so that the named object's tokens rank high" * (forward.verdict == "supported")
+        reads = {
+            "supported": " That readout follows the text more than the released one does.",
+            "not supported": " It follows the text no more than the released one does.",
+        }
+        more = claims.get("value.reads_more")
+        return (
+            "The same CLIP and text, read through the values of the last block instead of the "
+            f"layer that is pruned, turn the ranking{where}: the reversal index falls by "
+            f"{shown(turned)}.{reads.get(more.verdict, '') if more is not None else ''}"
+        )
+    probes = [claim for id, claim in claims.items() if "." not in id.partition("@")[0]]
+    removed = [claim for claim in probes if claim.verdict == "supported"]
     if not removed:
         return ""
     most = max(removed, key=lambda claim: claim.estimate)
     return (
-        f"Part of the reversal goes away under {len(removed)} of {len(claims)} probes; most under "
+        f"Part of the reversal goes away under {len(removed)} of {len(probes)} probes; most under "
         f"{most.id}, where the reversal index falls by {shown(most)}."
     )
 
@@ -170,12 +184,20 @@ def _sweep(claims: Claims) -> str:
     lead = leading("sweep", list(claims.values()))
     if not budgets or lead is None or lead.verdict == "undetermined":
         return ""
-    released, rule = _against_random(claims, "random@"), _against_random(claims, "rule.random@")
+    released = _against_random(claims, "random@")
+    others = {name: _against_random(claims, prefix) for name, prefix in _OTHER_RULES.items()}
     return (
         f"With {', '.join(budgets)} tokens to keep, {PAPER} {released}: difference in cIoU "
         f"{shown(lead)} at {lead.id.removeprefix('random@')}."
-        + (f" The paper's own rule, {PAPER_RULE}, {rule}." if rule else "")
+        + "".join(f" {name} {result}." for name, result in others.items() if result)
     )
+
+
+_OTHER_RULES = {
+    f"The paper's own rule, {PAPER_RULE},": "rule.random@",
+    "The same text without the reversal, value_path,": "value.random@",
+    "A third of it with an even grid, value_path_grid,": "grid.random@",
+}
 
 
 def _against_random(claims: Claims, prefix: str) -> str:
@@ -204,7 +226,7 @@ def _costliest(claims: Claims) -> Claim | None:
 STORIES: Mapping[str, Story] = MappingProxyType(
     {
         "reversal": Story(("H1.sign",), sentence=_reversal),
-        "mechanism": Story(sentence=_mechanism),
+        "mechanism": Story(("readout.turns",), sentence=_mechanism),
         "sink": Story(("H4",)),
         "sink_causal": Story(("H5",)),
         "emergence": Story(strongest=_largest_effect, sentence=_emergence),

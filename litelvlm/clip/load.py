@@ -22,6 +22,7 @@ from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.data.safe.hub_copies import snapshot
+from litelvlm.data.safe.whole_models import whole_model
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
@@ -151,10 +152,7 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
             f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' "
             f"only, other families through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
-    clip = (
-        CLIPModel(config) if random_init else CLIPModel.from_pretrained(folder, weights_only=True)
-    )
-    require_finite_weights(clip, name)
+    clip = CLIPModel(config) if random_init else whole_model(CLIPModel, folder, "CLIP")
     return ClipTower(clip, read_tokenizer(folder), _hugging_face_preprocessing(folder))
 
 

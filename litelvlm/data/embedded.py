@@ -1,6 +1,7 @@
 """The embedded data sets: rendered scenes of two worlds, made once and kept in the cache folder."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from litelvlm.data.rendered import RenderedData
@@ -52,8 +53,18 @@ PICTOGRAMS = RenderedData(
     SUPERCATEGORIES,
     (*_SHARED, "worlds/pictograms/*.py", "worlds/pictograms/atlas.png", "embedded.py"),
 )
-EMBEDDED: Mapping[str, RenderedData] = MappingProxyType(
-    {"embedded": PICTOGRAMS, "embedded-pictograms": PICTOGRAMS, "embedded-shapes": SHAPES}
+FRESH = replace(
+    PICTOGRAMS,
+    name="pictograms-fresh",
+    seeds={"testA": range(60_000, 60_150), "testB": range(70_000, 70_150)},
 )
-"""Every embedded data set by name: pictograms on places, the default, and coloured shapes on
-noise."""
+EMBEDDED: Mapping[str, RenderedData] = MappingProxyType(
+    {
+        "embedded": PICTOGRAMS,
+        "embedded-pictograms": PICTOGRAMS,
+        "embedded-fresh": FRESH,
+        "embedded-shapes": SHAPES,
+    }
+)
+"""Every embedded data set by name: pictograms on places, the default; pictograms on which nothing
+was chosen, for confirmation; and coloured shapes on noise."""

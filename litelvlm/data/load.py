@@ -21,9 +21,10 @@ def load_refer(
     Args:
         root: The folder `Refer_Segm`, the one that contains it, or the folder of one data set;
             a Parquet file, a folder of them or the hub id of such a data set (see
-            ``litelvlm.data.hub``); "embedded-pictograms" for scenes of pictograms or
-            "embedded-shapes" for scenes of shapes, which are made on first use and kept in the
-            cache folder; "embedded" is the first of them.
+            ``litelvlm.data.hub``); "embedded-pictograms" for scenes of pictograms,
+            "embedded-fresh" for others of them on which nothing was chosen, or "embedded-shapes"
+            for scenes of shapes, which are made on first use and kept in the cache folder;
+            "embedded" is the first of them.
         dataset: "refcoco", "refcoco+", "refcocog", "refclef", "grefcoco", or the name of data of
             your own; may be left out if the root holds one only. Counts are compared with the
             published ones under these five names alone.

@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import CLIPModel
 
 from litelvlm.clip.openai import OPENAI_CLIP
-from litelvlm.data.safe.archives import check_archives
 from litelvlm.data.safe.shown import shown
-from litelvlm.finite import require_finite_weights
+from litelvlm.data.safe.whole_models import whole_model
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.configs import check_bounds, read_fields
 from litelvlm.models.files import CheckpointSource, find_files
@@ -73,38 +69,5 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
             random and ignore an unknown one.
         FileNotFoundError: If there are no weights.
     """
-    check_archives(folder)
-    try:
-        clip, report = cast(
-            tuple[CLIPModel, dict[str, list[str]]],
-            CLIPModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                attn_implementation=attn,
-                weights_only=True,
-                local_files_only=True,
-                output_loading_info=True,
-            ),
-        )
-    except OSError as error:
-        raise FileNotFoundError(f"{folder} does not contain CLIP's weights: {error}") from error
-    except (SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
-        raise ValueError(
-            f"the CLIP in {folder} is truncated, damaged, or does not fit its config.json "
-            f"({error}); fetch it again"
-        ) from error
-    absent = sorted(report["missing_keys"])
-    if absent:
-        raise ValueError(
-            f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again"
-        )
-    # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
-    unknown = sorted(
-        name for name in report["unexpected_keys"] if not name.endswith(".position_ids")
-    )
-    if unknown:
-        raise ValueError(
-            f"the CLIP in {folder} has {len(unknown)} weights without a place in its config.json, "
-            f"first {unknown[0]}; fetch both again"
-        )
-    return require_finite_weights(clip, f"the CLIP in {folder}")
+    options = {"dtype": dtype, "attn_implementation": attn}
+    return whole_model(CLIPModel, folder, "CLIP", **options)

@@ -8,20 +8,21 @@ from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
 
 
-def read_fields(folder: Path, what: str) -> Mapping[str, object]:
-    """Read the fields of a ``config.json``.
+def read_fields(folder: Path, what: str, name: str = "config.json") -> Mapping[str, object]:
+    """Read the fields of a ``config.json``, or of another file.
 
     Args:
         folder: Where it lies.
         what: What it describes, for messages.
+        name: Of the file.
 
     Raises:
         FileNotFoundError: If there is none.
         ValueError: If it is no JSON object.
     """
-    path = folder / "config.json"
+    path = folder / name
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no config.json; give the folder of a {what}")
+        raise FileNotFoundError(f"{folder} has no {name}; give the folder of a {what}")
     try:
         config = read_json(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -32,10 +33,15 @@ def read_fields(folder: Path, what: str) -> Mapping[str, object]:
 
 
 _LIMITS: Mapping[int, tuple[str, ...]] = {
-    2_097_152: ("max_position_embeddings",),
+    2_097_152: (
+        *("max_position_embeddings", "original_max_position_embeddings", "sliding_window"),
+    ),
     1_000_000: ("vocab_size",),
     131_072: ("intermediate_size", "mlp_dim"),
-    32_768: ("hidden_size", "mm_hidden_size", "projection_dim", "out_dim", "iou_head_hidden_dim"),
+    32_768: (
+        *("hidden_size", "mm_hidden_size", "image_mm_hidden_size", "projection_dim", "out_dim"),
+        "iou_head_hidden_dim",
+    ),
     8_192: ("output_channels", "num_pos_feats"),
     4_096: ("image_size",),
     1_024: ("image_embedding_size", "patch_size", "window_size", "mask_input_channels"),

@@ -17,9 +17,14 @@ from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.options import ModelOptions
 from litelvlm.models.unipixel.build import PREFIX as UNIPIXEL_PREFIX
 from litelvlm.models.unipixel.build import load_unipixel
-from litelvlm.models.unipixel.config import MODEL_TYPE
+from litelvlm.models.unipixel.config import MODEL_TYPE as UNIPIXEL_TYPE
 from litelvlm.models.unipixel.model import UniPixel
 from litelvlm.models.unipixel.options import UniPixelOptions
+from litelvlm.models.video_glamm.build import PREFIX as VIDEO_GLAMM
+from litelvlm.models.video_glamm.build import load_video_glamm
+from litelvlm.models.video_glamm.config import MODEL_TYPE as VIDEO_GLAMM_TYPE
+from litelvlm.models.video_glamm.model import VideoGlamm
+from litelvlm.models.video_glamm.options import VideoGlammOptions
 from litelvlm.models.vlm.load import EMBEDDED, PREFIX, READERS, load_vlm
 from litelvlm.models.vlm.model import QueriedVlm
 
@@ -134,6 +139,25 @@ def load_glamm(request: ModelRequest) -> Glamm:
     )
 
 
+def load_clip_glamm(request: ModelRequest) -> VideoGlamm:
+    """Load the VideoGLaMM that a request names.
+
+    Raises:
+        ValueError: As ``load_video_glamm``, or if an option is unknown.
+        FileNotFoundError: As ``load_video_glamm``.
+    """
+    return load_video_glamm(
+        request.name,
+        dtype=request.dtype,
+        device=request.device,
+        attn=request.attn,
+        random_init=request.random_init,
+        options=request.options_of(VideoGlammOptions),
+        clip=request.clip,
+        revision=request.revision,
+    )
+
+
 def load_queried(request: ModelRequest) -> QueriedVlm:
     """Load the vision-language model that a request names, for studies.
 
@@ -185,6 +209,14 @@ _ROWS = (
         takes=("attn", "clip", "revision", "random_init", "quantise", "options"),
     ),
     ModelFamily(
+        name=VideoGlamm.family,
+        prefix=VIDEO_GLAMM,
+        model_type=VIDEO_GLAMM_TYPE,
+        model=VideoGlamm,
+        load=load_clip_glamm,
+        takes=("attn", "clip", "revision", "random_init", "options"),
+    ),
+    ModelFamily(
         name="vlm",
         prefix=PREFIX,
         model=QueriedVlm,
@@ -195,7 +227,7 @@ _ROWS = (
     ModelFamily(
         name=UniPixel.family,
         prefix=UNIPIXEL_PREFIX,
-        model_type=MODEL_TYPE,
+        model_type=UNIPIXEL_TYPE,
         model=UniPixel,
         load=load_pixel,
         takes=("attn", "revision", "random_init", "options"),

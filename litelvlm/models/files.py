@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from litelvlm.data.safe.adapters import refuse_adapter
 from litelvlm.data.safe.hub_copies import snapshot
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
@@ -58,7 +59,8 @@ def find_files(
         prefix: Begins the name on the command line, for messages.
 
     Raises:
-        ValueError: If the name is none of these, or a revision is given for a folder.
+        ValueError: If the name is none of these, a revision is given for a folder, or an adapter
+            lies there that is not merged.
         FileNotFoundError: If a hub id has no local copy, and the hub has none or must not be asked.
         ConnectionError: If it has no local copy, and the hub cannot be reached or is none.
     """
@@ -66,10 +68,12 @@ def find_files(
     if path.is_dir():
         if revision is not None:
             raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
+        refuse_adapter(path)
         return CheckpointSource(path, "")
     if not is_hub_id(name):
         raise unknown_name(f"{prefix}{name}", choices, "model")
     folder = hub_folder(str(name), revision, fetch)
+    refuse_adapter(folder)
     return CheckpointSource(folder, folder.name)
 
 

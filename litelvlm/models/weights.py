@@ -10,6 +10,7 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from litelvlm.data.safe.adapters import refuse_unmerged
 from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.finite import require_finite
 from litelvlm.models.weight_names import NameTable, OwnWeight
@@ -39,10 +40,12 @@ def load_into(
     Raises:
         FileNotFoundError: If there are no weights.
         ValueError: If a tensor is unknown, missing, misshapen or there twice (the message names ten
-            and counts the rest), or holds NaN or infinity.
+            and counts the rest), holds NaN or infinity, or belongs to a LoRA that is not merged.
     """
     places = places_of(table, components)
-    check_names(table, {n: tuple(t.shape) for n, t in read_checkpoint(folder)}, places)
+    shapes = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(folder)}
+    refuse_unmerged(shapes, folder)
+    check_names(table, shapes, places)
     dtypes = dtype if isinstance(dtype, Mapping) else dict.fromkeys(components, dtype)
     states: dict[str, dict[str, Tensor]] = {component: {} for component in components}
     for official, tensor in read_checkpoint(folder):

@@ -14,6 +14,7 @@ from torch import Tensor
 from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL, TRUTH, Cues
 from litelvlm.pruning.foreign import foreign_code
+from litelvlm.pruning.frames import FrameCues, joined
 from litelvlm.pruning.options import check_field_values
 from litelvlm.pruning.positions import Order, Positions
 from litelvlm.pruning.ranking import ascending, highest
@@ -115,7 +116,17 @@ class Pruner(ABC):
                 share that keeps one, a cue is missing, or there are several frames and the method
                 takes one.
         """
-        count = self.checked_budget(cues, budget)
+        if isinstance(cues, FrameCues):
+            counts = cues.counts(budget)
+            parts = map(self._chosen, cues.by_frame, counts)
+            raw, count = joined([*parts], cues.layout.per_frame), sum(counts)
+        else:
+            count = self.checked_budget(cues, budget)
+            raw = self._chosen(cues, count)
+        return self.to_selection(raw, cues.n_tokens, count)
+
+    def _chosen(self, cues: Cues, count: int) -> RawSelection:
+        """What ``choose`` returns, checked."""
         if self.synthetic and count == cues.n_tokens:  # nothing to merge
             raw = RawSelection(torch.arange(count))
         elif self.is_foreign:
@@ -123,7 +134,7 @@ class Pruner(ABC):
                 raw = self.choose(cues.copied(), count)
         else:
             raw = self.choose(cues, count)
-        return self.to_selection(self.checked(raw, cues, count), cues.n_tokens, count)
+        return self.checked(raw, cues, count)
 
     @abstractmethod
     def choose(self, cues: Cues, budget: int) -> RawSelection:

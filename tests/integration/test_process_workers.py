@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from toy_job import IMAGES, always_killed, job_in, rows_of
+from toy_job import IMAGES, always_killed, job_in, rows_of, seeing
 
 from litelvlm.analysis.api import read_record, read_rows
 from litelvlm.analysis.runs.engine import Job
 from litelvlm.analysis.runs.workers import processes
-from litelvlm.analysis.runs.workers.processes import Processes, import_once
+from litelvlm.analysis.runs.workers.processes import Processes, gpus_for, import_once
 from tests.warm import Command, run_python
 
 STUDIES = ("reversal", "sink", "--limit", 4, "--set", "sink.chunk_size=2", "reversal.chunk_size=2")
@@ -58,6 +58,38 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path):
         with pytest.raises(ValueError, match="code is c there and d here"):
             list(workers.mapper(partial(job_in, flags))([2], other))
     assert set(multiprocessing.active_children()) == before
+
+
+@pytest.mark.parametrize(
+    ("gpus", "seen"),
+    [
+        (("3", "5", "7"), ["3", "5", "7"]),  # one each
+        (("3", "GPU-5"), ["3", "3", "GPU-5"]),  # more workers than GPUs
+        ((), ["as before"] * 3),
+    ],
+)
+def test_each_worker_sees_a_gpu_of_its_own(tmp_path, monkeypatch, gpus, seen):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (tmp_path / "killed").touch()
+    job = job_in(tmp_path)
+    with Processes(3, gpus=gpus) as three:
+        done = dict(three.mapper(partial(seeing, tmp_path, "as before"))(range(IMAGES), job))
+    assert set(done) == set(range(IMAGES))
+    assert sorted(path.read_text() for path in tmp_path.glob("gpu-*")) == seen
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_the_gpus_of_workers_are_those_that_this_process_may_see(monkeypatch, caplog):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_for("auto") == gpus_for("cuda") == ("0", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-ab")
+    assert gpus_for("auto") == ("4", "GPU-ab")
+    assert gpus_for("cpu") == ()
+    Processes(2, gpus=gpus_for("auto"))
+    assert not caplog.records
+    Processes(3, gpus=gpus_for("auto"))
+    assert "3 workers share 2 GPUs" in caplog.text
 
 
 def test_workers_that_always_die_end_the_run_with_a_reason(tmp_path, monkeypatch):

@@ -83,3 +83,10 @@ def sleeping(folder):
     """A study whose preparation says which process it is, and does not end."""
     (folder / "worker").write_text(str(os.getpid()))
     time.sleep(600)
+
+
+def seeing(folder, before):
+    """A study whose preparation says which GPU its process sees, and lasts until others began."""
+    time.sleep(1)
+    (folder / f"gpu-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", before))
+    return job_in(folder)

@@ -13,7 +13,17 @@ from pathlib import Path
 
 import torch
 
-from tests.parity import glamm, layout, preprocess, pruner, refer, scores, unipixel, video_scores
+from tests.parity import (
+    glamm,
+    layout,
+    preprocess,
+    pruner,
+    refer,
+    scores,
+    unipixel,
+    video_scores,
+    videoglamm,
+)
 
 FOLDERS = {
     "pruner": pruner.compute,
@@ -24,6 +34,7 @@ FOLDERS = {
     "layout": layout.compute,
     "metrics": video_scores.compute,
     "unipixel": unipixel.compute,
+    "videoglamm": videoglamm.compute,
 }
 
 

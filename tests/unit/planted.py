@@ -319,6 +319,7 @@ class PlantedModel(TowerGroundingModel):
         sources = {
             "patch_tokens": state.clip.patch_tokens[0],
             "patch_embeds": state.clip.patch_embeds[0],
+            "value_path_embeds": -state.clip.patch_embeds[0],  # not reversed
             "text_embeds": self.tower.text(conversation.questions).text_embeds,
             "coverage": coverage,
         }

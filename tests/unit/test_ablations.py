@@ -141,7 +141,7 @@ def test_claims_and_deltas_on_the_planted_signal(done):
 
 def test_tables_agree_with_rows(done, rows):
     summary = read_summary(done)
-    tables = "scores deltas retention gain protocols official precision"
+    tables = "scores deltas retention gain protocols official precision reads_text"
     assert set(summary.tables) == set(tables.split())
     kept = summary.table("retention").set_index(["method", "budget"])
     assert kept.loc[("litelvlm", 48), "kept"] == 1.0

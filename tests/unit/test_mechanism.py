@@ -6,14 +6,16 @@ import pytest
 
 from litelvlm.analysis.api import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.studies import mechanism
-from litelvlm.analysis.studies.mechanism.probes import Ranking
+from litelvlm.analysis.studies.mechanism.probes import PROBES, Ranking
 from litelvlm.analysis.studies.mechanism.rows import probe_row
 from litelvlm.analysis.studies.mechanism.tables import NOTHING, TOO_FEW, fall_of, in_words
 from litelvlm.analysis.studies.mechanism.words import split_words
 
 
 def claims_of(rows):
-    return mechanism.make_claims(rows, mechanism.Config())
+    """Those about probes; test_contrasts.py has the settled contrasts."""
+    claims = mechanism.make_claims(rows, mechanism.Config())
+    return [claim for claim in claims if claim.id.split("@")[0] in PROBES]
 
 
 def tables_of(rows):

@@ -3,12 +3,16 @@
 Methods of one grid say what to take instead.
 """
 
+from functools import partial
+
 import pytest
 import torch
 from pruner_cases import Blocks, tensors
 
 from litelvlm.layout import Layout
 from litelvlm.pruning import Cues, LayerPlan, get_pruner, list_pruners
+from litelvlm.pruning.frames import FrameCues, clip_cues, joined
+from litelvlm.pruning.selection import RawSelection
 from tests.method_cases import CASES, parametrised
 
 FRAMES, ROWS, COLUMNS = 3, 4, 5
@@ -100,3 +104,62 @@ def test_every_method_is_of_one_kind_or_the_other():
         "image_downsampling", "uniform",
         "box_oracle", "with_uniform", "restore",
     }  # fmt: skip
+
+
+def frame_by_frame(frames: int = FRAMES) -> FrameCues:
+    """Every cue at random, for frames that are pruned one by one."""
+    made = []
+    for number in range(frames):
+        found = tensors(grid=(ROWS, COLUMNS), seed=number)
+        embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
+        view = partial(Blocks, embeds, grid=(ROWS, COLUMNS))
+        made.append(Cues(found, (ROWS, COLUMNS), number, vit=view))
+    return FrameCues(made)
+
+
+@parametrised([case for case in CASES if case[0] != "none"])
+def test_frames_that_are_pruned_one_by_one_keep_what_each_keeps_by_itself(name, options):
+    cues, pruner = frame_by_frame(), get_pruner(name, **options)
+    together = pruner.select(cues, 12 * FRAMES)
+    alone = [pruner.select(frame, 12) for frame in cues.by_frame]
+    size = len(alone[0])
+    assert together.n_tokens == N
+    for number, one in enumerate(alone):
+        own = together.indices[number * size : (number + 1) * size]
+        shifted = torch.where(one.indices < 0, -1, one.indices + number * ROWS * COLUMNS)
+        assert own.tolist() == shifted.tolist()
+    if together.source is not None and together.tokens is not None and pruner.stage != "vit":
+        kind = "projected" if pruner.stage == "post_projector" else "patch_tokens"
+        plain = [role != "cls" for role in together.roles or ["x"] * len(together)]
+        mixed = together.source @ cues.get(kind).float()
+        torch.testing.assert_close(mixed[plain], together.tokens[plain].float())
+
+
+def test_a_budget_is_shared_evenly_among_frames():
+    cues = frame_by_frame()
+    assert len(get_pruner("uniform").select(cues, 0.5)) == N // 2
+    kept = get_pruner("random").select(cues, 20).indices // (ROWS * COLUMNS)
+    assert torch.bincount(kept).tolist() == [7, 7, 6]
+    with pytest.raises(ValueError, match="budget 2 is too small for 3 temporal groups"):
+        get_pruner("random").select(cues, 2)
+    with pytest.raises(ValueError, match="budget 61 is not a whole number of tokens from 1 to 60"):
+        get_pruner("random").select(cues, 61)
+
+
+def test_cues_of_frames_can_be_replaced_and_joined():
+    cues = frame_by_frame()
+    falling = torch.arange(N, 0, -1).float()
+    changed = cues.replaced(cls_attention=falling)
+    assert get_pruner("fastervlm").select(changed, 3).indices.tolist() == [0, 20, 40]
+    whole = clip_cues(cues.by_frame)
+    assert torch.equal(whole.keys, cues.keys)
+    assert whole.keys.shape[0] == N
+    torch.testing.assert_close(whole.query, torch.stack([f.query for f in cues.by_frame]).mean(0))
+    assert torch.equal(whole.text_embeds, cues.by_frame[0].text_embeds)
+
+
+def test_a_method_that_merges_in_some_frames_alone_is_refused():
+    plain = RawSelection(torch.arange(2))
+    merged = RawSelection(torch.arange(2), tokens=torch.ones(2, 3), source=torch.ones(2, 4))
+    with pytest.raises(ValueError, match="merged tokens of some frames and none of others"):
+        joined([plain, merged], 4)

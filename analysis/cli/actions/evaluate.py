@@ -12,6 +12,7 @@ from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.sweep import STUDY
@@ -38,7 +39,7 @@ def run(verb: Evaluate) -> int:
     folder = complete_run(STUDY, model, data, config, verb.out, shard, accept_versions=accepted)
     record = read_record(folder)
     if not record.complete:
-        sys.stdout.write(f"{folder}: parts are missing; run the same command again to continue\n")
+        sys.stdout.write(f"{folder}: {unfinished_text(record)}\n")
         return int(record.state == "failed")
     lines = score_lines(read_rows(folder), verb.empty_below)
     told = {

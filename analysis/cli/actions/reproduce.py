@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from litelvlm.analysis.cli.actions.loading import hide_loading_bar
@@ -15,12 +16,22 @@ from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
 from litelvlm.analysis.reproduce.place import Workplace, pending, require_room, rooms
 from litelvlm.analysis.reproduce.plan import cached_bytes, plan_text
-from litelvlm.analysis.reproduce.run import Reproduction, check_own, convert_all, measure
-from litelvlm.analysis.reproduce.settings import Settings, own_path
+from litelvlm.analysis.reproduce.run import (
+    Reproduction,
+    check_own,
+    convert_all,
+    measure,
+    require_data,
+    split_job,
+)
+from litelvlm.analysis.reproduce.settings import Place, Settings, own_path
 from litelvlm.analysis.reproduce.targets import get_target, parse_splits
 from litelvlm.analysis.reproduce.text import notes, table_text, title
+from litelvlm.analysis.runs.engine import Job, Mapper, in_process
 from litelvlm.analysis.runs.locks import Shard, hold
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
+from litelvlm.analysis.runs.workers.processes import Processes, gpus_for, import_once
 from litelvlm.data.files import atomic_write
 
 
@@ -31,15 +42,22 @@ def run(verb: Reproduce) -> int:
     check_own(settings)
     place = Workplace(verb.out)
     place.root.mkdir(parents=True, exist_ok=True)
-    with hold(place.root, Shard()):
+    shard = Shard.parse(verb.shard)
+    with hold(place.root, shard):
         listing = None
         if settings.assets:
             listing = kept_listing(place.listing, settings.assets, settings.fetched_splits)
+        if shard.index > 1 and pending(place, listing):
+            raise ValueError(
+                f"the files are not all fetched and converted, which --shard 1/{shard.count} does; "
+                "start the other shares when it says which study runs"
+            )
         found = rooms(place, listing, verb.cache, cached_bytes(settings))
         if verb.plan:
             sys.stdout.write(plan_text(settings, listing, found))
             return int(not all(room.enough for room in found))
         sys.stderr.write(plan_text(settings, listing, found))
+        require_data(settings)
         require_room(found)
         if not (verb.yes or confirmed()):
             sys.stderr.write("nothing was fetched\n")
@@ -59,6 +77,7 @@ def settings_of(verb: Reproduce) -> Settings:
     methods = tuple(dict.fromkeys((*methods, *target.controls)))
     return Settings(
         table=verb.table,
+        family=target.family,
         splits=parse_splits(verb.splits, target),
         methods=tuple(Method.parse(method).label for method in methods),
         tokens=target.tokens if verb.tokens is None else verb.tokens,
@@ -78,7 +97,7 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
 
     Raises:
         ValueError: If the table has no scores for a card, the card would be out of bounds, or the
-            table times what a cache would skip.
+            table times what a cache would skip or other processes would disturb.
         OSError: If the file or the folder cannot be written.
     """
     target = get_target(settings.table)
@@ -88,6 +107,15 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
                 f"--{option} {getattr(verb, option)}: {verb.table} times one image of a split and "
                 f"draws nothing; leave --{option} out"
             )
+    if settings.of_clips:
+        for option in ("cache", "card"):
+            if getattr(verb, option) is not None:
+                raise ValueError(f"--{option} goes with tables of images; leave it out")
+    if target.timed and (verb.workers, Shard.parse(verb.shard)) != (1, Shard()):
+        raise ValueError(
+            f"{verb.table} times one machine, and workers or shares would disturb each other; "
+            "leave out --workers and --shard"
+        )
     require_writable(verb.out, folder=True)
     if verb.cache is not None:
         if target.timed:
@@ -127,8 +155,23 @@ def reproduce(
     if listing is not None:
         convert_all(place, listing, print_status)
     hide_loading_bar(large=False)
+    import_once(__name__)
+    workers = Processes(verb.workers, verb.seed, gpus_for(verb.device))
     make_deterministic(verb.seed)
-    found = measure(settings, place, listing, print_status, verb.cache)
+
+    def mapper_of(where: Place) -> Mapper:
+        make = partial(job, verb, settings, place, listing, where)
+        return workers.mapper(make) if workers.count > 1 else in_process
+
+    with workers:
+        found = measure(
+            settings, place, listing, print_status, verb.cache, Shard.parse(verb.shard), mapper_of
+        )
+    if found.unfinished:
+        for record in found.unfinished:
+            split = f"{record.data['name']} {record.data['split']}"
+            print_status(unfinished_text(record, f"parts of {split}"))
+        return int(any(record.state == "failed" for record in found.unfinished))
     if verb.card is not None:
         print_status(f"card: {write_card(verb, verb.card, found, listing)}")
     verb.print_found(as_data(settings, found), table_text(settings, found))
@@ -137,6 +180,14 @@ def reproduce(
     page = write_reproduction(settings, found, place.report / "reproduction.html")
     print_status(f"report: {page}")
     return int(any(measured.run.record.state == "failed" for measured in found.splits))
+
+
+def job(
+    verb: Reproduce, settings: Settings, place: Workplace, listing: Listing | None, where: Place
+) -> Job:
+    """One split prepared with model and data of its own, for a worker."""
+    verb.load_plugins()
+    return split_job(settings, place, listing, verb.cache, where)
 
 
 def write_card(verb: Reproduce, path: Path, found: Reproduction, listing: Listing | None) -> Path:

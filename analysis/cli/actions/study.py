@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.analysis.runs.workers.processes import Processes, import_once
+from litelvlm.analysis.runs.workers.processes import Processes, gpus_for, import_once
 from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
@@ -37,7 +37,9 @@ def run(verb: StudyVerb) -> int:
     if verb.engine == "ray":
         check_ray()
     import_once(__name__)
-    workers = Processes(1 if verb.workers is None else verb.workers, verb.seed)
+    workers = Processes(
+        1 if verb.workers is None else verb.workers, verb.seed, gpus_for(verb.device)
+    )
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
     # Data first: a split that does not exist is told at once, a model can take minutes.
     data, model = data_of(verb), studied_of(verb)

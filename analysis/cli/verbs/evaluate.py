@@ -13,6 +13,7 @@ class Evaluate(RunOptions, Printing):
     """Score the unpruned model and pruning methods on a whole split.
 
     The scores are cIoU, gIoU, P@0.5 to P@0.9 and, with no-target expressions, N-acc and T-acc.
+    Clips are scored by J, F and J&F as well, and those of Ref-DAVIS17 also with objects matched.
 
     --protocol single asks every expression once with one template (exhaustive). --protocol
     conversation asks all expressions of an image in one conversation. --protocol official draws
@@ -26,6 +27,7 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --model GLAMM --data REFER_SEGM --dataset refcoco --split testA
       litelvlm evaluate --model GLAMM --data REFER_SEGM --protocol official --seeds 5
       litelvlm evaluate --data REFER_SEGM --dataset grefcoco --empty-below 1
+      litelvlm evaluate --model UNIPIXEL --data MEVIS --dataset mevis --split valid_u
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
       litelvlm evaluate --task pope --model vlm:embedded --methods litelvlm --budgets 48 16
 

@@ -24,12 +24,15 @@ class Reproduce(Printing):
       litelvlm reproduce refseg --quick --splits refcoco/testA --yes
       litelvlm reproduce refseg --card my-result.json --by "Our lab"
       litelvlm reproduce refseg --model GLaMM-safe --data REFER_SEGM
+      litelvlm reproduce refseg --workers 4
+      litelvlm reproduce refseg --shard 2/4 --yes
       litelvlm reproduce efficiency
+      litelvlm reproduce video --data REF_DAVIS --quick
       litelvlm reproduce refseg --quick --model embedded --data embedded --splits refcoco/val
     """
 
     table: tyro.conf.Positional[str]
-    """refseg or efficiency."""
+    """refseg, efficiency, video or unipixel."""
     quick: bool = False
     """Take a part of each split, balanced over category and size, and fewer draws; the table states
     the smallest difference that this part can show."""
@@ -46,15 +49,16 @@ class Reproduce(Printing):
     draws: int | None = None
     """Draws of the official protocol (default: 5; 2 with --quick; efficiency draws nothing)."""
     images: int | None = None
-    """Images of each split, a balanced part (default: all; with --quick 100 for refseg;
-    efficiency takes one)."""
+    """Images of each split, a balanced part (default: all; with --quick 100 for refseg, 8 clips for
+    video and unipixel; efficiency takes one)."""
     model: str | None = None
     """A copy of the published checkpoint that you have, or "embedded" for a rehearsal (default: the
     hub's)."""
     clip: str | None = None
     """CLIP's folder, where --model has none inside."""
     data: str | None = None
-    """Data of your own in REFER or Parquet form, or "embedded" (default: the hub's)."""
+    """Data of your own in REFER or Parquet form, or "embedded" (default: the hub's); of clips in
+    their own layouts, which video and unipixel need."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     batch_size: int = 24
@@ -66,6 +70,12 @@ class Reproduce(Printing):
     one."""
     by: str = ""
     """Name of who measured, for the card."""
+    workers: int = 1
+    """Processes that compute parts, each with a model of its own and, where there are several GPUs,
+    with one of these."""
+    shard: str = "1/1"
+    """Compute the i-th of n parts of every split, written i/n, to share the table among machines
+    that see --out; 1/n fetches and converts for all."""
     cache: Path | None = None
     """Keep encoded images in this folder, and read those that are there (31 MB each)."""
     out: Path = Path("reproduce")

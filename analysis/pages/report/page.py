@@ -35,12 +35,15 @@ from litelvlm.analysis.pages.report.tables import (
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.saved import FigureFiles
 from litelvlm.analysis.studies import EVERY_STUDY, published
+from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.stories import leading, story_of
+from litelvlm.analysis.studies.sweep.examples import ANIMATIONS
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
@@ -148,6 +151,7 @@ def run_view(
         "miniature": is_miniature(record),
         "interpretation": summary.interpretation if summary else "",
         "pictures": [picture_view(picture, out) for picture in pictures],
+        "animations": animations(run),
         "tables": tables_of(run, summary, out, record.excluded) if summary else [],
         "facts": facts(record),
         "failures": record.failures,
@@ -170,6 +174,21 @@ def findings_view(
         "folded": folded,
         "scores": beside(summary, record.excluded),
     }
+
+
+def animations(run: Path) -> list[dict[str, str]]:
+    """Animated examples of a run of clips, as data inside the page."""
+    files = [path for path in sorted(run.glob(ANIMATIONS.format("*"))) if path.is_file()]
+    if not files:
+        return []
+    _, shown = read_examples(run)
+    return [
+        {
+            "caption": f"“{one.text}”: all tokens on the left, {one.titles[2]} on the right",
+            "data": f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}",
+        }
+        for path, one in zip(files, shown, strict=True)
+    ]
 
 
 def picture_view(picture: FigureFiles, out: Path) -> dict[str, object]:
@@ -207,8 +226,7 @@ def warnings_of(records: Mapping[Path, RunRecord]) -> list[str]:
 def _warnings(record: RunRecord) -> list[str]:
     found = []
     if not record.complete:
-        done = f"{record.parts_done} of {record.n_parts} parts"
-        found.append(f"{done} are there; run the same command again for the rest.")
+        found.append(f"{unfinished_text(record)}.")
     if record.limit is not None:
         part = f"limited to the first {record.limit} images of the split"
         found.append(f"{part}; this is only a sample of the result.")

@@ -2,9 +2,10 @@
 
 The process that started the study writes every part itself, as with Ray. Each worker loads model
 and data and prepares the study for itself: nothing of a model travels, and nothing is shared. The
-threads of this process are divided among the workers. A small model computes faster in several
-processes of one thread than in one process of several threads. On the CPU rows are the same, bit
-for bit, as those of one process with as many threads as a worker has.
+threads of this process are divided among the workers, and so are its GPUs: each worker sees one of
+them. A small model computes faster in several processes of one thread than in one process of
+several threads. On the CPU rows are the same, bit for bit, as those of one process with as many
+threads as a worker has.
 """
 
 import logging
@@ -16,6 +17,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from types import TracebackType
 
@@ -39,13 +41,21 @@ class Processes:
     Args:
         count: Processes.
         seed: For their determinism settings.
+        gpus: Their GPUs, as CUDA_VISIBLE_DEVICES names them; none on the CPU.
 
     Raises:
         ValueError: If ``count`` is below 1.
     """
 
-    def __init__(self, count: int, seed: int = 0) -> None:
+    def __init__(self, count: int, seed: int = 0, gpus: Sequence[str] = ()) -> None:
         check_count(count)
+        self.gpus = tuple(gpus)
+        if self.gpus and count > len(self.gpus):
+            log.warning(
+                "%d workers share %d GPUs, each with a model of its own; when memory runs out, "
+                "ask for --workers %d",
+                *(count, len(self.gpus), len(self.gpus)),
+            )
         self.count, self.seed = count, seed
         self.threads = max(1, torch.get_num_threads() // count)
         self._pool: ProcessPoolExecutor | None = None
@@ -111,7 +121,12 @@ class Processes:
             # Never a fork of this process: its threads would be missing there.
             known = multiprocessing.get_all_start_methods()
             context = multiprocessing.get_context(START if START in known else "spawn")
-            self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=begin)
+            gpus = context.SimpleQueue()
+            for number in range(self.count):
+                gpus.put(self.gpus[number % len(self.gpus)] if self.gpus else None)
+            self._pool = ProcessPoolExecutor(
+                self.count, mp_context=context, initializer=begin, initargs=(gpus,)
+            )
         return self._pool
 
     def _end(self) -> None:
@@ -134,8 +149,23 @@ def import_once(module: str) -> None:
         multiprocessing.get_context(START).set_forkserver_preload([module])
 
 
-def begin() -> None:
-    """What a worker does first: leave interrupts to its parent process, and end with it."""
+def gpus_for(device: str) -> tuple[str, ...]:
+    """The GPUs that workers may have, as CUDA_VISIBLE_DEVICES names them.
+
+    Args:
+        device: "auto", "cuda", or "cpu", which has none.
+    """
+    if device == "cpu":
+        return ()
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",") if named else map(str, range(count)))[:count]
+
+
+def begin(gpus: "SimpleQueue[str | None]") -> None:
+    """What a worker does first: take its GPU, leave interrupts to its parent, and end with it."""
+    gpu = gpus.get()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which it has not yet
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -92,7 +92,9 @@ def leads_at_every_budget(
         protocol: What every id begins with.
         where: What every statement ends with, before its full stop.
     """
-    claims, label, points = [], SCORES[config.score].label, 100 * config.lead
+    claims, label, points = list[Claim](), SCORES[config.score].label, 100 * config.lead
+    if "rivals" not in config.requests:  # some of them may have run for another request
+        return claims
     for method, rule in JUDGED.items():
         prefix = f"{protocol}{rule}"
         by_id: dict[str, list[Claim]] = {}

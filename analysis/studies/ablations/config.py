@@ -20,16 +20,36 @@ ReviewerRequest = Literal[
     "paper_rule",
     "rivals",
     "rounding",
+    "reads_text",
     "protocol",
     "attention",
 ]
 REQUESTS: tuple[ReviewerRequest, ...] = get_args(ReviewerRequest)
 
-SHUFFLED, EMPTY = f"{PAPER}(texts=shuffled)", f"{PAPER}(texts=empty)"
+_SHUFFLED = "(texts=shuffled)"
+READERS = (
+    *("high_similarity", "value_path", "value_path_grid", "trim", "cdpruner"),
+    *("llm_attention", "llm_gradient", "block_loo"),
+)
+"""Methods beside the paper's that read the text before the language model prunes anything. Those
+that drop tokens inside the language model read the text there, so none can be exchanged."""
+
+
+def shuffled(method: str) -> str:
+    """Label of a method whose ranking reads the text of another image."""
+    return method + _SHUFFLED
+
+
+def unshuffled(label: str) -> str:
+    """The method of such a label; empty for any other label."""
+    return label.removesuffix(_SHUFFLED) if label.endswith(_SHUFFLED) else ""
+
+
+SHUFFLED, EMPTY = shuffled(PAPER), f"{PAPER}(texts=empty)"
 LAST_LAYER, CONTEXT_ONLY = f"{PAPER}(layer=-1)", f"{PAPER}(context_share=1)"
 KERNEL_SHAP = "kernel_shap"
-ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP)
-"""The method on other inputs, or without its ranking: no setting of the method expresses these."""
+ALTERED = (EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP, *map(shuffled, (PAPER, *READERS)))
+"""Methods on other inputs, or without their ranking: no setting of a method expresses these."""
 OPPOSITE = f"{PAPER}(direction=highest)"
 RASTER = f"{PAPER}(order=raster)"
 RULE_OPPOSITE = f"{PAPER_RULE}(direction=highest)"
@@ -85,6 +105,7 @@ METHODS_BY_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "prumerge_plus",
         ),
         "rounding": (f"{PAPER}(precision=bfloat16)",),
+        "reads_text": (SHUFFLED, *READERS, *map(shuffled, READERS)),
     }
 )
 """Labels of the methods that answer each request; the paper's method is always run."""
@@ -102,6 +123,7 @@ REFERENCES: Mapping[str, str] = MappingProxyType(
         HALF_RASTER: HALF,
         RULE_OPPOSITE: PAPER_RULE,
         "reverse(of=llm_attention)": "llm_attention",
+        **{shuffled(method): method for method in READERS},
     }
 )
 """What a method is compared with, where it is not the paper's method."""
@@ -150,12 +172,10 @@ class Config(AnswerConfig):
     @property
     def methods(self) -> tuple[str, ...]:
         """Labels of all methods to run, the paper's first."""
-        return (
-            PAPER,
-            *(
-                label
-                for request, labels in METHODS_BY_REQUEST.items()
-                if request in self.requests
-                for label in labels
-            ),
-        )
+        asked = [
+            label
+            for request, labels in METHODS_BY_REQUEST.items()
+            if request in self.requests
+            for label in labels
+        ]
+        return tuple(dict.fromkeys((PAPER, *asked)))

@@ -10,9 +10,9 @@ from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
     KERNEL_SHAP,
     RIVALS,
-    SHUFFLED,
     TOGETHER,
     Config,
+    unshuffled,
 )
 from litelvlm.analysis.studies.ablations.rows import (
     AblationContext,
@@ -37,9 +37,10 @@ def make_context(
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
     single = sweep_of(config, methods, config.random_seeds)
-    foreign = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
+    exchanged = any(map(unshuffled, altered))
+    foreign = draw_foreign(data, model, config.pool, config.seed) if exchanged else ()
     if len({candidate.image_id for candidate in foreign}) < 2:
-        altered = tuple(label for label in altered if label != SHUFFLED)
+        altered = tuple(label for label in altered if not unshuffled(label))
     if model.lacks & OF_CLIP:
         altered = tuple(label for label in altered if label == KERNEL_SHAP)
     return AblationContext(

@@ -21,9 +21,9 @@ from litelvlm.analysis.stats.ranking import auroc, jaccard, reversal_index, tie_
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
     CONTEXT_ONLY,
-    EMPTY,
     KERNEL_SHAP,
     LAST_LAYER,
+    unshuffled,
 )
 from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
@@ -99,8 +99,9 @@ class AblationContext(IndexContext):
     def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
         made = super().passes(asked)
+        foreign = self.foreign_cues(asked) if any(map(unshuffled, self.altered)) else asked.cues
         for label in self.altered:
-            changed = self.change(label, asked)
+            changed = foreign if unshuffled(label) else self.change(label, asked)
             for budget, count in self.kept_tokens(asked.cues.n_tokens).items():
                 kept = select(label, changed, count)
                 made.append(Pass(asked.number, label, budget, 0, kept, count, float(count)))
@@ -119,22 +120,27 @@ class AblationContext(IndexContext):
             query = self.model.query_conversation(state, asked.planned.conversation, size)
             values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
-        text = "" if label == EMPTY else self.foreign_text(loaded, number)
         tower = self.model.clip_tower
         if tower is None:
             raise ValueError(f"{label!r} exchanges the text that CLIP reads; leave it out")
-        return cues.replaced(text_embeds=tower.text([text]).text_embeds)
+        return cues.replaced(text_embeds=tower.text([""]).text_embeds)
 
-    def foreign_text(self, loaded: Loaded, number: int) -> str:
-        """The question about another image's expression of equal length; another category first."""
-        sample = loaded.sample
+    def foreign_cues(self, asked: SweepQuery) -> Cues:
+        """What a method would read if another image's expression were asked about.
+
+        That of equal length; another category first.
+        """
+        sample, number = asked.loaded.sample, asked.number
         expression = sample.expressions[number]
         rng = np.random.default_rng([self.seed, int(expression.sent_id)])
         for same_category in (False, True):
             chosen = choose_foreign_texts(self.foreign, sample, expression, 1, same_category, rng)
             if len(chosen):
                 sent = self.foreign[int(chosen[0])].sent
-                return self.model.question(sent, self.config.question_index)
+                about = self.model.conversation(
+                    [sent], self.config.question_index, self.config.answer_index
+                )
+                return self.model.cues(asked.state, about, key=int(sample.image_id))
         raise ValueError("there is no text of another image; take more images")
 
     def measure(self, asked: SweepQuery) -> dict[str, float]:
@@ -203,7 +209,7 @@ def select(label: str, cues: Cues, budget: int) -> Selection:
         return replace(chosen, roles=("context",) * budget)
     if label == KERNEL_SHAP:
         return get_pruner("block_loo").select(cues, budget)
-    return get_pruner(PAPER).select(cues, budget)
+    return get_pruner(unshuffled(label) or PAPER).select(cues, budget)
 
 
 def measured_rows(

@@ -5,16 +5,17 @@ import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.runs.claims import ALPHA
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     Estimate,
     bootstrap,
     mean_estimate,
 )
-from litelvlm.analysis.stats.lines import adjusted, mean_line
+from litelvlm.analysis.stats.lines import adjusted, mean_line, widened
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import equivalence_test, holm
-from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of
+from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of, shuffled
 from litelvlm.analysis.studies.ablations.pairs import official_table
 from litelvlm.analysis.studies.ablations.protocols import protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART, SUMS
@@ -40,7 +41,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "retention" of the unpruned score; "gain", the lead over random tokens by reversal index;
         "protocols", how much draws of the official protocol move the scores, and "official", which
         part carries them there; "attention", the reversed similarity against it; "precision", what
-        bfloat16 changes. A table without lines is left out.
+        bfloat16 changes; "reads_text", what each method loses with the text of another image. A
+        table without lines is left out.
     """
     if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
@@ -55,6 +57,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "official": official_table(rows, config),
         "attention": attention_table(alone),
         "precision": precision_table(alone),
+        "reads_text": reads_text_table(paired, score, config.margin),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
@@ -91,6 +94,36 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
             )
     table = pd.DataFrame(lines)
     return table if table.empty else table.assign(p_holm=adjusted(table, holm, ["metric"]))
+
+
+def reads_text_table(paired: PairedScores, score: Score, margin: float) -> pd.DataFrame:
+    """What each method loses when its ranking reads the text of another image.
+
+    delta is the score with the own text minus that with the foreign one; low and high are the
+    widest interval, over images and over images and categories. reads is "yes" where delta lies
+    above 0 after Holm's adjustment over all lines, "no" where the interval lies below the margin,
+    else "cannot tell".
+    """
+    lines = []
+    for method, budget in paired.cells:
+        other = (shuffled(method), budget)
+        if other not in paired.cells:
+            continue
+        cell = (method, budget)
+        effect = paired.difference(score, cell, other)
+        (images,) = effect.over_images.estimates()
+        widest = widened(images, effect.crossed)
+        own, foreign = paired.drawn.value[[paired.place(score, one) for one in (cell, other)]]
+        line: Row = {"method": method, "budget": budget}
+        line |= {"own": float(own), "foreign": float(foreign)}
+        lines.append(line | widest.line("delta") | {"p": paired.swap_p_value(score, cell, other)})
+    if not lines:
+        return pd.DataFrame()
+    table = pd.DataFrame(lines)
+    table["p_holm"] = adjusted(table, holm)
+    shown = (table["low"] > 0) & (table["p_holm"] <= ALPHA)
+    table["reads"] = np.where(shown, "yes", np.where(table["high"] < margin, "no", "cannot tell"))
+    return table
 
 
 def _equivalence(

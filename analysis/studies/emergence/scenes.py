@@ -13,14 +13,13 @@ from torch.nn.functional import normalize
 from litelvlm.analysis.inputs.labels import TokenLabels, label_tokens, skip_reason
 from litelvlm.arrays import NDArray
 from litelvlm.clip.probes.last_blocks import without_direction
-from litelvlm.clip.probes.text import Edit, edited_embeds, trace_text
+from litelvlm.clip.probes.text import texts_by_sos, trace_text
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.training.trainings.captions import draw_informative, draw_uninformative
 from litelvlm.training.trainings.factors import Factors
 from litelvlm.training.trainings.pixels import HELD_OUT_SEED, PixelPool
 from litelvlm.training.trainings.scenes import NAMES, SceneTable, chosen_categories, draw_symbols
 from litelvlm.training.trainings.towers import ConditionedTower
-from litelvlm.training.trainings.train import SOS_SHARE
 
 SCENES = 300
 CAPTIONS = 96
@@ -130,12 +129,8 @@ def embed_texts(tower: ConditionedTower) -> CategoryTexts:
     each = {"template": template, "bare": tower.text(names).text_embeds}
     each["rest"] = without_direction(template, mean)
     if tower.factors.text_pooling == "eos":
-        trace = trace_text(tower, questions)
-        sos = torch.zeros_like(trace.beyond)
-        sos[:, 0] = True
-        every = range(len(tower.text_blocks))
-        each["no sos"] = edited_embeds(trace, Edit(masked=sos), every)
-        each["more sos"] = edited_embeds(trace, Edit(sos_share=SOS_SHARE), every)
+        edited = texts_by_sos(trace_text(tower, questions))
+        each |= {name.replace("_", " "): embeds for name, embeds in edited.items()}
     return CategoryTexts(each, {"mean": mean, "empty": tower.text([""]).text_embeds[0]})
 
 

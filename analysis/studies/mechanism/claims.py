@@ -7,7 +7,8 @@ import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.studies.mechanism.config import Config
-from litelvlm.analysis.studies.mechanism.probes import BASE
+from litelvlm.analysis.studies.mechanism.contrasts import contrast_claims
+from litelvlm.analysis.studies.mechanism.probes import BASE, PROBES
 from litelvlm.analysis.studies.mechanism.tables import changes
 
 MEAN_TEXT = "no_mean_text"
@@ -15,8 +16,11 @@ MEAN_TEXT = "no_mean_text"
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
-    """For every probe, whether the reversal falls under it; undetermined without a reversal."""
-    return [
+    """For every probe, whether the reversal falls under it; undetermined without a reversal.
+
+    Then the settled contrasts of readouts and texts.
+    """
+    probes = [
         make_claim(
             f"{line['probe']}@{line['clip_model']}".removesuffix("@"),
             f"Part of the reversal goes away with: {line['name']}; targets at least half visible.",
@@ -30,11 +34,12 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         for line, fall, crossed, p_value, excluded in changes(rows, config.margin)
         if line["probe"] != BASE
     ]
+    return [*probes, *contrast_claims(rows, config)]
 
 
 def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> str:
     """What the probes say together."""
-    own = [claim for claim in claims if "@" not in claim.id]
+    own = [claim for claim in claims if claim.id in PROBES]
     if not own:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):

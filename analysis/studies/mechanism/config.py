@@ -1,5 +1,7 @@
 """Configuration of the mechanism study."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from litelvlm.analysis.inputs.questions import QuestionConfig
@@ -22,6 +24,8 @@ class Config(QuestionConfig):
             ``litelvlm.clip.load.load_tower``.
         margin: A reversal index, or a change of it, below this counts as none; settled before any
             row is seen.
+        over: What the settled contrasts of readouts and texts count: "images" of the model's own
+            towers, or the other CLIP models as so many "trainings".
     """
 
     donors: Count = 4
@@ -32,3 +36,4 @@ class Config(QuestionConfig):
     neuron_images: Index = 16
     clip: tuple[str, ...] = ()
     margin: float = Field(default=0.05, gt=0)
+    over: Literal["images", "trainings"] = "images"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from litelvlm.analysis.studies.mechanism.words import split_words
 from litelvlm.arrays import Array
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
+from litelvlm.clip.probes.text import texts_by_sos, trace_text
 from litelvlm.clip.states import ClipImage
 from litelvlm.data.dataset import Dataset
 from litelvlm.layout import Layout
@@ -38,6 +40,13 @@ READOUTS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "sclip": probes.s_clip,
 }
 """Readouts of the image tower, by probe."""
+TEXTS: Mapping[str, str] = {
+    "name": "the category's name alone",
+    "rest": "the question without the direction that all questions share",
+    "no_sos": "the question, [SOS] hidden from [EOS]",
+    "more_sos": "the question, with at least 0.68 of the attention of [EOS] on [SOS]",
+}
+"""Texts beside the question and those of other images with which every readout is crossed."""
 PROBES: Mapping[str, str] = {
     BASE: "as released",
     "cosine": "cosine instead of dot",
@@ -102,12 +111,15 @@ class Ranking(NamedTuple):
         ranked: Tokens that take part.
         called: Number of the category that each token is called; None where no readout of the last
             blocks is the probe, or the data state no categories.
+        texts: The same as ``own`` for each of ``TEXTS`` that can be had; empty where no readout of
+            the last blocks is the probe.
     """
 
     own: Float[Array, "t n"]
     foreign: Float[Array, "m n"] | None
     ranked: Bool[Array, "n"]
     called: Int[Array, "n"] | None = None
+    texts: Mapping[str, Float[Array, "t n"]] = MappingProxyType({})
 
 
 class Compared(NamedTuple):
@@ -144,9 +156,19 @@ class Compared(NamedTuple):
 
 @torch.inference_mode()
 def rank_all(
-    context: MechanismContext, picture: Image.Image, sentences: Sequence[str]
+    context: MechanismContext,
+    picture: Image.Image,
+    sentences: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, Ranking]:
-    """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
+    """Scores of one image's tokens for own and foreign texts under every probe of the tower.
+
+    Args:
+        context: What all images share.
+        picture: The image.
+        sentences: Its expressions.
+        names: Category of what each of them means; empty where the data state none, or several.
+    """
     tower, config = context.model.tower, context.config
     layout = context.model.view(picture.height, picture.width).layout
     pixels = tower.pixel_values(picture)
@@ -173,10 +195,35 @@ def rank_all(
     wanted |= _text_probes(context, used)
     found = {name: compared.ranking(layout) for name, compared in wanted.items()}
     found |= _word_probes(context, used, layout, sentences)
-    if context.named:
-        for name, states in patches.items():
-            called = called_classes(states, context.class_texts)
-            found[name] = found[name]._replace(called=called)
+    texts = _other_texts(context, questions, asked, names)
+    for name, states in patches.items():
+        scores = {
+            text: used._replace(states=states, own=own, foreign=None).ranking(layout).own
+            for text, own in texts.items()
+        }
+        called = called_classes(states, context.class_texts) if context.named else None
+        found[name] = found[name]._replace(called=called, texts=scores)
+    return found
+
+
+def _other_texts(
+    context: MechanismContext,
+    questions: Float[Tensor, "t p"],
+    asked: Sequence[str],
+    names: Sequence[str],
+) -> dict[str, Float[Tensor, "t p"]]:
+    """``TEXTS`` of the image's expressions; rows of nan where no name is known."""
+    tower, found = context.model.tower, dict[str, Tensor]()
+    if any(names):
+        known = torch.tensor([bool(name) for name in names])
+        found["name"] = torch.full_like(questions, torch.nan)
+        found["name"][known] = embed_texts(tower, [name for name in names if name])
+    if len(context.texts):
+        mean = unit_rows(context.texts).mean(0)
+        found["rest"] = probes.without_direction(questions, mean)
+    if "text_attention" not in tower.lacks:
+        edited = texts_by_sos(trace_text(tower, asked))
+        found |= {name: embeds.float().cpu() for name, embeds in edited.items()}
     return found
 
 

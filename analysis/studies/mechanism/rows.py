@@ -1,5 +1,7 @@
 """Rows of the mechanism study: one expression's reversal under every probe."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -13,6 +15,7 @@ from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.mechanism.dense import class_columns
 from litelvlm.analysis.studies.mechanism.probes import MechanismContext, Ranking, rank_all
 from litelvlm.arrays import Array
+from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
 
 COLUMNS: tuple[Column, ...] = (
@@ -24,6 +27,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_ranked", int, "Tokens in the ranking."),
     Column("called_{category}", int, "Tokens of the target that are called this category, by id."),
     Column("ri_foreign", float, "Mean reversal index with texts of other images.", INDEX),
+    Column("ri_{text}", float, "The index with another text of ``TEXTS``, readouts only.", INDEX),
 )
 
 
@@ -35,7 +39,10 @@ def clip_rows(context: MechanismContext, index: int) -> ItemResult:
     if targets:
         with naming(sample, sample.expressions[0]):
             rankings = rank_all(
-                context, open_image(sample.image()), [e.sent for e in sample.expressions]
+                context,
+                open_image(sample.image()),
+                [e.sent for e in sample.expressions],
+                [_stated_name(context.named, e) for e in sample.expressions],
             )
         for number, expression, keys, covered in targets:
             chosen = foreign_texts_of(
@@ -51,6 +58,12 @@ def clip_rows(context: MechanismContext, index: int) -> ItemResult:
     return ItemResult(rows, excluded + skipped)
 
 
+def _stated_name(named: Mapping[int, str], expression: Expression) -> str:
+    """Name of the only category that an expression means; empty without one."""
+    meant = set(expression.category_id)
+    return named.get(min(meant), "") if len(meant) == 1 else ""
+
+
 def probe_row(
     ranking: Ranking, number: int, chosen: Int[Array, "f"], covered: Float[Array, "n"]
 ) -> dict[str, float] | None:
@@ -64,4 +77,7 @@ def probe_row(
     if ranking.foreign is not None and len(chosen):
         others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in chosen]
         row["ri_foreign"] = float(np.mean(others))
+    for text, own in ranking.texts.items():
+        if not np.isnan(own[number]).any():
+            row[f"ri_{text}"] = float(reversal_index(auroc(own[number], inside, outside)))
     return row

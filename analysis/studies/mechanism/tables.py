@@ -22,6 +22,7 @@ from litelvlm.analysis.stats.lines import (
 )
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.mechanism.config import Config
+from litelvlm.analysis.studies.mechanism.contrasts import crossing_table
 from litelvlm.analysis.studies.mechanism.dense import dense_table
 from litelvlm.analysis.studies.mechanism.probes import BASE, PROBES
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled
@@ -58,7 +59,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         below RI as released with intervals over images (low, high) and over images and categories,
         and the word for it, per CLIP model; "categories": RI as released, and the fall under each
         probe, in each category of the model's own referents; "dense": mean IoU of patches that are
-        called a category, under each readout of the last blocks.
+        called a category, under each readout of the last blocks; "crossing": the index under each
+        readout with each text.
     """
     table = pd.DataFrame([found.line for found in changes(rows, config.margin)])
     if table.empty:
@@ -67,6 +69,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     table["q"] = adjusted(known, benjamini_hochberg).reindex(table.index)
     found = {"probes": table}
     found |= {"categories": categories_table(rows), "dense": dense_table(rows, PROBES)}
+    found["crossing"] = crossing_table(rows, config)
     return {name: one for name, one in found.items() if not one.empty}
 
 

@@ -24,10 +24,10 @@ from litelvlm.analysis.studies.sweep.paired import (
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
-    """Both readings of the method against random tokens at each budget, and H8.
+    """Methods of ``JUDGED`` against random tokens at each budget, and H8.
 
-    The released code's claims are random@K and H8, those of the paper's own rule rule.random@K and
-    rule.H8; a reading that was not swept has none.
+    The released code's claims are random@K and H8; those of the others begin with their prefix, as
+    rule.random@K. A method that was not swept has none.
     """
     if not set(JUDGED) & set(rows["method"]):
         return []

@@ -21,6 +21,8 @@ DEFAULT_METHODS = (
     PAPER,
     PAPER_RULE,
     "high_similarity",
+    "value_path",
+    "value_path_grid",
     RANDOM,
     "uniform",
     "avgpool",

@@ -16,6 +16,7 @@ from litelvlm.analysis.inputs.samples import (
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
+from litelvlm.analysis.studies.sweep.matching import MatchedMasks, cell_of
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Loaded,
@@ -54,16 +55,16 @@ def load(context: SweepContext, index: int) -> Loaded:
     """
     sample, skipped = askable(context.data[index])
     view, clip = view_of(context.model, sample), sample.clip
-    masks, coverage, keys = [], [], []
-    for expression in sample.expressions:
+    shape = len(sample.expressions), len(clip), sample.height, sample.width
+    targets, coverage, keys = np.empty(shape, dtype=np.uint8), [], []
+    for place, expression in enumerate(sample.expressions):
         with naming(sample, expression):
             given = sample.masks(expression)
             plain = (given > 0).astype(np.uint8)
-            masks.append(scored_target(given, context.config.doubled))
+            targets[place] = scored_target(given, context.config.doubled)
             coverage.append(view.coverage(plain))
             found = key_columns(context.data, sample, expression, plain, view)
             keys.append(found | label_columns(coverage[-1]))
-    targets = np.array(masks, dtype=np.uint8).reshape(-1, len(clip), sample.height, sample.width)
     read = clip[:] if len(clip) == 1 else clip
     return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped)
 
@@ -95,6 +96,7 @@ def image_rows(
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
     targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
+    matching = MatchedMasks(loaded)
     noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t f h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.
     unpruned = [place for place, made in enumerate(passes) if made.selection is None]
@@ -116,11 +118,20 @@ def image_rows(
             with naming(sample, sample.expressions[turns[0][0]]):
                 together = torch.stack(references)
                 counts = count_masks(masks, asked, together, by_frame=context.longest > 1)
-            for of_pass, same in zip(counts, answered.values(), strict=True):
+            for of_pass, same, predicted in zip(counts, answered.values(), masks, strict=True):
                 for place in same:
-                    of_turns = zip(conversations[passes[place].number].turns, of_pass, strict=True)
+                    own_turns = conversations[passes[place].number].turns
                     asked_of = pass_columns(config.protocol, passes[place])
-                    found[place] = [loaded.keys[at] | asked_of | row for at, row in of_turns]
+                    found[place] = [
+                        loaded.keys[at] | asked_of | row
+                        for at, row in zip(own_turns, of_pass, strict=True)
+                    ]
+                    for at, mask in zip(own_turns, predicted, strict=True):
+                        matching.add(passes[place], at, mask)
+    matched = matching.columns()
+    for made, rows in zip(passes, found, strict=True):
+        for at, row in zip(conversations[made.number].turns, rows, strict=True):
+            row |= matched.get((cell_of(made), at), {})
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
     drawn_places = {place for planned in conversations for place in planned.turns}
     skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))

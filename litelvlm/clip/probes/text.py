@@ -16,6 +16,9 @@ from litelvlm.clip.attention import attention_row, capture_inputs
 from litelvlm.clip.states import ClipText
 from litelvlm.clip.tower import Tower
 
+SOS_SHARE = 0.68
+"""Attention of [EOS] on [SOS] that LiteLVLM reports for CLIP."""
+
 
 @dataclass(frozen=True)
 class TextTrace:
@@ -193,3 +196,18 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
         state = state + block.attention_output(mixed)
         state = state + block.feed_forward(state)
     return tower.project_text(state)
+
+
+def texts_by_sos(trace: TextTrace) -> dict[str, Float[Tensor, "t p"]]:
+    """Text embeddings with less and with more attention of [EOS] on [SOS], in every layer.
+
+    Returns:
+        "no_sos": [SOS] is hidden from [EOS]; "more_sos": it gets at least ``SOS_SHARE`` of the
+        attention in every head.
+    """
+    sos, every = torch.zeros_like(trace.beyond), range(len(trace.inputs))
+    sos[:, 0] = True
+    return {
+        "no_sos": edited_embeds(trace, Edit(masked=sos), every),
+        "more_sos": edited_embeds(trace, Edit(sos_share=SOS_SHARE), every),
+    }

@@ -1,7 +1,9 @@
 """Weight files of a checkpoint folder: which there are, and their tensors one by one."""
 
+import fnmatch
 import json
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,30 +16,81 @@ from litelvlm.data.safe.archives import check_archive
 # In the order of preference: safetensors holds no code and is read without copies.
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
+_DEEPSPEED = (
+    "a training state of DeepSpeed, whose weights lie in pieces; put them together with the script "
+    "that DeepSpeed wrote beside it, `python zero_to_fp32.py FOLDER OUT`, and give OUT"
+)
+_OTHER = (
+    ("global_step*", _DEEPSPEED),
+    ("*_model_states.pt", _DEEPSPEED),
+    ("*.distcp", "a shard of FSDP; put them together with `accelerate merge-weights FOLDER OUT`"),
+    ("*.gguf", "a file of llama.cpp, which does not hold the published weights; fetch those"),
+    ("*.pth", "no checkpoint of transformers; save the model with save_pretrained"),
+)
+"""What people have in place of weights, and how to make weights of it."""
+_POINTER = b"version https://git-lfs"
 
 
 def shard_paths(folder: str | Path) -> list[Path]:
     """Weight files of a checkpoint folder, in the order of their names.
 
+    They are one file, shards with their index, or shards whose names count them. DeepSpeed's script
+    makes a folder called like the file, with shards inside; it is read as well.
+
     Raises:
-        FileNotFoundError: If there are none, or the index names a file that is not there.
+        FileNotFoundError: If there are none, or one is not there.
         ValueError: If the index cannot be parsed.
     """
     folder = Path(folder)
     for index, whole in zip(INDEXES, WHOLE, strict=True):
-        if (folder / index).is_file():
-            paths = [folder / name for name in sorted(set(read_index(folder / index).values()))]
+        paths = _indexed(folder / index) or _counted(folder, Path(whole))
+        if paths:
             absent = [path.name for path in paths if not path.is_file()]
             if absent:
+                more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
                 raise FileNotFoundError(
-                    f"{folder / index} names files that are not there: {', '.join(absent)}"
+                    f"{folder} counts on {len(paths)} weight files, and {len(absent)} are files "
+                    f"that are not there: {', '.join(absent[:3])}{more}; fetch or copy them into it"
                 )
             return paths
         if (folder / whole).is_file():
             return [folder / whole]
-    raise FileNotFoundError(
-        f"{folder} does not contain weights; looked for {', '.join([*INDEXES, *WHOLE])}"
-    )
+        if (folder / whole).is_dir():
+            return shard_paths(folder / whole)
+    raise FileNotFoundError(f"{folder} does not contain weights; {_instead(folder)}")
+
+
+def _indexed(index: Path) -> list[Path]:
+    """The files that an index names; none if there is no index."""
+    if not index.is_file():
+        return []
+    return [index.parent / name for name in sorted(set(read_index(index).values()))]
+
+
+def _counted(folder: Path, whole: Path) -> list[Path]:
+    """All shards that the name of one counts, such as `model-00001-of-00003.safetensors`."""
+    pattern = re.compile(rf"{whole.stem}-\d{{5}}-of-(\d{{5}}){re.escape(whole.suffix)}")
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    counts = {found.group(1) for found in map(pattern.fullmatch, names) if found}
+    if len(counts) > 1:
+        raise ValueError(
+            f"{folder} holds shards of {' and of '.join(sorted(counts))}; keep one set"
+        )
+    return [
+        folder / f"{whole.stem}-{number:05d}-of-{count}{whole.suffix}"
+        for count in counts
+        for number in range(1, int(count) + 1)
+    ]
+
+
+def _instead(folder: Path) -> str:
+    """What to do about a folder without weights, by what lies there."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    for pattern, told in _OTHER:
+        found = fnmatch.filter(names, pattern)
+        if found:
+            return f"{found[0]} is {told}"
+    return f"looked for {', '.join([*INDEXES, *WHOLE])}"
 
 
 def read_index(path: Path) -> dict[str, str]:
@@ -69,7 +122,7 @@ def check_shard(path: Path) -> None:
     if path.suffix == ".safetensors":
         _open_safetensors(path)
     else:
-        check_archive(path)
+        _check_bin(path)
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -90,11 +143,27 @@ def _open_safetensors(path: Path) -> safe_open:
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
+        _refuse_pointer(path)
         raise ValueError(f"{path} is truncated or damaged ({error}); fetch it again") from error
 
 
-def _read_bin(path: Path) -> Mapping[str, Tensor]:
+def _refuse_pointer(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_POINTER)) == _POINTER:
+                raise ValueError(
+                    f"{path} stands for weights that Git LFS did not fetch; run `git lfs pull` in "
+                    "its folder"
+                )
+
+
+def _check_bin(path: Path) -> None:
+    _refuse_pointer(path)
     check_archive(path)
+
+
+def _read_bin(path: Path) -> Mapping[str, Tensor]:
+    _check_bin(path)
     try:
         # Tensors only: a pickle may run code.
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -21,7 +21,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archives
-from litelvlm.finite import require_finite_weights
+from litelvlm.data.safe.whole_models import whole_model
 from litelvlm.models.files import check_kernel, digest, find_files
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
@@ -238,10 +238,14 @@ def of_files(
             torch.manual_seed(0)
             network = loader.from_config(config, dtype=kind, attn_implementation=attn)
     else:
-        network = loader.from_pretrained(
-            folder, dtype=kind, attn_implementation=attn, use_safetensors=True
+        network = whole_model(
+            loader,
+            *(folder, "model"),
+            strict=False,
+            dtype=kind,
+            attn_implementation=attn,
+            use_safetensors=True,
         )
-        require_finite_weights(network, called)
     processor = cast(Processor, AutoProcessor.from_pretrained(folder))
     if not hasattr(processor, "image_processor"):
         raise ValueError(

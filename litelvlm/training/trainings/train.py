@@ -13,7 +13,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from litelvlm.clip.probes.text import TextTrace, eos_attention, trace_text
+from litelvlm.clip.probes.text import SOS_SHARE, TextTrace, eos_attention, trace_text
 from litelvlm.data.files import atomic_write
 from litelvlm.training.checkpoints import claim_folder, write_tensors
 from litelvlm.training.loop import Losses, Stage, run_stage
@@ -33,8 +33,6 @@ Source = Callable[[int], SceneTable]
 _OWNED = 0.3  # coverage from which a patch belongs to an object
 _SIGMOID_SCALE, _SIGMOID_BIAS = 10.0, -10.0
 _LARGEST_SCALE = 100.0
-SOS_SHARE = 0.68
-"""Attention of [EOS] on [SOS] that LiteLVLM reports for CLIP; what ``sos_loss`` asks for."""
 
 
 class PairLoss(nn.Module):

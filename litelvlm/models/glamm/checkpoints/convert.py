@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -10,13 +10,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from litelvlm.data.files import atomic_folder
+from litelvlm.data.safe.adapters import ADAPTER_CONFIG, refuse_adapter, refuse_unmerged
 from litelvlm.data.safe.weight_files import INDEXES, read_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
+from litelvlm.models.lora_files import MergedFiles
 
-_COPIED = (".json", ".model", ".txt")
+_COPIED = (".json", ".model", ".txt", ".jinja")
+_LEFT = (*INDEXES, ADAPTER_CONFIG)
 
 
-def convert(source: str | Path, target: str | Path) -> list[Path]:
+def convert(source: str | Path, target: str | Path, lora: MergedFiles | None = None) -> list[Path]:
     """Write a folder's weights as safetensors, and copy its configuration and tokenizer files.
 
     Names, shapes and number types do not change, also of tensors that the model does not use. The
@@ -26,6 +29,7 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
     Args:
         source: Folder with .bin weights (safetensors are copied as well), of GLaMM or CLIP.
         target: Folder to write; must not exist.
+        lora: What ``MergedFiles`` reads of ``source``, to write merged weights under plain names.
 
     Returns:
         The weight files written.
@@ -34,7 +38,8 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
         FileNotFoundError: If ``source`` holds no weights.
         FileExistsError: If ``target`` exists.
         ValueError: If a file is damaged or holds more than tensors, two files hold the same name,
-            or ``target`` lies inside ``source``, whose folders are copied.
+            ``target`` lies inside ``source``, whose folders are copied, or there is a LoRA and
+            ``lora`` is left out.
     """
     source, target = Path(source), Path(target)
     if target.exists():
@@ -45,20 +50,38 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
         raise ValueError(
             f"{target} is inside {source} and would be copied into itself; name a folder outside it"
         )
-    paths = shard_paths(source)
     names: list[str] = []
-    atomic_folder(target, lambda folder: names.extend(_fill(source, paths, folder)))
+    if lora is None:
+        refuse_adapter(source)
+    paths = shard_paths(source) if lora is None else lora.paths
+
+    def fill(folder: Path) -> None:
+        names.extend(_write_weights(paths, folder, lora.read if lora else _read_plain))
+        if lora:
+            lora.require_all_met()
+        for place in lora.folders if lora else (source,):
+            _copy_others(place, folder)
+
+    atomic_folder(target, fill)
     return [target / name for name in names]
 
 
-def _fill(source: Path, paths: list[Path], folder: Path) -> list[str]:
-    """Write everything into a folder; returns the names of the weight files."""
+def _read_plain(path: Path) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in read_shard(path):
+        refuse_unmerged([name], path.parent)
+        yield name, tensor
+
+
+def _write_weights(
+    paths: list[Path], folder: Path, read: Callable[[Path], Iterator[tuple[str, Tensor]]]
+) -> list[str]:
+    """Write weight files and their index into a folder; returns their names."""
     index: dict[str, str] = {}
     written = []
     total = 0
     for path in tqdm(paths, desc="converting", unit="file"):
         name = Path(path.name.replace("pytorch_model", "model", 1)).with_suffix(".safetensors").name
-        tensors = dict(_unshared(read_shard(path)))
+        tensors = dict(_unshared(read(path)))
         twice = sorted(index.keys() & tensors.keys())
         if twice:
             raise ValueError(f"{twice[0]} is in two files: {index[twice[0]]} and {name}")
@@ -66,15 +89,23 @@ def _fill(source: Path, paths: list[Path], folder: Path) -> list[str]:
         written.append(name)
         index |= dict.fromkeys(tensors, name)
         total += sum(tensor.nbytes for tensor in tensors.values())
-    for path in source.iterdir():
-        if path.is_file() and path.suffix in _COPIED and path.name not in INDEXES:
-            shutil.copyfile(path, folder / path.name)
-        elif (path / "config.json").is_file():  # CLIP beside the weights
-            shutil.copytree(path, folder / path.name)
     if len(paths) > 1:
         content = {"metadata": {"total_size": total}, "weight_map": dict(sorted(index.items()))}
         (folder / INDEXES[0]).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return written
+
+
+def _copy_others(source: Path, folder: Path) -> None:
+    """Copy configuration and tokenizer files, and the folder of a CLIP beside them."""
+    for path in source.iterdir():
+        if (
+            path.is_file()
+            and path.suffix in _COPIED
+            and path.name not in (*INDEXES, ADAPTER_CONFIG)
+        ):
+            shutil.copyfile(path, folder / path.name)
+        elif (path / "config.json").is_file():  # CLIP beside the weights
+            shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
 
 
 def _unshared(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
@@ -82,7 +113,8 @@ def _unshared(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tens
     seen: set[int] = set()
     for name, tensor in tensors:
         place = tensor.untyped_storage().data_ptr()
-        yield name, tensor.clone() if place in seen else tensor.contiguous()
+        whole = tensor.contiguous()
+        yield name, whole.clone() if place in seen else whole
         seen.add(place)
 
 

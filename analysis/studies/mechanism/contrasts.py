@@ -1,0 +1,167 @@
+"""Readouts crossed with texts: contrasts that were settled before the trainings they are about.
+
+``settled.json`` holds them with the plan of those trainings. Each is a sum of cells, such as
+"released/question" minus "released/foreign", turned so that what it says lies above 0. The same
+contrasts are asked of one model over images, or of several CLIP models over trainings.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.inputs.picked import primary
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.means import mean_claim
+from litelvlm.analysis.runs.verdicts import adjusted_verdict
+from litelvlm.analysis.stats.ends import INDEX, Ends
+from litelvlm.analysis.stats.lines import crossed_line
+from litelvlm.analysis.stats.significance import holm
+from litelvlm.analysis.stats.trainings import t_estimate
+from litelvlm.analysis.studies.emergence.claims.trainings import over_trainings, training_claim
+from litelvlm.analysis.studies.mechanism.config import Config
+from litelvlm.analysis.studies.mechanism.probes import READOUTS, TEXTS
+from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled
+
+SETTLED = Path(__file__).with_name("settled.json")
+_COLUMNS = {"question": "ri", "foreign": "ri_foreign", **{text: f"ri_{text}" for text in TEXTS}}
+
+
+class Contrast(NamedTuple):
+    """One settled contrast.
+
+    Attributes:
+        id: Short name.
+        says: The claim, as a sentence.
+        cells: Weight of each "readout/text".
+    """
+
+    id: str
+    says: str
+    cells: Mapping[str, float]
+
+    @property
+    def reach(self) -> Ends:
+        """The least and the largest value that the contrast can have."""
+        most = sum(map(abs, self.cells.values()))
+        return -most, most
+
+    def values(self, indices: pd.DataFrame) -> "pd.Series[float]":
+        """The contrast for each expression that has all of its cells; empty where a cell lacks."""
+        if not set(self.cells) <= set(indices):
+            return pd.Series(dtype=np.float64)
+        known = indices[list(self.cells)].dropna()
+        return known.mul(pd.Series(self.cells)).sum(axis=1)
+
+
+def settled_contrasts() -> list[Contrast]:
+    """All contrasts, in the file's order."""
+    return [Contrast(**entry) for entry in json.loads(SETTLED.read_text())["contrasts"]]
+
+
+def cells_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Reversal indices of one CLIP model: an expression a line, a "readout/text" a column."""
+    found = {}
+    for readout, part in rows[rows["probe"].isin(READOUTS)].groupby("probe"):
+        by_expression = part.set_index("sent_id")
+        for text, column in _COLUMNS.items():
+            if column in by_expression:
+                found[f"{readout}/{text}"] = by_expression[column]
+    return pd.DataFrame(found).dropna(axis=1, how="all")
+
+
+def contrast_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
+    """One claim for each contrast that can be computed; Holm's adjustment runs over all settled.
+
+    Over images they are about the model's own towers. Over trainings each other CLIP model counts
+    as one, by its mean over expressions; the model's own is left out, since its recipe was chosen.
+    """
+    visible, excluded = primary(rows)
+    contrasts = settled_contrasts()
+    if config.over == "trainings":
+        claims = list(_over_trainings(visible, contrasts, config.margin))
+    else:
+        own = visible[visible["clip_model"] == ""]
+        claims = list(_over_images(own, contrasts, config.margin, excluded))
+    missing = [1.0] * (len(contrasts) - len(claims))
+    adjusted = holm(np.array([*(claim.p_value for claim in claims), *missing]))
+    return [
+        _judged(claim, float(p), len(contrasts)) for claim, p in zip(claims, adjusted, strict=False)
+    ]
+
+
+def _judged(claim: Claim, p_holm: float, family: int) -> Claim:
+    """The verdict within its family; what lies wholly within the margin counts as nothing."""
+    low, high = claim.widest
+    verdict = adjusted_verdict(claim.verdict, p_holm)
+    if claim.verdict == "supported" and -claim.margin < low and high < claim.margin:
+        verdict = "not supported"
+    method = f"{claim.method}; Holm over {family}: p = {p_holm:.3g}"
+    return claim.model_copy(update={"verdict": verdict, "method": method})
+
+
+def _over_images(
+    own: pd.DataFrame, contrasts: list[Contrast], margin: float, excluded: Mapping[str, int]
+) -> Iterator[Claim]:
+    cells, keys = cells_of(own), own.drop_duplicates("sent_id").set_index("sent_id")
+    left_out = {**excluded, UNLABELLED: unlabelled(own, "")}
+    for one in contrasts:
+        values = one.values(cells)
+        if len(values):
+            yield mean_claim(
+                one.id,
+                f"{one.says[:-1]}; targets at least half visible.",
+                values,
+                keys.loc[values.index],
+                "no difference" if len(one.cells) > 1 else "no relation",
+                margin=margin,
+                excluded=left_out,
+                reach=one.reach,
+            )
+
+
+def _over_trainings(
+    visible: pd.DataFrame, contrasts: list[Contrast], margin: float
+) -> Iterator[Claim]:
+    others = visible[visible["clip_model"] != ""]
+    cells = [cells_of(part) for _, part in others.groupby("clip_model")]
+    for one in contrasts:
+        means = [values.mean() for part in cells if len(values := one.values(part))]
+        if means:
+            yield training_claim(
+                one.id,
+                one.says,
+                over_trainings(np.array(means), margin),
+                "no difference" if len(one.cells) > 1 else "no relation",
+            )
+
+
+def crossing_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Every cell: clip_model, readout, text, and the mean index with its interval.
+
+    With ``over="trainings"`` a line more for each cell, with clip_model "all trainings": the mean
+    over the other CLIP models, and its interval over them.
+    """
+    visible, _ = primary(rows)
+    lines, means = [], dict[str, list[float]]()
+    for clip, part in visible.groupby("clip_model"):
+        cells, keys = cells_of(part), part.drop_duplicates("sent_id").set_index("sent_id")
+        for name in cells:
+            known = keys.assign(ri=cells[name]).dropna(subset="ri")
+            lines.append(_line(str(clip), name) | crossed_line(known, "ri", reach=INDEX))
+            if clip:
+                means.setdefault(name, []).append(float(known["ri"].mean()))
+    if config.over == "trainings":
+        lines += [
+            _line("all trainings", name) | t_estimate(np.array(values)).line("mean")
+            for name, values in means.items()
+        ]
+    return pd.DataFrame(lines)
+
+
+def _line(clip: str, cell: str) -> dict[str, object]:
+    readout, text = cell.split("/")
+    return {"clip_model": clip, "readout": readout, "text": text}

@@ -1,0 +1,215 @@
+"""VideoGLaMM as a grounding model: cues for methods, masks for conversations about clips."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.clip.readouts import ranked_patches
+from litelvlm.data.images import ImageSource
+from litelvlm.finite import require_finite
+from litelvlm.layout import Layout
+from litelvlm.models.base import Conversation, Grounding, TowerGroundingModel
+from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
+from litelvlm.models.templates import filled_conversation, pick_template
+from litelvlm.models.video_glamm import prompts
+from litelvlm.models.video_glamm.answers import generated_turns, given_turns
+from litelvlm.models.video_glamm.block import visual_block
+from litelvlm.models.video_glamm.cues import video_cues
+from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
+from litelvlm.models.video_glamm.outputs import ClipState, Turn
+from litelvlm.names import check_name
+from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
+from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
+
+
+class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
+    """VideoGLaMM, the grounding model of clips and images of the official code."""
+
+    family = "video_glamm"
+    described = "a VideoGLaMM"
+    n_questions, n_answers = len(prompts.QUESTIONS), len(prompts.ANSWERS)
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the language model."""
+        return len(self.phi3.model.layers)
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """Cues of models without CLIP, and those that read the inside of the language model."""
+        return super().lacks | OF_LANGUAGE_MODEL | {"rotary_cosine", "rotary_sine"}
+
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
+        """Refuse a method that cannot choose among the tokens of this model.
+
+        Raises:
+            ValueError: If it reads a cue that the model lacks, works inside the language model, or
+                it or its budget does not go with the prune point.
+        """
+        if budget is not None and frames > 1:
+            self.grids.checked(self.point, budget)
+        needs_bias = not pruner.flash_safe and pruner.stage != "vit"
+        if isinstance(pruner, LayerPruner) or needs_bias:
+            raise ValueError(
+                f"method {pruner.name!r} works inside the language model, where {self.name!r} of "
+                f"family {self.family!r} changes nothing; take one that chooses before it"
+            )
+        if pruner.stage == "vit" and frames > 1 and self.point.pooled:
+            raise ValueError(
+                f"method {pruner.name!r} merges tokens inside the image tower, before they are "
+                f"pooled; take prune_point V2 instead of {self.point.name}"
+            )
+        super().check_method(pruner, 1 if self.point.by_frame else frames)
+
+    def language_tokens(self, layout: Layout, kept: int | None = None) -> int:
+        """Those of both towers, as the prune point leaves them; an image has those of CLIP."""
+        if layout.frames == 1:
+            return super().language_tokens(layout, kept)
+        return self.grids.flow(None if kept is None else self.point, kept)[-1].total
+
+    def sizes(self, n_tokens: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to; CLIP's last block is not read."""
+        return ModelSizes(n_tokens, self.tower.n_blocks - 1, self.n_layers)
+
+    def question(self, expression: str, question_index: int = 0) -> str:
+        """The sentence that asks about an expression in an image."""
+        pick_template(prompts.QUESTIONS, question_index, "question")
+        return self.conversation([expression], question_index).questions[0]
+
+    def conversation(
+        self,
+        expressions: Sequence[str],
+        question_index: int | Sequence[int] = 0,
+        answer_index: int | Sequence[int] = 0,
+    ) -> Conversation:
+        """Build the conversation about an image."""
+        return self.clip_conversation(expressions, 1, question_index, answer_index)
+
+    def clip_conversation(
+        self,
+        expressions: Sequence[str],
+        frames: int,
+        question_index: int | Sequence[int] = 0,
+        answer_index: int | Sequence[int] = 0,
+    ) -> Conversation:
+        """Build the conversation about a clip, or about an image, which is one frame."""
+        return filled_conversation(
+            prompts.questions(frames), prompts.ANSWERS, expressions, question_index, answer_index
+        )
+
+    def encode_image(self, image: ImageSource) -> ClipState:
+        """Run CLIP on one image; the video tower does not read images.
+
+        Raises:
+            FileNotFoundError: If a path does not exist.
+            ValueError: If the image cannot be read, or a state is NaN or infinite.
+        """
+        return self.encode_clip([image])
+
+    @torch.inference_mode()
+    def encode_clip(self, frames: Sequence[ImageSource]) -> ClipState:
+        """Run CLIP and the video tower on a clip (see ``VideoGlammNetwork.encode``)."""
+        return self.encode(frames)
+
+    def last_layer_embeds(  # type: ignore[override]  # states are those of this family
+        self, state: ClipState
+    ) -> Float[Tensor, "n p"]:
+        """Patch states of CLIP's last layer in the joint space, not normalised, at the tokens."""
+        embeds = ranked_patches(state.clip, "last")
+        if self.point.pooled and not state.is_image:
+            embeds = pool_squares(embeds, self.grids.pooled)
+        return embeds[list(state.read)].flatten(0, 1)
+
+    def cues(  # type: ignore[override]  # states are those of this family
+        self,
+        state: ClipState,
+        conversation: Conversation,
+        coverage: Float[Tensor, "*n"] | None = None,
+        key: int = 0,
+    ) -> Cues:
+        """Offer what a method may read about one clip and one conversation, computed when read.
+
+        At a prune point behind the pooling every cue is pooled as the tokens are.
+
+        Args:
+            state: The encoded clip.
+            conversation: CLIP reads its questions as full sentences.
+            coverage: Share of each token's patch that the true mask covers, for oracles only.
+            key: Identity of the clip; random methods draw the same tokens for equal keys.
+        """
+        return video_cues(self, state, conversation, coverage, key)
+
+    @torch.inference_mode()
+    def ground(  # type: ignore[override]  # states are those of this family
+        self,
+        states: Sequence[ClipState],
+        conversations: Sequence[Conversation],
+        selections: Sequence[Selection | None],
+        answer: str = "forced",
+        max_new_tokens: int = MAX_NEW_TOKENS,
+    ) -> list[Grounding]:
+        """Decode masks for (clip, conversation, selection) entries, one after the other.
+
+        Args:
+            states: Encoded clips.
+            conversations: One per clip, in the words of a clip or of an image.
+            selections: One per clip; None keeps every token.
+            answer: "forced" reads the conversations' own answers. "generated" lets the model answer
+                greedily, as the official evaluation does by sampling; every answer runs to its end,
+                and its first [SEG] counts.
+            max_new_tokens: Longest generated answer; the official evaluation allows 512.
+
+        Raises:
+            ValueError: If the sequences differ in length or are empty, the kind of answer is
+                unknown, or the prune point does not take a selection.
+        """
+        if not states or not len(states) == len(conversations) == len(selections):
+            raise ValueError(
+                f"one state, conversation and selection per entry are needed, got {len(states)}, "
+                f"{len(conversations)} and {len(selections)}"
+            )
+        check_name(answer, ANSWERS, "kind of answer")
+        entries = zip(states, conversations, selections, strict=True)
+        return [self._grounded(*entry, answer, max_new_tokens) for entry in entries]
+
+    def _grounded(
+        self,
+        state: ClipState,
+        conversation: Conversation,
+        selection: Selection | None,
+        answer: str,
+        limit: int,
+    ) -> Grounding:
+        watch = Stopwatch(self.device)
+        with watch("projector"):
+            block = visual_block(self, state, selection)
+        with watch("llm"):
+            n_frames = len(state.read)
+            if answer == "forced":
+                turns = given_turns(self, block, conversation, n_frames)
+            else:
+                turns = generated_turns(self, block, conversation, n_frames, limit)
+        found = [bool(len(turn.seg_states)) for turn in turns]
+        seg_state = torch.stack([self._first(turn) for turn in turns])
+        require_finite(seg_state[found], "the language model's state for [SEG]")
+        with watch("mask_decoder"):
+            embeds: Tensor = self.seg_head(seg_state)
+            logits = self.masker.begin(state).decode_found(embeds, found)
+        return Grounding(
+            logits,
+            seg_state,
+            embeds,
+            (selection,),
+            watch.seconds,
+            tuple(turn.text for turn in turns),
+            tuple(found),
+        )
+
+    def _first(self, turn: Turn) -> Float[Tensor, "e"]:
+        """State of the first [SEG] of an answer; NaN without one."""
+        if len(turn.seg_states):
+            return turn.seg_states[0]
+        width = int(self.phi3.config.hidden_size)
+        return torch.full((width,), float("nan"), dtype=self.dtype, device=self.device)
