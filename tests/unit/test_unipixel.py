@@ -23,7 +23,7 @@ from litelvlm.models.unipixel.positions import prompt_positions, selected_positi
 from litelvlm.models.weights import places_of
 from litelvlm.pruning import Selection
 from tests.sam2_reference import clip_frames, session_masks
-from tests.tiny_unipixel import load_tiny, write_tiny
+from tests.tiny_unipixel import fields, load_tiny, write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +276,7 @@ def test_all_tokens_kept_is_unpruned_and_a_mask_hides_as_pruning_does(model, sta
     torch.testing.assert_close(pruned[0], seen[0][0, place], atol=1e-5, rtol=0)  # of 1.6
 
 
+TOWER, SAM2, TEXT = (fields()[name] for name in ("vision_config", "sam2_sizes", "text_config"))
 METHODS = ("random", "uniform", "divprune", "avgpool", "prumerge_plus", "cdpruner", "vispruner")
 
 
@@ -307,6 +308,33 @@ def test_each_substitute_is_ranked_both_ways(model, state):
         assert score[list(best)].min() >= score[list(worst)].max()
 
 
+def test_attention_of_the_language_model_from_the_prompt_and_from_the_mask(model, state):
+    """Against the library's eager attention over the whole conversation."""
+    asked = model.conversation(["a dog"])
+    cues, prompt = model.cues(state, asked), model.answered(state, asked)
+    embeds = model.qwen.get_input_embeddings()(prompt.ids).clone()
+    visual = slice(prompt.start, prompt.start + state.view.n_tokens)
+    embeds[visual] = state.tokens
+    decoder = model.qwen.model.language_model
+    decoder.set_attn_implementation("eager")
+    with torch.no_grad():
+        out = decoder(
+            inputs_embeds=embeds[None],
+            attention_mask=torch.ones(1, len(prompt.ids), dtype=torch.long),
+            position_ids=prompt.positions[:, None],
+            output_attentions=True,
+        )
+    decoder.set_attn_implementation("sdpa")
+    rows = torch.stack(out.attentions)[:, 0].mean(1)  # layers, queries, keys
+    (seg,) = model.seg_places(prompt).tolist()
+    torch.testing.assert_close(cues.get("llm_attention"), rows[:, seg, visual].T, atol=1e-5, rtol=0)
+    last = len(prompt.ids) - len(model.text_ids(prompts.answer_text(asked.answers[0]))) - 1
+    found = cues.get("llm_prompt_attention")
+    torch.testing.assert_close(found, rows[:, last, visual].T, atol=1e-5, rtol=0)
+    for query in ("seg", "last_prompt"):
+        assert len(get_pruner("llm_attention", query_token=query).select(cues, 20)) == 20
+
+
 def test_received_attention_is_the_tower_s(model, state):
     """By hand: the last block's softmax, mean over heads and queries of a frame, then 2 x 2."""
     layout, block = state.view.layout, model.qwen.model.visual.blocks[-1].attn
@@ -333,7 +361,7 @@ def test_received_attention_is_the_tower_s(model, state):
         ("dart", "works inside the language model"),
         ("fastv", "works inside the language model"),
         ("tome", "inside the image tower|cannot give"),
-        ("llm_attention", "cannot give"),
+        ("llm_gradient", "cannot give"),
     ],
 )
 def test_methods_that_need_what_the_model_lacks(model, name, message):
@@ -368,17 +396,38 @@ def test_a_long_clip_gives_every_frame_a_mask(model):
     assert found.selection.n_tokens == frame_view(60, 80, 18).n_tokens
 
 
-def test_tokens_that_each_stage_reads(model):
-    """Spec: patches of the tower, merged tokens, and what the language model reads of them."""
-    for frames in (1, 3, 5, 16, 40):
-        view = model.clip_view(480, 640, frames)
-        groups = -(-min(frames, 16) // 2)
-        assert view.layout.frames == groups
-        assert view.n_tokens == groups * view.layout.rows * view.layout.columns
-        per_frame = view.layout.per_frame
-        assert per_frame <= 256 * (16 // min(frames, 16))
-        kept = get_pruner("random").checked_budget
-        assert kept is not None
+@pytest.mark.parametrize("frames", [1, 3, 18])
+def test_tokens_that_each_stage_reads(model, frames):
+    """Patches of the tower, and what the language model and SAM2 read, by the closed form."""
+    clip, read = clip_frames(frames), min(frames, 16)
+    groups = -(-read // 2)
+    rows, columns = (side // 28 for side in resized_size(60, 80, read))
+    seen = {"tower": [], "llm": [], "sam2": []}
+    blocks = {
+        "tower": model.qwen.model.visual.blocks[0],
+        "llm": model.qwen.model.language_model.layers[0],
+        "sam2": model.sam2.vision_encoder,
+    }
+    hooks = [
+        block.register_forward_pre_hook(
+            lambda _, given, options, name=name: seen[name].append(
+                (given[0] if given else options["hidden_states"]).shape[-2]
+            ),
+            with_kwargs=True,
+        )
+        for name, block in blocks.items()
+    ]
+    text = len(model.text_ids(prompts.user_turn(prompts.question("a dog"), frames, first=True)))
+    text += len(model.text_ids(prompts.answer_text(prompts.ANSWERS[0]))) - 1
+    for budget in (None, 0.25):
+        model.segment(clip, "a dog", budget and "random", budget)
+    for hook in hooks:
+        hook.remove()
+    tokens = groups * rows * columns
+    assert model.clip_view(60, 80, frames).n_tokens == tokens
+    assert seen["tower"] == [4 * tokens] * 2
+    assert seen["llm"] == [text + tokens, text + tokens // 4]
+    assert len(seen["sam2"]) == 2 * frames
 
 
 @pytest.mark.parametrize(("size", "count"), [("3b", 1475), ("7b", 1380)])
@@ -429,15 +478,39 @@ def test_tied_embeddings_need_no_head_in_the_file(tmp_path):
         ({"sam2_sizes": None}, "unknown sam2_config 'None'"),
         ({"sam2_sizes": {"widht": 3}}, "unknown sam2_sizes 'widht'; did you mean 'width'"),
         ({"vision_config": 3}, "has vision_config 3"),
+        ({"vision_config": {"depth": 2}}, "vision_config without hidden_size"),
+        ({"vision_config": TOWER | {"patch_size": 16}}, "patch_size=16 .* read here with 14"),
+        ({"vision_config": TOWER | {"depth": 10**6}}, "depth=1000000, expected 1 to 256"),
+        ({"sam2_sizes": SAM2 | {"blocks": [1, 1, 10**9, 1]}}, r"blocks=\(1, 1, 1000000000, 1\)"),
+        ({"sam2_image_size": 2**19}, "image_size=524288 of SAM2"),
+        ({"text_config": TEXT | {"rope_scaling": {"type": "yarn"}}}, r"are scaled \('yarn'\)"),
         ({"sam2_image_size": 100}, "no multiple of 32"),
     ],
 )
 def test_configurations_that_make_no_model(folder, tmp_path, change, message):
     shutil.copytree(folder, tmp_path / "odd")
-    fields = json.loads((folder / "config.json").read_text())
-    (tmp_path / "odd" / "config.json").write_text(json.dumps(fields | change))
+    (tmp_path / "odd" / "config.json").write_text(json.dumps(fields() | change))
     with pytest.raises(ValueError, match=message):
         load_tiny(tmp_path / "odd")
+
+
+def test_a_tokenizer_that_is_absent_or_damaged(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "odd")
+    (tmp_path / "odd" / "tokenizer.json").write_text("{broken")
+    with pytest.raises(ValueError, match="odd is damaged"):
+        load_tiny(tmp_path / "odd")
+    (tmp_path / "odd" / "tokenizer.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"looked for tokenizer\.json"):
+        load_tiny(tmp_path / "odd")
+
+
+def test_bfloat16_is_near_float32(folder):
+    """A tiny random model loses about a hundredth."""
+    frames, whole = clip_frames(4), []
+    for dtype in ("float32", "bfloat16"):
+        model = build.load_unipixel(folder, dtype, "cpu")
+        whole.append(model.segment(frames, "a dog", "divprune", 0.5).seg_state.float())
+    assert (whole[0] - whole[1]).abs().mean() < 0.05 * whole[0].abs().mean()
 
 
 def test_a_folder_names_its_family(folder):

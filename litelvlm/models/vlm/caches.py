@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import Cache
+from transformers import Cache, EncoderDecoderCache
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.network import has_pixels
@@ -38,12 +38,18 @@ def refuse_cache(given: Mapping[str, object], generates: bool) -> None:
         generates: Whether it is a call of ``generate``.
 
     Raises:
-        ValueError: If it is filled, by a pruned call or before a prompt with images.
+        ValueError: If it is filled, by a pruned call or before a prompt with images, or is none of
+            a decoder alone.
     """
     cache = given.get("past_key_values")
     if cache is None or not (has_pixels(given) or generates):
         return
-    filled = getattr(cache, "get_seq_length", lambda: 1)()
+    if not isinstance(cache, Cache) or isinstance(cache, EncoderDecoderCache):
+        raise ValueError(
+            f"past_key_values is a {type(cache).__name__}, and these models keep their keys in a "
+            "cache of one decoder; give an empty DynamicCache, or leave past_key_values out"
+        )
+    filled = cache.get_seq_length()
     if filled and (has_pixels(given) or noted(cache) is not None):
         raise ValueError(
             f"past_key_values already holds {filled} tokens of an earlier call, which are fewer "

@@ -134,6 +134,7 @@ class PrunedVlm:
         self._forward: Forward = settings.model.forward
         self._generate: Generate = settings.model.generate
         self._inside: AbstractContextManager[None] = nullcontext()
+        self._entered = 0
         self._running = Lock()
 
     @property
@@ -156,11 +157,14 @@ class PrunedVlm:
             ValueError: If the model is pruned already.
         """
         model = self.settings.model
-        if isinstance(model.forward, StandIn):
-            raise ValueError("the model is pruned already; leave the outer prune() first")
-        self._forward, self._generate = model.forward, model.generate
-        self._inside = methods_replaced(model, {"forward": self.forward, "generate": self.generate})
-        self._inside.__enter__()
+        if not self._entered:
+            if isinstance(model.forward, StandIn):
+                raise ValueError("the model is pruned already; leave the outer prune() first")
+            self._forward, self._generate = model.forward, model.generate
+            methods = {"forward": self.forward, "generate": self.generate}
+            self._inside = methods_replaced(model, methods)
+            self._inside.__enter__()
+        self._entered += 1
         return self
 
     def __exit__(
@@ -169,8 +173,10 @@ class PrunedVlm:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the model its own methods back."""
-        self._inside.__exit__(kind, error, trace)
+        """Give the model its own methods back, once nobody generates in another thread."""
+        self._entered -= 1
+        if not self._entered:
+            self._inside.__exit__(kind, error, trace)
 
     @torch.no_grad()
     def cues(self, **given: object) -> list[Cues]:
@@ -254,11 +260,10 @@ class PrunedVlm:
         changed = short_limits(model, call.arguments, full.cut)
         changed["streamer"] = full.streamer(given.get("streamer"))
         positions = without_single_axis(call.prompt.position_ids)
-        # Every pass must go through the door's own forward, which gives it an explicit mask.
-        inside = isinstance(model.forward, StandIn) and model.forward.method == self.forward
         out = None
         try:
-            with nullcontext() if inside else self, self._dropping(call), full.seen(model):
+            # Every pass must go through the door's own forward, which gives it an explicit mask.
+            with self, self._dropping(call), full.seen(model):
                 out = self._generate(**{**call.arguments, **changed}, position_ids=positions)
         finally:
             note_caches(given, out, call)
