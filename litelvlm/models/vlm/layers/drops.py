@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from litelvlm.models.vlm.layers.rows import ImageState, numbered, query_columns
-from litelvlm.models.vlm.layers.view import Decoder, DecoderView
 from litelvlm.models.vlm.shorten import padded
+from litelvlm.models.vlm_base.layer_view import Decoder, DecoderView
 from litelvlm.pruning.layers.base import LayerPlan
 
 

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.families import BIDIRECTIONAL, DEEPSTACK, VlmFamily
 from litelvlm.models.vlm.layers.drops import LayerDrops
-from litelvlm.models.vlm.layers.view import Decoder
 from litelvlm.models.vlm.selecting import ItemSlots
 from litelvlm.models.vlm.shorten import ShortPrompt
+from litelvlm.models.vlm_base.layer_view import Decoder
 from litelvlm.models.vlm_base.positions import runs
 from litelvlm.pruning import LayerPruner
 from litelvlm.pruning.layers.base import LayerPlan
