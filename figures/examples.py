@@ -52,8 +52,11 @@ def examples(run: Saved) -> RenderedFigure:
     method, shown = read_examples(run.folder)
     figure = draw_examples(shown)
     style.heading(figure, run.title(f"Masks over budgets, {style.label(method)}"))
-    marks = "Green: the true mask; orange: the model's. Pruned tokens are dark."
-    note = f"n = {len(shown)} expressions. {RULE}. {marks} What CLIP does not see is hatched."
+    marks = "Green: the true mask; orange: the model's."
+    tokens = "Pruned tokens are dark. What CLIP does not see is hatched."
+    if "jf" in run.rows:
+        tokens = "Of each clip the first, the middle and the last frame are shown."
+    note = f"n = {len(shown)} expressions. {RULE}. {marks} {tokens}"
     return RenderedFigure(figure, note)
 
 

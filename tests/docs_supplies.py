@@ -16,9 +16,11 @@ from litelvlm.data.refer_writer import fill_refer
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.train import train_member
+from tests import tiny_unipixel
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
+from tests.video_glamm_parts import clip_frames, write_folder
 
 SMALL_WORLDS = {
     name: replace(world, seeds={split: seeds[:12] for split, seeds in world.seeds.items()})
@@ -61,7 +63,13 @@ def write_supplies(root):
     with_lora(published, root)
     (published / "model.safetensors").unlink()
     write_tiny("qwen2_5_vl", root / "qwen")
+    tiny_unipixel.write_tiny(root / "unipixel")
     train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
+    (root / "VideoGLaMM").mkdir()
+    write_folder(root / "VideoGLaMM")
+    (root / "clip").mkdir()
+    for number, frame in enumerate(clip_frames(3)):
+        frame.save(root / "clip" / f"{number}.png")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
     for name, page, begins in (
@@ -85,7 +93,10 @@ def write_supplies(root):
         "data": data,
         "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
+        "UniPixel-3B": root / "unipixel",
         "TRAININGS": root / "trainings",
+        "VideoGLaMM": root / "VideoGLaMM",
+        "clip": root / "clip",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",

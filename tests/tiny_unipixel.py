@@ -4,21 +4,16 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from litelvlm.models.unipixel.build import load_unipixel, new_parts
+from litelvlm.models.unipixel.build import byte_tokenizer, load_unipixel, new_parts
 from litelvlm.models.unipixel.config import MODEL_TYPE, SAM2_SIZES, parsed
 from litelvlm.models.unipixel.model import UniPixel
 from litelvlm.models.unipixel.names import names
 from litelvlm.models.unipixel.options import UniPixelOptions
 from litelvlm.models.weights import save_checkpoint
 
-TOKENS = (
-    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
-    *("<|video_pad|>", "<|seg|>"),
-)
 FIRST = 256
-"""Id of the first of them, behind the bytes."""
+"""Id of the first token of the chat, behind the bytes."""
 
 
 def fields(tied: bool = False) -> dict[str, object]:
@@ -29,7 +24,8 @@ def fields(tied: bool = False) -> dict[str, object]:
             "vocab_size": 280, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
             "rope_theta": 1e6, "rope_scaling": {"type": "default", "mrope_section": [2, 3, 3]},
-            "rms_norm_eps": 1e-6, "bos_token_id": FIRST, "eos_token_id": FIRST + 2,
+            "sliding_window": None, "use_sliding_window": False, "rms_norm_eps": 1e-6,
+            "bos_token_id": FIRST, "eos_token_id": FIRST + 2,
         },
         "vision_config": {
             "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 44,
@@ -38,8 +34,8 @@ def fields(tied: bool = False) -> dict[str, object]:
             "tokens_per_second": 2,
         },
         "tie_word_embeddings": tied, "sam2_hidden_tokens": 2, "sam2_image_size": 128,
-        "video_token_id": FIRST + TOKENS.index("<|video_pad|>"),
-        "seg_token_id": FIRST + TOKENS.index("<|seg|>"),
+        "video_token_id": FIRST + 5,
+        "seg_token_id": FIRST + 6,
         SAM2_SIZES: {
             "width": 128, "hiera_width": 8, "hiera_heads": 1, "blocks": [1, 1, 2, 1],
             "global_blocks": [3], "windows": [8, 4, 4, 2], "background": [5, 5],
@@ -68,13 +64,7 @@ def write_tiny(folder: Path, tied: bool = False) -> Path:
 
 def write_tokenizer(folder: Path) -> None:
     """Bytes and the tokens of the chat."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {sign: place for place, sign in enumerate(alphabet)}
-    made = Tokenizer(models.BPE(vocabulary, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in TOKENS])
-    made.save(str(folder / "tokenizer.json"))
+    byte_tokenizer().backend_tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.reproduce.lines import (
     ALL,
@@ -168,7 +169,7 @@ def _unpruned(value: float) -> Known:
 
 def split_cells(split: FinishedSplit) -> dict[Cell, tuple[SplitPixels, int]]:
     """Pixels and number of rows by method and budget."""
-    order = split.part.order if split.part else ()
+    order = split.part.order if isinstance(split.part, BalancedSubset) else ()
     found = {}
     for (method, _), cell in split.run.rows.groupby(["method", "budget"], sort=False):
         pixels = SplitPixels(*by_image(cell, order), len(split.data), ordered=bool(order))

@@ -19,7 +19,8 @@ class Asset:
     """One repository of the hub.
 
     Attributes:
-        role: What it is for: "checkpoint", "clip", or the name of a data set.
+        role: What it is for: "checkpoint" (a GLaMM's), "clip", or the name of another family or
+            of a data set.
         kind: "model" or "dataset".
         names: Hub ids that hold the same files; the first one that exists is taken.
         terms: What a licence on the hub does not say.
@@ -38,6 +39,29 @@ CHECKPOINT = Asset(
     "built on LLaMA (Vicuna) and SAM, whose own licences hold as well",
 )
 CLIP = Asset("clip", "model", (OPENAI_CLIP,), "OpenAI's model card states the intended use")
+MODELS: Mapping[str, tuple[Asset, ...]] = MappingProxyType(
+    {
+        "glamm": (CHECKPOINT, CLIP),
+        "video_glamm": (
+            Asset(
+                "video_glamm",
+                "model",
+                ("MBZUAI/VideoGLaMM",),
+                "built on Phi-3, InternVideo2 and SAM2, whose own licences hold as well",
+            ),
+            CLIP,
+        ),
+        "unipixel": (
+            Asset(
+                "unipixel",
+                "model",
+                ("PolyU-ChenLab/UniPixel-3B",),
+                "built on Qwen2.5-VL and SAM2, whose own licences hold as well",
+            ),
+        ),
+    }
+)
+"""What a model needs, by its family; the checkpoint first."""
 _COCO = "pictures from Flickr, by COCO's terms of use; expressions by the authors of RefCOCO"
 # The organisation renamed itself; each name may stop leading to the other.
 _OWNERS = ("lmms-lab-encoder", "lmms-lab")

@@ -7,6 +7,7 @@ from typing import Literal
 from scipy import stats
 
 from litelvlm.analysis.inputs.balanced import BalancedSubset
+from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.reproduce.settings import Place
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Number
 from litelvlm.analysis.runs.miniature import is_miniature
@@ -14,6 +15,7 @@ from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies import published
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.video.clips import ClipDataset
 
 REACH = float(stats.norm.ppf(0.975))
 """Standard errors on either side of a number that make its 95 % interval."""
@@ -44,14 +46,14 @@ class FinishedSplit:
         run: The finished run.
         n_tokens: Visual tokens of the model before pruning.
         data: The whole split.
-        part: The balanced part that was asked; None if the whole split was.
+        part: The part that was asked, balanced, or of clips even; None if the whole split was.
     """
 
     place: Place
     run: SavedRun
     n_tokens: int
-    data: ReferDataset
-    part: BalancedSubset | None = None
+    data: ReferDataset | ClipDataset
+    part: BalancedSubset | EvenSubset | None = None
 
     @property
     def name(self) -> str:
@@ -74,6 +76,8 @@ class FinishedSplit:
         """What the part is made of, and the weight of one image; empty for a whole split."""
         if self.part is None:
             return ""
+        if isinstance(self.part, EvenSubset):
+            return f"{len(self.part)} of {len(self.data)} clips, evenly spaced"
         pixels = self.run.rows.groupby("image_id")["union_px"].sum()
         heaviest = f"the heaviest image holds {pixels.max() / pixels.sum():.0%}"
         return f"{self.part.text}; {heaviest} of the pixels counted"

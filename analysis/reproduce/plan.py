@@ -13,11 +13,11 @@ from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Room
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
+from litelvlm.analysis.studies.published_video import published_frame
 from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES
+from litelvlm.data.video.layout import CLIP_FAMILIES
 
-NEEDED_BYTES = 20e9
-"""Memory that the published model needs: 15.7 GB of weights in bfloat16, and passes."""
 STATE_BYTES = 31e6
 """One encoded image of the published model as the cache keeps it, about."""
 
@@ -61,9 +61,20 @@ def plan_text(settings: Settings, listing: Listing | None, found: Sequence[Room]
         f"  {room.folder}: {room.needed / 1e9:.1f} GB still needed, {room.free / 1e9:.1f} GB free"
         for room in found
     ]
-    lines += ["", *_computing(settings)]
+    lines += ["", *_computing(settings), *_published(settings)]
     lines += ["You may interrupt it at any time: run the same command again to continue.", ""]
     return "\n".join(lines)
+
+
+def _published(settings: Settings) -> list[str]:
+    """The numbers of others and the data that must be there, where the table is of clips."""
+    numbers = get_target(settings.table).numbers
+    if numbers is None:
+        return []
+    places = ", ".join("/".join(place) for place in settings.splits)
+    where = settings.data or "missing; give its folder with --data"
+    table = published_frame(numbers).to_string(index=False, na_rep="-")
+    return ["", f"Data of your own, {places}: {where}", "", "Published, not measured here:", table]
 
 
 def _listed(listing: Listing | None) -> list[str]:
@@ -80,21 +91,23 @@ def _computing(settings: Settings) -> list[str]:
     """The device, what is run on it, and how long that takes."""
     kind, name, memory = see_device(settings.device)
     lines = [f"Device: {name}, {memory / 1e9:.0f} GB"]
-    if settings.model is None and memory < NEEDED_BYTES:
-        lines.append(
-            f"  too little memory: the published model needs about {NEEDED_BYTES / 1e9:.0f} GB"
-        )
     target, images = get_target(settings.table), n_images(settings)
+    if settings.model is None and memory < target.memory:
+        lines.append(
+            f"  too little memory: the published model needs about {target.memory / 1e9:.0f} GB"
+        )
     part = "whole splits" if settings.images is None else f"at most {settings.images} a split"
     where = ", ".join("/".join(place) for place in settings.splits)
-    asked = f"{images:,} image{'s' * (images > 1)}" + ("" if target.timed else f" ({part})")
+    what = ("clip" if settings.of_clips else "image") + "s" * (images > 1)
+    asked = f"{images:,} {what}" + ("" if target.timed else f" ({part})")
     lines.append(
         f"Run: study {target.study} on {where}: {asked}, about {target.passes(settings):,} passes "
-        "of the language model on each"
+        f"of the language model on each{' expression' * settings.of_clips}"
     )
-    speed = SPEEDS.get((settings.model, kind))
+    speed = None if settings.of_clips else SPEEDS.get((settings.model, kind))
     if speed is None:
-        return [*lines, f"  no time is known for {settings.model} on such a device"]
+        called = settings.model or "the published model"
+        return [*lines, f"  no time is known for {called} on such a device"]
     hours = hours_for(settings, speed)
     return [
         *lines,
@@ -136,8 +149,11 @@ def n_images(settings: Settings) -> int:
     """Images of all splits that are asked."""
     bundled, total = EMBEDDED.get(settings.data or ""), 0
     for dataset, split in settings.splits:
-        author = next(iter(REF_FAMILIES[dataset].splits))
-        there = KNOWN_COUNTS[dataset, author, split].images or 0
+        if settings.of_clips:
+            there = CLIP_FAMILIES[dataset].clips[split]
+        else:
+            author = next(iter(REF_FAMILIES[dataset].splits))
+            there = KNOWN_COUNTS[dataset, author, split].images or 0
         if bundled and split in bundled.seeds:
             there = len(bundled.seeds[split])
         total += there if settings.images is None else min(there, settings.images)

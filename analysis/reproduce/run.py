@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from litelvlm.analysis.inputs.balanced import BalancedSubset
 from litelvlm.analysis.inputs.image_cache import with_image_cache
+from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.inputs.subset import EvenSubset
+from litelvlm.analysis.reproduce.assets import MODELS
 from litelvlm.analysis.reproduce.lines import ALL, FinishedSplit, Line, budget_of
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Workplace, pending
@@ -23,14 +26,18 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.files import remove_debris
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.video.clips import ClipDataset
+from litelvlm.data.video.read import load_clips
 from litelvlm.hub_ids import is_hub_id
-from litelvlm.models.base import StudiedModel
+from litelvlm.models.base import GroundingModel, StudiedModel
+from litelvlm.models.families import FAMILIES, ModelRequest
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.checkpoints.convert import convert
 from litelvlm.models.glamm.checkpoints.inventory import inventory
@@ -66,7 +73,7 @@ class Asked(NamedTuple):
     """A study, the images that it asks about, and its configuration."""
 
     study: Study[StudiedModel, Dataset, StudyConfig]
-    data: ReferDataset | BalancedSubset
+    data: ReferDataset | ClipDataset | BalancedSubset | EvenSubset
     config: StudyConfig
 
 
@@ -105,8 +112,9 @@ def measure(
         if not record.complete:
             unfinished.append(record)
             continue
-        chosen = part if isinstance(part, BalancedSubset) else None
-        finished.append(FinishedSplit(where, SavedRun(folder), model.n_tokens, data, chosen))
+        chosen = part if isinstance(part, BalancedSubset | EvenSubset) else None
+        run = SavedRun(folder)
+        finished.append(FinishedSplit(where, run, unpruned_tokens(model, run), data, chosen))
     if unfinished:
         return Reproduction(tuple(finished), unfinished=tuple(unfinished))
     overall, note = target.overall(finished)
@@ -123,14 +131,45 @@ def split_job(
     return prepare(study, model, part, config)
 
 
-def asked_of(settings: Settings, model: Glamm, data: ReferDataset) -> Asked:
+def asked_of(settings: Settings, model: GroundingModel, data: ReferDataset | ClipDataset) -> Asked:
     """What is asked about one split."""
     target = get_target(settings.table)
     study = get_study(target.study)
-    tokens = tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens)
-    fields = {"budgets": tokens, "seed": settings.seed, **target.options(settings)}
+    fields = {
+        "budgets": budgets_for(settings, model),
+        "seed": settings.seed,
+        **target.options(settings),
+    }
     part = data if target.timed else part_of(settings, data)
     return Asked(study, part, study.Config.model_validate(fields))
+
+
+def budgets_for(settings: Settings, model: GroundingModel) -> tuple[int | float, ...]:
+    """Published budgets as those of a model; of clips, which differ in tokens, as shares."""
+    if isinstance(model, Glamm):
+        return tuple(budget_of(tokens, model.n_tokens) for tokens in settings.tokens)
+    return tuple(tokens / published.N_TOKENS for tokens in settings.tokens)
+
+
+def unpruned_tokens(model: GroundingModel, run: SavedRun) -> int:
+    """Visual tokens before pruning; of clips those of the one with fewest, as rows name budgets."""
+    if isinstance(model, Glamm):
+        return model.n_tokens
+    return int(run.rows.loc[run.rows["method"] == UNPRUNED, "budget"].iloc[0])
+
+
+def require_data(settings: Settings) -> None:
+    """Refuse a table of clips without their data, which nobody hands out unpacked.
+
+    Raises:
+        ValueError: Saying what to give.
+    """
+    if settings.of_clips and settings.data is None:
+        sets = ", ".join(dict.fromkeys(dataset for dataset, _ in settings.splits))
+        raise ValueError(
+            f"table {settings.table} needs data of your own: unpack {sets} and give the folder "
+            "that holds it with --data"
+        )
 
 
 def check_own(settings: Settings) -> None:
@@ -140,7 +179,7 @@ def check_own(settings: Settings) -> None:
         ValueError: If a file's content is wrong, or there is no such split.
         FileNotFoundError: Naming what is missing.
     """
-    if settings.model is not None:
+    if settings.model is not None and not settings.of_clips:
         require_parts(settings.model, settings.clip)
     if settings.data is not None and not is_hub_id(settings.data):
         for where in settings.splits:
@@ -179,11 +218,10 @@ def convert_all(
 
 def open_model(
     settings: Settings, place: Workplace, listing: Listing | None, cache: Path | None = None
-) -> Glamm:
+) -> GroundingModel:
     """Check every part of the model and load it.
 
-    The published tables are GLaMM's, and the parts are those of its checkpoint. No other family
-    can take its place.
+    A published table is that of one family. No other family can take its place.
 
     Raises:
         FileNotFoundError: Naming each part that is missing.
@@ -193,23 +231,34 @@ def open_model(
     if model is None:
         if listing is None:
             raise ValueError("a model without a folder of its own needs a listing of the hub")
-        both = (place.converted(listing.of(role)) for role in ("checkpoint", "clip"))
-        model, clip = (str(path.resolve()) for path in both)
-    require_parts(model, clip)
+        parts = [listing.of(asset.role) for asset in MODELS[settings.family]]
+        model, *others = (str(place.converted(part).resolve()) for part in parts)
+        clip = others[0] if others else None
     device = None if settings.device == "auto" else settings.device
-    loaded = load_model(model, clip=clip, device=device)
-    return loaded if cache is None else with_image_cache(loaded, cache)
+    if not settings.of_clips:
+        require_parts(model, clip)
+        loaded = load_model(model, clip=clip, device=device)
+        return loaded if cache is None else with_image_cache(loaded, cache)
+    options = get_target(settings.table).model_options
+    family = FAMILIES[settings.family]
+    found = family.load(ModelRequest(name=model, clip=clip, device=device, options=options))
+    if not isinstance(found, GroundingModel):
+        raise TypeError(f"family {family.name!r} loads {type(found).__name__}, which has no masks")
+    return found
 
 
 def open_split(
     settings: Settings, place: Workplace | None, listing: Listing | None, dataset: str, split: str
-) -> ReferDataset:
+) -> ReferDataset | ClipDataset:
     """Read one split, from the hub's files or the user's own.
 
     Raises:
         ValueError: If a file's content is wrong.
         FileNotFoundError: If a file is missing.
     """
+    if settings.of_clips:
+        require_data(settings)
+        return load_clips(settings.data or "", dataset, split)
     if settings.data in EMBEDDED:
         return load_refer(settings.data or "", split=split)
     if settings.data is not None:
@@ -220,8 +269,12 @@ def open_split(
     return load_refer(folder, dataset=dataset, split=split)
 
 
-def part_of(settings: Settings, data: ReferDataset) -> ReferDataset | BalancedSubset:
-    """The images that are asked: the whole split, or a balanced part of it."""
+def part_of(
+    settings: Settings, data: ReferDataset | ClipDataset
+) -> ReferDataset | ClipDataset | BalancedSubset | EvenSubset:
+    """What is asked: the whole split, or a balanced part of it, of clips an even one."""
     if settings.images is None or settings.images >= len(data):
         return data
+    if isinstance(data, ClipDataset):
+        return EvenSubset(data, settings.images)
     return BalancedSubset(data, settings.images)

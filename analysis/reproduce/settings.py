@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from litelvlm.analysis.reproduce.assets import CHECKPOINT, CLIP, DATA, Asset
+from litelvlm.analysis.reproduce.assets import DATA, MODELS, Asset
 from litelvlm.analysis.runs.outcome import Frozen
 
 Place = tuple[str, str]
@@ -18,6 +18,7 @@ class Settings(Frozen):
 
     Attributes:
         table: Name of the table.
+        family: Of the model: "glamm", or one of clips.
         splits: Data set and split of each part.
         methods: Methods beside the unpruned model.
         tokens: Budgets, of 576 visual tokens.
@@ -32,6 +33,7 @@ class Settings(Frozen):
     """
 
     table: str
+    family: str = "glamm"
     splits: Annotated[tuple[Place, ...], Field(min_length=1)]
     methods: tuple[str, ...]
     tokens: Annotated[tuple[Annotated[int, Field(ge=1, le=576)], ...], Field(min_length=1)]
@@ -60,14 +62,19 @@ class Settings(Frozen):
     @property
     def assets(self) -> tuple[Asset, ...]:
         """Repositories that must be fetched."""
-        models = (CHECKPOINT, CLIP) if self.model is None else ()
-        sets = dict.fromkeys(dataset for dataset, _ in self.splits) if self.data is None else {}
+        models = MODELS[self.family] if self.model is None else ()
+        sets = dict.fromkeys(dataset for dataset, _ in self.fetched_splits)
         return (*models, *(DATA[dataset] for dataset in sets))
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether the table is of clips, whose data sets no mirror holds unpacked."""
+        return self.family != "glamm"
 
     @property
     def fetched_splits(self) -> tuple[Place, ...]:
         """Splits that must be fetched."""
-        return self.splits if self.data is None else ()
+        return self.splits if self.data is None and not self.of_clips else ()
 
 
 def own_path(name: str | None) -> str | None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from litelvlm.analysis.reproduce.accuracy import accuracy_lines, missing_splits, overall_lines
+from litelvlm.analysis.reproduce.clips import MATCHED, clip_lines
 from litelvlm.analysis.reproduce.costs import cost_lines
 from litelvlm.analysis.reproduce.lines import FinishedSplit, Line
 from litelvlm.analysis.reproduce.settings import Place, Settings
 from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.published_video import UNIPIXEL, VIDEO, Published
 from litelvlm.names import check_name
 
 CHUNK = 4
@@ -34,7 +37,12 @@ class Target:
         interval: What the interval of a line counts.
         caution: What a reader must know before comparing.
         timed: Whether it times one image: no part of a split is taken, a cache would skip what is
-            timed, and there are no scores for a result card and no lines over all splits.
+            timed, and there are no scores for a result card.
+        averaged: Whether lines over all splits are published.
+        family: Of the model.
+        model_options: Options that the family is loaded with.
+        memory: Bytes that the published model needs: weights in bfloat16, and passes.
+        numbers: Published numbers, which the plan lists; None where it lists none.
     """
 
     title: str
@@ -51,12 +59,19 @@ class Target:
     interval: str = "The interval is 95 %."
     caution: str
     timed: bool = False
+    averaged: bool = False
+    family: str = "glamm"
+    model_options: tuple[str, ...] = ()
+    memory: float = 20e9
+    numbers: Published | None = None
 
     def overall(self, splits: Sequence[FinishedSplit]) -> tuple[tuple[Line, ...], str]:
         """Lines over all splits, and the note why there are none where there could be."""
+        if not self.averaged:
+            return (), ""
         missing = missing_splits([split.place for split in splits])
-        if self.timed or not missing:
-            return (() if self.timed else overall_lines(splits), "")
+        if not missing:
+            return overall_lines(splits), ""
         return (), (
             "Avg. and Rel. of the published table need all splits; not measured here: "
             f"{', '.join(missing)}."
@@ -71,6 +86,16 @@ def _sweep(settings: Settings) -> Mapping[str, object]:
         "batch_size": settings.batch_size,
         "chunk_size": CHUNK,
     }
+
+
+def _clip_sweep(settings: Settings) -> Mapping[str, object]:
+    return {**_sweep(settings), "protocol": "single", "chunk_size": 1}
+
+
+def _clip_passes(settings: Settings) -> int:
+    """Passes for each expression; a clip has four for each object."""
+    draws = settings.draws - 1 if "random" in settings.methods else 0
+    return 1 + (len(settings.methods) + draws) * len(settings.tokens)
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
@@ -92,6 +117,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             "only where a part of the split was taken.",
             caution="LLaVA-PruMerge is not in the suite (its PruMerge+ is another method). The "
             "rivals' settings are not published; ours are those of their own papers.",
+            averaged=True,
         ),
         "efficiency": Target(
             title="Cost by visual tokens: the unpruned model over the method",
@@ -108,6 +134,52 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             caution=f"{published.CAUTION} Ratios to the unpruned model are compared, because times "
             "of two machines are not comparable.",
             timed=True,
+        ),
+        "video": Target(
+            title="Referring video segmentation, VideoGLaMM: J, F and J&F in percent",
+            study="sweep",
+            options=_clip_sweep,
+            lines=partial(clip_lines, known=VIDEO, compared=MATCHED),
+            passes=_clip_passes,
+            splits=(("ref-davis17", "valid"),),
+            methods=("litelvlm", "vispruner"),
+            controls=("random",),
+            tokens=(196, 81),
+            draws=5,
+            quick=(8, 2),
+            caution="The authors do not say where they prune. 196 and 81 are squares, so they are "
+            "tokens of CLIP before pooling (prune point V1), which saves nothing in the language "
+            "model. Their protocol is not stated either: VideoGLaMM's evaluation pairs objects "
+            "anew, and so do the lines that are compared. The masks of Refer-YouTube-VOS are not "
+            "public.",
+            family="video_glamm",
+            model_options=("prune_point=V1",),
+            memory=16e9,
+            numbers=VIDEO,
+        ),
+        "unipixel": Target(
+            title="Referring video segmentation, UniPixel-3B: J&F in percent",
+            study="sweep",
+            options=_clip_sweep,
+            lines=partial(clip_lines, known=UNIPIXEL),
+            passes=_clip_passes,
+            splits=(("ref-davis17", "valid"), ("revos", "valid")),
+            methods=tuple(
+                way.format(score)
+                for score in ("input_similarity", "received_attention")
+                for way in ("{}", "reverse(of={})")
+            ),
+            controls=("random",),
+            tokens=(192, 64),
+            draws=5,
+            quick=(8, 2),
+            caution="UniPixel has no text tower, so LiteLVLM's score needs a substitute, and the "
+            "authors' budgets are not known: only the unpruned model is compared. Budgets are "
+            "shares of all visual tokens, given as if these were 576. The masks of MeViS valid and "
+            "of Refer-YouTube-VOS are not public.",
+            family="unipixel",
+            memory=12e9,
+            numbers=UNIPIXEL,
         ),
     }
 )
@@ -135,9 +207,10 @@ def parse_splits(given: Sequence[str], target: Target) -> tuple[Place, ...]:
     """
     if not given:
         return target.splits
-    known = ["/".join(place) for place in published.SPLITS]
+    places = published.SPLITS if target.family == "glamm" else target.splits
+    known = ["/".join(place) for place in places]
     for name in given:
         check_name(name, known, "split")
     if len(set(given)) < len(given):
         raise ValueError(f"--splits names a split twice: {', '.join(given)}")
-    return tuple(place for place in published.SPLITS if "/".join(place) in given)
+    return tuple(place for place in places if "/".join(place) in given)

@@ -28,7 +28,8 @@ def title(settings: Settings, found: Reproduction) -> str:
     if any(split.miniature for split in found.splits):
         more.append("miniature: a rehearsal")
     if any(split.part for split in found.splits):
-        more.append(f"a balanced part: at most {settings.images} images of a split")
+        kind, what = ("part", "clips") if settings.of_clips else ("balanced part", "images")
+        more.append(f"a {kind}: at most {settings.images} {what} of a split")
     return get_target(settings.table).title + (f" ({'; '.join(more)})" if more else "")
 
 

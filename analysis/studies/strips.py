@@ -40,13 +40,35 @@ def outlined(
     return Image.fromarray(draw_overlay(picture, inside, np.ones(inside.shape, np.float32), tint))
 
 
-def strip(frames: Sequence[Image.Image]) -> UInt8[Array, "height width 3"]:
-    """Draw frames of one size in a row on white."""
+def strip(frames: Sequence[Image.Image], down: bool = False) -> UInt8[Array, "height width 3"]:
+    """Draw frames of one size in a row, or in a column, on white."""
     width, height = frames[0].size
-    page = Image.new("RGB", (len(frames) * (width + GAP) - GAP, height), "white")
+    n = len(frames)
+    size = (width, n * (height + GAP) - GAP) if down else (n * (width + GAP) - GAP, height)
+    page = Image.new("RGB", size, "white")
     for place, frame in enumerate(frames):
-        page.paste(frame, (place * (width + GAP), 0))
+        page.paste(frame, (0, place * (height + GAP)) if down else (place * (width + GAP), 0))
     return np.array(page)
+
+
+def clip_strip(
+    frames: Sequence[Image.Image],
+    masks: Bool[Array, "f height width"],
+    most: int = STRIP_FRAMES,
+    tint: Colour = TINTS[0],
+    down: bool = False,
+) -> UInt8[Array, "height width 3"]:
+    """Draw a few frames of a clip with their masks."""
+    places = spread_frames(len(frames), most)
+    return strip([outlined(frames[i], masks[i], STRIP_HEIGHT, tint) for i in places], down)
+
+
+def clip_animation(frames: Sequence[Image.Image], *masks: Bool[Array, "f height width"]) -> bytes:
+    """Animate a clip, once for each set of masks, side by side."""
+    return animation(
+        Image.fromarray(strip([outlined(frames[i], one[i], ANIMATION_HEIGHT) for one in masks]))
+        for i in spread_frames(len(frames), ANIMATION_FRAMES)
+    )
 
 
 def animation(frames: Iterable[Image.Image]) -> bytes:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from litelvlm.clip.words import unknown_words
 from litelvlm.data.images import ImageSource, open_image
+from litelvlm.layout import Layout
 from litelvlm.models.attribution import TokenQuery
 from litelvlm.models.requests import (
     BatchGrounder,
@@ -103,12 +104,22 @@ class GroundingModel(StudiedModel):
         """
         return OF_CLIP if self.clip_tower is None else SUBSTITUTES
 
-    def check_method(self, pruner: Pruner, frames: int = 1) -> None:
+    def language_tokens(self, layout: Layout, kept: int | None = None) -> int:
+        """Visual tokens that the language model reads, which may be more than a method chose from.
+
+        Args:
+            layout: Of the tokens that a method chooses from.
+            kept: How many of them are kept; None for an unpruned clip.
+        """
+        return layout.n_tokens if kept is None else kept
+
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that cannot choose among the tokens of this model.
 
         Args:
             pruner: The method.
             frames: Of the clip.
+            budget: Tokens to keep, which a family may be unable to; None checks the method alone.
 
         Raises:
             ValueError: If it reads a cue that the model lacks, or takes one frame and gets several.
@@ -308,7 +319,7 @@ class GroundingModel(StudiedModel):
         view = self.clip_view(first.height, first.width, len(frames))
         method = named_method(pruner, budget, self.sizes(view.n_tokens))
         if method is not None:
-            self.check_method(method[0], view.layout.frames)
+            self.check_method(method[0], view.layout.frames, method[1])
         groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
         conversations = [
             self.clip_conversation(g, len(frames), question_index, answer_index) for g in groups

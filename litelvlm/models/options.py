@@ -39,7 +39,7 @@ class ModelOptions:
             ValueError: If a field is unknown, or a value is not allowed.
         """
         self.check(changes)
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked above
+        return replace(self, **changes)  # checked above
 
     @classmethod
     def parse(cls: type[Options], entries: Sequence[str]) -> Options:

@@ -27,7 +27,7 @@ def clip_cues(frames: Sequence[Cues], key: int = 0) -> Cues:
 
 
 class FrameCues(Cues):
-    """The cues of a clip each of whose frames is pruned by itself, all to the same number.
+    """The cues of a clip each of whose frames is pruned by itself, to an equal part of the budget.
 
     Methods that lay out one grid of rows and columns choose here too.
 
@@ -51,23 +51,39 @@ class FrameCues(Cues):
     def _of_frame(self, name: str, value: Tensor, frame: int) -> Tensor:
         if name not in CUES or "N" not in CUES[name].axes:
             return value
-        return value.split(self.layout.per_frame, CUES[name].axes.index("N"))[frame]
+        part: Tensor = value.split(self.layout.per_frame, CUES[name].axes.index("N"))[frame]
+        return part
 
-    def per_frame(self, budget: int | float) -> int:
-        """Tokens that each frame keeps.
+    def counts(self, budget: int | float) -> list[int]:
+        """Tokens that each frame keeps: an equal part; the first ones keep one more if need be.
 
         Raises:
-            ValueError: If the budget is out of range, or no multiple of the number of frames.
+            ValueError: If the budget is out of range or smaller than the number of frames.
         """
-        n_frames = len(self.by_frame)
-        count, rest = divmod(check_budget(budget, self.n_tokens), n_frames)
-        if rest or not count:
-            near = [n_frames * n for n in (count, count + 1) if n]
+        total, n_frames = check_budget(budget, self.n_tokens), len(self.by_frame)
+        if total < n_frames:
             raise ValueError(
-                f"budget {budget} cannot be shared evenly among {n_frames} frames; give a multiple "
-                f"of {n_frames}, such as {' or '.join(map(str, near))}"
+                f"budget {total} is too small for {n_frames} temporal groups (frames, or pairs of "
+                f"frames, that the model reads as one); give at least {n_frames}, one for each"
             )
-        return count
+        part, extra = divmod(total, n_frames)
+        return [part + (frame < extra) for frame in range(n_frames)]
+
+
+def each_frame(cues: Cues) -> FrameCues:
+    """The cues of a clip for a choice in each of its frames, with an equal part of the budget."""
+    per_frame = cues.layout.per_frame
+
+    def source(name: str, start: int) -> Tensor:
+        value = cues.get(name)
+        return value[start : start + per_frame] if CUES[name].axes[0] == "N" else value
+
+    def one(frame: int) -> Cues:
+        start = frame * per_frame
+        sources = {name: partial(source, name, start) for name in CUES}
+        return Cues(sources, Layout(1, *cues.layout.grid), cues.key)
+
+    return FrameCues([one(frame) for frame in range(cues.frames)], cues.key)
 
 
 def joined(raws: Sequence[RawSelection], per_frame: int) -> RawSelection:

@@ -15,7 +15,10 @@ from PIL import Image
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
+from litelvlm.analysis.cli.actions.report import write_report
+from litelvlm.analysis.pages.explore.page import build_page
 from litelvlm.analysis.studies import ablations, sweep
+from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
 from litelvlm.clip.geometry import Crop
 from litelvlm.data.dataset import Expression, Sample
@@ -248,3 +251,26 @@ def test_a_clip_refuses_what_reads_one_image():
     for read in (sample.image, lambda: sample.mask(sample.expressions[0])):
         with pytest.raises(ValueError, match="sample 1 is a clip of 3 frames, and this reads one"):
             read()
+
+
+def test_pages_show_strips_of_frames_and_animations(tmp_path):
+    data, model = clips(4), ClipModel()
+    config = sweep.Config(methods=("input_similarity", "random"), budgets=(12,), seeds=2)
+    run = complete_run(sweep.STUDY, model, data, config, tmp_path)
+    sweep.STUDY.pictures(model, data, run, config)
+    _, shown = read_examples(run)
+    # Three frames below one another, with gaps.
+    assert {panel.shape for one in shown for panel in one.panels} == {(3 * 24 + 2 * 4, 24, 3)}
+    files = sorted(run.glob("maps/clip-*.webp"))
+    assert len(files) == len(shown)
+    with Image.open(files[0]) as moving:
+        assert (moving.n_frames, moving.size) == (FRAMES, (2 * 24 + 4, 24))
+    report = write_report([run], tmp_path / "report").read_text()
+    assert report.count("all tokens on the left, 12 tokens") == 2 * len(shown)
+
+    legend = {name: (name, "black") for name in ("input_similarity", "random")}
+    page = build_page(model, data, run, tmp_path / "page.html", legend, samples=3).read_text()
+    assert page.count("<section>") == 3
+    # An animation, and a strip each of the true mask, of all tokens and of both methods.
+    assert page.count("data:image/webp;base64,") == 3 * 5
+    assert "all tokens, 108 tokens: J 100.0, F 100.0" in page

@@ -1,6 +1,8 @@
 """Every argument that transformers knows is decided, and every family generates in every mode."""
 
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 from tests.tiny_vlms.table import TINY
 
 CORE = ("llava", "qwen2_vl", "qwen2_5_vl", "internvl", "smolvlm", "paligemma", "gemma3")
+ROOT = Path(__file__).parents[2]
 GRIDS = ("glm4v", "qwen3_vl", "llama4", "llava_next")
 """Families whose images the library expands in ways of their own."""
 
@@ -49,6 +52,21 @@ def test_every_list_names_what_some_release_takes():
     taken = set().union(*(parameters(forward_of(name)) for name in VLM_FAMILIES))
     keywords = {"num_items_in_batch", "output_attentions", "output_hidden_states", "return_dict"}
     assert arguments.FORWARD - taken - keywords == set()
+
+
+def test_the_page_tells_of_every_argument_and_names_tests_that_exist():
+    page = (ROOT / "docs" / "any-vlm.md").read_text(encoding="utf-8")
+    table = page[page.index("## Every argument of a call") : page.index("## Families\n")]
+    named = set(re.findall(r"`(\w+)", table))
+    assert (arguments.FORWARD | arguments.GENERATE) - named == set()
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_vlm_*.py"))
+    lines = [
+        line for line in table.splitlines() if line.startswith("| ") and "| test |" not in line
+    ]
+    for line in lines:
+        found = re.findall(r"`(test_\w+)`", line)
+        assert found, line
+        assert all(f"def {test}(" in tests for test in found), line
 
 
 def test_what_is_in_no_list_is_refused_by_name(monkeypatch):
@@ -99,6 +117,25 @@ def test_several_sequences_of_a_prompt_read_its_own_images(name, positions):
     for given in ({"do_sample": True, "num_return_sequences": 2}, {"num_beams": 2}):
         found = logits_of(model, inputs, pruner, **given)[:, :1]
         assert (found - first).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "llava_onevision", "video_llama_3"])
+def test_several_sequences_of_a_prompt_read_its_own_videos(name):
+    model, inputs = tiny_vlm(name), tiny_prompt(name, (2, 1), (4, 9), video=True)
+    first = logits_of(model, inputs, "divprune")[:, :1].repeat_interleave(2, dim=0)
+    for given in ({"do_sample": True, "num_return_sequences": 2}, {"num_beams": 2}):
+        found = logits_of(model, inputs, "divprune", **given)[:, :1]
+        assert (found - first).abs().max() <= 1e-6
+
+
+def test_types_of_tokens_that_a_model_does_not_need_change_nothing():
+    """Processors return them on request."""
+    model, one = tiny_vlm("llava"), tiny_prompt("llava")
+    types = (one["input_ids"] == model.config.image_token_id).long()
+    pruned = prune(model, "divprune", 9)
+    with torch.no_grad():
+        marked = pruned.forward(**one, mm_token_type_ids=types).logits
+        assert torch.equal(marked, pruned.forward(**one).logits)
 
 
 @pytest.mark.parametrize("name", CORE)

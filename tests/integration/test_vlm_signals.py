@@ -6,6 +6,7 @@ import torch
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.families import VLM_FAMILIES
 from litelvlm.models.vlm.network import encode
+from litelvlm.models.vlm_base import tower
 from litelvlm.models.vlm_base.attention import READER, Reader, read
 from litelvlm.models.vlm_base.tower import TOWERS, attention_modules, source_block, tower_watched
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
@@ -118,6 +119,18 @@ def test_attention_of_an_unpruned_pass(name):
     with prune(model, method, 5), torch.no_grad():
         inside = model(**inputs)["logits"]
     assert torch.isfinite(inside).all()
+
+
+def test_images_of_a_call_are_read_once(monkeypatch):
+    """One pass over the states of all images, however many images and methods ask."""
+    read = []
+    own = tower.received_attention
+    monkeypatch.setattr(tower, "received_attention", lambda call: read.append(call) or own(call))
+    model, inputs = tiny_vlm("qwen2_5_vl"), tiny_prompt("qwen2_5_vl", (3,))
+    pruned = prune(model, "received_attention", 4)
+    pruned.forward(**inputs)
+    assert pruned.token_counts == [4, 4, 4]
+    assert len(read) == len(set(map(id, read)))
 
 
 def test_images_in_one_row_are_told_apart():

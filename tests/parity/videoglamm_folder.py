@@ -27,7 +27,8 @@ def write_videoglamm_folder(recording: Path, index: dict[str, Any], folder: Path
         shutil.copyfile(path, folder / path.name)
     weights = load_file(recording / "checkpoint.safetensors")
     if not any(name.startswith(SAM2) for name in weights):
-        weights |= random_sam2(Sam2Sizes(**sam2_sizes(index)))
+        sizes = {n: tuple(v) if type(v) is list else v for n, v in sam2_sizes(index).items()}
+        weights |= random_sam2(Sam2Sizes(**sizes))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     shutil.copytree(recording / "clip", folder / "clip", copy_function=shutil.copyfile)
     config = json.loads((recording / "config.json").read_text())

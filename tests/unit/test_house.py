@@ -34,8 +34,8 @@ FLOORS = {
 """Floors of the library; a room may import from its own floor and those below."""
 SHARED_BY_FAMILIES = (
     *("attribution", "base", "clip_files", "configs", "costs", "families", "files"),
-    *("image_cache", "lora", "options", "requests", "sam2", "segmenting", "studied", "templates"),
-    *("timed", "view", "vlm_base", "weight_names", "weights"),
+    *("image_cache", "lora", "lora_files", "options", "requests", "sam2", "segmenting", "studied"),
+    *("templates", "timed", "view", "vlm_base", "weight_names", "weights"),
 )
 TIED_TO_GLAMM = {
     # It asks no grounding model: the small CLIPs that it trains read the questions of LiteLVLM's

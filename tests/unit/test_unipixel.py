@@ -23,7 +23,7 @@ from litelvlm.models.unipixel.positions import prompt_positions, selected_positi
 from litelvlm.models.weights import places_of
 from litelvlm.pruning import Selection
 from tests.sam2_reference import clip_frames, session_masks
-from tests.tiny_unipixel import load_tiny, write_tiny
+from tests.tiny_unipixel import fields, load_tiny, write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,9 @@ def test_each_kind_of_question(model):
     asked = model.conversation(["Which disc stops?"] * 5, range(5), [0, 1, 2, 3, 4]).questions
     assert asked[1] == "Which disc stops? Please provide the segmentation mask."
     assert asked[4].endswith("according to the description: Which disc stops?")
-    clip = prompts.user_turn(prompts.question("a dog"), 2, first=True)
-    assert "Please segment the dog in this video.<|im_end|>" in clip
-    image = prompts.user_turn(prompts.question("a dog"), 1, first=False)
+    clip = prompts.user_turn(*model.clip_conversation(["a dog"], 2).questions, first=True)
+    assert "<|vision_end|>Please segment the dog in this video.<|im_end|>" in clip
+    image = prompts.user_turn(*model.conversation(["a dog"]).questions, first=False)
     assert image == (
         "\n<|im_start|>user\nPlease segment the dog in this image.<|im_end|>\n"
         "<|im_start|>assistant\n"
@@ -171,8 +171,8 @@ def test_the_whole_way_equals_the_library_s_own(folder, rule):
     state = model.encode_clip(frames)
     seg = model.seg_token_id
     model = that_answers(model, state, [65, seg, 66, seg])
-    asked = model.conversation(["The dog."])
-    prompt = model.prompt(state, prompts.user_turn(asked.questions[0], 5, first=True))
+    asked = model.clip_conversation(["The dog."], 5)
+    prompt = model.prompt(state, prompts.user_turn(asked.questions[0], first=True))
     ids, qwen = prompt.ids[None], model.qwen
     given = {
         "input_ids": ids,
@@ -236,10 +236,10 @@ def test_an_answer_without_a_mask_is_counted_and_empty(folder):
 
 
 def test_two_turns_generated_and_forced(model, state):
-    asked = model.conversation(["a dog", "the disc"])
+    asked = model.clip_conversation(["a dog", "the disc"], 5)
     forced = model.ground([state], [asked], [None])[0]
     assert forced.logits.shape == (2, 5, 60, 80)
-    alone = model.ground([state], [model.conversation(["a dog"])], [None])[0]
+    alone = model.ground([state], [model.clip_conversation(["a dog"], 5)], [None])[0]
     torch.testing.assert_close(forced.logits[:1], alone.logits, atol=1e-3, rtol=0)
     free = model.ground([state], [asked], [None], "generated", 4)[0]
     assert len(free.answers) == 2
@@ -255,7 +255,7 @@ def test_all_tokens_kept_is_unpruned_and_a_mask_hides_as_pruning_does(model, sta
     chosen = torch.arange(0, n_tokens, 3)
     selection = Selection.from_indices(chosen, n_tokens, positions="original")
     pruned = model.read_given(state, asked, selection).states
-    text = prompts.user_turn(asked.questions[0], 5, first=True)
+    text = prompts.user_turn(asked.questions[0], first=True)
     prompt = model.prompt(state, text + prompts.answer_text(asked.answers[0]))
     embeds = model.qwen.get_input_embeddings()(prompt.ids).clone()
     embeds[prompt.start : prompt.start + n_tokens] = state.tokens
@@ -276,22 +276,34 @@ def test_all_tokens_kept_is_unpruned_and_a_mask_hides_as_pruning_does(model, sta
     torch.testing.assert_close(pruned[0], seen[0][0, place], atol=1e-5, rtol=0)  # of 1.6
 
 
-METHODS = ("random", "uniform", "divprune", "avgpool", "prumerge_plus", "cdpruner", "vispruner")
+TOWER, SAM2, TEXT = (fields()[name] for name in ("vision_config", "sam2_sizes", "text_config"))
+METHODS = ("random", "uniform", "divprune", "avgpool", "bilinear", "vispruner")
 
 
 @pytest.mark.parametrize("name", [*METHODS, "input_similarity", "tower_value_norm"])
 def test_methods_choose_among_the_tokens_of_a_clip(model, state, name):
-    method, asked = get_pruner(name), model.conversation(["a dog"])
-    if method.video_substitute or method.needs & model.lacks:
-        with pytest.raises(ValueError, match=r"frames|cannot give"):
-            model.check_method(method, state.view.layout.frames)
-        state = model.encode_image(clip_frames(1)[0])
-        if method.needs & model.lacks:
-            return
+    """In each group of frames alike; or together, where a method allows it."""
+    asked, layout = model.clip_conversation(["a dog"], 5), state.view.layout
+    method = get_pruner(name)
+    model.check_method(method, layout.frames, 24)
     selection = method.select(model.cues(state, asked), 24)
     found = model.ground([state], [asked], [selection])[0]
     assert len(found.selection) == 24
     assert found.logits.isfinite().all()
+    kept = selection.indices[selection.indices >= 0]
+    if len(kept) == 24:
+        assert torch.bincount(kept // layout.per_frame).tolist() == [8, 8, 8]
+    together = replace(model, options=model.options.replaced({"frames": "together"}))
+    if method.video_substitute:
+        with pytest.raises(ValueError, match="rows and columns of one image"):
+            together.check_method(method, layout.frames, 24)
+    else:
+        assert len(method.select(together.cues(state, asked), 24)) == 24
+
+
+def test_a_budget_below_one_token_for_each_group(model):
+    with pytest.raises(ValueError, match="budget 2 is too small for 3 groups of frames"):
+        model.segment(clip_frames(5), "a dog", "random", 2)
 
 
 def test_each_substitute_is_ranked_both_ways(model, state):
@@ -305,6 +317,33 @@ def test_each_substitute_is_ranked_both_ways(model, state):
         assert not best & worst
         score = cues.float32(name)
         assert score[list(best)].min() >= score[list(worst)].max()
+
+
+def test_attention_of_the_language_model_from_the_prompt_and_from_the_mask(model, state):
+    """Against the library's eager attention over the whole conversation."""
+    asked = model.conversation(["a dog"])
+    cues, prompt = model.cues(state, asked), model.answered(state, asked)
+    embeds = model.qwen.get_input_embeddings()(prompt.ids).clone()
+    visual = slice(prompt.start, prompt.start + state.view.n_tokens)
+    embeds[visual] = state.tokens
+    decoder = model.qwen.model.language_model
+    decoder.set_attn_implementation("eager")
+    with torch.no_grad():
+        out = decoder(
+            inputs_embeds=embeds[None],
+            attention_mask=torch.ones(1, len(prompt.ids), dtype=torch.long),
+            position_ids=prompt.positions[:, None],
+            output_attentions=True,
+        )
+    decoder.set_attn_implementation("sdpa")
+    rows = torch.stack(out.attentions)[:, 0].mean(1)  # layers, queries, keys
+    (seg,) = model.seg_places(prompt).tolist()
+    torch.testing.assert_close(cues.get("llm_attention"), rows[:, seg, visual].T, atol=1e-5, rtol=0)
+    last = len(prompt.ids) - len(model.text_ids(prompts.answer_text(asked.answers[0]))) - 1
+    found = cues.get("llm_prompt_attention")
+    torch.testing.assert_close(found, rows[:, last, visual].T, atol=1e-5, rtol=0)
+    for query in ("seg", "last_prompt"):
+        assert len(get_pruner("llm_attention", query_token=query).select(cues, 20)) == 20
 
 
 def test_received_attention_is_the_tower_s(model, state):
@@ -333,7 +372,8 @@ def test_received_attention_is_the_tower_s(model, state):
         ("dart", "works inside the language model"),
         ("fastv", "works inside the language model"),
         ("tome", "inside the image tower|cannot give"),
-        ("llm_attention", "cannot give"),
+        ("llm_gradient", "cannot give"),
+        ("prumerge_plus", "reads cls_key and query, which .* cannot give"),
     ],
 )
 def test_methods_that_need_what_the_model_lacks(model, name, message):
@@ -368,17 +408,38 @@ def test_a_long_clip_gives_every_frame_a_mask(model):
     assert found.selection.n_tokens == frame_view(60, 80, 18).n_tokens
 
 
-def test_tokens_that_each_stage_reads(model):
-    """Spec: patches of the tower, merged tokens, and what the language model reads of them."""
-    for frames in (1, 3, 5, 16, 40):
-        view = model.clip_view(480, 640, frames)
-        groups = -(-min(frames, 16) // 2)
-        assert view.layout.frames == groups
-        assert view.n_tokens == groups * view.layout.rows * view.layout.columns
-        per_frame = view.layout.per_frame
-        assert per_frame <= 256 * (16 // min(frames, 16))
-        kept = get_pruner("random").checked_budget
-        assert kept is not None
+@pytest.mark.parametrize("frames", [1, 3, 18])
+def test_tokens_that_each_stage_reads(model, frames):
+    """Patches of the tower, and what the language model and SAM2 read, by the closed form."""
+    clip, read = clip_frames(frames), min(frames, 16)
+    groups = -(-read // 2)
+    rows, columns = (side // 28 for side in resized_size(60, 80, read))
+    seen = {"tower": [], "llm": [], "sam2": []}
+    blocks = {
+        "tower": model.qwen.model.visual.blocks[0],
+        "llm": model.qwen.model.language_model.layers[0],
+        "sam2": model.sam2.vision_encoder,
+    }
+    hooks = [
+        block.register_forward_pre_hook(
+            lambda _, given, options, name=name: seen[name].append(
+                (given[0] if given else options["hidden_states"]).shape[-2]
+            ),
+            with_kwargs=True,
+        )
+        for name, block in blocks.items()
+    ]
+    text = len(model.text_ids(prompts.user_turn(prompts.question("a dog", 0, frames), first=True)))
+    text += len(model.text_ids(prompts.answer_text(prompts.ANSWERS[0]))) - 1
+    for budget in (None, 0.25):
+        model.segment(clip, "a dog", budget and "random", budget)
+    for hook in hooks:
+        hook.remove()
+    tokens = groups * rows * columns
+    assert model.clip_view(60, 80, frames).n_tokens == tokens
+    assert seen["tower"] == [4 * tokens] * 2
+    assert seen["llm"] == [text + tokens, text + tokens // 4]
+    assert len(seen["sam2"]) == 2 * frames
 
 
 @pytest.mark.parametrize(("size", "count"), [("3b", 1475), ("7b", 1380)])
@@ -429,15 +490,39 @@ def test_tied_embeddings_need_no_head_in_the_file(tmp_path):
         ({"sam2_sizes": None}, "unknown sam2_config 'None'"),
         ({"sam2_sizes": {"widht": 3}}, "unknown sam2_sizes 'widht'; did you mean 'width'"),
         ({"vision_config": 3}, "has vision_config 3"),
+        ({"vision_config": {"depth": 2}}, "vision_config without hidden_size"),
+        ({"vision_config": TOWER | {"patch_size": 16}}, "patch_size=16 .* read here with 14"),
+        ({"vision_config": TOWER | {"depth": 10**6}}, "depth=1000000, expected 1 to 256"),
+        ({"sam2_sizes": SAM2 | {"blocks": [1, 1, 10**9, 1]}}, r"blocks=\(1, 1, 1000000000, 1\)"),
+        ({"sam2_image_size": 2**19}, "image_size=524288 of SAM2"),
+        ({"text_config": TEXT | {"rope_scaling": {"type": "yarn"}}}, r"are scaled \('yarn'\)"),
         ({"sam2_image_size": 100}, "no multiple of 32"),
     ],
 )
 def test_configurations_that_make_no_model(folder, tmp_path, change, message):
     shutil.copytree(folder, tmp_path / "odd")
-    fields = json.loads((folder / "config.json").read_text())
-    (tmp_path / "odd" / "config.json").write_text(json.dumps(fields | change))
+    (tmp_path / "odd" / "config.json").write_text(json.dumps(fields() | change))
     with pytest.raises(ValueError, match=message):
         load_tiny(tmp_path / "odd")
+
+
+def test_a_tokenizer_that_is_absent_or_damaged(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "odd")
+    (tmp_path / "odd" / "tokenizer.json").write_text("{broken")
+    with pytest.raises(ValueError, match="odd is damaged"):
+        load_tiny(tmp_path / "odd")
+    (tmp_path / "odd" / "tokenizer.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"looked for tokenizer\.json"):
+        load_tiny(tmp_path / "odd")
+
+
+def test_bfloat16_is_near_float32(folder):
+    """A tiny random model loses about a hundredth."""
+    frames, whole = clip_frames(4), []
+    for dtype in ("float32", "bfloat16"):
+        model = build.load_unipixel(folder, dtype, "cpu")
+        whole.append(model.segment(frames, "a dog", "divprune", 0.5).seg_state.float())
+    assert (whole[0] - whole[1]).abs().mean() < 0.05 * whole[0].abs().mean()
 
 
 def test_a_folder_names_its_family(folder):

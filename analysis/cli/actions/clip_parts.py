@@ -110,7 +110,8 @@ def segment_part(
         for name, mask in zip(named(part), of_frames, strict=True):
             write_masks(mask_file(verb, e, name), mask[None])
     width, height = part.size
-    n_tokens = model.clip_view(height, width, len(part)).n_tokens
+    layout = model.clip_view(height, width, len(part)).layout
+    kept = [None if s is None else len(s) for s in result.selections]
     # In one conversation all expressions share one selection.
     times = 1 if len(result.selections) > 1 else len(masks)
     return {
@@ -118,8 +119,8 @@ def segment_part(
         "found": list(result.found),
         "pixels": masks.sum(axis=(1, 2, 3)).tolist(),
         "frames": masks.any(axis=(2, 3)).sum(axis=1).tolist(),
-        "n_kept": [n_tokens if s is None else len(s) for s in result.selections * times],
-        "n_tokens": n_tokens,
+        "n_kept": [model.language_tokens(layout, n) for n in kept * times],
+        "n_tokens": model.language_tokens(layout),
         "seconds": sum(result.timings.values()),
         "unknown_words": list(result.unknown_words),
     }

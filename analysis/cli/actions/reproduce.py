@@ -16,7 +16,14 @@ from litelvlm.analysis.reproduce.fetch import fetch
 from litelvlm.analysis.reproduce.listing import Listing, kept_listing
 from litelvlm.analysis.reproduce.place import Workplace, pending, require_room, rooms
 from litelvlm.analysis.reproduce.plan import cached_bytes, plan_text
-from litelvlm.analysis.reproduce.run import Reproduction, check_own, convert_all, measure, split_job
+from litelvlm.analysis.reproduce.run import (
+    Reproduction,
+    check_own,
+    convert_all,
+    measure,
+    require_data,
+    split_job,
+)
 from litelvlm.analysis.reproduce.settings import Place, Settings, own_path
 from litelvlm.analysis.reproduce.targets import get_target, parse_splits
 from litelvlm.analysis.reproduce.text import notes, table_text, title
@@ -50,6 +57,7 @@ def run(verb: Reproduce) -> int:
             sys.stdout.write(plan_text(settings, listing, found))
             return int(not all(room.enough for room in found))
         sys.stderr.write(plan_text(settings, listing, found))
+        require_data(settings)
         require_room(found)
         if not (verb.yes or confirmed()):
             sys.stderr.write("nothing was fetched\n")
@@ -69,6 +77,7 @@ def settings_of(verb: Reproduce) -> Settings:
     methods = tuple(dict.fromkeys((*methods, *target.controls)))
     return Settings(
         table=verb.table,
+        family=target.family,
         splits=parse_splits(verb.splits, target),
         methods=tuple(Method.parse(method).label for method in methods),
         tokens=target.tokens if verb.tokens is None else verb.tokens,
@@ -98,6 +107,10 @@ def check_files(verb: Reproduce, settings: Settings) -> None:
                 f"--{option} {getattr(verb, option)}: {verb.table} times one image of a split and "
                 f"draws nothing; leave --{option} out"
             )
+    if settings.of_clips:
+        for option in ("cache", "card"):
+            if getattr(verb, option) is not None:
+                raise ValueError(f"--{option} goes with tables of images; leave it out")
     if target.timed and (verb.workers, Shard.parse(verb.shard)) != (1, Shard()):
         raise ValueError(
             f"{verb.table} times one machine, and workers or shares would disturb each other; "

@@ -38,7 +38,7 @@ class Convert(Printing):
     def run(self) -> int:
         """Convert, and say how many tensors the model uses."""
         from litelvlm.models.glamm.checkpoints.convert import convert, summary
-        from litelvlm.models.lora.files import MergedFiles
+        from litelvlm.models.lora_files import MergedFiles
 
         if not self.merge_lora and not (self.base is None and self.lora_alpha is None):
             raise ValueError(

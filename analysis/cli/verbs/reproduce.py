@@ -27,11 +27,12 @@ class Reproduce(Printing):
       litelvlm reproduce refseg --workers 4
       litelvlm reproduce refseg --shard 2/4 --yes
       litelvlm reproduce efficiency
+      litelvlm reproduce video --data REF_DAVIS --quick
       litelvlm reproduce refseg --quick --model embedded --data embedded --splits refcoco/val
     """
 
     table: tyro.conf.Positional[str]
-    """refseg or efficiency."""
+    """refseg, efficiency, video or unipixel."""
     quick: bool = False
     """Take a part of each split, balanced over category and size, and fewer draws; the table states
     the smallest difference that this part can show."""
@@ -48,15 +49,16 @@ class Reproduce(Printing):
     draws: int | None = None
     """Draws of the official protocol (default: 5; 2 with --quick; efficiency draws nothing)."""
     images: int | None = None
-    """Images of each split, a balanced part (default: all; with --quick 100 for refseg;
-    efficiency takes one)."""
+    """Images of each split, a balanced part (default: all; with --quick 100 for refseg, 8 clips for
+    video and unipixel; efficiency takes one)."""
     model: str | None = None
     """A copy of the published checkpoint that you have, or "embedded" for a rehearsal (default: the
     hub's)."""
     clip: str | None = None
     """CLIP's folder, where --model has none inside."""
     data: str | None = None
-    """Data of your own in REFER or Parquet form, or "embedded" (default: the hub's)."""
+    """Data of your own in REFER or Parquet form, or "embedded" (default: the hub's); of clips in
+    their own layouts, which video and unipixel need."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     batch_size: int = 24

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.inputs.own_methods import plugin_note
 from litelvlm.analysis.inputs.samples import view_of
+from litelvlm.analysis.pages.explore.clips import build_clip_page
 from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.rendering import page_environment, template_source
@@ -28,6 +29,7 @@ from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.dataset import Sample
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.video.clips import ClipDataset
 from litelvlm.models.base import GroundingModel
 
 SCRIPTS = (
@@ -42,14 +44,14 @@ SCRIPTS = (
 
 def build_page(
     model: GroundingModel,
-    data: ReferDataset,
+    data: ReferDataset | ClipDataset,
     run: Path,
     out: Path,
     legend: Mapping[str, tuple[str, str]],
     samples: int = 50,
     inside: bool = True,
 ) -> Path:
-    """Compute what the page shows and write it.
+    """Compute what the page shows and write it; clips have a page of strips instead.
 
     Args:
         model: The model of the sweep.
@@ -71,6 +73,8 @@ def build_page(
     methods = {m.label: m for m in config.methods if m.name != UNPRUNED}
     swept = list(methods)
     pair = PAPER if PAPER in swept else swept[0], RANDOM if RANDOM in swept else swept[-1]
+    if context.longest > 1:
+        return build_clip_page(context, record, run, out, legend, pair[0], samples)
     chosen = choose_expressions(rows, pair[0], samples)
     places = {
         int(expression.sent_id): (sample, expression)
@@ -157,7 +161,9 @@ def read_config(run: Path) -> Config:
     return config
 
 
-def check_source(record: RunRecord, model: GroundingModel, data: ReferDataset, run: Path) -> None:
+def check_source(
+    record: RunRecord, model: GroundingModel, data: ReferDataset | ClipDataset, run: Path
+) -> None:
     """Refuse a run that is not whole, or that another model or other data made.
 
     Raises:

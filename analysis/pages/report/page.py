@@ -41,7 +41,9 @@ from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.saved import FigureFiles
 from litelvlm.analysis.studies import EVERY_STUDY, published
+from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.stories import leading, story_of
+from litelvlm.analysis.studies.sweep.examples import ANIMATIONS
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
@@ -149,6 +151,7 @@ def run_view(
         "miniature": is_miniature(record),
         "interpretation": summary.interpretation if summary else "",
         "pictures": [picture_view(picture, out) for picture in pictures],
+        "animations": animations(run),
         "tables": tables_of(run, summary, out, record.excluded) if summary else [],
         "facts": facts(record),
         "failures": record.failures,
@@ -171,6 +174,21 @@ def findings_view(
         "folded": folded,
         "scores": beside(summary, record.excluded),
     }
+
+
+def animations(run: Path) -> list[dict[str, str]]:
+    """Animated examples of a run of clips, as data inside the page."""
+    files = [path for path in sorted(run.glob(ANIMATIONS.format("*"))) if path.is_file()]
+    if not files:
+        return []
+    _, shown = read_examples(run)
+    return [
+        {
+            "caption": f"“{one.text}”: all tokens on the left, {one.titles[2]} on the right",
+            "data": f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}",
+        }
+        for path, one in zip(files, shown, strict=True)
+    ]
 
 
 def picture_view(picture: FigureFiles, out: Path) -> dict[str, object]:

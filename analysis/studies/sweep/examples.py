@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 import yaml
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
@@ -23,12 +24,18 @@ from litelvlm.analysis.studies.examples import (
     successes_and_failures,
     write_examples,
 )
-from litelvlm.analysis.studies.overlay import TINTS, draw_kept
+from litelvlm.analysis.studies.overlay import TINTS, Colour, draw_kept
+from litelvlm.analysis.studies.strips import clip_animation, clip_strip
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import Conversation, GroundingModel, VisualState
-from litelvlm.pruning import Cues
+from litelvlm.data.files import atomic_write
+from litelvlm.models.base import Conversation, GroundingModel, ImageView, VisualState
+from litelvlm.pruning import Cues, Selection
+
+ANIMATIONS = "maps/clip-{}.webp"
+"""Animations of the examples in a run folder, by their number."""
+SHOWN_FRAMES = 3
 
 
 class ExampleQuery(NamedTuple):
@@ -83,7 +90,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
     """Compute and keep the overlays of a finished sweep; what is there already stays.
 
     They show expressions in conversations of their own, so only rows of protocol "single" are about
-    them. Of a clip they show the first frame.
+    them. Of a clip they show a few frames, and an animation lies beside them (``ANIMATIONS``).
 
     Args:
         model: The model of the sweep.
@@ -106,17 +113,34 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
             (method.label, budget): pruner.select(posed.cues, count)
             for budget, count in kept.items()
         }
-        panels = [draw_kept(posed.picture, posed.truth > 0, None, view, TINTS[2])]
+        truth, found = target_masks(sample, expression) > 0, list[Array]()
+        panels = [drawn(sample, truth, None, view, TINTS[2])]
         for (label, budget), selection in selections.items():
             (result,) = model.ground([posed.state], [posed.conversation], [selection])
-            mask = result.masks[0, 0].cpu().numpy()
-            panels.append(draw_kept(posed.picture, mask, selection, view))
+            found.append(result.masks[0].cpu().numpy())
+            panels.append(drawn(sample, found[-1], selection, view))
             name = "unpruned" if label == UNPRUNED else f"{kept[budget]} tokens"
             titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
+        if sample.frames > 1:  # all tokens beside the largest budget
+            file = run / ANIMATIONS.format(len(examples))
+            atomic_write(file, clip_animation(sample.clip, *found[:2]))
         examples.append(
             Example(expression.sent, shown.percentile, tuple(titles), tuple(panels), shown.words)
         )
     write_examples(run, method.label, examples)
+
+
+def drawn(
+    sample: Sample,
+    masks: Bool[Array, "f h w"],
+    selection: Selection | None,
+    view: ImageView,
+    tint: Colour = TINTS[0],
+) -> UInt8[Array, "height width 3"]:
+    """An image with its mask and tokens, or a few frames of a clip, one below the other."""
+    if sample.frames == 1:
+        return draw_kept(sample.image(), masks[0], selection, view, tint)
+    return clip_strip(sample.clip, masks, SHOWN_FRAMES, tint, down=True)
 
 
 def sweep_config(run: Path) -> Config:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from jaxtyping import UInt8
 from PIL import Image
@@ -105,7 +105,7 @@ class SweepContext:
                 pruners = {seed: method.pruner(seed) for seed in seeds}
                 for budget, n_kept in self.kept_tokens(n_tokens).items():
                     try:
-                        self.model.check_method(pruners[seeds[0]], self.longest)
+                        self.model.check_method(pruners[seeds[0]], self.longest, n_kept)
                         average = pruners[seeds[0]].average_tokens(n_kept, sizes)
                     except ValueError as error:
                         reason = Exclusion(method=method.label, budget=budget, reason=str(error))
@@ -280,14 +280,15 @@ def expression_passes(
     select = chosen or Chosen()
     n_tokens, official = cues.n_tokens, context.config.protocol == "official"
     whole = context.unpruned_budget
-    made = [Pass(number, UNPRUNED, whole, draw, None, n_tokens, float(n_tokens))]
+    entering = partial(context.model.language_tokens, cues.layout)
+    made = [Pass(number, UNPRUNED, whole, draw, None, entering(), float(entering()))]
     for cell in context.cells(n_tokens):
         pruner = seeded(context.config, cell, draw) if official else cell.pruner
         selection = select(pruner, cues, cell.n_kept)
         seed = draw if official else cell.seed or 0
-        made.append(
-            Pass(number, cell.method, cell.budget, seed, selection, len(selection), cell.n_average)
-        )
+        n_read = entering(len(selection))
+        n_average = cell.n_average + n_read - len(selection)
+        made.append(Pass(number, cell.method, cell.budget, seed, selection, n_read, n_average))
     return made
 
 

@@ -80,7 +80,9 @@ class Sam2Masker(Masker):
     def prompts(self, seg_embeds: Float[Tensor, "t d"]) -> Float[Tensor, "t n c"]:
         """Prompt tokens in SAM2's width and number type."""
         own = seg_embeds.to(self.sam.no_memory_embedding.dtype)
-        return own.unflatten(-1, (-1, self.sam.hidden_dim))
+        width = int(self.sam.hidden_dim)
+        tokens: Tensor = own.unflatten(-1, (-1, width))
+        return tokens
 
     @property
     def _clip(self) -> Sam2Frames:

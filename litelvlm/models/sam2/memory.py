@@ -63,8 +63,9 @@ class Memory:
         sam, grid = self.sam, tuple(self.sam.backbone_feature_sizes[-1])
         tokens = features.tokens.expand(-1, count, -1)
         if frame == 0:
-            tokens = tokens + sam.no_memory_embedding
-            return tokens.permute(1, 2, 0).unflatten(-1, grid)
+            plain = (tokens + sam.no_memory_embedding).permute(1, 2, 0)
+            first: Tensor = plain.unflatten(-1, grid)
+            return first
         memory, positions, n_pointers = self._read(frame, count)
         out = sam.memory_attention(
             current_vision_features=tokens,
@@ -74,13 +75,14 @@ class Memory:
             num_object_pointer_tokens=n_pointers,
         )
         # [1, prompts, tokens, channels]: the library's output for one prompt, and for several.
-        return out.reshape(count, -1, out.shape[-1]).transpose(1, 2).unflatten(-1, grid)
+        found: Tensor = out.reshape(count, -1, out.shape[-1]).transpose(1, 2).unflatten(-1, grid)
+        return found
 
     def remember(self, frame: int, features: FrameFeatures, masks: FrameMasks) -> Remembered:
         """Keep a frame and what was found in it."""
         sam, config = self.sam, self.sam.config
         count, grid = len(masks.low_res), tuple(sam.backbone_feature_sizes[-1])
-        side = sam.image_size
+        side = 4 * masks.low_res.shape[-1]
         logits = resized(masks.low_res, (side, side)).to(masks.low_res.dtype)
         hard = self.binarised and frame == 0
         shares = (logits > 0).to(logits.dtype) if hard else logits.sigmoid()
@@ -133,4 +135,5 @@ class Memory:
         ages = torch.tensor(offsets, device=pointers.device, dtype=torch.float32)
         sines = get_1d_sine_pe(ages / (self.n_pointers - 1), dim=pointers.shape[-1])
         layer = sam.temporal_positional_encoding_projection_layer
-        return layer(sines.to(pointers.dtype))[:, None]
+        found: Tensor = layer(sines.to(pointers.dtype))
+        return found[:, None]

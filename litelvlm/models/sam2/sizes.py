@@ -150,4 +150,6 @@ def new_sam2(sizes: Sam2Sizes, attn: str = "sdpa") -> Sam2VideoModel:
         sizes: Its sizes.
         attn: Attention kernel.
     """
-    return Sam2VideoModel._from_config(sizes.config(), attn_implementation=attn).eval()
+    sam: Sam2VideoModel = Sam2VideoModel._from_config(sizes.config(), attn_implementation=attn)
+    sam.eval()
+    return sam

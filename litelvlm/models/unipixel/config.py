@@ -11,6 +11,7 @@ from transformers import Qwen2_5_VLConfig
 from litelvlm.data.safe.shown import shown
 from litelvlm.models.configs import check_bounds, read_fields
 from litelvlm.models.sam2.sizes import SAM21_BASE_PLUS, Sam2Sizes
+from litelvlm.models.unipixel.frames import FRAMES_AT_ONCE, MERGE, PATCH
 from litelvlm.names import check_name
 
 MODEL_TYPE = "pixel_qwen2_5_vl"
@@ -26,6 +27,17 @@ _TEXT = (
     *("rms_norm_eps", "rope_theta", "rope_scaling", "sliding_window", "use_sliding_window"),
     *("max_window_layers", "tie_word_embeddings", "initializer_range"),
 )
+
+
+_VISION = (
+    *("depth", "hidden_size", "num_heads", "intermediate_size", "out_hidden_size"),
+    *("window_size", "fullatt_block_indexes", "tokens_per_second"),
+)
+"""Sizes whose defaults in the library are those of another model."""
+_PATCHES = MappingProxyType(
+    {"patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES_AT_ONCE}
+)
+_DEEPEST, _LARGEST = 256, 4096
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,9 @@ def parsed(given: Mapping[str, object], where: str) -> UniPixelConfig:
     text = given.get("text_config") or {name: given[name] for name in _TEXT if name in given}
     if not isinstance(text, Mapping):
         raise ValueError(f"{where} has text_config {shown(text)}, expected its fields")
+    text = {name: value for name, value in text.items() if value is not None}
     check_bounds({"text_config": text, "vision_config": vision}, where)
+    _check_vision(vision, where)
     numbers = {
         name: _whole(given, name, where)
         for name in ("seg_token_id", "video_token_id", "sam2_hidden_tokens", "sam2_image_size")
@@ -95,6 +109,7 @@ def parsed(given: Mapping[str, object], where: str) -> UniPixelConfig:
         sam2 = sam2_sizes(given, numbers["sam2_image_size"])
     except (TypeError, KeyError) as error:
         raise ValueError(f"{where} has sizes that make no model: {error}") from error
+    _check_sam2(sam2, where)
     return UniPixelConfig(
         qwen, sam2, numbers["seg_token_id"], numbers["video_token_id"],
         numbers["sam2_hidden_tokens"],
@@ -124,10 +139,55 @@ def _with_rope(text: Mapping[str, object]) -> dict[str, object]:
     old = text.get("rope_scaling")
     if not isinstance(old, Mapping):
         return dict(text)
+    # The three axes ("mrope") are no scaling of positions.
+    kinds = {old.get("type", "default"), old.get("rope_type", "default")} - {"default", "mrope"}
+    if kinds:
+        raise ValueError(
+            f"the language model's positions are scaled ({shown(kinds.pop())}), which is not "
+            "computed here"
+        )
     rest = {k: v for k, v in text.items() if k not in ("rope_scaling", "rope_theta")}
-    turned = {k: v for k, v in old.items() if k != "type"}
+    turned = {k: v for k, v in old.items() if k not in ("type", "rope_type")}
     theta = text.get("rope_theta", 1e6)
     return {**rest, "rope_parameters": {"rope_type": "default", "rope_theta": theta, **turned}}
+
+
+def _check_vision(vision: Mapping[str, object], where: str) -> None:
+    """Refuse an image tower that reads other patches, or leaves a size to the library's default.
+
+    Raises:
+        ValueError: If it does.
+    """
+    absent = [name for name in _VISION if name not in vision]
+    if absent:
+        raise ValueError(f"{where} has a vision_config without {', '.join(absent)}")
+    for name, own in _PATCHES.items():
+        if vision.get(name, own) != own:
+            raise ValueError(
+                f"{where} has {name}={shown(vision[name])} in its vision_config; pictures are read "
+                f"here with {own}"
+            )
+    depth = vision["depth"]
+    if type(depth) is not int or not 0 < depth <= _DEEPEST:
+        raise ValueError(f"{where} has depth={shown(depth)}, expected 1 to {_DEEPEST}")
+
+
+def _check_sam2(sizes: Sam2Sizes, where: str) -> None:
+    """Refuse sizes of SAM2 out of bounds.
+
+    Raises:
+        ValueError: Naming the field.
+    """
+    for field in fields(Sam2Sizes):
+        value = getattr(sizes, field.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        most = _DEEPEST if field.name == "blocks" else _LARGEST
+        low = 0 if field.name == "global_blocks" else 1
+        whole = field.name == "version" or all(type(n) is int and low <= n <= most for n in parts)
+        if not whole:
+            raise ValueError(
+                f"{where} has {field.name}={shown(value)} of SAM2 (allowed: {low} to {most})"
+            )
 
 
 def _part(given: Mapping[str, object], name: str, where: str) -> Mapping[str, object]:
@@ -144,7 +204,7 @@ def _whole(given: Mapping[str, object], name: str, where: str) -> int:
     return found
 
 
-_PUBLISHED: Mapping[str, Mapping[str, object]] = MappingProxyType(
+PUBLISHED_SIZES: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "3b": {
             "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16,
@@ -165,7 +225,7 @@ def published_fields(size: str) -> dict[str, object]:
 
     Sizes are those of Qwen2.5-VL, whose windows are 112 pixels wide.
     """
-    own = _PUBLISHED[check_name(size, _PUBLISHED, "size")]
+    own = PUBLISHED_SIZES[check_name(size, PUBLISHED_SIZES, "size")]
     rope = {"type": "default", "mrope_section": [16, 24, 24]}
     text = {
         **own, "rope_theta": 1e6, "rope_scaling": rope, "rms_norm_eps": 1e-6,

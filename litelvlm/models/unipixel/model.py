@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -35,10 +34,10 @@ class UniPixel(UniPixelNetwork, GroundingModel):
 
     name: str
     digest: str
-    family: ClassVar[str] = "unipixel"
+    family = "unipixel"
     described = "a UniPixel"
-    n_questions: ClassVar[int] = len(prompts.QUESTIONS)
-    n_answers: ClassVar[int] = len(prompts.ANSWERS)
+    n_questions = len(prompts.QUESTIONS)
+    n_answers = len(prompts.ANSWERS)
     substitutes = SUBSTITUTES
 
     @property
@@ -67,7 +66,7 @@ class UniPixel(UniPixelNetwork, GroundingModel):
 
     def sizes(self, n_tokens: int) -> ModelSizes:
         """Sizes that decide which budgets a method can keep to."""
-        return ModelSizes(n_tokens, int(self.qwen.config.vision_config.depth), self.n_layers)
+        return ModelSizes(n_tokens, len(self.qwen.model.visual.blocks), self.n_layers)
 
     def view(self, height: int, width: int) -> ImageView:
         """Where the visual tokens of an image of this size lie; runs no model."""
@@ -77,9 +76,15 @@ class UniPixel(UniPixelNetwork, GroundingModel):
         """Where the visual tokens of a clip lie: of 16 frames at most, two by two."""
         return frame_view(height, width, frames)
 
-    def check_method(self, pruner: Pruner, frames: int = 1) -> None:
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that reads what the model lacks, or acts inside one of its parts."""
-        super().check_method(pruner, frames)
+        groups = 1 if self.options.frames == "each" else frames
+        super().check_method(pruner, groups, budget)
+        if budget is not None and budget < frames and groups == 1:
+            raise ValueError(
+                f"budget {budget} is too small for {frames} groups of frames; give at least "
+                f"{frames}, one for each, or load the model with the option frames=together"
+            )
         if isinstance(pruner, LayerPruner) or pruner.stage == "vit":
             inside = "image tower" if pruner.stage == "vit" else "language model"
             raise ValueError(
@@ -98,8 +103,18 @@ class UniPixel(UniPixelNetwork, GroundingModel):
         question_index: int | Sequence[int] = 0,
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
-        """Build the conversation in UniPixel's words (``prompts.conversation``)."""
-        return prompts.conversation(expressions, question_index, answer_index)
+        """Build the conversation about an image in UniPixel's words."""
+        return self.clip_conversation(expressions, 1, question_index, answer_index)
+
+    def clip_conversation(
+        self,
+        expressions: Sequence[str],
+        frames: int,
+        question_index: int | Sequence[int] = 0,
+        answer_index: int | Sequence[int] = 0,
+    ) -> Conversation:
+        """Build the conversation about a clip (``prompts.conversation``)."""
+        return prompts.conversation(expressions, frames, question_index, answer_index)
 
     def encode_image(self, image: ImageSource) -> UniPixelState:
         """Run the image towers on one image, a clip of one frame."""
@@ -113,9 +128,8 @@ class UniPixel(UniPixelNetwork, GroundingModel):
         coverage: Float[Tensor, "*n"] | None = None,
         key: int = 0,
     ) -> Cues:
-        """Offer what a method may read; the words are those of the first question's prompt."""
-        text = prompts.user_turn(conversation.questions[0], state.frames, first=True)
-        return clip_cues(self.qwen, state, *self.prompt(state, text), coverage, key)
+        """Offer what a method may read (``cues.clip_cues``)."""
+        return clip_cues(self, state, conversation, coverage, key)
 
     @torch.inference_mode()
     def ground(  # type: ignore[override]  # states are those of this family

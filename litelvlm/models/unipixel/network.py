@@ -25,6 +25,7 @@ from litelvlm.models.unipixel.options import UniPixelOptions
 from litelvlm.models.unipixel.positions import prompt_positions, selected_positions
 from litelvlm.models.unipixel.prompts import END, SEG, answer_text, user_turn
 from litelvlm.models.unipixel.state import UniPixelState
+from litelvlm.models.vlm_base.layer_view import head_rows
 from litelvlm.models.vlm_base.tower import tower_watched
 from litelvlm.pruning import Selection
 
@@ -142,7 +143,7 @@ class UniPixelNetwork:
             len(whole),
             start,
             layout,
-            float(self.qwen.config.vision_config.tokens_per_second),
+            float(self.qwen.model.visual.config.tokens_per_second),
             self.options.text_positions,
         )
         return ClipPrompt(torch.tensor(whole), positions, start)
@@ -164,21 +165,41 @@ class UniPixelNetwork:
         embeds = torch.cat([before, visual.to(before.dtype), after])
         return reading, reading.read(embeds, positions)
 
+    def answered(self, state: UniPixelState, conversation: Conversation) -> ClipPrompt:
+        """The prompt with the conversation's own answers."""
+        turns = zip(conversation.questions, conversation.answers, strict=True)
+        text = "".join(
+            user_turn(asked, first=not place) + answer_text(said)
+            for place, (asked, said) in enumerate(turns)
+        )
+        return self.prompt(state, text)
+
+    def seg_places(self, prompt: ClipPrompt) -> Int[Tensor, "t"]:
+        """Columns whose states predict the tokens of masks."""
+        return (prompt.ids == self.seg_token_id).nonzero().flatten() - 1
+
     def read_given(
         self, state: UniPixelState, conversation: Conversation, selection: Selection | None
     ) -> TurnStates:
         """Read the conversation's own answers, all in one pass."""
-        turns = zip(conversation.questions, conversation.answers, strict=True)
-        text = "".join(
-            user_turn(asked, state.frames, first=not place) + answer_text(said)
-            for place, (asked, said) in enumerate(turns)
-        )
-        prompt = self.prompt(state, text)
+        prompt = self.answered(state, conversation)
         _, states = self.begun(state, prompt, selection)
         cut = len(prompt.ids) - len(states)
-        places = (prompt.ids == self.seg_token_id).nonzero().flatten() - cut - 1
-        found = states[places.to(states.device)]
+        found = states[(self.seg_places(prompt) - cut).to(states.device)]
         return TurnStates(found, conversation.answers, (True,) * len(found))
+
+    def attention_to_clip(
+        self, state: UniPixelState, prompt: ClipPrompt, queries: Int[Tensor, "q"]
+    ) -> Float[Tensor, "n layers"]:
+        """Attention from some tokens to the visual tokens, mean over tokens and heads, unpruned."""
+        rows = head_rows(
+            self.qwen.model.language_model,
+            lambda: self.begun(state, prompt, None),
+            queries.to(self.device),
+            prompt.start,
+            prompt.start + len(state.tokens),
+        )
+        return rows.mean(1).T
 
     def generate(
         self,
@@ -200,7 +221,7 @@ class UniPixelNetwork:
         answers, texts = list[Answer](), list[str]()
         reading, last = None, len(conversation.questions) - 1
         for turn, asked in enumerate(conversation.questions):
-            text = user_turn(asked, state.frames, first=not turn)
+            text = user_turn(asked, first=not turn)
             if reading is None:
                 reading, _ = self.begun(state, self.prompt(state, text), selection)
             else:  # the last token generated was not read yet

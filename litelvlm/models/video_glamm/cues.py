@@ -18,7 +18,7 @@ from litelvlm.pruning import CUES, Cues
 from litelvlm.pruning.frames import FrameCues, clip_cues
 from litelvlm.pruning.grid import box_cells
 
-Sources = dict[str, Callable[[], Tensor]]
+Sources = dict[str, Tensor | Callable[[], Tensor]]
 
 
 def frame_of(clip: ClipImage, place: int) -> ClipImage:
@@ -42,18 +42,16 @@ def video_cues(
     frames = []
     for number, place in enumerate(state.read):
         own = slice(number * layout.per_frame, (number + 1) * layout.per_frame)
-        sources = tower_sources(images[place])
-        tokens = state.tokens[own]
+        tokens, of_tower = state.tokens[own], tower_sources(images[place])
+        sources: Sources = {"text_embeds": texts}
         if model.point.pooled and not state.is_image:
-            sources = {name: partial(_pooled, model, name, one) for name, one in sources.items()}
-            sources["projected"] = lambda tokens=tokens: tokens
+            sources |= {name: partial(_pooled, model, name, one) for name, one in of_tower.items()}
+            sources["projected"] = tokens
         else:
-            sources["projected"] = partial(model.project_image, tokens)
-        sources["text_embeds"] = texts
+            sources |= {**of_tower, "projected": partial(model.project_image, tokens)}
         if covered is not None:
-            part = covered[own]
-            sources["coverage"] = lambda part=part: part
-            sources["box"] = lambda part=part: box_cells(part.float(), layout.grid)
+            sources["coverage"] = covered[own]
+            sources["box"] = partial(box_cells, covered[own].float(), layout.grid)
         view = partial(ClipVitView, images[place])
         frames.append(Cues(sources, layout.grid, key * n_frames + number, vit=view))
     if state.is_image:
@@ -61,7 +59,7 @@ def video_cues(
     return FrameCues(frames, key) if model.point.by_frame else clip_cues(frames, key)
 
 
-def tower_sources(image: ClipImage) -> Sources:
+def tower_sources(image: ClipImage) -> dict[str, Callable[[], Tensor]]:
     """Cues of one frame that are states of CLIP, on CLIP's own grid."""
     return {
         **image_tower_cues(lambda: image),

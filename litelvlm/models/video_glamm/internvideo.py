@@ -111,7 +111,8 @@ class Block(nn.Module):
     def forward(self, states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s d"]:
         """Run the block."""
         states = states + self.ls1(self.attn(self.norm1(states)))
-        return states + self.ls2(self.mlp(self.norm2(states)))
+        out: Tensor = states + self.ls2(self.mlp(self.norm2(states)))
+        return out
 
 
 class PatchEmbed(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.data.images import ImageSource
 from litelvlm.finite import require_finite
+from litelvlm.layout import Layout
 from litelvlm.models.base import Conversation, Grounding, TowerGroundingModel
 from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
 from litelvlm.models.templates import filled_conversation, pick_template
@@ -40,13 +41,15 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         """Cues of models without CLIP, and those that read the inside of the language model."""
         return super().lacks | OF_LANGUAGE_MODEL | {"rotary_cosine", "rotary_sine"}
 
-    def check_method(self, pruner: Pruner, frames: int = 1) -> None:
+    def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that cannot choose among the tokens of this model.
 
         Raises:
             ValueError: If it reads a cue that the model lacks, works inside the language model, or
-                does not go with the prune point.
+                it or its budget does not go with the prune point.
         """
+        if budget is not None and frames > 1:
+            self.grids.checked(self.point, budget)
         needs_bias = not pruner.flash_safe and pruner.stage != "vit"
         if isinstance(pruner, LayerPruner) or needs_bias:
             raise ValueError(
@@ -59,6 +62,12 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
                 f"pooled; take prune_point V2 instead of {self.point.name}"
             )
         super().check_method(pruner, 1 if self.point.by_frame else frames)
+
+    def language_tokens(self, layout: Layout, kept: int | None = None) -> int:
+        """Those of both towers, as the prune point leaves them; an image has those of CLIP."""
+        if layout.frames == 1:
+            return super().language_tokens(layout, kept)
+        return self.grids.flow(None if kept is None else self.point, kept)[-1].total
 
     def sizes(self, n_tokens: int) -> ModelSizes:
         """Sizes that decide which budgets a method can keep to; CLIP's last block is not read."""

@@ -177,7 +177,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         projected: Tensor = self.video_projector(patch_tokens.to(self.dtype))
         return projected
 
-    def video_states(self, pixel_values: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "c s d"]:
+    def video_states(self, pixel_values: Float[Tensor, "f 3 s s"]) -> Float[Tensor, "c n d"]:
         """States of the video tower for all frames, chunk by chunk, the class token first.
 
         Raises:

@@ -27,7 +27,7 @@ class PrunePoint:
     Attributes:
         name: As in the table.
         pooled: Whether the tokens are pooled before a method chooses.
-        by_frame: Whether every frame keeps the same number.
+        by_frame: Whether every frame keeps an equal part.
         repooled: Whether the chosen tokens of a frame are folded into a square and pooled.
         video: Whether the video tower's tokens are thinned out too.
     """
@@ -143,16 +143,17 @@ class ClipGrids:
             ValueError: Naming what is allowed.
         """
         per_frame, rest = divmod(budget, self.frames)
-        whole = self.side(point) ** 2
-        if not 1 <= budget <= self.frames * whole or (point.by_frame and rest):
+        least, most = self.frames if point.by_frame else 1, self.frames * self.side(point) ** 2
+        if not least <= budget <= most:
             raise ValueError(
-                f"prune point {point.name} keeps 1 to {whole} tokens of each of {self.frames} "
-                f"frames, got {budget} of all"
+                f"prune point {point.name} keeps {least} to {most} tokens of {self.frames} frames, "
+                f"got {budget}"
             )
-        if point.repooled and isqrt(per_frame) ** 2 != per_frame:
+        if point.repooled and (rest or isqrt(per_frame) ** 2 != per_frame):
             near = isqrt(per_frame)
             raise ValueError(
-                f"prune point {point.name} folds the {per_frame} tokens of a frame into a square; "
-                f"keep {near**2} or {(near + 1) ** 2} of each, {self.frames} times as many of all"
+                f"prune point {point.name} folds the tokens of each of {self.frames} frames into a "
+                f"square, got {budget} in all; keep {self.frames} times {near**2} or "
+                f"{(near + 1) ** 2}"
             )
         return budget

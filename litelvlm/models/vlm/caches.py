@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import Cache
+from transformers import Cache, EncoderDecoderCache
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.network import has_pixels
@@ -38,12 +38,18 @@ def refuse_cache(given: Mapping[str, object], generates: bool) -> None:
         generates: Whether it is a call of ``generate``.
 
     Raises:
-        ValueError: If it is filled, by a pruned call or before a prompt with images.
+        ValueError: If it is filled, by a pruned call or before a prompt with images, or is none of
+            a decoder alone.
     """
     cache = given.get("past_key_values")
     if cache is None or not (has_pixels(given) or generates):
         return
-    filled = getattr(cache, "get_seq_length", lambda: 1)()
+    if not isinstance(cache, Cache) or isinstance(cache, EncoderDecoderCache):
+        raise ValueError(
+            f"past_key_values is a {type(cache).__name__}, and these models keep their keys in a "
+            "cache of one decoder; give an empty DynamicCache, or leave past_key_values out"
+        )
+    filled = cache.get_seq_length()
     if filled and (has_pixels(given) or noted(cache) is not None):
         raise ValueError(
             f"past_key_values already holds {filled} tokens of an earlier call, which are fewer "
@@ -53,9 +59,9 @@ def refuse_cache(given: Mapping[str, object], generates: bool) -> None:
 
 
 def noted(cache: object) -> CacheNote | None:
-    """What is remembered of a cache; None if no pruned call filled it."""
+    """What is remembered of a cache; None if no pruned call filled it, or it is empty again."""
     found: CacheNote | None = getattr(cache, "pruned_call", None)
-    return found
+    return found if isinstance(cache, Cache) and cache.get_seq_length() else None
 
 
 def note_caches(given: Mapping[str, object], out: object, call: PreparedCall) -> None:
@@ -72,7 +78,7 @@ def last_keys(cache: Cache) -> Float[Tensor, "b heads e"] | None:
     for layer in cache.layers:
         keys = getattr(layer, "keys", None)
         if isinstance(keys, Tensor) and keys.ndim == 4 and keys.shape[2]:
-            newest = min(int(layer.get_seq_length()), keys.shape[2]) - 1
+            newest = min(int(cache.get_seq_length()), keys.shape[2]) - 1
             return keys[:, :, newest].detach().clone()
     return None
 

@@ -15,10 +15,10 @@ from litelvlm.models.view import image_tower_cues
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem
 from litelvlm.models.vlm.layers.find import plain_decoder
-from litelvlm.models.vlm.layers.view import prompt_attention
 from litelvlm.models.vlm.network import Encoded
 from litelvlm.models.vlm.queries.towers import check_once
 from litelvlm.models.vlm.shorten import PER_TOKEN, without_single_axis
+from litelvlm.models.vlm_base.layer_view import prompt_attention
 from litelvlm.models.vlm_base.text import TextBehind
 from litelvlm.pruning import CUES, Cues
 

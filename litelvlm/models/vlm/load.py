@@ -40,8 +40,8 @@ from litelvlm.number_types import number_type
 
 PREFIX = "vlm:"
 """Begins the name of such a model on the command line."""
-EMBEDDED = "embedded"
-"""The miniature LLaVA, behind the prefix."""
+EMBEDDED: Mapping[str, Path] = MappingProxyType({"embedded": LLAVA})
+"""Folder of the miniature LLaVA, by its name behind the prefix."""
 READERS: Mapping[str, Literal["square", "grid"]] = MappingProxyType(
     {"llava": "square", "qwen2_vl": "grid", "qwen2_5_vl": "grid"}
 )
@@ -107,8 +107,9 @@ def load_vlm(
     if processor is not None:
         raise ValueError(f"processor= goes with a model object; {model} brings its own")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if str(model).removeprefix(PREFIX) == EMBEDDED and not random_init:
-        return miniature(f"{PREFIX}{EMBEDDED}", LLAVA, place, dtype, clip, pad)
+    plain = str(model).removeprefix(PREFIX)
+    if plain in EMBEDDED and not random_init:
+        return miniature(f"{PREFIX}{plain}", EMBEDDED[plain], place, dtype, clip, pad)
     return assembled(of_files(model, dtype, place, attn, revision, random_init), clip, pad)
 
 
@@ -224,7 +225,8 @@ def of_files(
 ) -> Parts:
     """A model from a folder or the hub."""
     plain = str(name).removeprefix(PREFIX)
-    choices = [f"{PREFIX}{EMBEDDED}", "vlm: and a folder", "vlm: and a hub id 'owner/name'"]
+    choices = [f"{PREFIX}{name}" for name in EMBEDDED]
+    choices += ["vlm: and a folder", "vlm: and a hub id 'owner/name'"]
     folder, commit = find_files(plain, choices, revision, prefix=PREFIX)
     called = PREFIX + (f"{plain}@{commit[:12]}" if commit else folder.resolve().name)
     check_archives(folder)

@@ -144,6 +144,12 @@ def opened(
     """
     given, mask = checked(given)
     model, family = settings.model, settings.family
+    newline = getattr(model.base_model, "image_newline", None)
+    if family.separators and isinstance(newline, Tensor) and newline.is_meta:
+        raise ValueError(
+            "image_newline is offloaded, and the ends of lines are told from patches by it; keep "
+            "model.image_newline on a device in device_map"
+        )
     encoded, rest = encode(model, given, family.patches if watch else "unknown")
     items = [
         item

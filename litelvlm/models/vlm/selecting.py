@@ -1,6 +1,5 @@
 """Let a method choose among the visual tokens of an image, and fill the slots of the prompt."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.models.vlm.items import VisualItem
-from litelvlm.pruning import CUES, Cues, LayerPruner, Pruner, Selection, check_budget
+from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
+from litelvlm.pruning.frames import each_frame
 from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import Positions, sequence_positions
@@ -46,66 +46,13 @@ def select(
         if cues.frames == 1 or frames == "together":
             found = method.select(cues, budget)
         else:
-            found = frame_by_frame(method, cues, budget)
+            found = method.select(each_frame(cues), budget)
         places = found.positions[0]
         if cues.frames > 1:
             check_groups(places, cues)
     except ValueError as error:
         raise ValueError(f"{pruner.name} on {item.name}: {error}") from error
     return found, places
-
-
-def frame_by_frame(method: Pruner, cues: Cues, budget: int | float) -> Selection:
-    """Choose in each frame of a video, with an equal part of the budget.
-
-    Raises:
-        ValueError: If the budget is smaller than the number of frames.
-    """
-    count = check_budget(budget, cues.n_tokens)
-    if count < cues.frames:
-        raise ValueError(
-            f"budget {count} is too small for {cues.frames} temporal groups (frames, or pairs of "
-            f"frames, that the model reads as one); give at least {cues.frames}, one for each"
-        )
-    part, extra = divmod(count, cues.frames)
-    chosen = [
-        method.select(one_frame(cues, frame), part + (frame < extra))
-        for frame in range(cues.frames)
-    ]
-    return joined(chosen, cues.n_tokens // cues.frames)
-
-
-def one_frame(cues: Cues, frame: int) -> Cues:
-    """The cues of a single frame of a video."""
-    per_frame = cues.layout.per_frame
-    part = slice(frame * per_frame, (frame + 1) * per_frame)
-
-    def source(name: str) -> Callable[[], Tensor]:
-        return lambda: cues.get(name)[part] if CUES[name].axes[0] == "N" else cues.get(name)
-
-    return Cues({name: source(name) for name in CUES}, replace(cues.layout, frames=1), cues.key)
-
-
-def joined(selections: Sequence[Selection], per_frame: int) -> Selection:
-    """One selection over a video from those of its frames."""
-    starts = [frame * per_frame for frame in range(len(selections))]
-    indices = [
-        torch.where(s.indices < 0, s.indices, s.indices + start)
-        for s, start in zip(selections, starts, strict=True)
-    ]
-    places = [s.positions + start for s, start in zip(selections, starts, strict=True)]
-    sources = [s.source for s in selections if s.source is not None]
-    tokens = [s.tokens for s in selections if s.tokens is not None]
-    n_tokens = per_frame * len(selections)
-    return Selection(
-        indices=torch.cat(indices),
-        n_tokens=n_tokens,
-        positions=torch.cat(places, dim=1),
-        span=n_tokens,
-        tokens=torch.cat(tokens) if tokens else None,
-        source=torch.block_diag(*sources) if sources else None,
-        stage=selections[0].stage,
-    )
 
 
 def check_groups(places: Int[Tensor, "r"], cues: Cues) -> None:

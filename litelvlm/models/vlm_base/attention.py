@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
+from threading import get_ident
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -41,12 +42,16 @@ class Reader:
     """What a module that is read showed.
 
     Attributes:
-        kernel: Name of the attention function that the call goes on to; empty attends to nothing.
+        kernel: Name of the attention function that the call goes on to.
+        attend: Whether it does; otherwise it attends to nothing.
         calls: States of each call, in order.
+        thread: Where it reads; calls of the same module in other threads go on unread.
     """
 
     kernel: str
+    attend: bool = True
     calls: list[AttentionStates] = field(default_factory=list)
+    thread: int = field(default_factory=get_ident)
 
 
 def read(
@@ -60,17 +65,11 @@ def read(
 ) -> tuple[Tensor, Tensor | None]:
     """Remember the states, and attend as the model does or return zeros."""
     reader: Reader = module.__dict__[READER]
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    bounds = options.get("cu_seq_lens_q")
-    if isinstance(bounds, Tensor):
-        # Flash attention gets all images in one row; the others get them one by one.
-        lengths = bounds.diff().tolist()
-        split = [states.split(lengths, dim=2) for states in (query, key, value)]
-        reader.calls += [AttentionStates(q, k, v, scale) for q, k, v in zip(*split, strict=True)]
-    else:
-        reader.calls.append(AttentionStates(query, key, value, scale))
-    if not reader.kernel:
-        return value.new_zeros(len(query), query.shape[2], query.shape[1], value.shape[-1]), None
+    if get_ident() == reader.thread:
+        remember(reader, query, key, value, scaling, options.get("cu_seq_lens_q"))
+        if not reader.attend:
+            empty = value.new_zeros(len(query), query.shape[2], query.shape[1], value.shape[-1])
+            return empty, None
     # The eager function is each family's own; the fused one computes the same.
     kernel = "sdpa" if reader.kernel == "eager" else reader.kernel
     own = ALL_ATTENTION_FUNCTIONS[kernel]
@@ -78,6 +77,25 @@ def read(
         module, query, key, value, attention_mask, scaling=scaling, **options
     )
     return found
+
+
+def remember(
+    reader: Reader,
+    query: Float[Tensor, "b h q e"],
+    key: Float[Tensor, "b g k e"],
+    value: Float[Tensor, "b g k e2"],
+    scaling: float | None,
+    bounds: object,
+) -> None:
+    """Add the states of one call; ``bounds`` are those of the images in a single row."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if isinstance(bounds, Tensor):
+        # Flash attention gets all images in one row; the others get them one by one.
+        lengths = bounds.diff().tolist()
+        split = [states.split(lengths, dim=2) for states in (query, key, value)]
+        reader.calls += [AttentionStates(q, k, v, scale) for q, k, v in zip(*split, strict=True)]
+    else:
+        reader.calls.append(AttentionStates(query, key, value, scale))
 
 
 ALL_ATTENTION_FUNCTIONS.register(READ, read)
@@ -95,10 +113,10 @@ def reading(modules: Sequence[nn.Module], attend: bool = True) -> Iterator[list[
     readers = []
     try:
         for module, config in zip(modules, own, strict=True):
-            kernel = str(config._attn_implementation) if attend else ""  # type: ignore[union-attr]
+            kernel = str(config._attn_implementation)  # type: ignore[union-attr]
             changed = copy(config)
             changed._attn_implementation_internal = READ  # type: ignore[union-attr]
-            readers.append(Reader(kernel))
+            readers.append(Reader(kernel, attend))
             module.__dict__[READER], module.config = readers[-1], changed
         yield readers
     finally:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from math import isqrt
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -47,12 +48,14 @@ class TowerSignals:
         last: States of the last block.
         patches: How tokens are made of patches.
         order: Window order of the tokens inside the tower; None for their own order.
+        made: Cues of all images that were read before, by name.
     """
 
     source: Sequence[AttentionStates]
     last: Sequence[AttentionStates]
     patches: Patches
     order: Int[Tensor, "n"] | None
+    made: dict[str, Sequence[Tensor]] = field(default_factory=dict)
 
     def cues(self, counts: Sequence[int], index: int) -> Mapping[str, Callable[[], Tensor]]:
         """Cues of one image.
@@ -63,10 +66,12 @@ class TowerSignals:
         """
 
         def values(
-            states: Sequence[AttentionStates], read: Callable[[AttentionStates], Tensor]
+            name: str, states: Sequence[AttentionStates], read: Callable[[AttentionStates], Tensor]
         ) -> Tensor:
-            tokens = self._tokens([read(call) for call in states], counts)
-            found: Tensor = tokens.split(list(counts))[index]
+            if name not in self.made:
+                tokens = self._tokens([read(call) for call in states], counts)
+                self.made[name] = tokens.split(list(counts))
+            found: Tensor = self.made[name][index]
             return found
 
         def first(read: Callable[[AttentionStates], Tensor]) -> Tensor:
@@ -75,21 +80,28 @@ class TowerSignals:
 
         def cls_attention() -> Tensor:
             # Without CLS: what VisPruner's author answers for such towers.
-            read = first_attention if self._prefix(counts) else received_attention
-            return values(self.source, read)
+            if not self._prefix(counts):
+                return values("received_attention", self.source, received_attention)
+            return values("cls_attention", self.source, first_attention)
 
+        def norm(states: Tensor) -> Tensor:
+            lengths: Tensor = joined_heads(states).float().norm(dim=-1)
+            return lengths
+
+        source: Mapping[str, Callable[[AttentionStates], Tensor]] = {
+            "received_attention": received_attention,
+            "tower_value_norm": lambda call: norm(call.value),
+            "keys_mean": lambda call: call.key.mean(dim=1),
+            "key_norm": lambda call: norm(call.key),
+        }
+        last: Mapping[str, Callable[[AttentionStates], Tensor]] = {
+            "keys": lambda call: joined_heads(call.key),
+            "values": lambda call: joined_heads(call.value),
+        }
         return {
-            "received_attention": lambda: values(self.source, received_attention),
-            "tower_value_norm": lambda: values(
-                self.source, lambda call: joined_heads(call.value).float().norm(dim=-1)
-            ),
+            **{name: partial(values, name, self.source, read) for name, read in source.items()},
+            **{name: partial(values, name, self.last, read) for name, read in last.items()},
             "cls_attention": cls_attention,
-            "keys_mean": lambda: values(self.source, lambda call: call.key.mean(dim=1)),
-            "key_norm": lambda: values(
-                self.source, lambda call: joined_heads(call.key).float().norm(dim=-1)
-            ),
-            "keys": lambda: values(self.last, lambda call: joined_heads(call.key)),
-            "values": lambda: values(self.last, lambda call: joined_heads(call.value)),
             "query": lambda: first(lambda call: joined_heads(call.query)),
             "cls_key": lambda: first(lambda call: joined_heads(call.key)),
         }
@@ -177,8 +189,8 @@ def source_block(model: PreTrainedModel, n_blocks: int, given: object = None) ->
     """The block whose output becomes the visual tokens: of the layer given, or the model's own."""
     config = model.config
     layer = getattr(config, "vision_feature_layers", getattr(config, "vision_feature_layer", -1))
-    layer = layer if given is None else given
-    layers = layer if isinstance(layer, list | tuple) else [layer]
+    layer = cast(int | Sequence[int], layer if given is None else given)
+    layers = [layer] if isinstance(layer, int) else layer
     # Layer 0 stands for the embeddings, layer 1 for the output of block 0.
     return max(index - 1 if index >= 0 else n_blocks + index for index in layers)
 

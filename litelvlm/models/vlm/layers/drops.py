@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import get_ident
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from litelvlm.models.vlm.layers.rows import ImageState, numbered, query_columns
-from litelvlm.models.vlm.layers.view import Decoder, DecoderView
 from litelvlm.models.vlm.shorten import padded
+from litelvlm.models.vlm_base.layer_view import Decoder, DecoderView
 from litelvlm.pruning.layers.base import LayerPlan
 
 
@@ -115,6 +116,8 @@ class LayerDrops:
         self.plans = plans
         self.images = self._images()
         self.stages: list[Stage] = []
+        self._whole: Stage | None = None
+        self._thread = get_ident()
         self.past, self.copies = 0, 1
         self._later: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -144,6 +147,8 @@ class LayerDrops:
         def before(
             layer: nn.Module, given: Arguments, options: Options
         ) -> tuple[Arguments, Options]:
+            if get_ident() != self._thread:  # another call of the same model
+                return given, options
             states = given[0] if given else options["hidden_states"]
             if not isinstance(states, Tensor):
                 raise ValueError("the decoder's layers must be given a tensor of states")
@@ -173,7 +178,8 @@ class LayerDrops:
         """Every token is left; find the query tokens."""
         self.copies, self.images = len(states) // len(self.mask), self._images()
         everything = torch.arange(states.shape[1], device=states.device)
-        self.stages = [self._stage(everything.expand(len(self.mask), -1), states[:: self.copies])]
+        self._whole = self._stage(everything.expand(len(self.mask), -1), states[:: self.copies])
+        self.stages = [self._whole]
         for image in self.images:
             real = self.mask[image.row].nonzero().flatten()
             which, own = image.plan.pruner.effective_query_token, states[image.row * self.copies]
@@ -231,7 +237,7 @@ class LayerDrops:
     def _first_options(self, index: int, states: Tensor, options: Options) -> Options:
         """Mask and angles of a layer in the pass over the prompt."""
         stage = self.stages[index]
-        if stage.columns.shape[1] == self.mask.shape[1]:
+        if stage is self._whole:
             return options
         columns = stage.columns.repeat_interleave(self.copies, dim=0)
         return self._replaced(options, columns, columns, stage.positions, stage.rotary)

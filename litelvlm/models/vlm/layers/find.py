@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.families import BIDIRECTIONAL, DEEPSTACK, VlmFamily
 from litelvlm.models.vlm.layers.drops import LayerDrops
-from litelvlm.models.vlm.layers.view import Decoder
 from litelvlm.models.vlm.selecting import ItemSlots
 from litelvlm.models.vlm.shorten import ShortPrompt
+from litelvlm.models.vlm_base.layer_view import Decoder
 from litelvlm.models.vlm_base.positions import runs
 from litelvlm.pruning import LayerPruner
 from litelvlm.pruning.layers.base import LayerPlan
@@ -49,11 +49,15 @@ def decoder_of(model: PreTrainedModel, family: VlmFamily, pruner: LayerPruner) -
     """The decoder of a model, for a method that drops tokens between its layers.
 
     Raises:
-        ValueError: If the family's decoder or the method does not allow it; the message says why.
+        ValueError: If the family's decoder, its devices or the method do not allow it; the message
+            says why.
     """
     why = ""
+    places = set(getattr(model, "hf_device_map", {}).values()) - {"cpu", "disk"}
     if pruner.returning:
         why = "the method brings dropped tokens back"
+    elif len(places) > 1:
+        why = "its layers lie on several devices (device_map)"
     elif DEEPSTACK in family.special:
         why = "features of the image enter its first layers again (deepstack)"
     elif BIDIRECTIONAL & set(family.special):

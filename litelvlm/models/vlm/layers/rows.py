@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from litelvlm.models.vlm.layers.view import Decoder, DecoderView
+from litelvlm.models.vlm_base.layer_view import Decoder, DecoderView
 from litelvlm.models.vlm_base.positions import closed_up
 from litelvlm.pruning.layers.base import LayerPlan, LayerView
 from litelvlm.pruning.layers.state import DropState, text_raters

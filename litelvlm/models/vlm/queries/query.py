@@ -21,10 +21,10 @@ from litelvlm.models.attribution import (
 from litelvlm.models.view import ImageView
 from litelvlm.models.vlm.cues import ClipText, item_cues
 from litelvlm.models.vlm.layers.find import plain_decoder
-from litelvlm.models.vlm.layers.view import head_rows
 from litelvlm.models.vlm.network import greedy_decoding
 from litelvlm.models.vlm.prompts import Prompt, Prompter, question
 from litelvlm.models.vlm.queries.encoded import EncodedPicture, own_generate
+from litelvlm.models.vlm_base.layer_view import head_rows
 from litelvlm.pruning import Cues
 from litelvlm.pruning.grid import box_cells
 

@@ -1,1 +1,0 @@
-"""LoRA weights merged into the weights that they change."""

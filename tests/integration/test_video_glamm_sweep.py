@@ -1,0 +1,65 @@
+"""A sweep of VideoGLaMM over clips: its rows say how many tokens the language model read."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from litelvlm.analysis.api import complete_run, read_record, read_rows
+from litelvlm.analysis.studies import sweep
+from litelvlm.data.dataset import Expression, Sample
+from tests.video_glamm_parts import clip_frames, load, write_folder
+
+
+@dataclass(frozen=True)
+class Clip(Sample):
+    """The recorded clip with one object."""
+
+    image_id: int = 1
+    expressions: tuple = (Expression(1, 1, (1,), (1,), "the dog"),)
+    annotations: dict = field(
+        default_factory=lambda: {1: SimpleNamespace(category_id=1, crowd=False)}
+    )
+    height: int = 90
+    width: int = 120
+    frames: ClassVar[int] = 6
+
+    def frame(self, index):
+        return clip_frames()[index]
+
+    def masks(self, expression):
+        masks = np.zeros((self.frames, self.height, self.width), dtype=np.uint8)
+        masks[:, 30:60, 40:80] = 1
+        return masks
+
+    def with_expressions(self, expressions):
+        return self
+
+
+class Clips(list):
+    name, split, split_by, digest = "recorded clips", "val", "none", "1" * 64
+    categories: ClassVar = {1: "dog"}
+
+
+@pytest.mark.parametrize(
+    ("point", "budgets", "read"),
+    [("V1", (128, 48, 32), {288: 104, 128: 104, 32: 104}), ("V4", (30,), {72: 104, 30: 62})],
+)
+def test_rows_hold_the_tokens_that_the_language_model_reads(tmp_path, point, budgets, read):
+    model = load(write_folder(tmp_path), prune_point=point, masks="framewise")
+    config = sweep.Config(methods=("none", "litelvlm", "uniform", "fastv"), budgets=budgets)
+    folder = complete_run(sweep.STUDY, model, Clips([Clip()]), config, tmp_path / "runs")
+    rows = read_rows(folder)
+    assert {int(b): int(n) for b, n in zip(rows["budget"], rows["n_kept"], strict=True)} == read
+    assert (rows["n_average"] == rows["n_kept"]).all()
+    assert rows["target_px"].unique().tolist() == [6 * 30 * 40]
+    left_out = {(one.method, one.budget): one.reason for one in read_record(folder).excluded}
+    if point == "V1":
+        # Six tokens of a frame make no square.
+        assert {m for m, budget in left_out if budget == 48} == {"fastv", "litelvlm", "uniform"}
+        assert "keep 8 times 4 or 9" in left_out["litelvlm", 48]
+        assert {m for m, budget in left_out if budget != 48} == {"fastv"}
+    else:
+        assert {method for method, _ in left_out} == {"fastv", "uniform"}
