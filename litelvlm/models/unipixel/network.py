@@ -169,7 +169,7 @@ class UniPixelNetwork:
         """The prompt with the conversation's own answers."""
         turns = zip(conversation.questions, conversation.answers, strict=True)
         text = "".join(
-            user_turn(asked, state.frames, first=not place) + answer_text(said)
+            user_turn(asked, first=not place) + answer_text(said)
             for place, (asked, said) in enumerate(turns)
         )
         return self.prompt(state, text)
@@ -221,7 +221,7 @@ class UniPixelNetwork:
         answers, texts = list[Answer](), list[str]()
         reading, last = None, len(conversation.questions) - 1
         for turn, asked in enumerate(conversation.questions):
-            text = user_turn(asked, state.frames, first=not turn)
+            text = user_turn(asked, first=not turn)
             if reading is None:
                 reading, _ = self.begun(state, self.prompt(state, text), selection)
             else:  # the last token generated was not read yet
