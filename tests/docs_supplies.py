@@ -72,13 +72,12 @@ def write_supplies(root):
         frame.save(root / "clip" / f"{number}.png")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
-    (root / "mine.yaml").write_text(
-        next(
-            "\n".join(block)
-            for block in blocks(ROOT / "docs" / "own-hypotheses.md")
-            if block[0].startswith("family:")
-        )
-    )
+    for name, page, begins in (
+        ("mine.yaml", "own-hypotheses.md", "family:"),
+        ("column.mplstyle", "figures.md", "# column.mplstyle"),
+    ):
+        shown = (block for block in blocks(ROOT / "docs" / page) if block[0].startswith(begins))
+        (root / name).write_text("\n".join(next(shown)))
     model = EMBEDDED["embedded"]
     return {
         "path/to/GLaMM": model,
@@ -101,6 +100,7 @@ def write_supplies(root):
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",
+        "column.mplstyle": root / "column.mplstyle",
         "benchmarks": ROOT / "benchmarks",
     }
 
