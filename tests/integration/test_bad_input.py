@@ -171,7 +171,7 @@ def test_the_name_of_sizes_alone_is_explained(run):
         (["the red circle", "b" * 301], "has 301 signs"),
         ([], "has no expression"),
     ],
-    ids=["letters", "words", "half", "binary", "None", "second", "none"],
+    ids=["letters", "blank", "words", "half", "binary", "None", "second", "none"],
 )
 def test_an_expression_that_nobody_types_is_refused(model, sample, text, told):
     with pytest.raises(ValueError, match=told):
