@@ -12,6 +12,7 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.style import use as use_style
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -231,7 +232,7 @@ def styled(*styles: str | Path | Mapping[str, object]) -> Iterator[None]:
         mpl.rcParams.update(_SETTINGS)
         for one in styles:
             try:
-                mpl.style.use(one)
+                use_style(one)
             except OSError as error:
                 raise ValueError(
                     f"there is no style {str(one)!r}; give a file of matplotlib settings "

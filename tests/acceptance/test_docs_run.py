@@ -90,9 +90,7 @@ def runs_of(word, named):
 def run(words, named, capsys):
     """Run one command, and add the run folders that it prints to those of its page."""
     words = [found for word in words for found in runs_of(word, named)]
-    if (
-        "--workers" in words and words[0] == "study"
-    ):  # all parts are there, so that no worker is started
+    if "--workers" in words:  # all parts are there, so that no worker is started
         assert main(in_one_process(words)) == 0
     code, said = main(words), capsys.readouterr()
     named += filter(os.path.isdir, re.findall(r"\bruns/[\w-]+", said.out))

@@ -319,6 +319,28 @@ def test_each_substitute_is_ranked_both_ways(model, state):
         assert score[list(best)].min() >= score[list(worst)].max()
 
 
+def test_what_does_not_belong_to_the_clip_is_refused(model, state):
+    asked = model.clip_conversation(["a dog"], 5)
+    other = Selection.from_indices(torch.arange(3), 9)
+    with pytest.raises(ValueError, match="made among 9 visual tokens, and the clip has"):
+        model.ground([state], [asked], [other])
+    with pytest.raises(ValueError, match="take answer='generated'"):
+        model.ground([state], [asked.until(0, ())], [None])
+    with pytest.raises(ValueError, match="one state, conversation and selection per row"):
+        model.ground([state], [], [])
+
+
+def test_scores_of_another_model_rank_the_tokens(model, state):
+    asked, n_tokens = model.clip_conversation(["a dog"], 5), state.view.n_tokens
+    scores = torch.arange(n_tokens, dtype=torch.float32)
+    cues = model.cues(state, asked).replaced(external_similarity=scores)
+    selection = get_pruner("external_similarity").select(cues, 6)
+    per_frame = state.view.layout.per_frame
+    last = [frame * per_frame - n for frame in (1, 2, 3) for n in (2, 1)]
+    assert selection.indices.tolist() == last
+    assert model.ground([state], [asked], [selection])[0].logits.isfinite().all()
+
+
 def test_attention_of_the_language_model_from_the_prompt_and_from_the_mask(model, state):
     """Against the library's eager attention over the whole conversation."""
     asked = model.conversation(["a dog"])

@@ -30,12 +30,12 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --model UNIPIXEL --data MEVIS --dataset mevis --split valid_u
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
       litelvlm evaluate --task pope --model vlm:embedded --methods litelvlm --budgets 48 16
-      litelvlm evaluate --task rec --model vlm:QWEN --data REFER_SEGM --dataset refcoco
+      litelvlm evaluate --task rec --model vlm:embedded-boxes --methods litelvlm --opposites
 
     --task asks a vision-language model instead. rec asks for the box of each referring expression,
     and prints the accuracy at an IoU of 0.5 and the mean IoU. gqa, pope and vqav2 ask questions
     about rendered scenes in the form of these sets. --model is "vlm:" with any family that
-    `litelvlm ls families` lists; "vlm:embedded" is the miniature LLaVA.
+    `litelvlm ls families` lists; "vlm:embedded" and "vlm:embedded-boxes" are miniature LLaVAs.
     Published question-answering sets run in lmms-eval.
     """
 

@@ -151,11 +151,20 @@ class UniPixelNetwork:
     def begun(
         self, state: UniPixelState, prompt: ClipPrompt, selection: Selection | None
     ) -> tuple[Reading, Float[Tensor, "s d"]]:
-        """Read a prompt with the chosen visual tokens; gives its states before the final norm."""
+        """Read a prompt with the chosen visual tokens; gives its states before the final norm.
+
+        Raises:
+            ValueError: If the selection is of another clip.
+        """
         reading, visual = Reading(self.qwen), state.tokens
         end = prompt.start + len(visual)
         positions = prompt.positions
         if selection is not None:
+            if selection.n_tokens != len(visual):
+                raise ValueError(
+                    f"the selection is made among {selection.n_tokens} visual tokens, and the clip "
+                    f"has {len(visual)}; select with the cues of this clip"
+                )
             positions = selected_positions(positions, prompt.start, selection)
             chosen = selection.tokens
             visual = visual[selection.indices.to(visual.device)] if chosen is None else chosen
@@ -181,7 +190,13 @@ class UniPixelNetwork:
     def read_given(
         self, state: UniPixelState, conversation: Conversation, selection: Selection | None
     ) -> TurnStates:
-        """Read the conversation's own answers, all in one pass."""
+        """Read the conversation's own answers, all in one pass.
+
+        Raises:
+            ValueError: If it has an open question.
+        """
+        if len(conversation.answers) < len(conversation.questions):
+            raise ValueError("the last question has no answer to read; take answer='generated'")
         prompt = self.answered(state, conversation)
         _, states = self.begun(state, prompt, selection)
         cut = len(prompt.ids) - len(states)
