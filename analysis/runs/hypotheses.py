@@ -24,7 +24,7 @@ change differs between the groups. ``studies.own_hypotheses`` judges them.
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
@@ -33,7 +33,6 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -108,7 +107,9 @@ class Hypothesis(Frozen):
 
     @field_validator("change", "groups")
     @classmethod
-    def _two(cls, value: dict[str, RowFilter], info: ValidationInfo) -> dict[str, RowFilter]:
+    def _two(  # type: ignore[explicit-any]  # pydantic's type of info is unknown at run time
+        cls, value: dict[str, RowFilter], info: Any
+    ) -> dict[str, RowFilter]:
         if len(value) not in (0, 2):
             kind = "condition" if info.field_name == "change" else "group"
             raise ValueError(f"no {kind} or two are needed, got {len(value)}")
