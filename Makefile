@@ -57,7 +57,7 @@ suite: $(STAMP)
 
 # Those that draw thousands of studies, compute with no arrays, or put stand-ins in a model's place
 # are left out, and so are those that hand over wrong types on purpose or through PyYAML.
-UNSHAPED := all_methods archives balanced_part cards cli comfort false_positives figure_choices \
+UNSHAPED := all_methods archives balanced_part boxes cards cli comfort false_positives figure_choices \
 	figures figures_published foreign_methods hypotheses lmms_parts lmms_samples ls overall_lines \
 	planted_levels planted_reversal question_scores reproduction run_keys runs study_contract
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \

@@ -68,7 +68,7 @@ def measure(
         "weight_bytes": built.weight_bytes,
         "load_seconds": took,
         "peak_bytes_after_load": peak,
-        "text_tokens": len(built.text_ids(user_turn(built.question(TEXT), 1, first=True))) - 1,
+        "text_tokens": len(built.text_ids(user_turn(built.question(TEXT), first=True))) - 1,
         "shares": [stages(built, picture, share, repeats) for share in shares],
     }
 

@@ -1,7 +1,7 @@
 """Figures on disk: PNG, SVG and PDF of each, byte-identical when drawn again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,12 @@ KINDS = ("png", "svg", "pdf")
 
 
 def write_figures(
-    name: str, runs: Sequence[Path], out: Path, *, partial: bool = False
+    name: str,
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    partial: bool = False,
+    styles: Sequence[str] = (),
 ) -> list[FigureFiles]:
     """Draw one figure, or all that the runs have tables for, into a folder.
 
@@ -29,6 +34,7 @@ def write_figures(
         runs: Run folders, one of each study.
         out: Folder of the files ``<name>.png``, ``.svg`` and ``.pdf``.
         partial: Whether runs that are not whole may be drawn; their titles say so.
+        styles: Matplotlib styles over the house style, by name or file.
 
     Raises:
         ValueError: If the name is unknown, no run fits it, two runs fit it, the run lacks what the
@@ -59,30 +65,34 @@ def write_figures(
                 f"figure {name!r} needs a run of the study {figure.study!r}; given: {given}"
             )
         check_fits(figure, by_study[figure.study])
-        return [write_figure(figure, by_study[figure.study], out)]
+        return [write_figure(figure, by_study[figure.study], out, styles)]
     drawn = []
     for figure in FIGURES.values():
         if figure.study in by_study and not figure.obstacle(by_study[figure.study]):
             with suppress(OldRunError):
-                drawn.append(write_figure(figure, by_study[figure.study], out))
+                drawn.append(write_figure(figure, by_study[figure.study], out, styles))
     return drawn
 
 
-def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
+def draw_figure(
+    name: str, run: SavedRun | str | Path, *styles: str | Path | Mapping[str, object]
+) -> Figure:
     """Draw one figure of a finished run, in the style of the files.
 
     Args:
         name: A name of the table of figures (`litelvlm ls figures`).
         run: The run, or its folder.
+        *styles: Over the house style, as ``style.styled`` takes them.
 
     Raises:
-        ValueError: If the name is unknown, or the run lacks what the figure is drawn from.
+        ValueError: If the name or a style is unknown, or the run lacks what the figure is drawn
+            from.
         FileNotFoundError: If the folder holds no finished run.
     """
     check_name(name, FIGURES, "figure")
     saved = opened(run.folder if isinstance(run, SavedRun) else Path(run))
     check_fits(FIGURES[name], saved)
-    with style.styled():
+    with style.styled(*styles):
         return FIGURES[name].drawn(saved).figure
 
 
@@ -112,9 +122,9 @@ def check_fits(figure: Drawing, run: Saved) -> None:
         )
 
 
-def write_figure(figure: Drawing, run: Saved, out: Path) -> FigureFiles:
-    """Draw one figure of a run."""
-    with style.styled():
+def write_figure(figure: Drawing, run: Saved, out: Path, styles: Sequence[str] = ()) -> FigureFiles:
+    """Draw one figure of a run, with styles over the house style."""
+    with style.styled(*styles):
         drawn, note = figure.drawn(run)
         style.note(drawn, note)
         files = {

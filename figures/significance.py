@@ -88,7 +88,9 @@ def by_request(
     panels = table["request"].map(REQUESTS)
     titles = [name for name in dict.fromkeys(REQUESTS.values()) if (panels == name).any()]
     heights = [float((panels == name).sum()) + 1 for name in titles]
-    figure = Figure(figsize=(style.PAGE, 0.9 + 0.165 * sum(heights)), layout="constrained")
+    figure = Figure(
+        figsize=style.size(style.PAGE, 0.9 + 0.165 * sum(heights)), layout="constrained"
+    )
     axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False, height_ratios=heights)
     for ax, name in zip(axes[:, 0], titles, strict=True):
         group = table[panels == name]

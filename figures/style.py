@@ -1,63 +1,31 @@
 """One style for every figure: names, colours, markers, notes, files with reproducible bytes."""
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import fill
-from types import MappingProxyType
 from typing import NamedTuple
 
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.style import use as use_style
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from litelvlm.names import printable
+from litelvlm.figures.words import LAYERS, PRESETS, TITLES, WORDS
+from litelvlm.names import check_name, printable
 from litelvlm.pruning.registry import FAITHFUL, Spelled, list_pruners, spelled
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 PAGE = 7.2
 """Width of a paper's page in inches: letters of a figure that wide keep their size in print."""
+OWN_SIZE = (5.6, 3.6)
+"""figure.figsize of the house style, in inches: each figure takes a size of its own."""
 
-PRESETS: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("litelvlm", "paper"): "the paper's own rule",
-        ("litelvlm", "fixed"): "in raster order",
-    }
-)
-"""(method, preset) to what the preset does; other presets are named as they are."""
-WORDS: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("direction", "highest"): "highest similarity first",
-        ("order", "raster"): "in raster order",
-        ("order", "native"): "in its own order",
-        ("overlap", "refill"): "no context tokens",
-        ("positions", "contiguous"): "contiguous positions",
-        ("positions", "original"): "original positions",
-        ("positions", "stretch"): "stretched positions",
-        ("precision", "bfloat16"): "scores in bfloat16",
-        ("similarity", "cosine"): "cosine similarity",
-        ("texts", "shuffled"): "text of another image",
-        ("texts", "empty"): "empty text",
-        ("layer", "-1"): "last layer",
-        ("context_share", "1"): "context tokens alone",
-        ("context_share", "0.25"): "a quarter context",
-        ("context_share", "0.5"): "half context",
-        ("context_share", "0.667"): "two thirds context",
-        ("query_token", "last_prompt"): "from the end of the question",
-        ("layers", "mean"): "all layers",
-        ("share", "1.0"): "",
-    }
-)
-"""(field, value) to words; "" where the value needs none."""
-TITLES = MappingProxyType(
-    {"kernel_shap": "Shapley values of blocks", "value_norm": "largest value norms"}
-)
-"""Titles that say more than the name."""
-_LAYERS = 32
-"""Layers of the full-size language model, in which a share of the depth is told."""
 # Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
 # the rest. A marker of its own tells two methods of similar colour apart.
 _STYLES: Mapping[str, tuple[str, str]] = {
@@ -120,6 +88,7 @@ _SETTINGS = mpl.RcParams(
         "axes.titlesize": 11,
         "figure.constrained_layout.use": True,
         "figure.dpi": 100,
+        "figure.figsize": OWN_SIZE,
         "font.family": "DejaVu Sans",
         "font.size": 9,
         "grid.color": GRID,
@@ -141,10 +110,13 @@ _METADATA: Mapping[str, dict[str, None]] = {
 }
 
 
+_OWN = dict[str, Mapping[str, str]]()
+"""How methods are drawn inside of ``drawn_as``."""
+
+
 def title_of(name: str) -> str:
     """The name of a method as readers know it, without preset and fields."""
-    known = list_pruners()
-    own = known[name].title if name in known else name.replace("_", " ")
+    own = list_pruners()[name].title if name in list_pruners() else name.replace("_", " ")
     return TITLES.get(name, own)
 
 
@@ -155,6 +127,8 @@ def label(method: str) -> str:
         >>> label("litelvlm:paper(context_share=0.5, order=raster)")
         "LiteLVLM, the paper's own rule, half context, in raster order"
     """
+    if "label" in (own := _OWN.get(method, {})):
+        return own["label"]
     name, preset, fields = _spelled(method)
     title = title_of(name)
     if "of" in fields:
@@ -177,23 +151,24 @@ def _words(field: str, value: object) -> str:
     if field == "context_share" and (field, str(value)) not in WORDS:
         return f"{100 * float(str(value)):.0f} % context"
     if field == "layers" and isinstance(value, float):
-        return f"depth {round(value * _LAYERS)} of {_LAYERS}"
+        return f"depth {round(value * LAYERS)} of {LAYERS}"
     return WORDS.get((field, str(value)), f"{field} {value}".replace("_", " "))
 
 
 def colour(method: str) -> str:
     """The colour of a method, the same in every figure; grey for unknown methods."""
-    return _style_of(method)[0]
+    return _OWN.get(method, {}).get("colour", _style_of(method)[0])
 
 
 def mark(method: str) -> str:
     """The marker of a method, so that colour is never the only difference."""
-    return _style_of(method)[1]
+    return _OWN.get(method, {}).get("marker", _style_of(method)[1])
 
 
 def line(method: str) -> str:
     """The line style of a method: solid, or dashed with a preset or fields of its own."""
-    return "-" if _spelled(method).name == method else "--"
+    own = "-" if _spelled(method).name == method else "--"
+    return _OWN.get(method, {}).get("linestyle", own)
 
 
 class Look(NamedTuple):
@@ -242,25 +217,74 @@ def note(figure: Figure, text: str) -> None:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draw with the house style; the caller's settings are put back afterwards."""
+def styled(*styles: str | Path | Mapping[str, object]) -> Iterator[None]:
+    """Draw with the house style; the caller's settings are put back afterwards.
+
+    Args:
+        *styles: What goes over it, as ``matplotlib.style.use`` takes it: a style file, the name of
+            a style, or settings. Their figure.figsize is the size of every figure.
+
+    Raises:
+        ValueError: If there is no such style.
+    """
     with mpl.rc_context():
         sns.set_theme(context="paper", style="ticks", font="DejaVu Sans")
         mpl.rcParams.update(_SETTINGS)
+        for one in styles:
+            try:
+                use_style(one)
+            except OSError as error:
+                raise ValueError(
+                    f"there is no style {str(one)!r}; give a file of matplotlib settings "
+                    "(column.mplstyle), or the name of a style that matplotlib has"
+                ) from error
         yield
+
+
+@contextmanager
+def drawn_as(own: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
+    """Draw methods in one's own way; the house's way comes back afterwards.
+
+    Args:
+        own: By the method's label as in the rows: what differs of "colour", "marker", "linestyle"
+            and "label", the name that readers see.
+
+    Raises:
+        ValueError: If something else is named.
+    """
+    for name, what in ((name, what) for name, given in own.items() for what in given):
+        check_name(what, Look._fields, f"look of {name!r}:")
+    before = dict(_OWN)
+    _OWN.update(own)
+    try:
+        yield
+    finally:
+        _OWN.clear()
+        _OWN.update(before)
+
+
+def size(width: float, height: float) -> tuple[float, float]:
+    """Size of a figure in inches: that of the style where one states it, else the given one."""
+    stated = tuple(mpl.rcParams["figure.figsize"])
+    return stated if _inside() and stated != OWN_SIZE else (width, height)
+
+
+def _inside() -> bool:
+    """Whether the house style holds now."""
+    return bool(mpl.rcParams["svg.hashsalt"] == _SETTINGS["svg.hashsalt"])
 
 
 def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
     """A figure with one axes, outside pyplot, so that nothing stays open. Sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    figure, (ax,) = new_panels(1, width, height)
+    return figure, ax
 
 
 def new_panels(
     n: int, width: float, height: float, *, sharex: bool = False, sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """A figure with several axes side by side, which may share axes. Sizes in inches, of all."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=size(width, height), layout="constrained")
     panels = figure.subplots(1, n, sharex=sharex, sharey=sharey, squeeze=False)
     return figure, panels[0].tolist()
 
@@ -276,14 +300,16 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
     All is laid out once, so that all formats show the same picture.
 
     Raises:
-        ValueError: If a kind is another.
+        ValueError: If a kind is another, or there is no room for the axes.
     """
     if unknown := sorted(set(kinds) - set(_METADATA)):
         raise ValueError(f"unknown figure format {unknown[0]!r}. Allowed: {', '.join(_METADATA)}")
     for text in figure.findobj(Text):  # SVG is XML, which holds no control characters
         text.set_text(printable(text.get_text()))
     found = dict[str, bytes]()
-    with mpl.rc_context({**_SETTINGS, "figure.constrained_layout.use": False}):
+    with mpl.rc_context(
+        {**({} if _inside() else _SETTINGS), "figure.constrained_layout.use": False}
+    ):
         frame = _laid_out(figure)
         for kind in kinds:
             buffer = io.BytesIO()
@@ -299,12 +325,26 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
 
 
 def _laid_out(figure: Figure) -> Bbox:
-    """Settle where everything stands, and what a file shows, in inches."""
+    """Settle where everything stands, and what a file shows, in inches.
+
+    Raises:
+        ValueError: If there is no room for the axes.
+    """
     dpi = figure.dpi
     figure.dpi = mpl.rcParams["savefig.dpi"]  # texts are measured at the resolution of the files
     try:
-        figure.draw_without_rendering()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="constrained_layout not applied")
+            figure.draw_without_rendering()
         figure.set_layout_engine(None)  # with "none" each format would be drawn twice
-        return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+        box = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+        exact = size(*OWN_SIZE) != OWN_SIZE  # a stated width is that of the file
+        return Bbox([[0, box.y0], [figure.get_figwidth(), box.y1]]) if exact else box
+    except UserWarning as error:
+        width, height = figure.get_size_inches()
+        raise ValueError(
+            f"the axes find no room in {width:g} x {height:g} inches; state a larger "
+            "figure.figsize or smaller letters, or draw fewer lines from Python"
+        ) from error
     finally:
         figure.dpi = dpi

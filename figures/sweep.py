@@ -161,7 +161,7 @@ def _lines(table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], titl
     groups = panels([method for method, _ in lines_of(in_order(table), "method")])
     columns = min(2, len(groups))
     rows = math.ceil(len(groups) / columns)
-    figure = Figure(figsize=(6.4 * columns, 3.6 * rows), layout="constrained")
+    figure = Figure(figsize=style.size(6.4 * columns, 3.6 * rows), layout="constrained")
     places = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for ax, group in zip(places, groups, strict=False):
         draw(table[table["method"].isin(group)], ax)

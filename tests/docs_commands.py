@@ -86,7 +86,7 @@ def reduced(line):
     if options.get("--methods") == ["all"]:
         options["--methods"] = ["litelvlm", "random"]
     for option in ("--budgets", "--budget"):
-        if any(int(budget) > 144 for budget in options.get(option, ())):
+        if any(float(budget) > 144 for budget in options.get(option, ())):
             options[option] = [str(int(budget) // 4) for budget in options[option]]
     for option, least in (("--seeds", 2), ("--rounds", 2), ("--images", 2), ("--draws", 2)):
         if option in options:

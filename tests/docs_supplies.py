@@ -20,6 +20,7 @@ from tests import tiny_unipixel
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
+from tests.video_glamm_parts import clip_frames, write_folder
 
 SMALL_WORLDS = {
     name: replace(world, seeds={split: seeds[:12] for split, seeds in world.seeds.items()})
@@ -64,15 +65,19 @@ def write_supplies(root):
     write_tiny("qwen2_5_vl", root / "qwen")
     tiny_unipixel.write_tiny(root / "unipixel")
     train_member(Member("C", "base", TRAINED, 0), root / "trainings", root / "trainings" / "scenes")
+    (root / "VideoGLaMM").mkdir()
+    write_folder(root / "VideoGLaMM")
+    (root / "clip").mkdir()
+    for number, frame in enumerate(clip_frames(3)):
+        frame.save(root / "clip" / f"{number}.png")
     picture = data / "coco_2014" / "train2014"
     shutil.copy(next(picture.iterdir()), root / "photo")
-    (root / "mine.yaml").write_text(
-        next(
-            "\n".join(block)
-            for block in blocks(ROOT / "docs" / "own-hypotheses.md")
-            if block[0].startswith("family:")
-        )
-    )
+    for name, page, begins in (
+        ("mine.yaml", "own-hypotheses.md", "family:"),
+        ("column.mplstyle", "figures.md", "# column.mplstyle"),
+    ):
+        shown = (block for block in blocks(ROOT / "docs" / page) if block[0].startswith(begins))
+        (root / name).write_text("\n".join(next(shown)))
     model = EMBEDDED["embedded"]
     return {
         "path/to/GLaMM": model,
@@ -90,9 +95,12 @@ def write_supplies(root):
         "tiny/qwen": root / "qwen",
         "UniPixel-3B": root / "unipixel",
         "TRAININGS": root / "trainings",
+        "VideoGLaMM": root / "VideoGLaMM",
+        "clip": root / "clip",
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",
+        "column.mplstyle": root / "column.mplstyle",
         "benchmarks": ROOT / "benchmarks",
     }
 

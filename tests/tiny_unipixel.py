@@ -24,7 +24,8 @@ def fields(tied: bool = False) -> dict[str, object]:
             "vocab_size": 280, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
             "rope_theta": 1e6, "rope_scaling": {"type": "default", "mrope_section": [2, 3, 3]},
-            "rms_norm_eps": 1e-6, "bos_token_id": FIRST, "eos_token_id": FIRST + 2,
+            "sliding_window": None, "use_sliding_window": False, "rms_norm_eps": 1e-6,
+            "bos_token_id": FIRST, "eos_token_id": FIRST + 2,
         },
         "vision_config": {
             "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 44,

@@ -155,6 +155,24 @@ def check_distinct(methods: Sequence[Method]) -> None:
         raise ValueError(f"methods occur twice: {', '.join(twice)}")
 
 
+def at_positions(methods: Sequence[Method], positions: Sequence[str]) -> tuple[Method, ...]:
+    """Each method once at each of some positions; as it is if there are none.
+
+    Raises:
+        ValueError: If a method names its positions itself.
+    """
+    for method in methods if positions else ():
+        if "positions" in method.fields:
+            raise ValueError(f"the positions of {method.label} are given twice; leave one out")
+    every = (
+        Method(name=one.name, preset=one.preset, fields={**one.fields, "positions": place})
+        for one in methods
+        for place in positions
+        if one.name != UNPRUNED
+    )
+    return tuple(every) if positions else tuple(methods)
+
+
 AnyMethod = Annotated[Method, BeforeValidator(_method)]
 
 

@@ -6,6 +6,7 @@ It counts as finished only if it can be read, its row count fits and its key mat
 """
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ class Run:
         A file that has not changed since it was checked is not read again.
         """
         path = self.part_path(index)
-        if not path.exists():
+        if not os.path.lexists(path):  # a link to nowhere is there
             return None
         try:
             status = path.stat()

@@ -24,10 +24,18 @@ change differs between the groups. ``studies.own_hypotheses`` judges them.
 
 from collections import Counter
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
@@ -37,13 +45,26 @@ from litelvlm.analysis.runs.outcome import Frozen
 Scalar = str | bool | int | float
 MAX_BYTES, MAX_DEPTH = 1_000_000, 20
 """Of a file of hypotheses."""
+NUMBERS = (":int", ":float")
+"""Ends of the tags of numbers."""
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"a number is needed, got {value}")
+    return value
+
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+End = Annotated[float, BeforeValidator(_no_truth_value)]
+Number = Annotated[End, Field(allow_inf_nan=False)]
 
 
 class Range(Frozen):
     """Numbers from ``min`` to ``max``, both included."""
 
-    min: float = -np.inf
-    max: float = np.inf
+    min: End = -np.inf
+    max: End = np.inf
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
@@ -73,20 +94,22 @@ class Hypothesis(Frozen):
         margin: Differences from the null below it count as none; None settles nothing.
     """
 
-    id: str
-    statement: str
+    id: Word
+    statement: Word
     study: str
     measure: str
     where: RowFilter = Field(default_factory=dict)
     change: dict[str, RowFilter] = Field(default_factory=dict)
     groups: dict[str, RowFilter] = Field(default_factory=dict)
     levels: bool = False
-    null: float = Field(default=0.0, allow_inf_nan=False)
-    margin: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    null: Number = 0.0
+    margin: Annotated[Number, Field(gt=0)] | None = None
 
     @field_validator("change", "groups")
     @classmethod
-    def _two(cls, value: dict[str, RowFilter], info: ValidationInfo) -> dict[str, RowFilter]:
+    def _two(  # type: ignore[explicit-any]  # pydantic's type of info is unknown at run time
+        cls, value: dict[str, RowFilter], info: Any
+    ) -> dict[str, RowFilter]:
         if len(value) not in (0, 2):
             kind = "condition" if info.field_name == "change" else "group"
             raise ValueError(f"no {kind} or two are needed, got {len(value)}")
@@ -107,7 +130,7 @@ class HypothesisFamily(Frozen):
         hypotheses: Members, in the order of the file.
     """
 
-    family: str
+    family: Word
     hypotheses: tuple[Hypothesis, ...] = Field(min_length=1)
 
     @field_validator("hypotheses")
@@ -131,7 +154,7 @@ def read_family(path: str | Path) -> HypothesisFamily:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{path} has more than {MAX_BYTES:,} bytes, which no family needs")
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes, which no family needs")
         loaded: object = _PlainLoader(path.read_text(encoding="utf-8")).get_single_data()
         return HypothesisFamily.model_validate(_named(loaded))
     except yaml.YAMLError as error:
@@ -140,6 +163,8 @@ def read_family(path: str | Path) -> HypothesisFamily:
         raise ValueError(f"{path} is not a text in UTF-8: {error}") from error
     except ValidationError as error:
         raise ValueError(f"{path}: {problems_of(error)}") from error
+    except ValueError as error:  # a date or a number that there is not
+        raise ValueError(f"{path}: {error}") from error
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -156,6 +181,9 @@ class _PlainLoader(yaml.SafeLoader):
         if self.depth > MAX_DEPTH:
             raise ComposerError(None, None, f"values are nested more than {MAX_DEPTH} deep", mark)
         node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and ":" in node.value and node.tag.endswith(NUMBERS):
+            told = f"YAML counts {node.value!r} in sixties; write a plain number, or quote a text"
+            raise ComposerError(None, None, told, mark)
         self.depth -= 1
         return node
 
@@ -167,6 +195,9 @@ class _PlainLoader(yaml.SafeLoader):
             told = f"the key {twice[0]!r} stands twice, and only one would count"
             raise ConstructorError(None, None, told, node.start_mark)
         made: dict[object, object] = super().construct_mapping(node, deep)
+        if len({"null" if name is None else name for name in made}) < len(node.value):
+            told = "two keys of one mapping mean the same, and only one would count"
+            raise ConstructorError(None, None, told, node.start_mark)
         return made
 
 

@@ -73,6 +73,8 @@ def read_part(path: Path) -> StoredPart:
         KeyError: If it does not say which part it is.
         pyarrow.ArrowException: If it is damaged.
     """
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise OSError(f"{path} is no file")
     file = pq.ParquetFile(path, page_checksum_verification=True)
     meta = PartMeta.model_validate(json.loads((file.schema_arrow.metadata or {})[_META]))
     table = file.read()

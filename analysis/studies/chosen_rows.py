@@ -270,7 +270,7 @@ class ChosenRows:
         return ValueError(f"{self.one.id}: {told}")
 
 
-def _listed(values: "pd.Series[object]") -> str:
+def _listed(values: "pd.Series[str]") -> str:
     """The first different values, in words."""
     known = values.drop_duplicates().tolist()
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""

@@ -58,7 +58,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
     chosen = ChosenRows(one, rows, columns)
     first, *others = chosen.parts
     result, crossed = (
-        difference(first, *others, one.measure, chosen.ends)
+        difference(first, others[0], one.measure, chosen.ends)
         if others
         else drawn(first[one.measure], first, chosen.ends)
     )

@@ -153,7 +153,7 @@ def _learned(table: pd.DataFrame) -> pd.DataFrame:
 def emergence_trajectories(run: Saved) -> RenderedFigure:
     """Sink and reversal over the course of each training."""
     table = run.table("trajectories")
-    figure = Figure(figsize=(9.6, 7.2), layout="constrained")
+    figure = Figure(figsize=style.size(9.6, 7.2), layout="constrained")
     axes = figure.subplots(2, 2).ravel()
     for ax, outcome in zip(axes, TRAJECTORIES, strict=True):
         draw_trajectories(table, outcome, ax)

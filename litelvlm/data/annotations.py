@@ -178,7 +178,7 @@ def _text(record: _Object) -> str:
 
 
 def _box(record: _Object) -> tuple[float, float, float, float] | None:
-    """Nothing depends on a box, so one of another form is none."""
+    """A box of another form is none; that of the outline stands in for it."""
     stored = record.bbox
     if not (isinstance(stored, list | tuple) and len(stored) == 4):
         return None

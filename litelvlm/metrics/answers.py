@@ -4,8 +4,9 @@ import re
 import string
 from typing import Literal, NamedTuple
 
-Rule = Literal["exact", "yes_no"]
-"""How an answer becomes a score: by its words, or as a yes or a no."""
+WordRule = Literal["exact", "yes_no"]
+Rule = Literal[WordRule, "box"]
+"""How an answer becomes a score: by its words, as a yes or a no, or by the box it writes."""
 State = Literal["read", "unreadable", "empty"]
 _WORD = re.compile(r"[a-z]+")
 _NO_MARKS = str.maketrans("", "", string.punctuation)
@@ -15,9 +16,10 @@ class ScoredAnswer(NamedTuple):
     """One scored answer.
 
     Attributes:
-        read: What the answer was read as: itself, or "yes" or "no".
-        score: 1 if it is right, else 0.
-        state: "empty" for no word at all; "unreadable" for a "yes" without that word.
+        read: What the answer was read as: itself, "yes" or "no", or a box in pixels.
+        score: 1 if it is right, else 0; of a box its IoU with the true one.
+        state: "empty" for no word at all; "unreadable" for a "yes" without that word, and for no
+            box in the format of the family.
     """
 
     read: str
@@ -25,7 +27,7 @@ class ScoredAnswer(NamedTuple):
     state: State
 
 
-def score_answer(rule: Rule, said: str, truth: str) -> ScoredAnswer:
+def score_answer(rule: WordRule, said: str, truth: str) -> ScoredAnswer:
     """Score one answer.
 
     Args:

@@ -222,7 +222,7 @@ _ROWS = (
         model=QueriedVlm,
         load=load_queried,
         takes=("attn", "clip", "random_init"),
-        large=lambda name: name.removeprefix(PREFIX) != EMBEDDED,
+        large=lambda name: name.removeprefix(PREFIX) not in EMBEDDED,
     ),
     ModelFamily(
         name=UniPixel.family,

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from litelvlm.data.safe.adapters import (
     ADAPTER_CONFIG,
-    ADAPTER_FILES,
+    adapter_files,
+    refuse_adapter,
     refuse_unmerged,
     unmerged,
 )
@@ -41,9 +42,11 @@ class MergedFiles:
     def __init__(self, source: Path, base: Path | None, alpha: float | None) -> None:
         config = _config(source)
         self.lora = Lora()
-        separate = [source / name for name in ADAPTER_FILES if (source / name).is_file()]
+        separate = adapter_files(source)
         if separate:
             base = base or _named_base(source, config)
+            if base.resolve() != source.resolve():
+                refuse_adapter(base)
             for path in separate:
                 for name, tensor in read_shard(path):
                     if not self.lora.take(name, tensor):
@@ -82,10 +85,14 @@ class MergedFiles:
         Raises:
             ValueError: If a part of the LoRA is missing, or does not fit.
         """
+        seen = set[str]()
         for stored, tensor in read_shard(path):
             name = plain_name(stored)
             if unmerged([name]):
                 continue
+            if name in seen:
+                raise ValueError(f"{path} holds {name} under two names; keep one")
+            seen.add(name)
             self._absent.discard(name)
             yield name, self.lora.merged(name, tensor, self.scale)
 

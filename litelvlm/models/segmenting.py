@@ -48,7 +48,8 @@ def checked_expressions(text: str | Sequence[str]) -> list[str]:
     """Expressions as given, one or several.
 
     Raises:
-        ValueError: If there is none, or one is no text, too long, or cannot be written in UTF-8.
+        ValueError: If there is none, or one is no text, empty, too long, or cannot be written in
+            UTF-8.
     """
     expressions = [text] if isinstance(text, str) else list(text)
     if not expressions:
@@ -58,6 +59,8 @@ def checked_expressions(text: str | Sequence[str]) -> list[str]:
     for one in expressions:
         if not isinstance(one, str):
             raise ValueError(f"an expression is a {type(one).__name__}, expected text: {one!r}")
+        if not one.strip():
+            raise ValueError(f"an expression is empty: {one!r}; say what to segment")
         if len(one) > MAX_SIGNS:
             raise ValueError(
                 f"an expression has {len(one):,} signs; at most {MAX_SIGNS} are taken: "

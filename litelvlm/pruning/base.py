@@ -134,28 +134,39 @@ class Pruner(ABC):
                 raw = self.choose(cues.copied(), count)
         else:
             raw = self.choose(cues, count)
-        return self.checked(raw, cues.n_tokens, count)
+        return self.checked(raw, cues, count)
 
     @abstractmethod
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The method itself; ``budget`` is already checked."""
 
-    def checked(self, raw: object, n_tokens: int, budget: int) -> RawSelection:
+    def checked(self, raw: object, cues: Cues, budget: int) -> RawSelection:
         """The tokens that ``choose`` returned, if they are what it promises.
 
         Raises:
             ValueError: Naming the method and what is wrong.
         """
-        if not isinstance(raw, RawSelection):
+        if type(raw) is not RawSelection:  # another class may answer for itself
             found = f"returned {raw!r}, which is no RawSelection"
         else:
-            found = raw.problem(n_tokens, self.entering(budget), self.synthetic)
+            found = raw.problem(cues.n_tokens, self.entering(budget), self.synthetic)
+            found = found or self._other_width(raw, cues)
         if found:
             raise ValueError(
                 f"method {self.name!r} {found}; choose must return RawSelection(indices) with "
-                f"{budget} different raster indices from 0 to {n_tokens - 1}"
+                f"{budget} different raster indices from 0 to {cues.n_tokens - 1}"
             )
         return cast(RawSelection, raw)
+
+    def _other_width(self, raw: RawSelection, cues: Cues) -> str:
+        """What is wrong with the width of merged tokens; those of the suite's methods are known."""
+        if raw.tokens is None or not self.is_foreign:
+            return ""
+        name = "projected" if self.stage == "post_projector" else "patch_tokens"
+        found, needed = raw.tokens.shape[1], cues.get(name).shape[1]
+        return (
+            "" if found == needed else f"returned tokens of width {found} where {name} has {needed}"
+        )
 
     def entering(self, budget: int) -> int | None:
         """Tokens that ``choose`` must return; None where any number may enter."""

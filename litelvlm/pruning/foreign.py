@@ -1,12 +1,49 @@
 """Code from outside the package: its prints, its errors, and what it may change."""
 
+import os
+import random
 import sys
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, torch.set_default_device),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    (os.getcwd, os.chdir),
+)
+_GENERATORS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.get_rng_state, torch.set_rng_state),
+    (np.random.get_state, np.random.set_state),
+    (random.getstate, random.setstate),
+)
+
+MAX_WORDS = 1_000
+"""Signs of a foreign error's message."""
+
+
+@contextmanager
+def kept_settings() -> Iterator[None]:
+    """Put back the process's settings and random states, which others compute with."""
+    before = [(read, write, read()) for read, write in _SETTINGS]
+    states = [(write, read()) for read, write in _GENERATORS]
+    try:
+        yield
+    finally:
+        for read, write, value in before:
+            if read() != value:
+                write(value)
+        for write, value in states:
+            write(value)
 
 
 @contextmanager
@@ -24,14 +61,24 @@ def foreign_code(what: str, file: str | None = None) -> Iterator[None]:
         ValueError: In place of any error but an interrupt and too little memory.
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with kept_settings(), redirect_stdout(sys.stderr):
             yield
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         place = line_in(error, [file])
-        raise ValueError(f"{what} failed{place and f' {place}'}: {named}{error}") from error
+        told = f"{what} failed{place and f' {place}'}: {named}{words_of(error)}"
+        raise ValueError(told) from error
+
+
+def words_of(error: BaseException) -> str:
+    """The message of a foreign error, in at most ``MAX_WORDS`` signs; empty where it has none."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..."
 
 
 def line_in(error: BaseException, files: Collection[str | None]) -> str:

@@ -70,6 +70,22 @@ class FrameCues(Cues):
         return [part + (frame < extra) for frame in range(n_frames)]
 
 
+def each_frame(cues: Cues) -> FrameCues:
+    """The cues of a clip for a choice in each of its frames, with an equal part of the budget."""
+    per_frame = cues.layout.per_frame
+
+    def source(name: str, start: int) -> Tensor:
+        value = cues.get(name)
+        return value[start : start + per_frame] if CUES[name].axes[0] == "N" else value
+
+    def one(frame: int) -> Cues:
+        start = frame * per_frame
+        sources = {name: partial(source, name, start) for name in CUES}
+        return Cues(sources, Layout(1, *cues.layout.grid), cues.key)
+
+    return FrameCues([one(frame) for frame in range(cues.frames)], cues.key)
+
+
 def joined(raws: Sequence[RawSelection], per_frame: int) -> RawSelection:
     """What a method chose of each frame, as one choice among the tokens of the clip.
 

@@ -1,6 +1,7 @@
 """What a method returns: the tokens it chose, then the visual tokens the language model gets."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Float, Int
@@ -50,32 +51,54 @@ class RawSelection:
             synthetic: Whether some may be made of several, with index -1.
         """
         indices, lowest = self.indices, -1 if synthetic else 0
-        if not isinstance(indices, Tensor) or indices.ndim != 1 or indices.dtype != torch.int64:
-            return f"returned indices that are no line of whole numbers (int64): {indices!r}"
+        for what, values in (("indices", indices), ("places", self.stands_for)):
+            if not is_line(values):
+                return f"returned {what} that are no line of whole numbers (int64): {values!r}"
         n = len(indices)
         if n == 0 or n != (count or n):
             return f"returned {n} tokens where {count or 'some'} were asked for"
+        parts = (self.stands_for, self.tokens, self.source, self.roles, self.sizes)
+        lengths = [len(part) for part in parts if part is not None]
+        if any(length != n for length in lengths):
+            return f"returned {n} indices, and other parts of the lengths {lengths}"
         for what, values, least in (("indices", indices, lowest), ("places", self.stands_for, 0)):
             if int(values.min()) < least or int(values.max()) >= n_tokens:
                 return f"returned {what} outside {least} to {n_tokens - 1}: {values.tolist()}"
         kept = indices[indices >= 0]
         if len(torch.unique(kept)) < len(kept):
             return f"returned an index twice: {indices.tolist()}"
-        parts = (self.stands_for, self.tokens, self.source, self.roles, self.sizes)
-        lengths = [len(part) for part in parts if part is not None]
-        if any(length != n for length in lengths):
-            return f"returned {n} indices, and other parts of the lengths {lengths}"
         if (self.tokens is None) != (self.source is None) or (kept.numel() < n and not synthetic):
             return "returned merged tokens without the weights that made them"
-        for made in (self.tokens, self.source, self.sizes):
-            if made is not None and not bool(torch.isfinite(made).all()):
+        for made, axes in ((self.tokens, 2), (self.source, 2), (self.sizes, 1)):
+            if made is None:
+                continue
+            if not is_plain(made, axes) or not made.is_floating_point():
+                return f"returned merged tokens that are no tensor of real numbers: {made!r}"
+            if not bool(torch.isfinite(made).all()):
                 return "returned numbers that are not finite"
+        if self.source is not None and self.source.shape[1] != n_tokens:
+            return f"returned weights of {self.source.shape[1]} tokens where {n_tokens} are"
+        if self.sizes is not None and not bool((self.sizes > 0).all()):
+            return "returned sizes that are not above 0"
+        if self.roles is not None and not all(isinstance(role, str) for role in self.roles):
+            return f"returned roles that are no words: {self.roles!r}"
         return ""
 
     @property
     def stands_for(self) -> Int[Tensor, "r"]:
         """Raster index each token stands for: ``places``, or ``indices`` where none are given."""
         return self.indices if self.places is None else self.places
+
+
+def is_plain(value: object, axes: int) -> TypeGuard[Tensor]:
+    """Whether it is a tensor with so many axes, whose numbers are there."""
+    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+    return plain and value.ndim == axes
+
+
+def is_line(value: object) -> TypeGuard[Tensor]:
+    """Whether it is a tensor of whole numbers with one axis."""
+    return is_plain(value, 1) and value.dtype == torch.int64
 
 
 @dataclass(frozen=True, eq=False)

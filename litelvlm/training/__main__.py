@@ -2,31 +2,36 @@
 
     python -m litelvlm.training glamm --world pictograms --out FOLDER --seed 0
     python -m litelvlm.training llava --out FOLDER --seed 0
+    python -m litelvlm.training boxes --out FOLDER --seed 0
     python -m litelvlm.training towers --out FOLDER --seeds 2 3 4
     python -m litelvlm.training trainings --out FOLDER --stage A
 
-Stop at any time (Ctrl-C); the same command goes on. The first two end with a checkpoint folder;
-`litelvlm evaluate --model FOLDER/checkpoint` scores it. The third ends with a CLIP
+Stop at any time (Ctrl-C); the same command goes on. The first three end with a checkpoint folder;
+`litelvlm evaluate --model FOLDER/checkpoint` scores it. The fourth ends with a CLIP
 for each training.
 """
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import tyro
+from transformers import PreTrainedTokenizerFast
 
 from litelvlm import interrupts
 from litelvlm.models.glamm.build import load_model
+from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.miniature import save_miniature, vision_of
 from litelvlm.training.glamm.recipe import RECIPES
 from litelvlm.training.glamm.towers import train_tower
 from litelvlm.training.glamm.train import export
 from litelvlm.training.glamm.train import train as train_glamm
-from litelvlm.training.llava.sizes import as_llava, llava_config
+from litelvlm.training.llava.box_train import BoxRecipe
+from litelvlm.training.llava.box_train import train as train_boxes
+from litelvlm.training.llava.sizes import LanguageSide, as_llava, llava_config
 from litelvlm.training.llava.train import LlavaRecipe
 from litelvlm.training.llava.train import train as train_llava
 from litelvlm.training.pool import ScenePool
@@ -35,6 +40,11 @@ from litelvlm.training.trainings.train import train_member
 from litelvlm.training.worlds import get_world
 
 log = logging.getLogger(__name__)
+Recipe = TypeVar("Recipe", LlavaRecipe, BoxRecipe)
+Train = Callable[
+    [Recipe, Glamm, ScenePool, Path, int, torch.device],
+    tuple[LanguageSide, PreTrainedTokenizerFast],
+]
 BEST = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -68,13 +78,31 @@ def llava(out: Path, scenes: Path | None = None, seed: int = 0, device: str = BE
         seed: Order of the scenes and every choice.
         device: Where to train; only a CPU gives equal weights again.
     """
-    recipe, place = LlavaRecipe(), torch.device(device)
+    _train_llava(LlavaRecipe(), train_llava, out, scenes or out / "scenes", seed, device)
+
+
+def _train_llava(
+    recipe: Recipe, train: Train[Recipe], out: Path, scenes: Path, seed: int, device: str
+) -> None:
+    place = torch.device(device)
     start = load_model("embedded", dtype="float32", device=place)
-    pool = ScenePool(scenes or out / "scenes", get_world("pictograms"), recipe.scenes)
-    side, tokenizer = train_llava(recipe, start, pool, out, seed, place)
+    pool = ScenePool(scenes, get_world("pictograms"), recipe.scenes)
+    side, tokenizer = train(recipe, start, pool, out, seed, place)
     config = llava_config(tokenizer, vision_of(start.tower.clip.config))
     model = as_llava(side.cpu(), config, start.to(torch.device("cpu")).tower)
     save_miniature(out / "checkpoint", model, tokenizer)
+
+
+def boxes(out: Path, scenes: Path | None = None, seed: int = 0, device: str = BEST) -> None:
+    """Train the miniature LLaVA that writes boxes and write it as a checkpoint.
+
+    Args:
+        out: Folder of states and results.
+        scenes: Rendered scenes; OUT/scenes if left out.
+        seed: Order of the scenes and every choice.
+        device: Where to train; only a CPU gives equal weights again.
+    """
+    _train_llava(BoxRecipe(), train_boxes, out, scenes or out / "scenes", seed, device)
 
 
 def towers(
@@ -128,7 +156,7 @@ def trainings(
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; 130 if it was interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    verbs = {work.__name__: work for work in (glamm, llava, towers, trainings)}
+    verbs = {work.__name__: work for work in (glamm, llava, boxes, towers, trainings)}
 
     def run() -> None:
         tyro.extras.subcommand_cli_from_dict(verbs, args=words, description=__doc__)

@@ -50,14 +50,16 @@ class Packed:
     seg_index: tuple[tuple[int, ...], ...]
 
 
-def image_offsets(n_tokens: int, rng: np.random.Generator) -> Array:
+def image_offsets(n_tokens: int, rng: np.random.Generator | None) -> Array:
     """Rotary offsets of the visual tokens for one row: plain half of the time, else irregular.
+
+    Without ``rng`` they are plain, as a model learns them that never saw a pruned image.
 
     Pruning renumbers the tokens that stay, so place must not be readable from the rotary position
     alone: the other half draws random gaps and an overall stretch between a sixteenth and twice the
     plain length. All tokens are fed.
     """
-    if rng.random() < 0.5:
+    if rng is None or rng.random() < 0.5:
         return np.arange(n_tokens, dtype=np.float64)
     gaps = rng.gamma(1.0, size=n_tokens)
     length = n_tokens * 2.0 ** rng.uniform(-4, 1)
@@ -69,7 +71,7 @@ def pack(
     after: Sequence[int],
     n_tokens: int,
     texts: Sequence[Sequence[Turns]],
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
     seg_id: int | None = None,
 ) -> Packed:
     """Build the rows.
@@ -79,7 +81,7 @@ def pack(
         after: Tokens of the prefix behind it.
         n_tokens: Visual tokens of an image.
         texts: The same number for every image.
-        rng: Draws the rotary offsets of the visual tokens.
+        rng: Draws the rotary offsets of the visual tokens; None leaves them plain.
         seg_id: Token whose predicting states are read; None for none.
     """
     width, count = max(len(text.tokens) for row in texts for text in row), len(texts[0])

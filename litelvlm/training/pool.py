@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from litelvlm.arrays import Array
+from litelvlm.arrays import Array, NDArray
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.worlds.base import Scene
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
@@ -151,6 +152,25 @@ class ScenePool:
     def coverage(self, index: int) -> Array:
         """Share of each patch that each object of a scene covers [N, MAX_OBJECTS]."""
         found: Array = self._arrays["coverage"][index] / np.float32(255)
+        return found
+
+    def boxes(self, index: int) -> Float[NDArray[np.float64], "m 4"]:
+        """Left, top, right, bottom of what CLIP's square shows of each object, in sides of it.
+
+        They come from the pixels that SAM reads, and are as fine as these; nan for what the square
+        does not show.
+        """
+        ids = self._arrays["ids"][index]
+        height, width = (int((ids != PADDING).any(axis).sum()) for axis in (1, 0))
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = ids[top : top + side, left : left + side]
+        found = np.full((len(self.meta[index]["objects"]), 4), np.nan)
+        for number, box in enumerate(found):
+            rows, columns = np.nonzero(square == number + 1)
+            if len(rows):
+                edges = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+                box[:] = np.array(edges) / side
         return found
 
     def __getitem__(self, indices: Sequence[int] | Array) -> SceneBatch:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from tests.fuzz import commands, files, outlines, prompts, scores, selections, tables
+from tests.fuzz import commands, files, outlines, outside, prompts, scores, selections, tables
 
 CORPUS = Path(__file__).parents[1] / "fixtures" / "fuzz"
 
@@ -47,6 +47,10 @@ PROPERTIES: dict[str, Property] = {
     "prompts": Property(prompts.CONVERSATIONS, prompts.check_conversation),
     "tokens": Property(prompts.TEXTS, prompts.check_tokens),
     "selections": Property(selections.BEFORE_CASES, selections.check_before, 2.0),
+    "methods": Property(outside.METHODS, outside.check_method, 2.0),
+    "hubs": Property(outside.ANSWERS, outside.check_hub),
+    "hypotheses": Property(outside.HYPOTHESES, outside.check_hypotheses, 2.0),
+    "parts": Property(outside.PARTS, outside.check_part),
     "pixel_counts": Property(scores.MASKS, scores.check_counts),
     "command_lines": Property(commands.LINES, commands.check_line, 0.5),
     "study_settings": Property(commands.SETTINGS, commands.check_setting, 0.5),

@@ -163,6 +163,7 @@ def test_the_name_of_sizes_alone_is_explained(run):
     ("text", "told"),
     [
         ("a" * 100_000, "has 100,000 signs; at most 300"),
+        (" \n", "expression is empty"),
         ("red " * 10_000, "has 40,000 signs; at most 300"),
         ("the \udcff red", "no UTF-8"),
         (b"the red circle", "is a int, expected text"),
@@ -170,7 +171,7 @@ def test_the_name_of_sizes_alone_is_explained(run):
         (["the red circle", "b" * 301], "has 301 signs"),
         ([], "has no expression"),
     ],
-    ids=["letters", "words", "half", "binary", "None", "second", "none"],
+    ids=["letters", "blank", "words", "half", "binary", "None", "second", "none"],
 )
 def test_an_expression_that_nobody_types_is_refused(model, sample, text, told):
     with pytest.raises(ValueError, match=told):

@@ -179,13 +179,19 @@ def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, ca
     words.remove("tome")
     assert main(words) == 0
     assert "failed" not in capsys.readouterr().out
-    for option in (["--protocol", "conversation"], ["--data", "folder"], ["--cache", "folder"]):
+    for option, whose in (
+        (["--protocol", "conversation"], "masks"),
+        (["--cache", "folder"], "masks"),
+        (["--data", "folder"], "referring expressions"),
+    ):
         assert main([*words, *option]) == 2
-        assert f"{option[0]} belongs to referring expressions" in capsys.readouterr().err
+        assert f"{option[0]} belongs to {whose}" in capsys.readouterr().err
     assert main([word.removeprefix("vlm:") for word in words]) == 2
     assert "take vlm:embedded" in capsys.readouterr().err
     assert main(["evaluate", "--task", "textvqa"]) == 2
-    assert "choose of gqa, pope, vqav2; published question-answering" in capsys.readouterr().err
+    assert (
+        "choose of gqa, pope, vqav2, rec; published question-answering" in capsys.readouterr().err
+    )
 
 
 def test_training_gives_the_same_weights_again_and_exports(tmp_path, vlm):

@@ -119,6 +119,25 @@ def test_several_sequences_of_a_prompt_read_its_own_images(name, positions):
         assert (found - first).abs().max() <= 1e-6
 
 
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "llava_onevision", "video_llama_3"])
+def test_several_sequences_of_a_prompt_read_its_own_videos(name):
+    model, inputs = tiny_vlm(name), tiny_prompt(name, (2, 1), (4, 9), video=True)
+    first = logits_of(model, inputs, "divprune")[:, :1].repeat_interleave(2, dim=0)
+    for given in ({"do_sample": True, "num_return_sequences": 2}, {"num_beams": 2}):
+        found = logits_of(model, inputs, "divprune", **given)[:, :1]
+        assert (found - first).abs().max() <= 1e-6
+
+
+def test_types_of_tokens_that_a_model_does_not_need_change_nothing():
+    """Processors return them on request."""
+    model, one = tiny_vlm("llava"), tiny_prompt("llava")
+    types = (one["input_ids"] == model.config.image_token_id).long()
+    pruned = prune(model, "divprune", 9)
+    with torch.no_grad():
+        marked = pruned.forward(**one, mm_token_type_ids=types).logits
+        assert torch.equal(marked, pruned.forward(**one).logits)
+
+
 @pytest.mark.parametrize("name", CORE)
 @pytest.mark.parametrize(
     "given",

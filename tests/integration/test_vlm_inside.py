@@ -157,10 +157,12 @@ def held_call(call, inputs, **given):
 @pytest.mark.parametrize(("method", "budget"), METHODS)
 def test_a_second_call_while_one_runs_is_refused_or_left_alone(llava, one, method, budget):
     expected = answer(llava, one, method, budget)
-    text = {"input_ids": torch.tensor([[1, 3, 4, 5]])}
+    text, word = {"input_ids": torch.tensor([[1, 3, 4, 5]])}, torch.tensor([[7]])
+    pruned = prune(llava, method, budget)
     with torch.no_grad():
         words = llava(**text).logits
-    pruned = prune(llava, method, budget)
+        caches = [pruned.forward(**one, use_cache=True).past_key_values for _ in range(2)]
+        before = None if method != ORIGINAL else pruned.forward(word, past_key_values=caches[0])
     finish = held_call(pruned.generate, one)
     for call in (llava, llava.generate, pruned.forward, pruned.generate):
         with pytest.raises(ValueError, match="running already, in another thread"):
@@ -169,6 +171,9 @@ def test_a_second_call_while_one_runs_is_refused_or_left_alone(llava, one, metho
         prune(llava, "random", 9).generate(**one)
     with torch.no_grad():  # hooks between the layers belong to the thread of their call
         assert torch.equal(llava(**text).logits, words)
+        if before is not None:
+            after = pruned.forward(word, past_key_values=caches[1])
+            assert torch.equal(after.logits, before.logits)
     assert finish() == expected
     assert "forward" not in llava.__dict__
 

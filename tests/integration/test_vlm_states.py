@@ -129,6 +129,14 @@ def test_caches_that_a_call_filled_are_known_afterwards(llava, one):
     for cache in (filled, broken):
         with pytest.raises(ValueError, match="already holds"):
             pruned.generate(ids, past_key_values=cache, max_new_tokens=2)
+    # A call that failed before it read anything leaves the cache for others.
+    unread = DynamicCache()
+    with pytest.raises(ValueError, match="budget 40"):
+        prune(llava, ORIGINAL, 40).generate(**one, past_key_values=unread, max_new_tokens=2)
+    words = torch.tensor([[1, 3, 4]])
+    with torch.no_grad():
+        read = pruned.forward(words, past_key_values=unread).logits
+        assert torch.equal(read, llava(words).logits)
     assert "forward" not in llava.__dict__
 
 
@@ -233,6 +241,8 @@ def test_arguments_by_place(llava, one):
         by_name = llava(**one).logits
         assert torch.equal(llava(one["input_ids"], one["pixel_values"]).logits, by_name)
         out = llava.generate(one["input_ids"], config, pixel_values=one["pixel_values"])
+        with pytest.raises(TypeError, match="multiple values for argument 'pixel_values'"):
+            llava(one["input_ids"], one["pixel_values"], pixel_values=one["pixel_values"])
     assert out[:, 46:].tolist() == expected
     assert pruned.token_counts == [9]
 

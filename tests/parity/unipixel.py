@@ -81,7 +81,8 @@ def one_case(
     model: UniPixel, frames: list[Path], case: dict[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of one case, and its question, sizes and text."""
-    asked = model.conversation([case["query"]], TYPES.index(case["type"]))
+    kind = TYPES.index(case["type"])
+    asked = model.clip_conversation([case["query"]], len(frames), kind)
     merger: list[Tensor] = []
     mlp = model.qwen.model.visual.merger.mlp
     hook = mlp.register_forward_pre_hook(lambda _, given: merger.append(given[0]))
@@ -90,7 +91,7 @@ def one_case(
     read = sampled(len(frames))
     rows = patch_rows([state.sam_frames.image(n) for n in read])
     layout = state.view.layout
-    text = prompts.user_turn(asked.questions[0], len(frames), first=True)
+    text = prompts.user_turn(asked.questions[0], first=True)
     prompt = model.prompt(state, text)
     _, before = model.begun(state, prompt, None)
     turns, (answer,) = model.generate(state, asked, None, MOST, whole=True)

@@ -21,14 +21,13 @@ SAM2 = "model.visual_model."
 def write_videoglamm_folder(recording: Path, index: dict[str, Any], folder: Path) -> None:
     """Lay the recording out as a published checkpoint folder with CLIP inside it.
 
-    A recording without SAM2 gets one of random weights: its stages before SAM2 can be compared.
+    Weights of SAM2 that a recording leaves out are drawn at random: stages that do not read them
+    can be compared.
     """
     for path in (*(recording / "tokenizer").iterdir(), recording / "generation_config.json"):
         shutil.copyfile(path, folder / path.name)
-    weights = load_file(recording / "checkpoint.safetensors")
-    if not any(name.startswith(SAM2) for name in weights):
-        sizes = {n: tuple(v) if type(v) is list else v for n, v in sam2_sizes(index).items()}
-        weights |= random_sam2(Sam2Sizes(**sizes))
+    sizes = {n: tuple(v) if type(v) is list else v for n, v in sam2_sizes(index).items()}
+    weights = random_sam2(Sam2Sizes(**sizes)) | load_file(recording / "checkpoint.safetensors")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     shutil.copytree(recording / "clip", folder / "clip", copy_function=shutil.copyfile)
     config = json.loads((recording / "config.json").read_text())

@@ -10,6 +10,7 @@ import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import SavedRun, run_study
+from litelvlm.analysis.runs.folder import read_rows
 
 QUICK = {"methods": ("uniform",), "budgets": (48,), "chunk_size": 2}
 NOISE = b"\xff\xfe\x00binary\x80"
@@ -45,7 +46,37 @@ def a_file_instead(path):
     path.write_text("kept")
 
 
+def a_broken_link(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def beside(folder, make):
+    make(folder / "rows" / "foreign")
+
+
+def last(folder):
+    return max((folder / "rows").glob("*.parquet"))
+
+
+PARTS = {
+    "part cut off": lambda f: part(f).write_bytes(part(f).read_bytes()[:300]),
+    "part without its end": lambda f: part(f).write_bytes(part(f).read_bytes()[:-1]),
+    "table of another program": lambda f: pd.DataFrame({"a": [1]}).to_parquet(part(f)),
+    "part in the place of another": lambda f: shutil.copy(part(f), last(f)),
+    "broken link in a part's place": lambda f: a_broken_link(part(f)),
+}
+"""A part that cannot be used."""
+FOREIGN = {
+    "foreign file": lambda f: beside(f, lambda path: path.write_text("notes")),
+    "foreign folder": lambda f: beside(f, lambda path: (path.mkdir(), (path / "a").touch())),
+    "foreign link": lambda f: beside(f, lambda path: path.symlink_to("nowhere")),
+    "copy of a part": lambda f: shutil.copy(part(f), f / "rows" / "foreign"),
+}
+"""What is no part, called `foreign`."""
 DAMAGE = {
+    **PARTS,
+    **FOREIGN,
     "part of noise": lambda f: part(f).write_bytes(NOISE),
     "empty part": lambda f: part(f).write_bytes(b""),
     "part with odd metadata": lambda f: with_odd_metadata(part(f)),
@@ -91,3 +122,24 @@ def test_reading_a_damaged_file_names_it_and_the_way_out(whole, tmp_path, name):
     with pytest.raises(ValueError, match=rf"{name} is damaged .*; run the study again") as found:
         SavedRun(folder)
     assert len(str(found.value)) < 400
+
+
+@pytest.mark.parametrize("damage", PARTS.values(), ids=PARTS.keys())
+def test_reading_a_part_that_cannot_be_used_names_it(whole, tmp_path, damage):
+    folder = tmp_path / "run"
+    shutil.copytree(whole.folder, folder)
+    damage(folder)
+    with pytest.raises(
+        ValueError, match=r"rows.part-000\d-of-0002\.parquet cannot be read .*again"
+    ):
+        read_rows(folder)
+
+
+@pytest.mark.parametrize("damage", FOREIGN.values(), ids=FOREIGN.keys())
+def test_reading_names_what_is_no_part_and_leaves_it_out(whole, tmp_path, damage, caplog):
+    folder = tmp_path / "run"
+    shutil.copytree(whole.folder, folder)
+    damage(folder)
+    with caplog.at_level(logging.WARNING):
+        pd.testing.assert_frame_equal(read_rows(folder), whole.rows)
+    assert "foreign is no part of this run and is not read; move it away" in caplog.text

@@ -10,13 +10,13 @@ import torch
 from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
+from litelvlm.analysis.runs.over_trainings import Evidence, training_claim
 from litelvlm.analysis.signals.text_attention import effective_rank
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.stats.trainings import t_p_value
 from litelvlm.analysis.studies.emergence import outcomes
 from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
-from litelvlm.analysis.studies.emergence.claims.trainings import Evidence, training_claim
 from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.effects import (
     complete_blocks,

@@ -3,20 +3,31 @@
 A method is foreign by its module, so those of this file are.
 """
 
+import os
+import random
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from layer_views import View
 from pruner_cases import Blocks
 
 from litelvlm.analysis.cli import main
-from litelvlm.pruning import Cues, Pruner, ScorePruner, get_pruner, registry
+from litelvlm.pruning import Cues, Pruner, ScorePruner, foreign, get_pruner, registry
 from litelvlm.pruning.layers.base import DropResult, LayerPruner
 from litelvlm.pruning.layers.state import DropState
 from litelvlm.pruning.selection import RawSelection
+
+
+class Stray(BaseException):
+    """An error that is none of Python's usual ones, and cannot say what it is."""
+
+    def __str__(self):
+        raise TypeError("no words")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +105,13 @@ def test_the_tower_is_seen_without_its_states_and_weights():
     assert set(vars(seen[0])) == {"_view", "n_blocks"}
 
 
+class Lenient(RawSelection):
+    """Finds nothing wrong with itself."""
+
+    def problem(self, *_):
+        return ""
+
+
 WRONG = {
     "a list": (lambda cues, budget: [0, 1, 2], "returned [0, 1, 2], which is no RawSelection"),
     "nothing": (lambda cues, budget: None, "returned None"),
@@ -109,6 +127,50 @@ WRONG = {
     "tokens alone": (
         lambda cues, budget: RawSelection(torch.arange(5), tokens=torch.ones(5, 3)),
         "without the weights",
+    ),
+    "places of another length": (
+        lambda cues, budget: RawSelection(torch.arange(5), places=torch.arange(0)),
+        "lengths [0]",
+    ),
+    "places that are real": (
+        lambda cues, budget: RawSelection(torch.arange(5), places=torch.arange(5.0)),
+        "returned places that are no line",
+    ),
+    "places in a list": (
+        lambda cues, budget: RawSelection(torch.arange(5), places=[0, 1, 2, 3, 4]),
+        "returned places that are no line",
+    ),
+    "no numbers": (
+        lambda cues, budget: RawSelection(torch.arange(5, device="meta")),
+        "returned indices that are no line",
+    ),
+    "words": (
+        lambda cues, budget: RawSelection(torch.arange(5), tokens="abcde", source="abcde"),
+        "no tensor of real numbers",
+    ),
+    "weights of few tokens": (
+        lambda cues, budget: RawSelection(
+            torch.arange(5), tokens=torch.ones(5, 3), source=torch.ones(5, 4)
+        ),
+        "returned weights of 4 tokens where 16 are",
+    ),
+    "sizes below 0": (
+        lambda cues, budget: RawSelection(torch.arange(5), sizes=-torch.ones(5)),
+        "returned sizes that are not above 0",
+    ),
+    "tokens of another width": (
+        lambda cues, budget: RawSelection(
+            torch.arange(5), tokens=torch.ones(5, 4), source=torch.ones(5, 16)
+        ),
+        "tokens of width 4 where patch_tokens has 3",
+    ),
+    "a class that answers for itself": (
+        lambda cues, budget: Lenient(torch.zeros(5, dtype=torch.int64)),
+        "which is no RawSelection",
+    ),
+    "no roles": (
+        lambda cues, budget: RawSelection(torch.arange(5), roles=(None,) * 5),
+        "returned roles that are no words",
     ),
     "not finite": (
         lambda cues, budget: RawSelection(
@@ -164,6 +226,57 @@ def test_an_error_names_the_method_and_its_line(error, told, capsys):
     assert told in str(hit.value)
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "a line of the method\n")
+
+
+@pytest.mark.parametrize("error", [ValueError("x" * 10**6), RuntimeError("x" * 10**6)])
+def test_the_message_of_a_method_is_cut(error):
+    def score(cues):
+        raise error
+
+    with pytest.raises(ValueError, match=r"method 'mine' failed.*xxx") as hit:
+        scoring(score).select(sixteen(), 5)
+    assert len(str(hit.value)) < 1_200
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), StopIteration(), RecursionError(), Stray()])
+def test_an_error_of_any_kind_is_the_methods_own(error):
+    def score(cues):
+        raise error
+
+    told = f"method 'mine' failed at line .*{type(error).__name__}"
+    with pytest.raises(ValueError, match=told):
+        scoring(score).select(sixteen(), 5)
+
+
+SETTINGS = {
+    "number type": lambda: torch.set_default_dtype(torch.float64),
+    "device": lambda: torch.set_default_device("meta"),
+    "gradients": lambda: torch.set_grad_enabled(not torch.is_grad_enabled()),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "precision": lambda: torch.set_float32_matmul_precision("medium"),
+    "determinism": lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    "folder": lambda: os.chdir("/"),
+    "torch's draws": lambda: torch.manual_seed(5),
+    "NumPy's draws": lambda: np.random.seed(5),  # noqa: NPY002 - what a plug-in does
+    "Python's draws": lambda: random.seed(5),
+}
+
+
+@pytest.mark.parametrize("change", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_settings_and_random_states_of_the_process_are_put_back(change, fails):
+    def score(cues):
+        change()
+        return [] if fails else torch.arange(16.0, device="cpu")
+
+    def settings():
+        named = [read() for read, _ in foreign._SETTINGS]
+        return [*named, *(str(read()) for read, _ in foreign._GENERATORS)]
+
+    before = settings()
+    with pytest.raises(ValueError, match="real numbers") if fails else nullcontext():
+        scoring(score).select(sixteen(), 5)
+    assert settings() == before
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
@@ -228,6 +341,12 @@ def test_a_layer_changed_in_place_changes_no_other_reader():
         DropResult(torch.tensor([-1, 1])),
         DropResult(torch.tensor([0.0, 1.0])),
         DropResult(torch.tensor([1]), weights=torch.ones(1, 4)),
+        DropResult(torch.tensor([1]), weights=torch.ones(1, 3), stand_for=torch.tensor([2])),
+        DropResult(torch.tensor([1]), weights=torch.ones(1, 4), stand_for=torch.tensor([4])),
+        DropResult(torch.tensor([1]), weights=torch.ones(1, 4), stand_for=[2]),
+        DropResult(
+            torch.tensor([1]), weights=torch.full((1, 4), torch.nan), stand_for=torch.arange(1)
+        ),
     ],
 )
 def test_what_a_drop_leaves_is_checked(left):

@@ -156,7 +156,19 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+MEMBER = "family: m\nhypotheses: [{{id: a, statement: b, study: c, measure: d, {}}}]"
+HOSTILE |= {
+    text: MEMBER.format(text).encode()
+    for text in (
+        "null: true", "margin: yes", "null: 1:30:00", "where: {x: {min: true}}",
+        "null: 2026-13-45", f"null: {'9' * 5000}", "where: {null: 1, ~: 2}",
+        "where: {null: 1, 'null': 2}", "null: !!python/object:os.system x",
+    )
+}  # fmt: skip
+HOSTILE |= {"no name": b"family: ' '\nhypotheses: [{id: a, statement: b, study: c, measure: d}]"}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=[name[:30] for name in HOSTILE])
 def test_a_file_that_cannot_be_a_family_is_refused_by_its_name(content, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)

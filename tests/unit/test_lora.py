@@ -63,7 +63,7 @@ def trained(tmp_path, **more):
 
 def merged(source, base=None, alpha=None):
     target = source.parent / "merged"
-    convert(source, target, MergedFiles(source, base, alpha))
+    convert(source, target, MergedFiles(source, base, alpha and float(alpha)))
     return dict(read_checkpoint(target))
 
 
@@ -235,6 +235,19 @@ def test_weights_with_a_lora_are_never_read_without_it(tmp_path):
                 read(folder)
     with pytest.raises(ValueError, match=r"holds a LoRA that is not merged .* --merge-lora"):
         convert(trained(tmp_path), tmp_path / "out")
+
+
+def test_what_would_be_lost_silently_is_refused(tmp_path):
+    twice = trained(tmp_path / "twice", **{"lm_head.weight": numbers(3, 5, seed=8)})
+    with pytest.raises(ValueError, match=r"holds lm_head\.weight under two names; keep one"):
+        merged(twice, alpha=ALPHA)
+    (base(tmp_path) / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="base holds an adapter beside the weights"):
+        merged(adapter(tmp_path), tmp_path / "base")
+    only = adapter(tmp_path / "only")
+    torch.save({}, only / "training_args.bin")
+    with pytest.raises(ValueError, match="holds an adapter without its base"):
+        find_files(only, ())
 
 
 def test_shards_in_a_folder_called_like_the_file_are_read(tmp_path):

@@ -52,6 +52,34 @@ def test_what_is_read_is_not_written(words, place, capsys):
     assert after == before
 
 
+INTO_A_MODEL = [
+    "evaluate --model model --out model",
+    "evaluate --model model/../model --out model/runs",
+    "evaluate --model model --cache linked/states",
+    "evaluate --clip model --cache model",
+    "study reversal --model vlm:model --report model/report",
+    "bench --model model --figures model/figures",
+    "audit --measure --model model --numbers model/new.json",
+    "reproduce refseg --model model --card model/new.json",
+    "convert model model/safe",
+]
+
+
+@pytest.mark.parametrize("words", INTO_A_MODEL)
+def test_nothing_is_written_into_the_folder_of_a_model(words, place, capsys):
+    os.symlink("model", "linked")
+    assert main(words.split()) == 2
+    assert "lies in the folder of the model model" in capsys.readouterr().err.replace(
+        "model/../", ""
+    )
+    assert [path.name for path in (place / "model").iterdir()] == ["config.json"]
+
+
+def test_a_picture_may_lie_beside_a_model(place, capsys):
+    main(["segment", "a.png", "it", "--model", "model", "--out", "model/a.png"])
+    assert "lies in the folder" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", ["leaderboard cards --out cards/board.html"])
 def test_a_page_may_be_written_again_beside_what_it_shows(words, place, capsys):
     assert [main(words.split()) for _ in range(2)] == [1, 1]  # a.json is no card

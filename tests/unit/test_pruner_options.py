@@ -110,11 +110,11 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         (
             "reverse",
             {"of": "litelvlm"},
-            "of=LiteLVLM.* rank the tokens by one score; litelvlm has direction='highest' instead$",
+            "of=LiteLVLM.* rank the tokens by one score; take litelvlm\\(direction=highest\\)$",
         ),
         ("reverse", {"of": "divprune"}, "take for example of='value_norm'"),
-        ("reverse", {"of": "trim"}, "; trim has sign=1 instead$"),
-        ("reverse", {"of": "mask_oracle"}, "; inverse_mask_oracle is its opposite$"),
+        ("reverse", {"of": "trim"}, r"; take trim\(sign=1\)$"),
+        ("reverse", {"of": "mask_oracle"}, "; take inverse_mask_oracle$"),
         ("reverse", {"of": "fastv"}, "drops tokens inside the language model; take layer_reverse$"),
         (
             "layer_reverse",

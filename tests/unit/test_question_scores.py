@@ -101,9 +101,9 @@ def test_an_answer_that_stands_twice_or_for_another_question_is_refused():
 
 def told(rows, **columns):
     """Rows of one condition, of which only some columns matter."""
-    filled = {"task": "pope", "method": "x", "budget": 8.0, "draw": 0, "group": "", "truth": "yes",
-              "answer": "yes", "read": "yes", "state": "read", "score": 1.0,
-              "visual_tokens": 8.0}  # fmt: skip
+    filled = {"task": "pope", "method": "x", "positions": "", "budget": 8.0, "draw": 0,
+              "group": "", "truth": "yes", "answer": "yes", "read": "yes", "state": "read",
+              "score": 1.0, "visual_tokens": 8.0}  # fmt: skip
     return pd.DataFrame([filled | columns | row for row in rows])
 
 

@@ -79,9 +79,9 @@ def test_each_kind_of_question(model):
     asked = model.conversation(["Which disc stops?"] * 5, range(5), [0, 1, 2, 3, 4]).questions
     assert asked[1] == "Which disc stops? Please provide the segmentation mask."
     assert asked[4].endswith("according to the description: Which disc stops?")
-    clip = prompts.user_turn(prompts.question("a dog"), 2, first=True)
-    assert "Please segment the dog in this video.<|im_end|>" in clip
-    image = prompts.user_turn(prompts.question("a dog"), 1, first=False)
+    clip = prompts.user_turn(*model.clip_conversation(["a dog"], 2).questions, first=True)
+    assert "<|vision_end|>Please segment the dog in this video.<|im_end|>" in clip
+    image = prompts.user_turn(*model.conversation(["a dog"]).questions, first=False)
     assert image == (
         "\n<|im_start|>user\nPlease segment the dog in this image.<|im_end|>\n"
         "<|im_start|>assistant\n"
@@ -171,8 +171,8 @@ def test_the_whole_way_equals_the_library_s_own(folder, rule):
     state = model.encode_clip(frames)
     seg = model.seg_token_id
     model = that_answers(model, state, [65, seg, 66, seg])
-    asked = model.conversation(["The dog."])
-    prompt = model.prompt(state, prompts.user_turn(asked.questions[0], 5, first=True))
+    asked = model.clip_conversation(["The dog."], 5)
+    prompt = model.prompt(state, prompts.user_turn(asked.questions[0], first=True))
     ids, qwen = prompt.ids[None], model.qwen
     given = {
         "input_ids": ids,
@@ -236,10 +236,10 @@ def test_an_answer_without_a_mask_is_counted_and_empty(folder):
 
 
 def test_two_turns_generated_and_forced(model, state):
-    asked = model.conversation(["a dog", "the disc"])
+    asked = model.clip_conversation(["a dog", "the disc"], 5)
     forced = model.ground([state], [asked], [None])[0]
     assert forced.logits.shape == (2, 5, 60, 80)
-    alone = model.ground([state], [model.conversation(["a dog"])], [None])[0]
+    alone = model.ground([state], [model.clip_conversation(["a dog"], 5)], [None])[0]
     torch.testing.assert_close(forced.logits[:1], alone.logits, atol=1e-3, rtol=0)
     free = model.ground([state], [asked], [None], "generated", 4)[0]
     assert len(free.answers) == 2
@@ -255,7 +255,7 @@ def test_all_tokens_kept_is_unpruned_and_a_mask_hides_as_pruning_does(model, sta
     chosen = torch.arange(0, n_tokens, 3)
     selection = Selection.from_indices(chosen, n_tokens, positions="original")
     pruned = model.read_given(state, asked, selection).states
-    text = prompts.user_turn(asked.questions[0], 5, first=True)
+    text = prompts.user_turn(asked.questions[0], first=True)
     prompt = model.prompt(state, text + prompts.answer_text(asked.answers[0]))
     embeds = model.qwen.get_input_embeddings()(prompt.ids).clone()
     embeds[prompt.start : prompt.start + n_tokens] = state.tokens
@@ -277,22 +277,33 @@ def test_all_tokens_kept_is_unpruned_and_a_mask_hides_as_pruning_does(model, sta
 
 
 TOWER, SAM2, TEXT = (fields()[name] for name in ("vision_config", "sam2_sizes", "text_config"))
-METHODS = ("random", "uniform", "divprune", "avgpool", "prumerge_plus", "cdpruner", "vispruner")
+METHODS = ("random", "uniform", "divprune", "avgpool", "bilinear", "vispruner")
 
 
 @pytest.mark.parametrize("name", [*METHODS, "input_similarity", "tower_value_norm"])
 def test_methods_choose_among_the_tokens_of_a_clip(model, state, name):
-    method, asked = get_pruner(name), model.conversation(["a dog"])
-    if method.video_substitute or method.needs & model.lacks:
-        with pytest.raises(ValueError, match=r"frames|cannot give"):
-            model.check_method(method, state.view.layout.frames)
-        state = model.encode_image(clip_frames(1)[0])
-        if method.needs & model.lacks:
-            return
+    """In each group of frames alike; or together, where a method allows it."""
+    asked, layout = model.clip_conversation(["a dog"], 5), state.view.layout
+    method = get_pruner(name)
+    model.check_method(method, layout.frames, 24)
     selection = method.select(model.cues(state, asked), 24)
     found = model.ground([state], [asked], [selection])[0]
     assert len(found.selection) == 24
     assert found.logits.isfinite().all()
+    kept = selection.indices[selection.indices >= 0]
+    if len(kept) == 24:
+        assert torch.bincount(kept // layout.per_frame).tolist() == [8, 8, 8]
+    together = replace(model, options=model.options.replaced({"frames": "together"}))
+    if method.video_substitute:
+        with pytest.raises(ValueError, match="rows and columns of one image"):
+            together.check_method(method, layout.frames, 24)
+    else:
+        assert len(method.select(together.cues(state, asked), 24)) == 24
+
+
+def test_a_budget_below_one_token_for_each_group(model):
+    with pytest.raises(ValueError, match="budget 2 is too small for 3 groups of frames"):
+        model.segment(clip_frames(5), "a dog", "random", 2)
 
 
 def test_each_substitute_is_ranked_both_ways(model, state):
@@ -306,6 +317,28 @@ def test_each_substitute_is_ranked_both_ways(model, state):
         assert not best & worst
         score = cues.float32(name)
         assert score[list(best)].min() >= score[list(worst)].max()
+
+
+def test_what_does_not_belong_to_the_clip_is_refused(model, state):
+    asked = model.clip_conversation(["a dog"], 5)
+    other = Selection.from_indices(torch.arange(3), 9)
+    with pytest.raises(ValueError, match="made among 9 visual tokens, and the clip has"):
+        model.ground([state], [asked], [other])
+    with pytest.raises(ValueError, match="take answer='generated'"):
+        model.ground([state], [asked.until(0, ())], [None])
+    with pytest.raises(ValueError, match="one state, conversation and selection per row"):
+        model.ground([state], [], [])
+
+
+def test_scores_of_another_model_rank_the_tokens(model, state):
+    asked, n_tokens = model.clip_conversation(["a dog"], 5), state.view.n_tokens
+    scores = torch.arange(n_tokens, dtype=torch.float32)
+    cues = model.cues(state, asked).replaced(external_similarity=scores)
+    selection = get_pruner("external_similarity").select(cues, 6)
+    per_frame = state.view.layout.per_frame
+    last = [frame * per_frame - n for frame in (1, 2, 3) for n in (2, 1)]
+    assert selection.indices.tolist() == last
+    assert model.ground([state], [asked], [selection])[0].logits.isfinite().all()
 
 
 def test_attention_of_the_language_model_from_the_prompt_and_from_the_mask(model, state):
@@ -362,6 +395,7 @@ def test_received_attention_is_the_tower_s(model, state):
         ("fastv", "works inside the language model"),
         ("tome", "inside the image tower|cannot give"),
         ("llm_gradient", "cannot give"),
+        ("prumerge_plus", "reads cls_key and query, which .* cannot give"),
     ],
 )
 def test_methods_that_need_what_the_model_lacks(model, name, message):
@@ -417,7 +451,7 @@ def test_tokens_that_each_stage_reads(model, frames):
         )
         for name, block in blocks.items()
     ]
-    text = len(model.text_ids(prompts.user_turn(prompts.question("a dog"), frames, first=True)))
+    text = len(model.text_ids(prompts.user_turn(prompts.question("a dog", 0, frames), first=True)))
     text += len(model.text_ids(prompts.answer_text(prompts.ANSWERS[0]))) - 1
     for budget in (None, 0.25):
         model.segment(clip, "a dog", budget and "random", budget)

@@ -336,7 +336,7 @@ BROKEN = Image.new("RGB", (90, 120))
         (
             [*clip_frames(2), "gone/00002.png"],
             FileNotFoundError,
-            "frame 2 of the clip: there is no",
+            "frame 2 of the clip: no image is",
         ),
         ([*clip_frames(2), BROKEN], ValueError, "frame 2 of the clip has 120 x 90 pixels and fram"),
         ([clip_frames(1)[0], b"no image"], ValueError, "frame 1 of the clip: the 8 bytes given"),
@@ -383,6 +383,11 @@ def test_what_the_prune_point_cannot_take_is_refused(model):
         pool_squares(torch.zeros(1, 7, 2), 3)
     with pytest.raises(ValueError, match="more than the 4096 of the language model"):
         model.segment(clip_frames(), ["the dog on the left"] * 200, protocol="conversation")
+    with pytest.raises(ValueError, match="more than the 4096 of the language model"):
+        model.segment(clip_frames(), "a dog", answer="generated", max_new_tokens=4000)
+    for other in (model.with_options(num_frames=16), early):
+        with pytest.raises(ValueError, match="encode it once more with this model"):
+            other.ground([state], [talk], [None])
 
 
 @pytest.mark.parametrize(
@@ -395,6 +400,7 @@ def test_what_the_prune_point_cannot_take_is_refused(model):
         ({"image_mm_hidden_size": 24}, "has width 32, the checkpoint expects image_mm_hidden_size"),
         ({"vocab_size": 400}, "has 412 tokens with .SEG., its config.json 400"),
         ({"internvideo": {"depth": 4}}, "unknown size of internvideo 'depth'"),
+        ({"internvideo": {"hidden_size": 48, "frames": 3}}, "a video tower of 3 frames"),
         ({"rms_norm_eps": "x"}, "rms_norm_eps='x'"),
     ],
 )

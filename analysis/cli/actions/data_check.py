@@ -2,21 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from jaxtyping import Bool
-
+from litelvlm.analysis.inputs.boxes import mask_box, misfit
 from litelvlm.analysis.inputs.subset import middles
-from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import union_mask
 from litelvlm.data.dataset import Sample, clean
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.video.clips import ClipDataset
 
-Sides = tuple[float, float, float, float]
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
-FITS = 0.5
-"""Least IoU of a stored box with that of the mask, which no two ways of rounding come near."""
 
 
 def check_references(data: ReferDataset | ClipDataset, every_image: bool) -> str:
@@ -68,30 +62,8 @@ def oddities(sample: Sample) -> Iterator[str]:
         inside = union_mask([annotation], sample.height, sample.width) > 0
         if not inside.any():
             yield f"annotation {number} has no pixels"
-        elif annotation.bbox is not None:
-            box = mask_box(inside)
-            if overlap(annotation.bbox, box) < FITS:
-                yield (
-                    f"annotation {number} has bbox {list(annotation.bbox)} where its mask has "
-                    f"{list(box)}, as [x, y, width, height]"
-                )
-
-
-def mask_box(inside: Bool[NDArray[np.bool_], "height width"]) -> Sides:
-    """The box [x, y, width, height] of a mask that is not empty, in pixels."""
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    top, left = float(rows[0]), float(columns[0])
-    return left, top, float(columns[-1]) + 1 - left, float(rows[-1]) + 1 - top
-
-
-def overlap(first: Sides, second: Sides) -> float:
-    """Intersection over union of two boxes [x, y, width, height]; the second has an area."""
-    shared = 1.0
-    for low, side in ((0, 2), (1, 3)):
-        start = max(first[low], second[low])
-        end = min(first[low] + first[side], second[low] + second[side])
-        shared *= max(0.0, end - start)
-    return shared and shared / (first[2] * first[3] + second[2] * second[3] - shared)
+        elif told := misfit(annotation, mask_box(inside)):
+            yield told
 
 
 def _first(told: Sequence[str]) -> str:

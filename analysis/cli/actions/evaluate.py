@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 
 from litelvlm.analysis.cli.actions.loading import data_of, model_of
-from litelvlm.analysis.cli.actions.questions import evaluate_task
+from litelvlm.analysis.cli.actions.questions import evaluate_task, refuse_task_options
 from litelvlm.analysis.cli.options import require_writable
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.engine import complete_run
@@ -29,7 +29,7 @@ def run(verb: Evaluate) -> int:
     if verb.task is not None:
         require_writable(verb.out, folder=True)
         return evaluate_task(verb, verb.task)
-
+    refuse_task_options(verb)
     config, shard = configure(verb), Shard.parse(verb.shard)
     require_writable(verb.out, folder=True)
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts

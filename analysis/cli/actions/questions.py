@@ -2,71 +2,137 @@
 
 import json
 import math
+import sys
 from collections.abc import Hashable, Mapping
 
-from litelvlm.analysis.cli.actions.loading import hide_loading_bar
+from litelvlm.analysis.cli.actions.loading import data_of, hide_loading_bar
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
+from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.saved import SavedRun
-from litelvlm.analysis.studies.understanding.evaluate import configured, evaluate_questions
-from litelvlm.analysis.studies.understanding.scores import main_metric
-from litelvlm.data.understanding.question import TASKS
+from litelvlm.analysis.studies.understanding import STUDY
+from litelvlm.analysis.studies.understanding.asking import REC, RULES
+from litelvlm.analysis.studies.understanding.config import Config
+from litelvlm.analysis.studies.understanding.evaluate import configured
+from litelvlm.data.understanding.rendered import load_questions
 from litelvlm.models.families import load_vlm
-from litelvlm.models.vlm.load import PREFIX
+from litelvlm.models.vlm.load import EMBEDDED, PREFIX
+from litelvlm.models.vlm.model import Vlm
 
 _OWN = {
-    **{"data": "embedded", "split": "val", "protocol": "single", "shard": "1/1"},
-    **{"question_index": 0, "answer_index": 0, "doubled": "background"},
+    **{"protocol": "single", "question_index": 0, "answer_index": 0, "doubled": "background"},
     **{"batch_size": 24, "empty_below": 50},
 }
-"""The only value that these options have with --task."""
-_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "cache")
+"""The only value that these options of masks have with --task."""
+_UNUSED = ("random_init", "quantise", "options", "cache")
+_RENDERED = {"data": "embedded", "split": "val", "dataset": None, "split_by": None}
+"""The only value that options of data have where questions are asked."""
+_ANSWERS = ("positions", "opposites", "prompt", "box_format", "pad", "max_new_tokens")
 _ELSEWHERE = "published question-answering sets run in lmms-eval: docs/understanding.md"
 
 
 def evaluate_task(verb: Evaluate, task: str) -> int:
-    """Score a model on the questions of a task and print the scores; 1 if conditions failed.
+    """Ask what a task asks and print the scores; 1 if conditions failed.
 
     Raises:
-        ValueError: If a name is unknown, or an option belongs to referring expressions.
+        ValueError: If a name is unknown, or an option does not belong to the task.
     """
-    if task not in TASKS:
-        raise ValueError(f"unknown task {task!r}; choose of {', '.join(TASKS)}; {_ELSEWHERE}")
+    config, shard = configure(verb, task), Shard.parse(verb.shard)
+    make_deterministic(verb.seed)
+    # Data first: a split that does not exist is told at once, a model can take minutes.
+    data = data_of(verb) if task == REC else load_questions(task)
+    model = answering(verb)
+    accepted = verb.accept_versions
+    folder = complete_run(STUDY, model, data, config, verb.out, shard, accept_versions=accepted)
+    record = read_record(folder)
+    if not record.complete:
+        sys.stdout.write(f"{folder}: parts are missing; run the same command again to continue\n")
+        return int(record.state == "failed")
+    run = SavedRun(folder)
+    about = f"{data.name} {data.split}" if task == REC else "questions about rendered scenes"
+    told = {"run": str(folder), "task": task, "model": model.name, "data": about}
+    verb.print_found(
+        told | {
+            "notes": notes_of(run),
+            "failures": failures_of(run),
+            "scores": json.loads(run.table("scores").to_json(orient="records")),
+        },
+        as_text(f"{model.name}, task {task}: {about}", run),
+    )  # fmt: skip
+    return int(bool(failures_of(run)))
+
+
+def configure(verb: Evaluate, task: str) -> Config:
+    """The configuration of the study that asks.
+
+    Raises:
+        ValueError: If a name is unknown, a value is refused, or an option does not belong to the
+            task.
+    """
+    if task not in RULES:
+        raise ValueError(f"unknown task {task!r}; choose of {', '.join(RULES)}; {_ELSEWHERE}")
     wrong = [name for name in _UNUSED if getattr(verb, name)]
     wrong += [name for name, only in _OWN.items() if getattr(verb, name) != only]
     if wrong:
-        option = wrong[0].replace("_", "-")
+        raise ValueError(f"{option(wrong[0])} belongs to masks; leave it out with --task")
+    data = [name for name, only in _RENDERED.items() if getattr(verb, name) != only]
+    if task != REC and data:
         raise ValueError(
-            f"--{option} belongs to referring expressions; leave it out with --task, whose "
-            f"questions are about rendered scenes ({_ELSEWHERE})"
+            f"{option(data[0])} belongs to referring expressions; leave it out with --task {task}, "
+            f"whose questions are about rendered scenes ({_ELSEWHERE})"
         )
-    make_deterministic(verb.seed)
+    names = (name for name in _ANSWERS if name != "pad")
+    given = verb.given("methods", "budgets", "limit", "seed", *names)
+    return configured({**given, "draws": verb.seeds})
+
+
+def answering(verb: Evaluate) -> Vlm:
+    """The model that the options name, one that answers in words.
+
+    Raises:
+        ValueError: If it gives masks, or cannot be loaded.
+    """
     if not verb.model.startswith(PREFIX):
         raise ValueError(
             f"--task asks a model that answers in words, and --model {verb.model} gives masks; "
             "take vlm:embedded, or vlm: with a folder or hub id"
         )
-    options = {"draws": verb.seeds, "limit": verb.limit}
-    configured(verb.methods, verb.budgets, **options)  # refused before the model is loaded
-    hide_loading_bar(large=verb.model != "vlm:embedded")
-    model = load_vlm(
+    hide_loading_bar(large=verb.model.removeprefix(PREFIX) not in EMBEDDED)
+    return load_vlm(
         verb.model,
         dtype=None if verb.dtype == "auto" else verb.dtype,
         device=None if verb.device == "auto" else verb.device,
         clip=verb.clip,
         attn=verb.attn,
+        pad=verb.pad,
     )
-    run = evaluate_questions(model, task, verb.methods, verb.budgets, verb.out, **options)
-    told = {"run": str(run.folder), "task": task, "model": model.name}
-    verb.print_found(
-        told | {
-            "notes": list(run.table("notes")["note"]),
-            "failures": failures_of(run),
-            "scores": json.loads(run.table("scores").to_json(orient="records")),
-        },
-        as_text(f"{model.name} on {task} questions about rendered scenes", run),
-    )  # fmt: skip
-    return int(bool(failures_of(run)))
+
+
+def refuse_task_options(verb: Evaluate) -> None:
+    """Refuse options of answers where masks are asked for.
+
+    Raises:
+        ValueError: Naming the first.
+    """
+    given = [name for name in _ANSWERS if getattr(verb, name)]
+    if given:
+        raise ValueError(
+            f"{option(given[0])} belongs to answers in words or boxes; add --task, for example "
+            "--task rec, or leave it out"
+        )
+
+
+def option(field: str) -> str:
+    """A field as the command line writes it."""
+    return f"--{field.replace('_', '-')}"
+
+
+def notes_of(run: SavedRun) -> list[str]:
+    """What a reader of the scores should know, what was left out included."""
+    skipped = [f"{n} skipped: {reason}" for reason, n in run.record.counts.skipped.items()]
+    return [*run.record.notes, *skipped, *run.table("notes")["note"]]
 
 
 def failures_of(run: SavedRun) -> list[str]:
@@ -88,12 +154,15 @@ def condition_of(line: Mapping[Hashable, object]) -> str:
 
 
 def as_text(title: str, run: SavedRun) -> str:
-    """The scores for people: the main metric first, then its parts."""
+    """The scores for people: the main metric first, then the others, then their parts."""
     rows, scores = run.rows, run.table("scores")
-    counted = f"{rows['question_id'].nunique()} questions, {rows['image_id'].nunique()} images"
-    main = main_metric(scores)
-    order = sorted(range(len(scores)), key=lambda place: scores["metric"][place] != main)
+    counted = f"{rows['question_id'].nunique()} asked about {rows['image_id'].nunique()} images"
+    metrics = scores["metric"].to_list()
+    order = sorted(
+        range(len(scores)), key=lambda at: (metrics[at] != metrics[0]) + (":" in metrics[at])
+    )
     table = scores.iloc[order].to_string(index=False, float_format="%.4f", na_rep="-")
     failures = [f"failed: {failure}" for failure in failures_of(run)]
-    notes = run.table("notes")["note"]
-    return "\n".join([title, counted, *notes, *failures, "", table, "", str(run.folder), ""])
+    return "\n".join(
+        [title, counted, *notes_of(run), *failures, "", table, "", str(run.folder), ""]
+    )

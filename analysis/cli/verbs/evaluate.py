@@ -30,14 +30,17 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --model UNIPIXEL --data MEVIS --dataset mevis --split valid_u
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
       litelvlm evaluate --task pope --model vlm:embedded --methods litelvlm --budgets 48 16
+      litelvlm evaluate --task rec --model vlm:embedded-boxes --methods litelvlm --opposites
 
-    --task asks a vision-language model questions about rendered scenes instead, in the form of gqa,
-    pope or vqav2. --model is "vlm:" with any family that `litelvlm ls families` lists;
-    "vlm:embedded" is the miniature LLaVA. Published question-answering sets run in lmms-eval.
+    --task asks a vision-language model instead. rec asks for the box of each referring expression,
+    and prints the accuracy at an IoU of 0.5 and the mean IoU. gqa, pope and vqav2 ask questions
+    about rendered scenes in the form of these sets. --model is "vlm:" with any family that
+    `litelvlm ls families` lists; "vlm:embedded" and "vlm:embedded-boxes" are miniature LLaVAs.
+    Published question-answering sets run in lmms-eval.
     """
 
     task: str | None = None
-    """Ask the questions of this task instead of grounding expressions."""
+    """Ask for answers instead of masks: rec, gqa, pope or vqav2."""
     methods: tuple[str, ...] = ("litelvlm",)
     """Methods besides the unpruned model: litelvlm:paper, "litelvlm(similarity=cosine)"."""
     budgets: tuple[int | float, ...] | None = None
@@ -57,3 +60,15 @@ class Evaluate(RunOptions, Printing):
     """Fewer predicted pixels than this mean "nothing there" (official: 1)."""
     batch_size: int = 24
     """Passes of the language model at once: what bounds memory."""
+    positions: tuple[Literal["contiguous", "original", "stretch"], ...] = ()
+    """With --task: positions of the tokens that stay, for every method (default: its own)."""
+    opposites: bool = False
+    """With --task: ask each method that ranks by one score for the lowest scores as well."""
+    prompt: str | None = None
+    """With --task: how it is asked, {} being the question or the expression."""
+    box_format: Literal["0-1", "0-1000", "pixels"] | None = None
+    """With --task rec: what the numbers of a box are (default: as the family writes them)."""
+    pad: bool = False
+    """With --task: pad pictures to squares, as LLaVA's authors do, so that nothing is cut off."""
+    max_new_tokens: int | None = None
+    """With --task: length of an answer (default: 16, for boxes 128)."""

@@ -18,6 +18,7 @@ class Figure(Printing):
     Examples:
       litelvlm figure reversal_index --from runs/reversal-0123abcd
       litelvlm figure all --from runs/reversal-0123abcd runs/sweep-0123abcd --out figures/rendered
+      litelvlm figure accuracy_ciou --from runs/sweep-0123abcd --style column.mplstyle
     """
 
     name: tyro.conf.PositionalRequiredArgs[str]
@@ -26,6 +27,9 @@ class Figure(Printing):
     """Run folders."""
     partial: bool = False
     """Also draw incomplete runs (--limit, missing shards, failed samples); the title says so."""
+    style: tuple[str, ...] = ()
+    """Matplotlib styles over the house style: names, or files such as column.mplstyle. A
+    figure.figsize there is the size of every figure."""
     out: Path = Path("report/figures")
     """Folder for the PNG, SVG and PDF files."""
 
@@ -34,7 +38,9 @@ class Figure(Printing):
         from litelvlm.figures.files import write_figures
 
         require_writable(self.out, folder=True)
-        drawn = write_figures(self.name, self.runs, self.out, partial=self.partial)
+        drawn = write_figures(
+            self.name, self.runs, self.out, partial=self.partial, styles=self.style
+        )
         found = {one.name: {kind: str(path) for kind, path in one.files.items()} for one in drawn}
         self.print_found(
             found, "".join(f"{path}\n" for files in found.values() for path in files.values())

@@ -6,14 +6,6 @@ from pydantic import Field
 
 from litelvlm.analysis.runs.config import StudyConfig
 
-MIN_TRAININGS = 5
-"""Trainings below which a claim about their mean is undetermined."""
-TWO_LOOKS = 0.0294
-"""Largest p-value of a claim whose trainings were added to after a first look.
-
-Source: Pocock, Group sequential methods in the design and analysis of clinical trials, Biometrika
-64, 1977, table 1: two looks, 5 % in all.
-"""
 FEWEST_REFERENTS = 3
 """Referents below which a category of one training is left out."""
 

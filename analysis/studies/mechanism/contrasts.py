@@ -16,12 +16,12 @@ import pandas as pd
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.means import mean_claim
+from litelvlm.analysis.runs.over_trainings import over_trainings, training_claim
 from litelvlm.analysis.runs.verdicts import adjusted_verdict
 from litelvlm.analysis.stats.ends import INDEX, Ends
 from litelvlm.analysis.stats.lines import crossed_line
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.stats.trainings import t_estimate
-from litelvlm.analysis.studies.emergence.claims.trainings import over_trainings, training_claim
 from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.probes import READOUTS, TEXTS
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled

@@ -125,8 +125,8 @@ class PairedScores:
             start=np.zeros(len(self.image_ids)),
         )
         # A score lies between 0 and 1.
-        reach = tuple(sum(side(weight, 0.0) for weight, _ in terms) for side in (min, max))
-        return PairedEffect(self.over_images(score, terms), self.crossed(lines, reach))
+        least, most = (sum(side(weight, 0.0) for weight, _ in terms) for side in (min, max))
+        return PairedEffect(self.over_images(score, terms), self.crossed(lines, (least, most)))
 
     def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:
         """Paired difference of two cells."""

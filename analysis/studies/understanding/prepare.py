@@ -1,4 +1,4 @@
-"""Questions by image, and the conditions under which each of them is asked."""
+"""What is asked about each image, and the conditions under which it is asked."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,17 +8,19 @@ from litelvlm.analysis.runs.config import budget_counts
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.studies.understanding.asking import asking_of
 from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.analysis.studies.understanding.rows import BLANK, AnswerCondition, image_rows
-from litelvlm.data.understanding.question import Question, QuestionSet
+from litelvlm.data.dataset import Dataset
+from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
 _SHARES = (1 / 3, 2 / 9, 1 / 9, 1 / 18)
 
 
-def prepare(model: Vlm, data: QuestionSet, config: Config) -> Work:
-    """Group the questions by image and settle the conditions.
+def prepare(model: Vlm, data: QuestionSet | Dataset, config: Config) -> Work:
+    """Settle what is asked, and the conditions.
 
     Methods that cannot work with the model are excluded with their reason.
     """
@@ -35,25 +37,22 @@ def prepare(model: Vlm, data: QuestionSet, config: Config) -> Work:
         and (reason := _refusal(model, one.pruner, one.budget))
     }
     asked = [one for one in every if (one.method, one.budget) not in excluded]
-    by_image: dict[str, list[Question]] = {}
-    for question in data.questions:
-        by_image.setdefault(question.image_id, []).append(question)
-    images = list(by_image.values())
+    asking = asking_of(model, data, config)
 
     def begin(index: int) -> Callable[[], ItemResult]:
-        group = images[index]
-        return partial(image_rows, model, data.task, group, group[0].open(), asked)
+        return partial(image_rows, model, asking.begin(index), asked, asking.max_new_tokens)
 
-    resolved: dict[str, object] = {"pad": model.pad}
+    resolved: dict[str, object] = {"pad": model.pad, **asking.resolved}
     resolved |= {} if model.fixed_tokens is None else {"budgets": list(budgets)}
     resolved |= {} if model.clip_tower is None else {"clip": fingerprint(model.clip_tower)}
     return Work(
-        None,
+        asking.data,
         begin,
-        sizes=[len(group) for group in images],
+        sizes=asking.sizes,
         resolved=resolved,
         methods=tuple(one.pruner for one in every if one.pruner is not None),
         excluded=tuple(excluded.values()),
+        notes=asking.notes,
     )
 
 
@@ -62,7 +61,7 @@ def conditions(config: Config, budgets: Sequence[int | float]) -> list[AnswerCon
     found = [AnswerCondition(UNPRUNED)]
     if config.blank:
         found.append(AnswerCondition(BLANK))
-    for method in config.methods:
+    for method in config.methods_asked:
         if method.name == UNPRUNED:
             continue
         seeds = range(config.draws) if method.seeded else (None,)

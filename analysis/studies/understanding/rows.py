@@ -8,8 +8,7 @@ from PIL import Image
 from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ends import SHARE
-from litelvlm.data.understanding.question import TASKS, Question
-from litelvlm.metrics.answers import score_answer
+from litelvlm.analysis.studies.understanding.asking import Asked, AskedImage
 from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
 
@@ -18,14 +17,16 @@ COLUMNS = (
     Column("question_id", str, "Question."),
     Column("image_id", str, "Image; questions about the same image share it."),
     Column("group", str, "What scores are split by, such as POPE's setting."),
-    Column("truth", str, "The accepted answer."),
+    Column("truth", str, "The accepted answer; of an expression the true box in pixels."),
+    Column("seen", float, "Share of the true box that the model is shown; empty for words."),
     Column("method", str, "Label of the method; 'none' keeps all tokens.", CONDITION),
+    Column("positions", str, "Positions of the tokens that stay; empty where all do.", CONDITION),
     Column("budget", float, "Visual tokens to keep, or their share; empty for all.", CONDITION),
     Column("draw", int, "Number of the draw of a random method, from 0.", CONDITION),
     Column("answer", str, "What the model answered; empty if it failed."),
     Column("visual_tokens", float, "Visual tokens that a layer read, on average."),
-    Column("read", str, "The answer as the task's rule reads it."),
-    Column("score", float, "Score by the task's rule, 0 or 1.", SHARE),
+    Column("read", str, "The answer as the task's rule reads it; a box is in pixels."),
+    Column("score", float, "Score by the task's rule: 0 or 1; of a box the IoU.", SHARE),
     Column("state", str, "'read', 'empty', 'unreadable', or 'failed'."),
     Column("failure", str, "Why there is no answer; empty if there is one."),
 )
@@ -52,48 +53,41 @@ class AnswerCondition:
 
 
 def image_rows(
-    model: Vlm,
-    task: str,
-    questions: Sequence[Question],
-    picture: Image.Image,
-    asked: Sequence[AnswerCondition],
+    model: Vlm, image: AskedImage, conditions: Sequence[AnswerCondition], max_new_tokens: int
 ) -> ItemResult:
-    """Ask the questions about one image under every condition.
+    """Ask what is asked about one image under every condition.
 
     A budget that does not fit this image gives a row without an answer whose field "failure" says
     why.
     """
-    grey = Image.new("RGB", picture.size, _GREY)
-    return ItemResult([
-        _row(model, task, question, grey if one.method == BLANK else picture, one)
-        for question in questions
-        for one in asked
-    ])  # fmt: skip
+    grey = Image.new("RGB", image.picture.size, _GREY)
+    rows = [
+        _row(model, asked, grey if one.method == BLANK else image.picture, one, max_new_tokens)
+        for asked in image.asked
+        for one in conditions
+    ]
+    return ItemResult(rows, image.skipped)
 
 
 def _row(
-    model: Vlm, task: str, question: Question, picture: Image.Image, one: AnswerCondition
+    model: Vlm, asked: Asked, picture: Image.Image, one: AnswerCondition, max_new_tokens: int
 ) -> Row:
-    row: Row = {
-        "task": task,
-        "question_id": question.question_id,
-        "image_id": question.image_id,
-        "group": question.group,
-        "truth": question.answer,
+    row: Row = asked.keys | {
         "method": one.method,
+        "positions": "" if one.pruner is None else one.pruner.positions,
         "budget": None if one.budget is None else float(one.budget),
         "draw": one.draw,
     }
-    prompt = question.prompt
     try:
-        found = model.answer(picture, prompt, one.pruner, one.budget, text=question.text)
+        found = model.answer(
+            picture, asked.prompt, one.pruner, one.budget, asked.text, max_new_tokens
+        )
     except ValueError as error:
         lost = dict.fromkeys(("answer", "visual_tokens", "read", "score"))
         return row | lost | {"state": "failed", "failure": str(error)}
-    scored = score_answer(TASKS[task], found.text, question.answer)
     return row | {
         "answer": found.text,
         "visual_tokens": float(found.visual_tokens),
-        **scored._asdict(),
+        **asked.score(found.text)._asdict(),
         "failure": "",
     }

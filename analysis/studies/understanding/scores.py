@@ -1,6 +1,7 @@
 """From rows of answers to scores with intervals over images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,17 @@ RESAMPLES = 2000
 FEWEST = 0.9
 """Share of the resamples that must have a value. A group on one or two images stays below it: such
 resamples miss it in 37 % and 14 % of all cases."""
-COLUMNS = ["method", "budget", "metric", "value", "low", "high", "n_images", "n", "missing",
-           "visual_tokens"]  # fmt: skip
+COLUMNS = ["method", "positions", "budget", "metric", "value", "low", "high", "n_images", "n",
+           "unreadable", "missing", "visual_tokens"]  # fmt: skip
+HIT = 0.5
+"""Least IoU of a box that counts as right."""
 Columns = tuple[list[str], Float[Array, "n c"], Callable[[Array], Array]]
 """Names of metrics, one row per answer, and the statistic of column sums."""
 
 
 def main_metric(scores: pd.DataFrame) -> str:
-    """The metric that papers print: F1 for yes and no, else accuracy."""
-    return "f1" if "f1" in set(scores["metric"]) else "accuracy"
+    """The metric that papers print, which stands first: F1, accuracy, or accuracy at IoU 0.5."""
+    return str(scores["metric"].iloc[0])
 
 
 def scores_of(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
@@ -35,17 +38,22 @@ def scores_of(rows: pd.DataFrame, rule: Rule) -> pd.DataFrame:
         rule: How its answers are scored.
 
     Returns:
-        One line per method, budget and metric: method, budget, metric, value, low, high, n_images,
-        n (answers), missing (resamples that miss the metric's group; the interval comes from the
-        others, and is nan where more than a tenth is missing), visual_tokens (mean).
+        One line per method, budget and metric: method, positions, budget, metric, value, low, high,
+        n_images, n (answers), unreadable (answers of the condition that hold nothing to score,
+        empty ones included), missing (resamples that miss the metric's group; the interval comes
+        from the others, and is nan where more than a tenth is missing), visual_tokens (mean).
     """
     lines: list[dict[str, object]] = []
     answered = rows[rows["state"] != "failed"]
-    for (method, budget), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
-        tokens = float(part["visual_tokens"].mean())
+    keys = ["method", "positions", "budget"]
+    for condition, part in answered.groupby(keys, dropna=False, sort=False):
+        told = {
+            "unreadable": int((part["state"] != "read").sum()),
+            "visual_tokens": float(part["visual_tokens"].mean()),
+        }
         for name, (estimate, missing) in estimates_of(part, rule).items():
-            line = {"method": method, "budget": budget, "metric": name, **estimate.line()}
-            lines.append(line | {"missing": missing, "visual_tokens": tokens})
+            line = dict(zip(keys, condition, strict=True)) | {"metric": name, **estimate.line()}
+            lines.append(line | told | {"missing": missing})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -56,7 +64,7 @@ def estimates_of(rows: pd.DataFrame, rule: Rule) -> dict[str, tuple[Estimate, in
         rows: At least one, with image_id, group, truth, read and score.
         rule: How answers are scored.
     """
-    names, columns, statistic = (_yes_no if rule == "yes_no" else _mean)(rows)
+    names, columns, statistic = _KINDS[rule](rows)
     found = bootstrap(columns, rows["image_id"].to_numpy(), statistic, RESAMPLES)
     return {name: _estimate(found, place) for place, name in enumerate(names)}
 
@@ -75,12 +83,24 @@ def _estimate(found: Bootstrap, place: int) -> tuple[Estimate, int]:
 
 def _mean(rows: pd.DataFrame) -> Columns:
     """Accuracy over all questions, then in each group."""
+    return _means(rows, {"accuracy": rows["score"].to_numpy(np.float64)})
+
+
+def _boxes(rows: pd.DataFrame) -> Columns:
+    """Share of boxes with an IoU of 0.5 or more, and the mean IoU; over all, then in each group."""
+    iou = rows["score"].to_numpy(np.float64)
+    return _means(rows, {f"accuracy@{HIT}": (iou >= HIT).astype(np.float64), "mean IoU": iou})
+
+
+def _means(rows: pd.DataFrame, measured: Mapping[str, Array]) -> Columns:
+    """The mean of each measure over all rows, then in each group."""
     groups = [group for group in sorted(rows["group"].unique()) if group]
-    score = rows["score"].to_numpy(dtype=np.float64)
     inside = [np.ones(len(rows)), *((rows["group"] == g).to_numpy(np.float64) for g in groups)]
-    columns = np.column_stack([score * one for one in inside] + inside)
-    names = ["accuracy", *(f"accuracy: {group}" for group in groups)]
-    return names, columns, lambda sums: _over(*np.split(sums, 2, axis=1))
+    tops = [value * one for one in inside for value in measured.values()]
+    bottoms = [one for one in inside for _ in measured]
+    ends = ["", *(f": {group}" for group in groups)]
+    names = [f"{name}{end}" for end in ends for name in measured]
+    return names, np.column_stack(tops + bottoms), lambda sums: _over(*np.split(sums, 2, axis=1))
 
 
 def _over(top: Array, bottom: Array) -> Array:
@@ -116,3 +136,8 @@ def _yes_no(rows: pd.DataFrame) -> Columns:
 
     names = ["f1", *(f"f1: {setting}" for setting in settings)]
     return [*names, "accuracy", "precision", "recall", "yes_ratio"], columns, statistic
+
+
+_KINDS: Mapping[Rule, Callable[[pd.DataFrame], Columns]] = MappingProxyType(
+    {"exact": _mean, "yes_no": _yes_no, "box": _boxes}
+)

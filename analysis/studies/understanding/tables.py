@@ -4,11 +4,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from litelvlm.analysis.studies.understanding.asking import REC, RULES
 from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.analysis.studies.understanding.scores import scores_of
-from litelvlm.data.understanding.question import TASKS
 
-_NUMBERS = ("budget", "score", "visual_tokens")
+_NUMBERS = ("budget", "seen", "score", "visual_tokens")
+_COUNTED = {
+    "pope": " and count as 'yes', by POPE's rule",
+    REC: " and count as IoU 0; --box-format says what the numbers of a box are",
+}
+_SHOWN = 0.5  # of a true box; no answer about less can reach an IoU of 0.5
 
 
 def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
@@ -24,7 +29,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     names = ["method", "budget", "reason"]
     counted = failed.groupby(names, dropna=False, sort=False).size().reset_index(name="questions")
     return {
-        "scores": scores_of(typed, TASKS[typed["task"].iloc[0]]),
+        "scores": scores_of(typed, RULES[typed["task"].iloc[0]]),
         "failures": counted,
         "notes": pd.DataFrame({"note": list(answer_notes(typed))}, dtype=object),
     }
@@ -33,13 +38,21 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
 def answer_notes(rows: pd.DataFrame) -> Iterator[str]:
     """One sentence per condition and state with answers that hold nothing to score.
 
-    Answers are counted for each method and budget, all draws together; failed ones are none.
+    Answers are counted for each method and budget, all draws together; failed ones are none. Where
+    boxes are asked for, a sentence before them counts those that the model is hardly shown.
     """
+    asked = rows.drop_duplicates("question_id")
+    hidden = int((asked["seen"] < _SHOWN).sum())
+    if hidden:
+        yield (
+            f"the model is shown less than half of {hidden} of {len(asked)} boxes: its image "
+            "processor cuts pictures (--pad shows them whole)"
+        )
     answered = rows[rows["state"] != "failed"]
     for (method, _), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
         budget = part["budget"].iloc[0]
         name = f"{method}{'' if pd.isna(budget) else f' {budget:g}'}"
-        counted = " and count as 'yes', by POPE's rule" if part["task"].iloc[0] == "pope" else ""
+        counted = _COUNTED.get(part["task"].iloc[0], "")
         for state in ("empty", "unreadable"):
             found = part[part["state"] == state]
             if len(found):

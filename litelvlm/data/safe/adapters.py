@@ -4,10 +4,18 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from litelvlm.data.safe.weight_files import shard_paths
+
 ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin", "non_lora_trainables.bin")
-"""Weights of an adapter as peft writes them, and as LLaVA's training does beside them."""
+# As peft writes them, of two forms the first alone; and what LLaVA's training writes beside them.
+_FILES = (("adapter_model.safetensors", "adapter_model.bin"), ("non_lora_trainables.bin",))
 _INSIDE = re.compile(r"\.(?:lora_\w+|base_layer|modules_to_save|original_module)(?:\.|$)")
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """The weight files of an adapter in a folder; none if there is no adapter."""
+    forms = [[folder / name for name in names if (folder / name).is_file()] for names in _FILES]
+    return [there[0] for there in forms if there]
 
 
 def refuse_adapter(folder: Path) -> None:
@@ -16,16 +24,17 @@ def refuse_adapter(folder: Path) -> None:
     Raises:
         ValueError: Naming the file and the command that merges it.
     """
-    found = [name for name in (ADAPTER_CONFIG, *ADAPTER_FILES) if (folder / name).is_file()]
+    config = [folder / ADAPTER_CONFIG] if (folder / ADAPTER_CONFIG).is_file() else []
+    found = [*config, *adapter_files(folder)]
     if not found:
         return
-    alone = not any(
-        path.suffix in (".safetensors", ".bin") and path.name not in ADAPTER_FILES
-        for path in folder.iterdir()
-    )
+    try:
+        alone = not shard_paths(folder)
+    except FileNotFoundError:
+        alone = True
     raise ValueError(
         f"{folder} holds an adapter {'without its base' if alone else 'beside the weights'} "
-        f"({found[0]}), which would not be read; merge both with `litelvlm convert {folder} "
+        f"({found[0].name}), which would not be read; merge both with `litelvlm convert {folder} "
         f"TARGET --merge-lora --base {'BASE' if alone else folder}`"
         + ("" if alone else ", or move it away")
     )

@@ -45,7 +45,7 @@ def decode_mask(
         raise RefDataError(
             f"an outline is a {type(segmentation).__name__}, expected polygons or run lengths"
         )
-    if not segmentation:
+    if segmentation == []:
         return np.zeros((height, width), dtype=np.uint8)
     parts = [segmentation] if isinstance(segmentation, dict) else segmentation
     if len(parts) > MAX_PARTS:
@@ -105,11 +105,14 @@ def _run_lengths(part: object, height: int, width: int) -> dict[str, object]:
     """One run-length record in the form pycocotools decodes."""
     if not isinstance(part, dict) or not isinstance(part.get("counts"), str | bytes | list):
         raise RefDataError("a run-length outline lacks its counts")
-    if part.get("size") != [height, width]:
+    size = part.get("size")
+    if not isinstance(size, list) or size != [height, width]:
         raise RefDataError(
-            f"a run-length outline has size {shown(part.get('size'))}, the image {[height, width]}"
+            f"a run-length outline has size {shown(size)}, the image {[height, width]}"
         )
     counts = part["counts"]
+    if isinstance(counts, str) and not counts.isascii():
+        raise RefDataError("packed run lengths hold signs that are not ASCII")
     if len(counts) > 12 * (height * width + 2):  # twelve signs are the longest number
         raise RefDataError(f"run lengths are longer than an image of {height} x {width} can need")
     if not isinstance(counts, list):

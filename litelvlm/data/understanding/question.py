@@ -14,12 +14,16 @@ from litelvlm.data.content import content_digest
 from litelvlm.data.images import open_image
 from litelvlm.data.safe.shown import shown
 from litelvlm.data.understanding.scenes import SHORT_ANSWER
-from litelvlm.metrics.answers import Rule
+from litelvlm.metrics.answers import WordRule
 from litelvlm.names import check_name
 
-TASKS: Mapping[str, Rule] = MappingProxyType({"gqa": "exact", "pope": "yes_no", "vqav2": "exact"})
+TASKS: Mapping[str, WordRule] = MappingProxyType(
+    {"gqa": "exact", "pope": "yes_no", "vqav2": "exact"}
+)
 """Every task by name, and how its answers become a score. Its questions have the form of those of
 the published set of this name."""
+PROMPT = f"{{}}\n{SHORT_ANSWER}"
+"""How a question is asked, ``{}``."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Question:
     @property
     def prompt(self) -> str:
         """The text that the model is asked, without its own template."""
-        return f"{self.text}\n{SHORT_ANSWER}"
+        return PROMPT.replace("{}", self.text)
 
     def open(self) -> Image.Image:
         """The RGB picture.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from jaxtyping import Float
@@ -57,7 +58,7 @@ class Sam2Frames:
 
     Raises:
         ValueError: If there is no frame, or the first cannot be read.
-        FileNotFoundError: If it is not there.
+        FileNotFoundError: If the file of any frame in a list is not there.
     """
 
     def __init__(
@@ -65,6 +66,10 @@ class Sam2Frames:
     ) -> None:
         if not len(sources):
             raise ValueError("the clip has no frames; give at least one image")
+        # Other sequences read a frame when they are asked for it.
+        for number, source in enumerate(sources if isinstance(sources, list | tuple) else ()):
+            if isinstance(source, str | Path) and not Path(source).exists():
+                raise FileNotFoundError(f"frame {number} of the clip: no image is at {source}")
         self.sam, self.sources, self.square = sam, sources, square
         first = open_image(sources[0])
         self.size = (first.height, first.width)

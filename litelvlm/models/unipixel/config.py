@@ -91,6 +91,7 @@ def parsed(given: Mapping[str, object], where: str) -> UniPixelConfig:
     text = given.get("text_config") or {name: given[name] for name in _TEXT if name in given}
     if not isinstance(text, Mapping):
         raise ValueError(f"{where} has text_config {shown(text)}, expected its fields")
+    text = {name: value for name, value in text.items() if value is not None}
     check_bounds({"text_config": text, "vision_config": vision}, where)
     _check_vision(vision, where)
     numbers = {

@@ -15,6 +15,7 @@ from litelvlm.models.unipixel.prompts import user_turn
 from litelvlm.models.unipixel.state import UniPixelState
 from litelvlm.models.vlm_base.text import TextBehind
 from litelvlm.pruning import CUES, Cues
+from litelvlm.pruning.frames import each_frame
 from litelvlm.pruning.grid import box_cells
 
 OF_TOWER = (
@@ -55,7 +56,7 @@ def clip_cues(
     """
     layout, tokens, count = state.view.layout, state.tokens, state.view.n_tokens
     tower: Mapping[str, Callable[[], Tensor]] = state.signals.cues([count], 0)
-    asked = network.prompt(state, user_turn(conversation.questions[0], state.frames, first=True))
+    asked = network.prompt(state, user_turn(conversation.questions[0], first=True))
     end = asked.start + count
 
     def similarity() -> Tensor:
@@ -91,4 +92,5 @@ def clip_cues(
         covered = coverage.flatten().to(tokens.device)
         sources["coverage"] = covered
         sources["box"] = lambda: box_cells(covered.float(), layout.plane)
-    return Cues(sources, layout, key)
+    cues = Cues(sources, layout, key)
+    return each_frame(cues) if network.options.frames == "each" and layout.frames > 1 else cues

@@ -78,7 +78,13 @@ class UniPixel(UniPixelNetwork, GroundingModel):
 
     def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that reads what the model lacks, or acts inside one of its parts."""
-        super().check_method(pruner, frames, budget)
+        groups = 1 if self.options.frames == "each" else frames
+        super().check_method(pruner, groups, budget)
+        if budget is not None and budget < frames and groups == 1:
+            raise ValueError(
+                f"budget {budget} is too small for {frames} groups of frames; give at least "
+                f"{frames}, one for each, or load the model with the option frames=together"
+            )
         if isinstance(pruner, LayerPruner) or pruner.stage == "vit":
             inside = "image tower" if pruner.stage == "vit" else "language model"
             raise ValueError(
@@ -97,8 +103,18 @@ class UniPixel(UniPixelNetwork, GroundingModel):
         question_index: int | Sequence[int] = 0,
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
-        """Build the conversation in UniPixel's words (``prompts.conversation``)."""
-        return prompts.conversation(expressions, question_index, answer_index)
+        """Build the conversation about an image in UniPixel's words."""
+        return self.clip_conversation(expressions, 1, question_index, answer_index)
+
+    def clip_conversation(
+        self,
+        expressions: Sequence[str],
+        frames: int,
+        question_index: int | Sequence[int] = 0,
+        answer_index: int | Sequence[int] = 0,
+    ) -> Conversation:
+        """Build the conversation about a clip (``prompts.conversation``)."""
+        return prompts.conversation(expressions, frames, question_index, answer_index)
 
     def encode_image(self, image: ImageSource) -> UniPixelState:
         """Run the image towers on one image, a clip of one frame."""

@@ -151,11 +151,20 @@ class UniPixelNetwork:
     def begun(
         self, state: UniPixelState, prompt: ClipPrompt, selection: Selection | None
     ) -> tuple[Reading, Float[Tensor, "s d"]]:
-        """Read a prompt with the chosen visual tokens; gives its states before the final norm."""
+        """Read a prompt with the chosen visual tokens; gives its states before the final norm.
+
+        Raises:
+            ValueError: If the selection is of another clip.
+        """
         reading, visual = Reading(self.qwen), state.tokens
         end = prompt.start + len(visual)
         positions = prompt.positions
         if selection is not None:
+            if selection.n_tokens != len(visual):
+                raise ValueError(
+                    f"the selection is made among {selection.n_tokens} visual tokens, and the clip "
+                    f"has {len(visual)}; select with the cues of this clip"
+                )
             positions = selected_positions(positions, prompt.start, selection)
             chosen = selection.tokens
             visual = visual[selection.indices.to(visual.device)] if chosen is None else chosen
@@ -169,7 +178,7 @@ class UniPixelNetwork:
         """The prompt with the conversation's own answers."""
         turns = zip(conversation.questions, conversation.answers, strict=True)
         text = "".join(
-            user_turn(asked, state.frames, first=not place) + answer_text(said)
+            user_turn(asked, first=not place) + answer_text(said)
             for place, (asked, said) in enumerate(turns)
         )
         return self.prompt(state, text)
@@ -181,7 +190,13 @@ class UniPixelNetwork:
     def read_given(
         self, state: UniPixelState, conversation: Conversation, selection: Selection | None
     ) -> TurnStates:
-        """Read the conversation's own answers, all in one pass."""
+        """Read the conversation's own answers, all in one pass.
+
+        Raises:
+            ValueError: If it has an open question.
+        """
+        if len(conversation.answers) < len(conversation.questions):
+            raise ValueError("the last question has no answer to read; take answer='generated'")
         prompt = self.answered(state, conversation)
         _, states = self.begun(state, prompt, selection)
         cut = len(prompt.ids) - len(states)
@@ -221,7 +236,7 @@ class UniPixelNetwork:
         answers, texts = list[Answer](), list[str]()
         reading, last = None, len(conversation.questions) - 1
         for turn, asked in enumerate(conversation.questions):
-            text = user_turn(asked, state.frames, first=not turn)
+            text = user_turn(asked, first=not turn)
             if reading is None:
                 reading, _ = self.begun(state, self.prompt(state, text), selection)
             else:  # the last token generated was not read yet

@@ -9,14 +9,13 @@ from litelvlm.models.requests import Conversation
 from litelvlm.models.templates import pick_template
 
 QUESTIONS = (
-    "Please segment the {} in this image.",
+    "Please segment the {} in this {media}.",
     "{} Please provide the segmentation mask.",
     "{} Please provide the segmentation mask and explain why.",
     "{} Please answer the question and provide the segmentation mask.",
     "Please segment the object according to the description: {}",
 )
-"""Question templates: for phrases, and for sentences, reasons, questions and descriptions. The
-first says "video" where the clip has several frames."""
+"""Question templates: for phrases, and for sentences, reasons, questions and descriptions."""
 ANSWERS = (
     "The target is [SEG].",
     "The segmentation result is [SEG].",
@@ -31,7 +30,6 @@ VIDEO_PAD = "<|video_pad|>"
 END = "<|im_end|>"
 _SYSTEM = f"<|im_start|>system\nYou are a helpful assistant.{END}\n"
 _VISION = f"<|vision_start|>{VIDEO_PAD}<|vision_end|>"
-_OF_IMAGE, _OF_CLIP = "in this image.", "in this video."
 
 
 def phrase(expression: str) -> str:
@@ -58,8 +56,8 @@ def phrase(expression: str) -> str:
     return text
 
 
-def question(expression: str, index: int = 0) -> str:
-    """Put an expression into a question template, for an image.
+def question(expression: str, index: int = 0, frames: int = 1) -> str:
+    """Put an expression into a question template; a clip of one frame is an image.
 
     Raises:
         ValueError: If the expression has no words or holds a token of the chat, or there is no such
@@ -77,11 +75,13 @@ the segmentation mask.')
             f"the expression {expression!r} holds '<|', which begins the model's own tokens, such "
             f"as {SEG} and {END}; leave it out"
         )
-    return template.format(expression if index else words)
+    media = "image" if frames == 1 else "video"
+    return template.format(expression if index else words, media=media)
 
 
 def conversation(
     expressions: Sequence[str],
+    frames: int = 1,
     question_index: int | Sequence[int] = 0,
     answer_index: int | Sequence[int] = 0,
 ) -> Conversation:
@@ -103,21 +103,18 @@ def conversation(
         )
     return Conversation(
         tuple(expressions),
-        tuple(question(text, index) for text, index in zip(expressions, asked, strict=True)),
+        tuple(question(text, i, frames) for text, i in zip(expressions, asked, strict=True)),
         tuple(pick_template(ANSWERS, index, "answer") for index in answered),
     )
 
 
-def user_turn(sentence: str, frames: int, first: bool) -> str:
+def user_turn(sentence: str, first: bool) -> str:
     """What stands before an answer: the clip in the first turn, the question, who speaks next.
 
     Args:
         sentence: The question.
-        frames: Of the clip.
         first: Whether it is the first turn.
     """
-    if frames > 1 and sentence.endswith(_OF_IMAGE):
-        sentence = sentence.removesuffix(_OF_IMAGE) + _OF_CLIP
     before = f"{_SYSTEM}<|im_start|>user\n{_VISION}" if first else "\n<|im_start|>user\n"
     return f"{before}{sentence}{END}\n<|im_start|>assistant\n"
 

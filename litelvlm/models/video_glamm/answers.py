@@ -4,6 +4,7 @@ from litelvlm.models.requests import Conversation
 from litelvlm.models.video_glamm.language import generate, read_prompt
 from litelvlm.models.video_glamm.network import VideoGlammNetwork
 from litelvlm.models.video_glamm.outputs import Turn, VisualBlock
+from litelvlm.models.video_glamm.prompts import IMAGE_TOKEN
 
 
 def given_turns(
@@ -35,9 +36,11 @@ def generated_turns(
     turns: list[Turn] = []
     for number in range(len(conversation.questions)):
         so_far = conversation.until(number, tuple(turn.text for turn in turns))
-        spliced = model.splice(block, so_far, n_frames)
+        spliced = model.splice(block, so_far, n_frames, limit)
         reply = generate(model.phi3, spliced.embeds, spliced.positions, model.ends, limit)
         ids = reply.ids[:-1] if reply.ids[-1] in model.ends else reply.ids
         segs = [i for i, token in enumerate(reply.ids) if token == model.tokenizer.seg_id]
-        turns.append(Turn(model.tokenizer.decode(ids), reply.states[segs]))
+        # A placeholder that the model spells must not become one in the next turn.
+        text = model.tokenizer.decode(ids).replace(IMAGE_TOKEN, "")
+        turns.append(Turn(text, reply.states[segs]))
     return turns

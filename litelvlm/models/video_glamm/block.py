@@ -25,6 +25,12 @@ def visual_block(
     Raises:
         ValueError: If the prune point does not take the selection.
     """
+    layout = model.clip_layout
+    if not state.is_image and state.view.layout != layout:
+        raise ValueError(
+            f"the clip was encoded as {state.view.layout}, and {model.name!r} offers {layout}; "
+            "encode it once more with this model"
+        )
     if selection is not None:
         check_selection(model, state, selection)
     chosen = _chosen(model, state, selection)

@@ -99,6 +99,8 @@ def read_config(folder: Path) -> VideoGlammConfig:
     if other:
         raise ValueError(f"{where} has {', '.join(other)}; such a model is not known here")
     video = _sizes(config, "internvideo", InternVideoSizes(), where)
+    if 8 % video.frames:
+        raise ValueError(f"{where} has a video tower of {video.frames} frames; 8 are read in parts")
     sam2 = _sizes(config, "sam2", SAM2_LARGE, where)
     for name, width in (("mm_hidden_size", video.hidden_size), ("out_dim", sam2.width)):
         if config.get(name, width) != width:

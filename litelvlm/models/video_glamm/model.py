@@ -12,7 +12,7 @@ from litelvlm.finite import require_finite
 from litelvlm.layout import Layout
 from litelvlm.models.base import Conversation, Grounding, TowerGroundingModel
 from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
-from litelvlm.models.templates import filled_conversation, pick_template
+from litelvlm.models.templates import filled_conversation
 from litelvlm.models.video_glamm import prompts
 from litelvlm.models.video_glamm.answers import generated_turns, given_turns
 from litelvlm.models.video_glamm.block import visual_block
@@ -75,7 +75,6 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
 
     def question(self, expression: str, question_index: int = 0) -> str:
         """The sentence that asks about an expression in an image."""
-        pick_template(prompts.QUESTIONS, question_index, "question")
         return self.conversation([expression], question_index).questions[0]
 
     def conversation(

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from transformers import Phi3ForCausalLM, Sam2VideoModel
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.states import ClipImage
-from litelvlm.data.images import ImageSource, open_image
+from litelvlm.data.images import ImageSource
 from litelvlm.finite import require_finite
 from litelvlm.layout import Layout
 from litelvlm.models.requests import Conversation, Masker
@@ -152,6 +150,12 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         )
 
     @property
+    def clip_layout(self) -> Layout:
+        """How the tokens of every clip lie that a method chooses from."""
+        side = self.grids.side(self.point)
+        return Layout(self.options.num_frames, side, side)
+
+    @property
     def masker(self) -> Masker:
         """Decoder of all masks."""
         if self.options.masks == "framewise":
@@ -163,9 +167,8 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         whole = tower_view(self.tower, height, width)
         if frames == 1:
             return whole
-        side = self.grids.side(self.point)
         seen = tuple((i,) for i in language_frames(frames, self.options.num_frames))
-        return ImageView(Layout(len(seen), side, side), whole.crop, whole.image_size, seen)
+        return ImageView(self.clip_layout, whole.crop, whole.image_size, seen)
 
     def project_image(self, patch_tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
         """Project CLIP's patch states into the language model's input space."""
@@ -194,8 +197,16 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         frames = projected.unflatten(1, (self.video_tower.sizes.frames, -1)).flatten(0, 1)
         return pool_squares(frames, self.grids.video_pooled)
 
-    def splice(self, block: VisualBlock, conversation: Conversation, n_frames: int) -> Spliced:
+    def splice(
+        self, block: VisualBlock, conversation: Conversation, n_frames: int, room: int = 0
+    ) -> Spliced:
         """Replace the placeholders of a conversation, one for each frame, by its visual tokens.
+
+        Args:
+            block: The visual tokens.
+            conversation: The text.
+            n_frames: That the language model sees.
+            room: Tokens of an answer that follow.
 
         Raises:
             ValueError: If the language model cannot read so many tokens.
@@ -203,12 +214,12 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         ids = self.tokenizer.encode(full_prompt(conversation, n_frames, self.marked))
         start = ids.index(IMAGE_INDEX)
         text = torch.tensor(ids[:start] + ids[start + n_frames :], device=self.device)
-        limit = int(self.phi3.config.max_position_embeddings)
-        if len(text) + block.span > limit:
+        needed, limit = len(text) + room, int(self.phi3.config.max_position_embeddings)
+        if block.span + needed > limit:
             raise ValueError(
-                f"{block.span} positions of visual tokens and {len(text)} of text are more than "
-                f"the {limit} of the language model; keep fewer tokens, or ask about fewer "
-                "expressions at once"
+                f"{block.span} positions of visual tokens and {needed} of text are more than the "
+                f"{limit} of the language model; keep fewer tokens, or ask about fewer expressions "
+                "at once"
             )
         embedded = self.phi3.model.embed_tokens(text)
         places = torch.arange(len(text), device=self.device)
@@ -234,10 +245,9 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         watch = Stopwatch(self.device)
         with watch("preprocess"):
             sam_frames = Sam2Frames(self.sam2, frames, longest_side_stretched)
-            check_paths(frames)
             shown = language_frames(len(frames), self.options.num_frames)
             distinct = sorted(set(shown)) if len(frames) > 1 else [0]
-            pictures = [read_frame(frames, i, sam_frames.size) for i in distinct]
+            pictures = [sam_frames.image(i) for i in distinct]
             crops = torch.cat([self.tower.pixel_values(picture) for picture in pictures])
         read = tuple(distinct.index(i) for i in shown) if len(frames) > 1 else (0,)
         with watch("clip_image"):
@@ -260,32 +270,3 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         if len(read) > 1 and self.point.pooled:
             patches = pool_squares(self.project_image(patches), self.grids.pooled)
         return patches[list(read)].flatten(0, 1)
-
-
-def check_paths(frames: Sequence[ImageSource]) -> None:
-    """Refuse a clip with a missing file before any of it is computed.
-
-    Raises:
-        FileNotFoundError: Naming the first one.
-    """
-    for number, frame in enumerate(frames):
-        if isinstance(frame, str | Path) and not Path(frame).exists():
-            raise FileNotFoundError(f"frame {number} of the clip: there is no image at {frame}")
-
-
-def read_frame(frames: Sequence[ImageSource], number: int, size: tuple[int, int]) -> Image.Image:
-    """A frame as RGB.
-
-    Raises:
-        ValueError: If it cannot be read, or differs in size from the first.
-    """
-    try:
-        picture = open_image(frames[number])
-    except ValueError as error:
-        raise ValueError(f"frame {number} of the clip: {error}") from error
-    if (picture.height, picture.width) != size:
-        raise ValueError(
-            f"frame {number} of the clip has {picture.height} x {picture.width} pixels and frame 0 "
-            f"{size[0]} x {size[1]}; give frames of one size"
-        )
-    return picture

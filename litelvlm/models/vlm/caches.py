@@ -59,9 +59,9 @@ def refuse_cache(given: Mapping[str, object], generates: bool) -> None:
 
 
 def noted(cache: object) -> CacheNote | None:
-    """What is remembered of a cache; None if no pruned call filled it."""
+    """What is remembered of a cache; None if no pruned call filled it, or it is empty again."""
     found: CacheNote | None = getattr(cache, "pruned_call", None)
-    return found
+    return found if isinstance(cache, Cache) and cache.get_seq_length() else None
 
 
 def note_caches(given: Mapping[str, object], out: object, call: PreparedCall) -> None:
@@ -78,7 +78,7 @@ def last_keys(cache: Cache) -> Float[Tensor, "b heads e"] | None:
     for layer in cache.layers:
         keys = getattr(layer, "keys", None)
         if isinstance(keys, Tensor) and keys.ndim == 4 and keys.shape[2]:
-            newest = min(int(layer.get_seq_length()), keys.shape[2]) - 1
+            newest = min(int(cache.get_seq_length()), keys.shape[2]) - 1
             return keys[:, :, newest].detach().clone()
     return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from threading import Lock
+from threading import Lock, get_ident
 from types import TracebackType
 from typing import cast, get_args
 
@@ -132,10 +132,11 @@ class PrunedVlm:
         self.last: PreparedCall | None = None
         self.layers: LayerDrops | None = None
         self._forward: Forward = settings.model.forward
-        self._generate: Generate = settings.model.generate
+        self._generate = cast(Generate, settings.model.generate)
         self._inside: AbstractContextManager[None] = nullcontext()
         self._entered = 0
         self._running = Lock()
+        self._thread: int | None = None
 
     @property
     def token_counts(self) -> list[int]:
@@ -160,7 +161,7 @@ class PrunedVlm:
         if not self._entered:
             if isinstance(model.forward, StandIn):
                 raise ValueError("the model is pruned already; leave the outer prune() first")
-            self._forward, self._generate = model.forward, model.generate
+            self._forward, self._generate = model.forward, cast(Generate, model.generate)
             methods = {"forward": self.forward, "generate": self.generate}
             self._inside = methods_replaced(model, methods)
             self._inside.__enter__()
@@ -203,9 +204,9 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        given |= named(self._forward, args)
+        given = named(self._forward, args, given)
         if not has_pixels(given):
-            if self._running.locked():
+            if self._thread == get_ident():  # a pass of the door's own generate
                 return self._forward(**with_mask(given))
             note = noted(given.get("past_key_values"))
             if note is None:
@@ -234,7 +235,7 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        given |= named(self._generate, args)
+        given = named(self._generate, args, given)
         refuse_cache(given, generates=True)
         if not has_pixels(given):
             return self._generate(**given)
@@ -285,9 +286,11 @@ class PrunedVlm:
                 "criterion or streamer calls it; make one call after the other, or load the model "
                 "once more"
             )
+        self._thread = get_ident()
         try:
             yield
         finally:
+            self._thread = None
             self._running.release()
 
     def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:

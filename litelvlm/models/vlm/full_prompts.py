@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
     StoppingCriteriaList,
 )
-from transformers.generation import MaxLengthCriteria
+from transformers.generation.stopping_criteria import MaxLengthCriteria
 from transformers.generation.streamers import BaseStreamer
 from transformers.utils.generic import ModelOutput
 
@@ -138,7 +138,7 @@ class FullPrompts:
         """Processors as one, which sees full prompts."""
 
         def processed(input_ids: Tensor, scores: Tensor) -> Tensor:
-            return made(self.of(input_ids), scores)
+            return made(cast(torch.LongTensor, self.of(input_ids)), scores)
 
         return processed
 

@@ -24,7 +24,7 @@ from litelvlm.data.safe.archives import check_archives
 from litelvlm.data.safe.whole_models import whole_model
 from litelvlm.models.files import check_kernel, digest, find_files
 from litelvlm.models.vlm.families import VLM_FAMILIES
-from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
+from litelvlm.models.vlm.miniature import BOXES, CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.model import ClipVlm, Processor, QueriedVlm, Vlm
 from litelvlm.models.vlm.network import family_of
 from litelvlm.models.vlm.prompts import Prompter
@@ -40,8 +40,9 @@ from litelvlm.number_types import number_type
 
 PREFIX = "vlm:"
 """Begins the name of such a model on the command line."""
-EMBEDDED = "embedded"
-"""The miniature LLaVA, behind the prefix."""
+EMBEDDED: Mapping[str, Path] = MappingProxyType({"embedded": LLAVA, "embedded-boxes": BOXES})
+"""Folders of the miniature LLaVAs, by their names behind the prefix: one answers questions, one
+writes boxes."""
 READERS: Mapping[str, Literal["square", "grid"]] = MappingProxyType(
     {"llava": "square", "qwen2_vl": "grid", "qwen2_5_vl": "grid"}
 )
@@ -83,8 +84,9 @@ def load_vlm(
     the others only answer.
 
     Args:
-        model: "embedded" (the miniature LLaVA), a folder, a hub id (all with or without "vlm:" in
-            front), or a model object, of a family that ``litelvlm.prune`` supports.
+        model: "embedded" or "embedded-boxes" (miniature LLaVAs), a folder, a hub id (all with or
+            without "vlm:" in front), or a model object, of a family that ``litelvlm.prune``
+            supports.
         processor: Of a model object, as ``AutoProcessor`` gives it; a folder holds its own.
         clip: Folder or hub id of the CLIP that LLaVA's image tower comes from, whose text tower
             ranks the tokens. None takes the folder "clip" beside the model, or a local copy of
@@ -107,8 +109,9 @@ def load_vlm(
     if processor is not None:
         raise ValueError(f"processor= goes with a model object; {model} brings its own")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if str(model).removeprefix(PREFIX) == EMBEDDED and not random_init:
-        return miniature(f"{PREFIX}{EMBEDDED}", LLAVA, place, dtype, clip, pad)
+    plain = str(model).removeprefix(PREFIX)
+    if plain in EMBEDDED and not random_init:
+        return miniature(f"{PREFIX}{plain}", EMBEDDED[plain], place, dtype, clip, pad)
     return assembled(of_files(model, dtype, place, attn, revision, random_init), clip, pad)
 
 
@@ -224,7 +227,8 @@ def of_files(
 ) -> Parts:
     """A model from a folder or the hub."""
     plain = str(name).removeprefix(PREFIX)
-    choices = [f"{PREFIX}{EMBEDDED}", "vlm: and a folder", "vlm: and a hub id 'owner/name'"]
+    choices = [f"{PREFIX}{name}" for name in EMBEDDED]
+    choices += ["vlm: and a folder", "vlm: and a hub id 'owner/name'"]
     folder, commit = find_files(plain, choices, revision, prefix=PREFIX)
     called = PREFIX + (f"{plain}@{commit[:12]}" if commit else folder.resolve().name)
     check_archives(folder)

@@ -1,4 +1,4 @@
-"""The miniature LLaVA: the miniature's CLIP, and a stored projector and language model."""
+"""Miniature LLaVAs: the miniature's CLIP, and a stored projector and language model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +20,9 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.finite import require_finite_weights
 
 WEIGHTS = Path(__file__).parents[2] / "embedded" / "weights"
-LLAVA, CLIP = WEIGHTS / "llava", WEIGHTS / "pictograms" / "clip"
-"""What is stored of the miniature LLaVA, and the CLIP that it shares with the miniature GLaMM."""
+LLAVA, BOXES = WEIGHTS / "llava", WEIGHTS / "llava_boxes"
+CLIP = WEIGHTS / "pictograms" / "clip"
+"""What is stored of the two miniature LLaVAs, and the CLIP that they share with GLaMM's."""
 _STORED = "model.safetensors"
 _TOWER = "model.vision_tower."
 CHAT_TEMPLATE = (
@@ -59,7 +60,7 @@ def make_processor(tokenizer: PreTrainedTokenizerFast, config: LlavaConfig) -> L
         tokenizer=tokenizer,
         patch_size=vision.patch_size,
         vision_feature_select_strategy=config.vision_feature_select_strategy,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=tokenizer.chat_template or CHAT_TEMPLATE,
         num_additional_image_tokens=1,  # CLS
     )
 

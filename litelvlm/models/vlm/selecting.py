@@ -1,6 +1,5 @@
 """Let a method choose among the visual tokens of an image, and fill the slots of the prompt."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.models.vlm.items import VisualItem
-from litelvlm.pruning import CUES, Cues, LayerPruner, Pruner, Selection
-from litelvlm.pruning.frames import FrameCues
+from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
+from litelvlm.pruning.frames import each_frame
 from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import Positions, sequence_positions
@@ -47,25 +46,13 @@ def select(
         if cues.frames == 1 or frames == "together":
             found = method.select(cues, budget)
         else:
-            each = FrameCues([one_frame(cues, frame) for frame in range(cues.frames)], cues.key)
-            found = method.select(each, budget)
+            found = method.select(each_frame(cues), budget)
         places = found.positions[0]
         if cues.frames > 1:
             check_groups(places, cues)
     except ValueError as error:
         raise ValueError(f"{pruner.name} on {item.name}: {error}") from error
     return found, places
-
-
-def one_frame(cues: Cues, frame: int) -> Cues:
-    """The cues of a single frame of a video."""
-    per_frame = cues.layout.per_frame
-    part = slice(frame * per_frame, (frame + 1) * per_frame)
-
-    def source(name: str) -> Callable[[], Tensor]:
-        return lambda: cues.get(name)[part] if CUES[name].axes[0] == "N" else cues.get(name)
-
-    return Cues({name: source(name) for name in CUES}, replace(cues.layout, frames=1), cues.key)
 
 
 def check_groups(places: Int[Tensor, "r"], cues: Cues) -> None:

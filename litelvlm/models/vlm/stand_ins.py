@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.network import has_pixels
 
+Method = Callable[..., object]  # type: ignore[explicit-any]  # arguments differ by family
 BATCHING = ("generate_batch", "init_continuous_batching", "continuous_batching_context_manager")
 """Methods that generate from text alone, in batches of their own making."""
 
@@ -23,7 +24,7 @@ class StandIn:
         own: The model's.
     """
 
-    def __init__(self, method: Callable[..., object], own: Callable[..., object]) -> None:  # type: ignore[explicit-any]
+    def __init__(self, method: Method, own: Method) -> None:
         update_wrapper(self, own)  # the library reads which arguments a model's methods take
         self.method = method
 
@@ -61,22 +62,30 @@ def refuse_pixels(base: nn.Module, args: tuple[object, ...], given: dict[str, ob
     Raises:
         ValueError: If there are any.
     """
-    if has_pixels({**named(base.forward, args), **given}):
+    if has_pixels(named(base.forward, args, given)):
         raise ValueError(
             f"{type(base).__name__} was given images and has no head, so prune() does not prune "
             "it; call the model with its head, or leave prune() first"
         )
 
 
-def named(method: Callable[..., object], args: Sequence[object]) -> dict[str, object]:  # type: ignore[explicit-any]
-    """Positional arguments by the names that a method gives them."""
-    return dict(zip(inspect.signature(method).parameters, args, strict=False))
+def named(method: Method, args: Sequence[object], given: Mapping[str, object]) -> dict[str, object]:
+    """All arguments of a call by the names that a method gives them.
+
+    Raises:
+        TypeError: If there are too many, or one is given twice.
+    """
+    if not args:
+        return dict(given)
+    signature = inspect.signature(method)
+    signature.bind_partial(*args, **given)
+    return {**signature.bind_partial(*args).arguments, **given}
 
 
 @contextmanager
 def methods_replaced(
     model: PreTrainedModel,
-    methods: Mapping[str, Callable[..., object]],  # type: ignore[explicit-any]
+    methods: Mapping[str, Method],
 ) -> Iterator[None]:
     """Put methods of the door in place of a model's own; undone afterwards.
 

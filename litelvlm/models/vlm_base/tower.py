@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from math import isqrt
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -71,7 +71,8 @@ class TowerSignals:
             if name not in self.made:
                 tokens = self._tokens([read(call) for call in states], counts)
                 self.made[name] = tokens.split(list(counts))
-            return self.made[name][index]
+            found: Tensor = self.made[name][index]
+            return found
 
         def first(read: Callable[[AttentionStates], Tensor]) -> Tensor:
             self._needs_cls(counts)
@@ -84,7 +85,8 @@ class TowerSignals:
             return values("cls_attention", self.source, first_attention)
 
         def norm(states: Tensor) -> Tensor:
-            return joined_heads(states).float().norm(dim=-1)
+            lengths: Tensor = joined_heads(states).float().norm(dim=-1)
+            return lengths
 
         source: Mapping[str, Callable[[AttentionStates], Tensor]] = {
             "received_attention": received_attention,
@@ -187,8 +189,8 @@ def source_block(model: PreTrainedModel, n_blocks: int, given: object = None) ->
     """The block whose output becomes the visual tokens: of the layer given, or the model's own."""
     config = model.config
     layer = getattr(config, "vision_feature_layers", getattr(config, "vision_feature_layer", -1))
-    layer = layer if given is None else given
-    layers = layer if isinstance(layer, list | tuple) else [layer]
+    layer = cast(int | Sequence[int], layer if given is None else given)
+    layers = [layer] if isinstance(layer, int) else layer
     # Layer 0 stands for the embeddings, layer 1 for the output of block 0.
     return max(index - 1 if index >= 0 else n_blocks + index for index in layers)
 

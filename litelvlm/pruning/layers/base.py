@@ -15,7 +15,7 @@ from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.positions import output_order
 from litelvlm.pruning.ranking import ascending, highest
-from litelvlm.pruning.selection import RawSelection, Selection
+from litelvlm.pruning.selection import RawSelection, Selection, is_line, is_plain
 
 QueryToken = Literal["last", "last_prompt", "seg", "mean_text", "raters"]
 
@@ -82,9 +82,18 @@ class DropResult:
 
     def problem(self, n_tokens: int, count: int) -> str:
         """What no drop to ``count`` tokens leaves, in words; empty if nothing is wrong."""
-        places, made = self.places, 0 if self.weights is None else len(self.weights)
-        if not isinstance(places, Tensor) or places.ndim != 1 or places.dtype != torch.int64:
+        places, weights, stand_for = self.places, self.weights, self.stand_for
+        if not is_line(places):
             return f"places that are no line of whole numbers (int64): {places!r}"
+        made = 0
+        if weights is not None and stand_for is not None:
+            if not (is_plain(weights, 2) and is_line(stand_for)):
+                return "weights that are no matrix, or places that are no line of whole numbers"
+            made = len(weights)
+            inside = bool(((stand_for >= 0) & (stand_for < n_tokens)).all())
+            fitting = weights.shape == (len(stand_for), n_tokens) and inside
+            if not fitting or not bool(torch.isfinite(weights).all()):
+                return f"weights {list(weights.shape)} that do not fit, or are not finite"
         if len(places) + made != count or (self.weights is None) != (self.stand_for is None):
             return f"{len(places)} tokens and {made} made of several"
         if bool((places[1:] <= places[:-1]).any()) or not all(

@@ -103,7 +103,8 @@ class DropState:
                 kept = pruner.reduce(CopiedView(scored), CopiedView(view), count)
         else:
             kept = pruner.reduce(scored, view, count)
-        found = kept.problem(len(self.image), count) if isinstance(kept, DropResult) else repr(kept)
+        plain = type(kept) is DropResult  # another class may answer for itself
+        found = kept.problem(len(self.image), count) if plain else repr(kept)
         if found:
             raise ValueError(
                 f"method {pruner.name!r} left {found} at layer {view.index}; reduce must return "

@@ -1,6 +1,8 @@
 """Another method's score, negated: before the language model and inside it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -13,12 +15,19 @@ from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.wrapping import LayerWrapper, Wrapper
 
-# The opposite of methods that rank by no single score of every token.
-OPPOSITES = {
-    "litelvlm": "litelvlm has direction='highest' instead",
-    "trim": "trim has sign=1 instead",
-    "mask_oracle": "inverse_mask_oracle is its opposite",
+OPPOSITES: Mapping[str, str] = MappingProxyType(
+    {
+        "litelvlm": "litelvlm(direction=highest)",
+        "trim": "trim(sign=1)",
+        "mask_oracle": "inverse_mask_oracle",
+        "high_similarity": "low_similarity",
+        "low_similarity": "high_similarity",
+    }
+)
+"""What keeps the lowest scores of a method instead of ``reverse``."""
+_INSTEAD = {
     "ivc_layer_add_on": "reverse the method it holds: of='fastv', for example",
+    **{name: f"take {label}" for name, label in OPPOSITES.items()},
 }
 NO_SCORE = "it does not rank the tokens by one score"
 
@@ -52,7 +61,7 @@ class Reverse(Wrapper, ScorePruner):
         """What to do instead of holding ``inner``, for the error message."""
         if isinstance(inner, LayerPruner):
             return "take layer_reverse"
-        return OPPOSITES.get(getattr(inner, "name", ""), super().instead(inner))
+        return _INSTEAD.get(getattr(inner, "name", ""), super().instead(inner))
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """The inner method's score, negated."""
@@ -85,7 +94,7 @@ class LayerReverse(LayerWrapper):
     @classmethod
     def instead(cls, inner: object) -> str:
         """What to do instead of holding ``inner``, for the error message."""
-        return OPPOSITES.get(getattr(inner, "name", ""), super().instead(inner))
+        return _INSTEAD.get(getattr(inner, "name", ""), super().instead(inner))
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """What the inner method leaves if its score is negated."""

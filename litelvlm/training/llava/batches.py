@@ -28,7 +28,7 @@ from litelvlm.training.worlds.pictograms import LEVELS_IN_TURN
 PROMPT = "USER: <image>\n{} ASSISTANT:"
 """LLaVA-1.5's prompt; ``{}`` is the question."""
 _SHORT = 0.5  # share of steps that ask for a single word or phrase
-_MOSTLY = 0.5  # share of a patch that an object must cover to give it a label
+MOSTLY = 0.5  # share of a patch that an object must cover to give it a label
 _PLACES = {name: place for place, name in enumerate(CATEGORIES)}
 
 
@@ -62,20 +62,41 @@ def pack_questions(
         rng: Draws the rotary offsets of the visual tokens.
         short_answer: Ask for a single word or phrase, as LLaVA-1.5 is asked.
     """
-    before, after = PROMPT.split(IMAGE_TOKEN)
     suffix = f"\n{SHORT_ANSWER}" if short_answer else ""
+    asked = [[(one.text + suffix, one.answer) for one in row] for row in questions]
+    return pack_turns(tokenizer, n_tokens, asked, rng)
 
-    def turns(question: SceneQuestion) -> Turns:
-        words = after.format(question.text + suffix)
-        asked, answer = (
-            tokenizer(text, add_special_tokens=False)["input_ids"]
-            for text in (words, question.answer)
-        )
-        silent = [IGNORE] * (len(asked) - 1)
-        return Turns([*asked, *answer], [*silent, *answer, tokenizer.eos_token_id])
 
-    texts = [[turns(question) for question in row] for row in questions]
-    return pack(tokenizer(before)["input_ids"], [], n_tokens, texts, rng)
+def pack_turns(
+    tokenizer: PreTrainedTokenizerFast,
+    n_tokens: int,
+    asked: Sequence[Sequence[tuple[str, str]]],
+    rng: np.random.Generator | None,
+    prompt: str = PROMPT,
+) -> Packed:
+    """Build the rows of questions and their answers.
+
+    Args:
+        tokenizer: Of the miniature LLaVA.
+        n_tokens: Visual tokens of an image.
+        asked: Questions and answers, the same number for every scene.
+        rng: Draws the rotary offsets of the visual tokens; None leaves them plain.
+        prompt: What stands around a question, ``{}``; all share what stands before it.
+    """
+    before, after = prompt.split(IMAGE_TOKEN)
+    shared, behind = after.split("{}")
+
+    def ids(text: str) -> list[int]:
+        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    def turns(question: str, answer: str) -> Turns:
+        read, learned = ids(question + behind), ids(answer)
+        silent = [IGNORE] * (len(read) - 1)
+        return Turns([*read, *learned], [*silent, *learned, tokenizer.eos_token_id])
+
+    texts = [[turns(*one) for one in row] for row in asked]
+    return pack(tokenizer(before)["input_ids"], ids(shared), n_tokens, texts, rng)
 
 
 def ground_of(seed: int) -> str:
@@ -114,6 +135,12 @@ class QuestionScenes:
         things = things_in(self.pool.meta[index]["objects"], self.pool.coverage(index))
         return draw_questions(things, ground_of(FIRST_SEED + index), rng, self.n_questions)
 
+    def packed(self, indices: Array, n_tokens: int, rng: np.random.Generator) -> Packed:
+        """The rows of some scenes."""
+        questions = [self.questions(int(index), rng) for index in indices]
+        short = bool(rng.random() < _SHORT)
+        return pack_questions(self.tokenizer, n_tokens, questions, rng, short)
+
     @torch.no_grad()
     def states(self, indices: Array) -> Tensor:
         """CLIP's patch states [B, N, d] in float32, in the order of the indices.
@@ -131,16 +158,14 @@ class QuestionScenes:
         places = [_PLACES[item[0]] for item in self.pool.meta[index]["objects"]]
         most = coverage[:, : len(places)].argmax(1)
         labels = np.array(places)[most]
-        labels[coverage[np.arange(len(most)), most] < _MOSTLY] = IGNORE
+        labels[coverage[np.arange(len(most)), most] < MOSTLY] = IGNORE
         return torch.from_numpy(labels)
 
     def batch(self, step: int) -> QuestionBatch:
         """The batch of one step."""
         rng = np.random.default_rng([self.seed, step])
         indices = self.pool.indices(self.seed, step, self.size)
-        questions = [self.questions(int(index), rng) for index in indices]
         states = self.states(indices)
-        short = bool(rng.random() < _SHORT)
-        packed = pack_questions(self.tokenizer, states.shape[1], questions, rng, short)
+        packed = self.packed(indices, states.shape[1], rng)
         labels = torch.stack([self.patch_labels(int(index)) for index in indices])
         return QuestionBatch(states, packed, labels)

@@ -1,5 +1,7 @@
 """Words, sizes and first weights of the miniature LLaVA; its language side starts as GLaMM's."""
 
+from copy import deepcopy
+
 import torch
 from torch import nn
 from transformers import (
@@ -14,7 +16,7 @@ from transformers import (
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.understanding.scenes import question_words
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.miniature import assemble, vision_of
+from litelvlm.models.vlm.miniature import assemble
 from litelvlm.training.clip_parts import word_tokenizer
 from litelvlm.training.glamm.sizes import GRID
 
@@ -22,7 +24,7 @@ _HEAD_STD = 0.02
 IMAGE_TOKEN = "<image>"  # noqa: S105 - no password
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", IMAGE_TOKEN)
 _MARKS = ("?", ".", ":", ",")
-_LENGTH = 1536
+LENGTH = 1536
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -36,7 +38,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         eos_token=eos,
         pad_token=pad,
         extra_special_tokens={"image_token": IMAGE_TOKEN},
-        model_max_length=_LENGTH,
+        model_max_length=LENGTH,
         padding_side="left",
     )
 
@@ -55,7 +57,7 @@ def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -
         num_hidden_layers=4,
         num_attention_heads=4,
         rms_norm_eps=1e-5,
-        max_position_embeddings=_LENGTH,
+        max_position_embeddings=LENGTH,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -110,14 +112,14 @@ def first_weights(
         for word, index in tokenizer.get_vocab().items():
             pieces = glamm.tokenizer.pieces.encode(word, out_type=int)
             llama.model.embed_tokens.weight[index] = source.embed_tokens.weight[pieces].mean(0)
-    projector = glamm.projector
+    return LanguageSide(own_projector(glamm), llama)
+
+
+def own_projector(glamm: Glamm) -> nn.Sequential:
+    """A copy of the miniature's projector."""
+    projector = deepcopy(glamm.projector)
     assert isinstance(projector, nn.Sequential)  # noqa: S101 - for the type checker
-    width = llama.config.hidden_size
-    own = nn.Sequential(
-        nn.Linear(vision_of(config).hidden_size, width), nn.GELU(), nn.Linear(width, width)
-    )
-    own.load_state_dict(projector.state_dict())
-    return LanguageSide(own, llama)
+    return projector.requires_grad_(True)
 
 
 def as_llava(

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.over_trainings import MIN_TRAININGS
 from litelvlm.analysis.studies.emergence.claims.conditions import (
     base_claims,
     cell_claims,
     effect_claims,
 )
 from litelvlm.analysis.studies.emergence.claims.links import gain_claims, sink_claims
-from litelvlm.analysis.studies.emergence.config import MIN_TRAININGS, Config
+from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.crossed import reversal_by_category
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.training.trainings.design import ALONE

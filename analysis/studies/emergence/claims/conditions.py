@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.stats.ends import DIFFERENCE, OPEN
-from litelvlm.analysis.stats.significance import benjamini_hochberg
-from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
-from litelvlm.analysis.studies.emergence.claims.trainings import (
+from litelvlm.analysis.runs.over_trainings import (
     NOT_LEARNED,
     Evidence,
     over_both,
     over_trainings,
     training_claim,
 )
+from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.ends import DIFFERENCE, OPEN
+from litelvlm.analysis.stats.significance import benjamini_hochberg
+from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
 from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.crossed import (
     CHANGE_OF_REVERSAL,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.studies.emergence.claims.trainings import (
+from litelvlm.analysis.runs.over_trainings import (
     NOT_LEARNED,
     Evidence,
     Side,

@@ -67,9 +67,9 @@ def convert(source: str | Path, target: str | Path, lora: MergedFiles | None = N
 
 
 def _read_plain(path: Path) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in read_shard(path):
-        refuse_unmerged([name], path.parent)
-        yield name, tensor
+    tensors = dict(read_shard(path))
+    refuse_unmerged(tensors, path.parent)
+    yield from tensors.items()
 
 
 def _write_weights(
@@ -98,11 +98,7 @@ def _write_weights(
 def _copy_others(source: Path, folder: Path) -> None:
     """Copy configuration and tokenizer files, and the folder of a CLIP beside them."""
     for path in source.iterdir():
-        if (
-            path.is_file()
-            and path.suffix in _COPIED
-            and path.name not in (*INDEXES, ADAPTER_CONFIG)
-        ):
+        if path.is_file() and path.suffix in _COPIED and path.name not in _LEFT:
             shutil.copyfile(path, folder / path.name)
         elif (path / "config.json").is_file():  # CLIP beside the weights
             shutil.copytree(path, folder / path.name, dirs_exist_ok=True)

@@ -118,7 +118,8 @@ def check_same_tower(network: PreTrainedModel, tower: Tower, name: str) -> None:
     if not isinstance(tower, ClipTower):
         raise ValueError(f"{name} is not a CLIP of transformers; {ADVICE}")
     own = getattr(network.base_model, "vision_tower", None)
-    if getattr(getattr(own, "config", None), "model_type", None) != "clip_vision_model":
+    kind = getattr(getattr(own, "config", None), "model_type", None)
+    if own is None or kind != "clip_vision_model":
         raise ValueError(
             f"the image tower of {type(network).__name__} is not CLIP's, so CLIP cannot rank its "
             f"tokens; {ADVICE}"

@@ -11,9 +11,16 @@ from litelvlm.analysis.stats.crossed_trainings import CrossedTrainings
 from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.significance import equivalence_test
 from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
-from litelvlm.analysis.studies.emergence.config import MIN_TRAININGS, TWO_LOOKS
 from litelvlm.arrays import Array
 
+MIN_TRAININGS = 5
+"""Trainings below which a claim about their mean is undetermined."""
+TWO_LOOKS = 0.0294
+"""Largest p-value of a claim whose trainings were added to after a first look.
+
+Source: Pocock, Group sequential methods in the design and analysis of clinical trials, Biometrika
+64, 1977, table 1: two looks, 5 % in all.
+"""
 Side = Literal["greater", "less", "either"]
 NOT_LEARNED = "did not learn to find categories"
 

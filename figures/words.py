@@ -1,0 +1,42 @@
+"""What the presets and fields of methods are called in figures."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+PRESETS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("litelvlm", "paper"): "the paper's own rule",
+        ("litelvlm", "fixed"): "in raster order",
+    }
+)
+"""(method, preset) to what the preset does; other presets are named as they are."""
+WORDS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("direction", "highest"): "highest similarity first",
+        ("order", "raster"): "in raster order",
+        ("order", "native"): "in its own order",
+        ("overlap", "refill"): "no context tokens",
+        ("positions", "contiguous"): "contiguous positions",
+        ("positions", "original"): "original positions",
+        ("positions", "stretch"): "stretched positions",
+        ("precision", "bfloat16"): "scores in bfloat16",
+        ("similarity", "cosine"): "cosine similarity",
+        ("texts", "shuffled"): "text of another image",
+        ("texts", "empty"): "empty text",
+        ("layer", "-1"): "last layer",
+        ("context_share", "1"): "context tokens alone",
+        ("context_share", "0.25"): "a quarter context",
+        ("context_share", "0.5"): "half context",
+        ("context_share", "0.667"): "two thirds context",
+        ("query_token", "last_prompt"): "from the end of the question",
+        ("layers", "mean"): "all layers",
+        ("share", "1.0"): "",
+    }
+)
+"""(field, value) to words; "" where the value needs none."""
+TITLES = MappingProxyType(
+    {"kernel_shap": "Shapley values of blocks", "value_norm": "largest value norms"}
+)
+"""Titles that say more than the name."""
+LAYERS = 32
+"""Layers of the full-size language model, in which a share of the depth is told."""

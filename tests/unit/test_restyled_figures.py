@@ -1,0 +1,79 @@
+"""Figures in a column of a paper: width, letters, colours and names of one's own."""
+
+import io
+
+import matplotlib as mpl
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from litelvlm.analysis.api import SavedRun
+from litelvlm.analysis.cli import main
+from litelvlm.figures import style
+from litelvlm.figures.files import draw_figure
+from litelvlm.figures.sweep import draw_accuracy
+
+COLUMN = {"figure.figsize": (3.25, 2.2), "font.size": 7, "axes.labelsize": 7}
+OWN = {"litelvlm": {"label": "Ours", "colour": "#123456", "linestyle": ":"}}
+
+
+def width_of(content):
+    with Image.open(io.BytesIO(content)) as picture:
+        return picture.width / mpl.rcParams["savefig.dpi"]
+
+
+def test_settings_go_over_the_house_style_and_leave_nothing_behind(saved_runs):
+    before = dict(mpl.rcParams)
+    figure = draw_figure("accuracy_ciou", saved_runs["sweep"], COLUMN)
+    assert tuple(figure.get_size_inches()) == (3.25, 2.2)
+    assert figure.axes[0].xaxis.label.get_fontsize() == 7
+    plain = draw_figure("accuracy_ciou", saved_runs["sweep"])
+    assert figure.axes[0].spines["top"].get_visible() == plain.axes[0].spines["top"].get_visible()
+    assert plain.get_size_inches()[0] > 6
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_stated_width_is_that_of_the_file():
+    for styles, exact in (((COLUMN,), True), ((), False)):
+        with style.styled(*styles):
+            figure, ax = style.new_figure()
+            ax.set_xlabel("visual tokens")
+            style.note(figure, "n = 196 expressions from 30 images; bands: 95 % intervals.")
+            wide = width_of(style.encode(figure, "png")["png"])
+        assert (wide == pytest.approx(3.25, abs=0.01)) is exact
+
+
+def test_methods_are_drawn_in_ones_own_way_and_others_as_ever(saved_runs):
+    table = SavedRun(saved_runs["sweep"]).table("scores")
+    looks = style.look("litelvlm"), style.look("random")
+    with style.styled(), style.drawn_as(OWN):
+        _, ax = style.new_figure()
+        draw_accuracy(table, "ciou", ax)
+        assert style.look("random") == looks[1]
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert to_hex(lines["Ours"].get_color()) == "#123456"
+    assert lines["Ours"].get_linestyle() == ":"
+    assert "#123456" in {to_hex(band.get_facecolor()[0]) for band in ax.collections}
+    assert style.look("litelvlm") == looks[0]
+
+
+def test_what_is_no_look_and_no_style_is_refused(saved_runs, tmp_path, capsys):
+    with (
+        pytest.raises(ValueError, match=r"look of 'litelvlm': 'color'.*colour"),
+        style.drawn_as({"litelvlm": {"color": "red"}}),
+    ):
+        pass
+    asked = ["figure", "accuracy_ciou", "--from", str(saved_runs["sweep"]), "--partial"]
+    asked += ["--out", str(tmp_path)]
+    assert main([*asked, "--style", "colum.mplstyle"]) == 2
+    assert "there is no style 'colum.mplstyle'" in capsys.readouterr().err
+    own = tmp_path / "column.mplstyle"
+    own.write_text("figure.figsize: 3.25, 1.6\n")
+    assert main([*asked, "--style", str(own)]) == 2
+    assert "the axes find no room in 3.25 x 1.6 inches" in capsys.readouterr().err
+    own.write_text("figure.figsize: 6.75, 4\nfont.size: 7\n")
+    assert main([*asked, "--style", str(own)]) == 0
+    with style.styled():
+        assert width_of((tmp_path / "accuracy_ciou.png").read_bytes()) == pytest.approx(
+            6.75, abs=0.01
+        )
