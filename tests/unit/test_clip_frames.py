@@ -85,6 +85,11 @@ def test_what_is_no_clip_is_refused_by_name(tmp_path):
     (clip / "2.png").write_bytes(b"none")
     with pytest.raises(ValueError, match=re.escape(f"{clip / '2.png'}: not a readable image")):
         frames[1]
+    (tmp_path / "script.gif").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(
+        ValueError, match=r"script\.gif: not a readable animation \(no known format"
+    ):
+        open_frames(tmp_path / "script.gif")
     with pytest.raises(FileNotFoundError, match="no such clip"):
         open_frames(tmp_path / "none.gif")
     path = tmp_path / "cut.gif"

@@ -9,7 +9,7 @@ from typing import overload
 
 from PIL import Image
 
-from litelvlm.data.images import DAMAGED, open_image, to_rgb, why_unreadable
+from litelvlm.data.images import DAMAGED, FORMATS, open_image, to_rgb, why_unreadable
 from litelvlm.data.video.decoding import VIDEOS, VideoFile
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".jp2", ".ppm", ".tif", ".tiff")
@@ -68,7 +68,7 @@ def is_clip(path: Path) -> bool:
     if path.suffix.lower() not in ANIMATIONS or not path.is_file():
         return False
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             return getattr(picture, "n_frames", 1) > 1
     except DAMAGED:
         return False
@@ -126,7 +126,7 @@ def _animation(path: Path) -> tuple[tuple[str, ...], Callable[[int], Image.Image
         return ValueError(f"{path}{where}: not a readable animation ({why_unreadable(error)})")
 
     try:
-        picture = Image.open(BytesIO(path.read_bytes()))
+        picture = Image.open(BytesIO(path.read_bytes()), formats=FORMATS)
         names = _numbers(getattr(picture, "n_frames", 1))
     except DAMAGED as error:
         raise damaged(error) from error
