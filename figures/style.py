@@ -232,7 +232,7 @@ def styled(*styles: str | Path | Mapping[str, object]) -> Iterator[None]:
         mpl.rcParams.update(_SETTINGS)
         for one in styles:
             try:
-                use_style(one)
+                use_style(dict(one) if isinstance(one, Mapping) else one)
             except OSError as error:
                 raise ValueError(
                     f"there is no style {str(one)!r}; give a file of matplotlib settings "

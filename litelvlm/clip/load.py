@@ -152,7 +152,8 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
             f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' "
             f"only, other families through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
-    clip = CLIPModel(config) if random_init else whole_model(CLIPModel, folder, "CLIP")
+    load = CLIPModel.from_pretrained
+    clip = CLIPModel(config) if random_init else whole_model(load, folder, "CLIP")
     return ClipTower(clip, read_tokenizer(folder), _hugging_face_preprocessing(folder))
 
 

@@ -69,5 +69,5 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
             random and ignore an unknown one.
         FileNotFoundError: If there are no weights.
     """
-    options = {"dtype": dtype, "attn_implementation": attn}
-    return whole_model(CLIPModel, folder, "CLIP", **options)
+    load = CLIPModel.from_pretrained
+    return whole_model(load, folder, "CLIP", dtype=dtype, attn_implementation=attn)

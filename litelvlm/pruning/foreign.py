@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+_Both = tuple[Callable[[], object], Callable[..., object]]  # type: ignore[explicit-any]
+_SETTINGS: tuple[_Both, ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_default_device, torch.set_default_device),
     (torch.is_grad_enabled, torch.set_grad_enabled),
@@ -21,7 +21,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     (os.getcwd, os.chdir),
 )
-_GENERATORS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+_GENERATORS: tuple[_Both, ...] = (
     (torch.get_rng_state, torch.set_rng_state),
     (np.random.get_state, np.random.set_state),
     (random.getstate, random.setstate),

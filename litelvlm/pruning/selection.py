@@ -92,8 +92,9 @@ class RawSelection:
 
 def is_plain(value: object, axes: int) -> TypeGuard[Tensor]:
     """Whether it is a tensor with so many axes, whose numbers are there."""
-    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-    return plain and value.ndim == axes
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return value.ndim == axes and not value.is_meta
 
 
 def is_line(value: object) -> TypeGuard[Tensor]:

@@ -29,8 +29,8 @@ def videoglamm(tmp_path_factory):
     return folder
 
 
-def test_the_plan_lists_what_is_published_and_what_is_missing(tmp_path, capsys):
-    model = ["--model", str(tmp_path), "--device", "cpu", "--out", str(tmp_path / "out")]
+def test_the_plan_lists_what_is_published_and_what_is_missing(videoglamm, tmp_path, capsys):
+    model = ["--model", str(videoglamm), "--device", "cpu", "--out", str(tmp_path / "out")]
     assert main(["reproduce", "video", "--plan", *model]) == 0
     said = capsys.readouterr().out
     assert "Data of your own, ref-davis17/valid: missing; give its folder with --data" in said

@@ -192,7 +192,7 @@ def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
     change(copied, "run.json", lambda text: text.replace(parts, '"parts_done": 0'))
     (copied / "summary.json").unlink()
     page = Page(build_report([copied], tmp_path / "out", {}).read_text())
-    assert f"0 of {record.n_parts} parts are there" in page.text
+    assert f"parts are missing, 0 of {record.n_parts} are there" in page.text
     assert "there is no verdict" in page.text
 
 

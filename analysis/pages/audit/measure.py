@@ -21,7 +21,7 @@ from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.config import Config, Protocol
 from litelvlm.analysis.studies.sweep.paired import PairedScores, pair_scores
 from litelvlm.analysis.studies.sweep.tables import seed_table
 from litelvlm.analysis.studies.table import run_study
@@ -29,9 +29,9 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 
 Options = tuple[str, ...]
-Condition = tuple[str, Options]
+Condition = tuple[Protocol, Options]
 """What one sweep has in common: its protocol, and the options of the model."""
-Refused = Mapping[tuple[str, str, int], str]
+Refused = Mapping[tuple[Protocol, str, int], str]
 """Reasons by protocol, reading and budget."""
 DRAWS = 16
 """Runs that are drawn: with so many the interval of the deviation ends at about 1.5 times it."""

@@ -87,7 +87,8 @@ def contrast_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         own = visible[visible["clip_model"] == ""]
         claims = list(_over_images(own, contrasts, config.margin, excluded))
     missing = [1.0] * (len(contrasts) - len(claims))
-    adjusted = holm(np.array([*(claim.p_value for claim in claims), *missing]))
+    known = [1.0 if np.isnan(claim.p_value) else claim.p_value for claim in claims]
+    adjusted = holm(np.array([*known, *missing]))
     return [
         _judged(claim, float(p), len(contrasts)) for claim, p in zip(claims, adjusted, strict=False)
     ]
@@ -149,7 +150,7 @@ def crossing_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
     lines, means = [], dict[str, list[float]]()
     for clip, part in visible.groupby("clip_model"):
         cells, keys = cells_of(part), part.drop_duplicates("sent_id").set_index("sent_id")
-        for name in cells:
+        for name in map(str, cells):
             known = keys.assign(ri=cells[name]).dropna(subset="ri")
             lines.append(_line(str(clip), name) | crossed_line(known, "ri", reach=INDEX))
             if clip:

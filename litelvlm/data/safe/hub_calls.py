@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from json import JSONDecodeError
 from threading import Thread
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from huggingface_hub import DatasetInfo, ModelInfo, constants, get_session
+import httpx
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from pydantic import ValidationError
 
@@ -97,18 +98,19 @@ def answered(ask: Callable[[], AnswerT]) -> AnswerT:
         raise TimeoutError(str(error) or f"no answer in {patience():.0f} seconds") from error
 
 
-def commit_of(info: ModelInfo | DatasetInfo) -> str:
+def commit_of(info: object) -> str:
     """The commit that the hub states of a repository.
 
     Raises:
         ValueError: If it is none; it becomes part of paths.
     """
-    if not (isinstance(info.sha, str) and re.fullmatch(r"[0-9a-f]{40}", info.sha)):
-        raise ValueError(f"its commit is {shown(info.sha)}")
-    return info.sha
+    commit = getattr(info, "sha", None)
+    if not (isinstance(commit, str) and re.fullmatch(r"[0-9a-f]{40}", commit)):
+        raise ValueError(f"its commit is {shown(commit)}")
+    return commit
 
 
-def _limit_waits(request: Any) -> None:
+def _limit_waits(request: httpx.Request) -> None:
     """Give every single wait of a request a limit; some of the client's calls have none."""
     waits = request.extensions.get("timeout") or {}
     seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -118,7 +120,7 @@ def _limit_waits(request: Any) -> None:
     }
 
 
-def _limit_slowness(response: Any) -> None:
+def _limit_slowness(response: httpx.Response) -> None:
     """Give up a content that comes too slowly, and a list of files that does not end."""
     read, listed = response.iter_raw, response.request.url.path.startswith("/api/")
 
@@ -135,7 +137,7 @@ def _limit_slowness(response: Any) -> None:
                 begun, come = monotonic(), 0
             yield piece
 
-    response.iter_raw = iter_raw
+    response.iter_raw = iter_raw  # type: ignore[method-assign]
 
 
 def _oddity(error: Exception) -> str:

@@ -1,10 +1,10 @@
 """Models of transformers with each weight as its files have it: none drawn, none lost."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import TypeVar, cast
 
 from safetensors import SafetensorError
 from torch import nn
@@ -15,19 +15,12 @@ from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 
 logger = logging.getLogger(__name__)
-Model = TypeVar("Model", bound=nn.Module, covariant=True)
-
-
-@runtime_checkable
-class Loader(Protocol[Model]):
-    """A class of transformers that reads its models from files."""
-
-    def from_pretrained(self, folder: Path, /, **options: object) -> object:
-        """The model, or with ``output_loading_info`` the model and what did not fit."""
+Model = TypeVar("Model", bound=nn.Module)
+Load = Callable[..., Model]  # type: ignore[explicit-any]
 
 
 def whole_model(
-    loader: Loader[Model], folder: Path, what: str, *, strict: bool = True, **options: object
+    load: Load[Model], folder: Path, what: str, *, strict: bool = True, **options: object
 ) -> Model:
     """Read a model from safetensors or a tensor-only .bin.
 
@@ -35,12 +28,12 @@ def whole_model(
     log alone.
 
     Args:
-        loader: Class of the model.
+        load: ``from_pretrained`` of the model's class.
         folder: Its files.
         what: What it is, for messages.
         strict: Refuse weights without a place too. Else only those of a LoRA are refused: some
             published checkpoints hold parts that transformers does not build.
-        options: Of ``from_pretrained``.
+        options: Of ``load``.
 
     Raises:
         ValueError: If a file is damaged or does not fit its ``config.json``, a weight is missing,
@@ -53,7 +46,7 @@ def whole_model(
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # it would list every weight; what matters is below
     try:
-        found = loader.from_pretrained(folder, **told, **options)
+        found: object = load(folder, **told, **options)
     except OSError as error:
         hint = "; `litelvlm convert` makes safetensors of .bin" if any(folder.glob("*.bin")) else ""
         raise FileNotFoundError(

@@ -243,7 +243,7 @@ def of_files(
             network = loader.from_config(config, dtype=kind, attn_implementation=attn)
     else:
         network = whole_model(
-            loader,
+            loader.from_pretrained,
             *(folder, "model"),
             strict=False,
             dtype=kind,
