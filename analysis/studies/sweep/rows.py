@@ -33,7 +33,7 @@ COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
     Column("protocol", str, "How expressions are put into conversations.", CONDITION),
-    Column("method", str, "Label of the pruning method; 'unpruned' keeps every token.", CONDITION),
+    Column("method", str, "Label of the pruning method; 'none' keeps every token.", CONDITION),
     Column(
         "budget",
         int,
