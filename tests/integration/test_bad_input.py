@@ -61,7 +61,7 @@ def test_missing_empty_and_truncated_pictures(run, picture):
     empty = picture.parent / "empty.png"
     empty.write_bytes(b"")
     assert_refused(segment(run, empty, TEXT), "empty.png", "empty")
-    assert_refused(segment(run, picture.parent, TEXT), "is a folder; name one picture")
+    assert_refused(segment(run, picture.parent, TEXT), "must be a folder of its own")
     assert not (picture.parent / "mask.png").exists()
 
 

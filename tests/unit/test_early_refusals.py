@@ -1,12 +1,13 @@
 """What a verb cannot use or write is refused before any model is loaded and before any work."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from litelvlm.analysis.cli import main
-from litelvlm.models.families import FAMILIES
+from litelvlm.models import families
 
 CARD = "reproduce refseg --model embedded --data embedded --splits refcoco/val --yes"
 PLAN = f"{CARD} --plan"
@@ -62,11 +63,8 @@ def _place(tmp_path, monkeypatch):
     def load(*_):
         raise AssertionError("a model was loaded")
 
-    for family in FAMILIES.values():
-        object.__setattr__(family, "load", load)
-    yield
-    for family in FAMILIES.values():
-        del family.__dict__["load"]
+    table = {name: replace(family, load=load) for name, family in families.FAMILIES.items()}
+    monkeypatch.setattr(families, "FAMILIES", table)
 
 
 @pytest.mark.usefixtures("_place")

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import httpx
 from huggingface_hub import constants, get_session
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from pydantic import ValidationError
 
 from litelvlm.data.safe.shown import first_problem, shown
 from litelvlm.names import printable
 
 AnswerT = TypeVar("AnswerT")
+_OWN = (FileNotFoundError, MemoryError, HFValidationError, OfflineModeIsEnabled)
 SLOWEST = 1_000
 """Bytes a second; what comes slower for the time of ``patience`` is given up."""
 MAX_ANSWER = 200_000_000
@@ -62,7 +63,7 @@ def hub_errors(what: str, hub: str | None = None) -> Iterator[None]:
                 "kept; run the same command again once there is a connection (for a slow one set "
                 f"HF_HUB_DOWNLOAD_TIMEOUT above {constants.HF_HUB_DOWNLOAD_TIMEOUT} seconds)"
             ) from error
-        ours = isinstance(error, FileNotFoundError | MemoryError | HFValidationError)
+        ours = isinstance(error, _OWN)
         if ours or getattr(error, "errno", None):
             raise  # no local copy, or trouble of this machine
         raise ConnectionError(
