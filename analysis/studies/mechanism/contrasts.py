@@ -46,7 +46,7 @@ class Contrast(NamedTuple):
     @property
     def reach(self) -> Ends:
         """The least and the largest value that the contrast can have."""
-        most = sum(map(abs, self.cells.values()))
+        most = float(sum(map(abs, self.cells.values())))
         return -most, most
 
     def values(self, indices: pd.DataFrame) -> "pd.Series[float]":
