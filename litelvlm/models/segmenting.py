@@ -137,7 +137,7 @@ def checked_entries(
     """
     if not states or not len(states) == len(conversations) == len(selections):
         raise ValueError(
-            f"one state, conversation and selection per entry are needed, got {len(states)}, "
+            f"one state, conversation and selection per row are needed, got {len(states)}, "
             f"{len(conversations)} and {len(selections)}"
         )
     check_name(answer, ANSWERS, "kind of answer")
