@@ -1,6 +1,7 @@
 """VideoGLaMM as a grounding model: cues for methods, masks for conversations about clips."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -74,7 +75,7 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
 
     def question(self, expression: str, question_index: int = 0) -> str:
         """The sentence that asks about an expression in an image."""
-        return self.conversation([expression], question_index).questions[0]
+        return prompts.question(expression, question_index)
 
     def conversation(
         self,
@@ -93,8 +94,9 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
         """Build the conversation about a clip, or about an image, which is one frame."""
+        question = partial(prompts.question, frames=frames)
         return filled_conversation(
-            prompts.questions(frames), prompts.ANSWERS, expressions, question_index, answer_index
+            question, prompts.ANSWERS, expressions, question_index, answer_index
         )
 
     def encode_image(self, image: ImageSource) -> ClipState:
