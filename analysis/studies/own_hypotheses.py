@@ -87,15 +87,16 @@ def difference(
     numbers, images = both[measure].to_numpy(dtype=np.float64), both["image_id"].to_numpy()
 
     def statistic(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
-        counts = np.maximum(sums[:, 2:], 1e-300)  # a resample without a side has a mean of 0 there
-        means = sums[:, :2] / counts
+        tops, counts = sums[:, :2], sums[:, 2:]
+        means = np.divide(tops, counts, out=np.full_like(tops, np.nan), where=counts > 0)
         value: Array = means[:, :1] - means[:, 1:]
         return value
 
     result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, statistic)
     crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both), ends)
     fewest = min(part["image_id"].nunique() for part in (first, second))
-    draws = result.draws if fewest > 1 else result.draws[:0]
+    both_sides = np.isfinite(result.draws[:, 0])  # a resample may hold no expression of one side
+    draws = result.draws[both_sides] if fewest > 1 else result.draws[:0]
     return result._replace(draws=draws, n_images=fewest), crossed
 
 

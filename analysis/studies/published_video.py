@@ -5,15 +5,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-VIDEO_SOURCE = (
-    "LiteLVLM project page, static/js/evaluation-table.js "
-    "(childult-programmer/LiteLVLM.github.io, commit 563ede5d278cdd6014308dbb396874ec89acb3a6): "
-    "VideoGLaMM with 576 visual tokens a frame, in percent"
-)
-UNIPIXEL_SOURCE = (
-    "UniPixel's own tables, UniPixel-3B with all visual tokens, J&F in percent; nothing is known "
-    "of the budgets at which LiteLVLM pruned it"
-)
 _NONE = float("nan")
 
 
@@ -42,6 +33,11 @@ VIDEO: Published = {
         ("ref-youtube-vos", "LiteLVLM", 81): (60.8, 67.6, 64.2),
     }.items()
 }
+"""VideoGLaMM with 576 visual tokens a frame.
+
+Source: LiteLVLM's project page, static/js/evaluation-table.js of
+childult-programmer/LiteLVLM.github.io at commit 563ede5d278cdd6014308dbb396874ec89acb3a6.
+"""
 UNIPIXEL: Published = {
     (data, "unpruned", 576): PublishedScores(_NONE, _NONE, score)
     for data, score in (
@@ -51,6 +47,8 @@ UNIPIXEL: Published = {
         ("revos", 62.1),
     )
 }
+"""UniPixel-3B with all visual tokens, from its authors' own tables. Nothing is known of the budgets
+at which LiteLVLM pruned it."""
 
 
 def published_frame(published: Published) -> pd.DataFrame:

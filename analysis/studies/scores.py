@@ -48,13 +48,13 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     ),
     Column("seg_found", bool, "The answer holds a [SEG]."),
     *(Column(f"p{hit * 100:.0f}", bool, f"The IoU reaches {hit}.") for hit in HITS),
-    Column("j", float, "Mean over frames of the IoU, 0 to 1; none where all data are images."),
-    Column("f", float, "Mean over frames of the agreement of outlines, 0 to 1; likewise."),
-    Column("jf", float, "Mean of j and f."),
-    Column("matched_j", float, "J of the object, with predictions and objects paired anew."),
-    Column("matched_f", float, "F of it, likewise."),
-    Column("matched_jf", float, "Mean of both."),
-    Column("matched_n", float, "1 if the object counts there: it is in frame 0; else 0."),
+    Column("j", float, "Mean over frames of the IoU, 0 to 1; none of images.", SHARE),
+    Column("f", float, "Mean over frames of the agreement of outlines; likewise.", SHARE),
+    Column("jf", float, "Mean of j and f.", SHARE),
+    Column("matched_j", float, "J with objects paired anew; 0 where matched_n is 0.", SHARE),
+    Column("matched_f", float, "F with objects paired anew; likewise.", SHARE),
+    Column("matched_jf", float, "Mean of both.", SHARE),
+    Column("matched_n", float, "1 if the object counts there: it is in frame 0; else 0.", SHARE),
 )
 """What a row holds of its masks."""
 _SUMMANDS = tuple(f"no_target_{place}" for place in range(7))

@@ -39,8 +39,10 @@ def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
     inter = alone.set_index(["method", "sent_id"])["inter_px"].unstack("method")
     assert (inter["litelvlm"] != inter["litelvlm(context_share=1)"]).any()
     summary = read_summary(folder)
-    assert {"attention", "H7", "H7.points", "official.H7", "llm_attention", "kernel_shap"} <= {
-        claim.id for claim in summary.claims
+    ids = {claim.id for claim in summary.claims}
+    assert {"attention", "H7", "H7.points", "official.H7", "llm_attention", "kernel_shap"} <= ids
+    assert {id.rpartition("H7")[0] for id in ids if "H7" in id} == {
+        *("", "rule.", "official.", "official.rule.")  # of the method's readings alone
     }
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}  # two images
     draws = summary.table("protocols").set_index(["protocol", "method", "budget"])

@@ -131,6 +131,14 @@ def test_the_group_with_fewer_images_limits_the_verdict():
     assert found.verdict == "undetermined"
 
 
+def test_resamples_without_one_of_the_groups_do_not_count():
+    frame = rows(small_loss=0.3)
+    small = frame["area_frac"] <= 0.05
+    frame = frame.assign(iou=np.where(small, 0.4, 0.8))[~small | (frame["image_id"] < 3)]
+    found = claim(frame, where=LOSS["pruned"], groups=SIZES, levels=True)
+    assert (found.low, found.high) == pytest.approx((-0.4, -0.4))
+
+
 def test_an_interval_ends_where_the_measure_does():
     frame = rows(small_loss=0.0, large_loss=0.0, n=90).assign(iou=1.0)
     frame.loc[frame["sent_id"] < 3, "iou"] = 0.0

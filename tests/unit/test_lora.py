@@ -167,7 +167,7 @@ def test_peft_merges_to_the_same_numbers(tmp_path, config):
 
 REFUSED = {
     "unknown scale": ({}, {"lora_alpha": None}, "states no lora_alpha. Give --lora-alpha"),
-    "infinite scale": ({}, {"lora_alpha": 1e999}, "is not JSON (Infinity is not a number"),
+    "infinite scale": ({}, {"lora_alpha": 1e999}, "is not JSON ('Infinity is not a number"),
     "scale of a text": ({}, {"lora_alpha": "6"}, "has lora_alpha='6'; a number other than 0"),
     "other rank": ({}, {"r": 8}, f"{PLACE} has rank 2, its configuration says 8"),
     "other method": ({}, {"peft_type": "IA3"}, "peft_type='IA3', which is not merged here"),

@@ -510,7 +510,7 @@ def test_tied_embeddings_need_no_head_in_the_file(tmp_path):
         ({"seg_token_id": 200}, r"gives <\|seg\|> the id 262, its config.json 200"),
         ({"seg_token_id": -1}, "seg_token_id=-1, expected a whole number"),
         ({"sam2_sizes": None}, "unknown sam2_config 'None'"),
-        ({"sam2_sizes": {"widht": 3}}, "unknown sam2_sizes 'widht'; did you mean 'width'"),
+        ({"sam2_sizes": {"widht": 3}}, "unknown size of sam2_sizes 'widht'; did you mean 'width'"),
         ({"vision_config": 3}, "has vision_config 3"),
         ({"vision_config": {"depth": 2}}, "vision_config without hidden_size"),
         ({"vision_config": TOWER | {"patch_size": 16}}, "patch_size=16 .* read here with 14"),

@@ -56,9 +56,9 @@ def build_clip_page(
     rows = read_rows(run)
     chosen = choose_expressions(rows, shown, samples)
     places = {
-        int(expression.sent_id): (context.data[index], expression)
-        for index in range(len(context.data))
-        for expression in context.data[index].expressions
+        int(expression.sent_id): (sample, expression)
+        for sample in map(context.data.__getitem__, range(len(context.data)))
+        for expression in sample.expressions
     }
     views = [
         clip_view(context, *places[sent_id], legend, shown)

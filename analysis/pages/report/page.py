@@ -178,16 +178,17 @@ def findings_view(
 
 def animations(run: Path) -> list[dict[str, str]]:
     """Animated examples of a run of clips, as data inside the page."""
-    files = [path for path in sorted(run.glob(ANIMATIONS.format("*"))) if path.is_file()]
-    if not files:
+    if not any(run.glob(ANIMATIONS.format("*"))):
         return []
     _, shown = read_examples(run)
+    files = [run / ANIMATIONS.format(number) for number in range(len(shown))]
     return [
         {
             "caption": f"“{one.text}”: all tokens on the left, {one.titles[2]} on the right",
             "data": f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}",
         }
         for path, one in zip(files, shown, strict=True)
+        if path.is_file()
     ]
 
 

@@ -24,7 +24,7 @@ from litelvlm.analysis.studies.ablations.pairs import (
 )
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART
 from litelvlm.analysis.studies.scores import SCORES
-from litelvlm.analysis.studies.sweep.paired import JUDGED, PairedScores, budgets_of, pair_scores
+from litelvlm.analysis.studies.sweep.paired import READINGS, PairedScores, budgets_of, pair_scores
 from litelvlm.arrays import Array
 
 
@@ -95,7 +95,7 @@ def leads_at_every_budget(
     claims, label, points = list[Claim](), SCORES[config.score].label, 100 * config.lead
     if "rivals" not in config.requests:  # some of them may have run for another request
         return claims
-    for method, rule in JUDGED.items():
+    for method, rule in READINGS.items():
         prefix = f"{protocol}{rule}"
         by_id: dict[str, list[Claim]] = {}
         for budget in budgets_of(paired.cells, method):

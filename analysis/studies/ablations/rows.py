@@ -137,8 +137,8 @@ class AblationContext(IndexContext):
             chosen = choose_foreign_texts(self.foreign, sample, expression, 1, same_category, rng)
             if len(chosen):
                 sent = self.foreign[int(chosen[0])].sent
-                about = self.model.conversation(
-                    [sent], self.config.question_index, self.config.answer_index
+                about = self.model.clip_conversation(
+                    [sent], sample.frames, self.config.question_index, self.config.answer_index
                 )
                 return self.model.cues(asked.state, about, key=int(sample.image_id))
         raise ValueError("there is no text of another image; take more images")

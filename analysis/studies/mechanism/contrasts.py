@@ -135,7 +135,7 @@ def _over_trainings(
             yield training_claim(
                 one.id,
                 one.says,
-                over_trainings(np.array(means), margin),
+                over_trainings(np.array(means), margin, one.reach),
                 "no difference" if len(one.cells) > 1 else "no relation",
             )
 
@@ -157,7 +157,7 @@ def crossing_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
                 means.setdefault(name, []).append(float(known["ri"].mean()))
     if config.over == "trainings":
         lines += [
-            _line("all trainings", name) | t_estimate(np.array(values)).line("mean")
+            _line("all trainings", name) | t_estimate(np.array(values), INDEX).line("mean")
             for name, values in means.items()
         ]
     return pd.DataFrame(lines)

@@ -26,9 +26,11 @@ from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]
 ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
-JUDGED = {PAPER: "", PAPER_RULE: "rule.", "value_path": "value.", "value_path_grid": "grid."}
-"""Methods that claims are about, and what begins their ids: both readings of the paper's method
-(the released code, and the paper's own rule), and the same text read without the reversal."""
+READINGS = {PAPER: "", PAPER_RULE: "rule."}
+"""Both readings of the paper's method (the released code, and the paper's own rule), and what
+begins the ids of their claims."""
+JUDGED = {**READINGS, "value_path": "value.", "value_path_grid": "grid."}
+"""The readings, and the same text read without the reversal."""
 
 
 class PairedEffect(NamedTuple):

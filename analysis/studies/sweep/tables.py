@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM, UNPRUNED
+from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import adjusted, lines_of, wider_ends
 from litelvlm.analysis.stats.significance import holm
@@ -18,6 +18,7 @@ from litelvlm.analysis.studies.scores import (
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
+    READINGS,
     MethodBudget,
     PairedScores,
     budgets_of,
@@ -26,7 +27,6 @@ from litelvlm.analysis.studies.sweep.paired import (
 )
 
 AGREEMENT = SCORES["agreement"]
-_READINGS = (PAPER, PAPER_RULE)
 LONG = 5
 """Most words of a short expression."""
 
@@ -174,12 +174,12 @@ def leads(rows: pd.DataFrame, score: Score) -> Iterator[Row]:
     A line for each reading of the method; none for a reading that was not run, or without random
     tokens.
     """
-    chosen = rows[rows["method"].isin([*_READINGS, RANDOM])]
+    chosen = rows[rows["method"].isin([*READINGS, RANDOM])]
     run = set(chosen["method"])
     if RANDOM not in run or len(run) < 2:
         return
     paired = pair_scores(chosen)
-    for method in _READINGS:
+    for method in READINGS:
         for budget in budgets_of(paired.cells, method):
             cells = (method, budget), (RANDOM, budget)
             images, crossed = paired.difference(score, *cells)
