@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers import Qwen2VLImageProcessor
 
 from litelvlm import get_pruner, load_model
 from litelvlm.layout import Layout
@@ -128,7 +129,7 @@ def test_frames_far_longer_than_wide():
 
 
 def test_patches_are_those_of_the_library():
-    processor = pytest.importorskip("transformers").Qwen2VLImageProcessor(do_resize=False)
+    processor = Qwen2VLImageProcessor(do_resize=False)
     picture = Image.fromarray(clip_frames(1, 96, 128)[0])
     height, width = resized_size(96, 128, 1)
     small = picture.resize((width, height), Image.Resampling.BICUBIC)
