@@ -9,8 +9,7 @@ methods as if they came from outside. Processor time is stored beside wall time,
 machines are shared.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -26,23 +25,11 @@ from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.pruning import Pruner
 
-
-@contextmanager
-def unchecked() -> Iterator[None]:
-    """Methods are taken at their word."""
-    with mock.patch.object(Pruner, "checked", lambda self, raw, cues, budget: raw):
-        yield
-
-
-@contextmanager
-def from_outside() -> Iterator[None]:
-    """Every method counts as one from outside."""
-    with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(Pruner, "is_foreign", True))
-        yield
-
-
-ARMS = {"with": nullcontext, "without": unchecked, "outside": from_outside}
+ARMS = {
+    "with": nullcontext,
+    "without": partial(mock.patch.object, Pruner, "checked", lambda self, raw, cues, budget: raw),
+    "outside": partial(mock.patch.object, Pruner, "is_foreign", True),
+}
 
 
 def measure(images: int = 8, minutes: float = 30.0) -> dict[str, Any]:

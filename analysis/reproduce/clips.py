@@ -1,5 +1,6 @@
 """Tables of clips: J, F and J&F of each method and budget beside the published ones."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
@@ -11,6 +12,7 @@ from litelvlm.analysis.reproduce.lines import (
     FinishedSplit,
     Line,
     budget_of,
+    published_tokens,
     verdict_of,
 )
 from litelvlm.analysis.studies import published
@@ -41,10 +43,11 @@ def clip_lines(
     lines, there = list[Line](), set[tuple[str, int]]()
     for score in paired.scores:
         for method, budget in paired.cells:
-            tokens = round(budget * published.N_TOKENS / split.n_tokens)
+            tokens = published_tokens(budget, split.n_tokens)
             key = split.place[0], LABELS.get(method, method), tokens
             numbers = known.get(key)
             number = _number(numbers, compared, score)
+            stated = math.isfinite(number)
             found = next(estimates)
             low, high = (100 * end - number for end in (found.low, found.high))
             verdict = verdict_of(low, high, MARGIN, found.n_images, split.comparable)
@@ -53,7 +56,7 @@ def clip_lines(
                 Line(
                     place=split.name,
                     method=method,
-                    label=key[1] if number == number else "",
+                    label=key[1] if stated else "",
                     tokens=tokens,
                     budget=budget,
                     quantity=score.label,
@@ -63,11 +66,11 @@ def clip_lines(
                     difference=100 * found.value - number,
                     low=low,
                     high=high,
-                    tells=DETECTABLE * (high - low) / (2 * REACH) if number == number else NOTHING,
+                    tells=DETECTABLE * (high - low) / (2 * REACH) if stated else NOTHING,
                     margin=MARGIN,
                     n_images=found.n_images,
                     n=found.n,
-                    verdict=verdict if number == number else "no published number",
+                    verdict=verdict if stated else "no published number",
                 )
             )
     return (*lines, *_unmeasured(split, known, there))

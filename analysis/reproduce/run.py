@@ -241,7 +241,7 @@ def open_model(
         return loaded if cache is None else with_image_cache(loaded, cache)
     options = get_target(settings.table).model_options
     family = FAMILIES[settings.family]
-    found = family.load(ModelRequest(name=model, clip=clip, device=device, options=options))
+    found = family.loaded(ModelRequest(name=model, clip=clip, device=device, options=options))
     if not isinstance(found, GroundingModel):
         raise TypeError(f"family {family.name!r} loads {type(found).__name__}, which has no masks")
     return found

@@ -28,6 +28,7 @@ from litelvlm.data.hub_tables import HubTables
 from litelvlm.data.layout import FOLDER, INSTANCES, REF_FAMILIES
 from litelvlm.data.safe.hub_copies import snapshot
 from litelvlm.data.safe.parquet import open_parquet, read_rows
+from litelvlm.data.safe.shown import first_line
 from litelvlm.data.sources.places import OWN, OWN_TABLE
 from litelvlm.data.sources.rows import Layout, layout_of
 from litelvlm.hub_ids import is_hub_id
@@ -214,9 +215,5 @@ def _explained(path: Path) -> Iterator[None]:
         raise RefDataError(f"{path} {error}") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RefDataError(
-            f"{path} is not a readable Parquet file ({_first_line(error)}); fetch it again"
+            f"{path} is not a readable Parquet file ({first_line(error)}); fetch it again"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import CLIPModel
 
+from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.openai import OPENAI_CLIP
 from litelvlm.data.safe.shown import shown
 from litelvlm.data.safe.whole_models import whole_model
@@ -58,6 +59,26 @@ def check_clip_config(folder: Path) -> None:
     for part in ("text_config", "vision_config"):
         if not isinstance(config.get(part, {}), Mapping):
             raise ValueError(f"{path} has {part}={shown(config[part])}; it holds sizes by name")
+
+
+def check_clip_width(tower: ClipTower, folder: Path, field: str, width: int) -> None:
+    """Refuse a CLIP of another width than the checkpoint's projector reads.
+
+    Args:
+        tower: CLIP.
+        folder: Its files.
+        field: Where the checkpoint's ``config.json`` states the width.
+        width: That width.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    found = int(tower.vision_config.hidden_size)
+    if found != width:
+        raise ValueError(
+            f"the CLIP in {folder} has width {found}, the checkpoint expects {field} {width}; "
+            "name the right one (clip= in Python, --clip on the command line)"
+        )
 
 
 def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:

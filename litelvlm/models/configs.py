@@ -1,11 +1,15 @@
-"""``config.json`` of a checkpoint of any family: its fields, and the bounds of sizes in it."""
+"""``config.json`` of a checkpoint of any family: its fields, and the sizes in it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
+from litelvlm.names import check_name
+
+Part = TypeVar("Part", bound="PartSizes")
 
 
 def read_fields(folder: Path, what: str, name: str = "config.json") -> Mapping[str, object]:
@@ -30,6 +34,34 @@ def read_fields(folder: Path, what: str, name: str = "config.json") -> Mapping[s
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds a {type(config).__name__}, expected an object with sizes")
     return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartSizes:
+    """Sizes of one part of a model, as fields of a subclass."""
+
+    def changed(self: Part, given: object, name: str, where: str) -> Part:
+        """These sizes, but for those that a configuration gives.
+
+        Args:
+            given: Sizes by their names.
+            name: What the configuration calls the part.
+            where: Its file, for messages.
+
+        Raises:
+            ValueError: If they are no sizes by name, one is unknown, or they make no model.
+        """
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{where} has {name}={shown(given)}; it holds sizes by name")
+        known = [field.name for field in fields(self)]
+        changes = {
+            check_name(str(n), known, f"size of {name}"): tuple(v) if isinstance(v, list) else v
+            for n, v in given.items()
+        }
+        try:
+            return replace(self, **changes)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
 
 _LIMITS: Mapping[int, tuple[str, ...]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -118,44 +119,40 @@ class ModelFamily:
     takes: tuple[str, ...] = ()
     large: Callable[[str], bool] = lambda name: False
 
+    def loaded(self, request: ModelRequest) -> StudiedModel:
+        """The model of a request, if the family takes all that it chooses.
 
-def load_glamm(request: ModelRequest) -> Glamm:
-    """Load the GLaMM that a request names.
+        Raises:
+            ValueError: Naming what the family does not take; and as ``load``.
+            FileNotFoundError: As ``load``.
+        """
+        for field in request.chosen:
+            if field not in self.takes:
+                raise ValueError(
+                    f"{field}={getattr(request, field)!r} does not go with {request.name}, which "
+                    f"is {self.model.described}; leave it out"
+                )
+        return self.load(request)
+
+
+def load_by(
+    load: Callable[..., StudiedModel],  # type: ignore[explicit-any]  # families take different fields
+    options: type[ModelOptions],
+    request: ModelRequest,
+) -> StudiedModel:
+    """Call a family's own function with what a request chooses.
+
+    Args:
+        load: Takes the fields of a request that the family takes, with the same defaults.
+        options: The family's options.
+        request: The request.
 
     Raises:
-        ValueError: As ``load_model``, or if an option is unknown.
-        FileNotFoundError: As ``load_model``.
+        ValueError: As ``load``, or if an option is unknown.
+        FileNotFoundError: As ``load``.
     """
-    return glamm.load_model(
-        request.name,
-        dtype=request.dtype,
-        device=request.device,
-        attn=request.attn,
-        random_init=request.random_init,
-        options=request.options_of(GlammOptions),
-        clip=request.clip,
-        revision=request.revision,
-        quantise=request.quantise,
-    )
-
-
-def load_clip_glamm(request: ModelRequest) -> VideoGlamm:
-    """Load the VideoGLaMM that a request names.
-
-    Raises:
-        ValueError: As ``load_video_glamm``, or if an option is unknown.
-        FileNotFoundError: As ``load_video_glamm``.
-    """
-    return load_video_glamm(
-        request.name,
-        dtype=request.dtype,
-        device=request.device,
-        attn=request.attn,
-        random_init=request.random_init,
-        options=request.options_of(VideoGlammOptions),
-        clip=request.clip,
-        revision=request.revision,
-    )
+    given = {field: getattr(request, field) for field in (*EVERY_FAMILY, *request.chosen)}
+    return load(**given | {"options": request.options_of(options)})
 
 
 def load_queried(request: ModelRequest) -> QueriedVlm:
@@ -181,31 +178,13 @@ def load_queried(request: ModelRequest) -> QueriedVlm:
     return found
 
 
-def load_pixel(request: ModelRequest) -> UniPixel:
-    """Load the UniPixel that a request names.
-
-    Raises:
-        ValueError: As ``load_unipixel``, or if an option is unknown.
-        FileNotFoundError: As ``load_unipixel``.
-    """
-    return load_unipixel(
-        request.name,
-        dtype=request.dtype,
-        device=request.device,
-        attn=request.attn,
-        random_init=request.random_init,
-        options=request.options_of(UniPixelOptions),
-        revision=request.revision,
-    )
-
-
 _ROWS = (
     # Of a GLaMM transformers reads nothing but CLIP, in a second, so none is large.
     ModelFamily(
         name=Glamm.family,
         prefix="",
         model=Glamm,
-        load=load_glamm,
+        load=partial(load_by, glamm.load_model, GlammOptions),
         takes=("attn", "clip", "revision", "random_init", "quantise", "options"),
     ),
     ModelFamily(
@@ -213,7 +192,7 @@ _ROWS = (
         prefix=VIDEO_GLAMM,
         model_type=VIDEO_GLAMM_TYPE,
         model=VideoGlamm,
-        load=load_clip_glamm,
+        load=partial(load_by, load_video_glamm, VideoGlammOptions),
         takes=("attn", "clip", "revision", "random_init", "options"),
     ),
     ModelFamily(
@@ -229,7 +208,7 @@ _ROWS = (
         prefix=UNIPIXEL_PREFIX,
         model_type=UNIPIXEL_TYPE,
         model=UniPixel,
-        load=load_pixel,
+        load=partial(load_by, load_unipixel, UniPixelOptions),
         takes=("attn", "revision", "random_init", "options"),
         large=lambda name: True,
     ),
@@ -315,13 +294,7 @@ def load_model(
     family = family_for(request.name)
     if not issubclass(family.model, GroundingModel):
         raise ValueError(f"{name} is {family.model.described}; load it with load_vlm")
-    refused = [field for field in request.chosen if field not in family.takes]
-    if refused:
-        raise ValueError(
-            f"{refused[0]}={getattr(request, refused[0])!r} does not go with {name}, which is "
-            f"{family.model.described}; leave it out"
-        )
-    model = family.load(request)
+    model = family.loaded(request)
     if not isinstance(model, GroundingModel):
         raise TypeError(f"family {family.name!r} loads {type(model).__name__}, not its own model")
     return model

@@ -12,9 +12,9 @@ from litelvlm.data.safe.adapters import (
     refuse_unmerged,
     unmerged,
 )
-from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.weight_files import read_shard, shard_paths
 from litelvlm.hub_ids import is_hub_id
+from litelvlm.models.configs import read_fields
 from litelvlm.models.files import hub_folder
 from litelvlm.models.lora import Lora, plain_name, scale_of
 
@@ -113,14 +113,8 @@ class MergedFiles:
 def _config(source: Path) -> Mapping[str, object]:
     """What the folder states of its LoRA: ``adapter_config.json``, or fields of ``config.json``."""
     for name, kept in ((ADAPTER_CONFIG, None), ("config.json", ("lora_alpha", "lora_r"))):
-        path = source / name
-        if path.is_file():
-            try:
-                found = read_json(path.read_bytes())
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path} is not JSON ({error}); fetch it again") from error
-            if not isinstance(found, dict):
-                raise ValueError(f"{path} holds a {type(found).__name__}, expected an object")
+        if (source / name).is_file():
+            found = read_fields(source, "LoRA", name)
             return {key: found[key] for key in found if kept is None or key in kept}
     return {}
 

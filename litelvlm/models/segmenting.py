@@ -4,12 +4,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 
 from litelvlm.data.images import ImageSource
-from litelvlm.models.requests import Grounding
-from litelvlm.pruning import LayerPruner, ModelSizes, Pruner, check_budget, get_pruner
+from litelvlm.models.requests import Conversation, Grounding
+from litelvlm.models.view import VisualState
+from litelvlm.names import check_name
+from litelvlm.pruning import LayerPruner, ModelSizes, Pruner, Selection, check_budget, get_pruner
+
+State = TypeVar("State", bound=VisualState)
+"""An encoded clip of one family."""
 
 
 class Stopwatch:
@@ -115,6 +121,27 @@ def named_method(
     if isinstance(method, LayerPruner):
         method.schedule(count, n_tokens, sizes.n_layers)
     return method, count
+
+
+def checked_entries(
+    states: Sequence[State],
+    conversations: Sequence[Conversation],
+    selections: Sequence[Selection | None],
+    answer: str,
+) -> list[tuple[State, Conversation, Selection | None]]:
+    """What ``GroundingModel.ground`` is asked, entry by entry.
+
+    Raises:
+        ValueError: If the sequences differ in length or are empty, or the kind of answer is
+            unknown.
+    """
+    if not states or not len(states) == len(conversations) == len(selections):
+        raise ValueError(
+            f"one state, conversation and selection per row are needed, got {len(states)}, "
+            f"{len(conversations)} and {len(selections)}"
+        )
+    check_name(answer, ANSWERS, "kind of answer")
+    return list(zip(states, conversations, selections, strict=True))
 
 
 def joined(

@@ -1,6 +1,6 @@
 """Conversations from a family's templates of questions and answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from litelvlm.data.dataset import clean
 from litelvlm.models.requests import Conversation
@@ -25,16 +25,16 @@ def pick_template(templates: Sequence[str], index: int, what: str) -> str:
 
 
 def filled_conversation(
-    questions: Sequence[str],
+    question: Callable[[str, int], str],
     answers: Sequence[str],
     expressions: Sequence[str],
     question_index: int | Sequence[int] = 0,
     answer_index: int | Sequence[int] = 0,
 ) -> Conversation:
-    """Fill a family's templates: a turn per expression, stripped and lower-cased.
+    """Fill a family's templates: a turn per expression.
 
     Args:
-        questions: Question templates; "{}" stands for the expression.
+        question: The family's sentence about an expression, by the number of its template.
         answers: Answer templates.
         expressions: Referring expressions in the order of the turns.
         question_index: Question template of every turn, or one index per turn.
@@ -50,15 +50,11 @@ def filled_conversation(
         )
     if not expressions:
         raise ValueError("a conversation needs at least one expression, got none")
-    texts = tuple(clean(expression) for expression in expressions)
-    asked = _per_turn(question_index, len(texts), "question_index")
-    answered = _per_turn(answer_index, len(texts), "answer_index")
+    asked = _per_turn(question_index, len(expressions), "question_index")
+    answered = _per_turn(answer_index, len(expressions), "answer_index")
     return Conversation(
-        texts,
-        tuple(
-            pick_template(questions, index, "question").format(text)
-            for text, index in zip(texts, asked, strict=True)
-        ),
+        tuple(map(clean, expressions)),
+        tuple(map(question, expressions, asked)),
         tuple(pick_template(answers, index, "answer") for index in answered),
     )
 

@@ -88,7 +88,11 @@ def runs_of(word, named):
 
 
 def run(words, named, capsys):
-    """Run one command, and add the run folders that it prints to those of its page."""
+    """Run one command, and add the run folders that it prints to those of its page.
+
+    Returns:
+        What it said, of a line that downloads the reason why it is refused.
+    """
     words = [found for word in words for found in runs_of(word, named)]
     if "--workers" in words:  # all parts are there, so that no worker is started
         assert main(in_one_process(words)) == 0
@@ -100,9 +104,9 @@ def run(words, named, capsys):
         (reason,) = said.err.splitlines()
         assert reason.startswith("litelvlm: Cannot reach https://huggingface.co/")
         assert reason.endswith("please unset the `HF_HUB_OFFLINE` environment variable.")
-        return
+        return reason
     assert code == 0, (words, said.err, *traces())
-    assert said.out
+    return said.out
 
 
 def traces():
@@ -124,4 +128,4 @@ def test_the_commands_of_a_page_run_in_its_order(page, capsys, monkeypatch, empt
         monkeypatch.setattr(style, "encode", lambda figure, *kinds: empty_file)
     named = []
     for words in (*BEFORE.get(page, ()), *map(reduced, HEAVY[page])):
-        run(words, named, capsys)
+        assert run(words, named, capsys), words

@@ -9,6 +9,7 @@ from towers import SIZE, open_clip_tower
 from litelvlm import load_model, load_refer, load_vlm
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
+from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,24 @@ def folders(tmp_path_factory):
 def models(folders):
     """The models in them."""
     return {kind: load_vlm(folder, device="cpu") for kind, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def llava():
+    """A tiny LLaVA for the tests of one file."""
+    return tiny_vlm("llava")
+
+
+@pytest.fixture
+def one():
+    """A prompt for it."""
+    return tiny_prompt("llava")
+
+
+@pytest.fixture
+def batch():
+    """Two prompts of different lengths, padded on the left."""
+    return tiny_prompt("llava", (1, 1), (4, 9))
 
 
 @pytest.fixture(scope="session")

@@ -101,11 +101,25 @@ def test_masks_of_another_command_are_not_mixed(clip, tmp_path, monkeypatch, cap
     Image.new("RGB", (24, 24)).save(folder / "3.png")
     assert segment(monkeypatch, CountingModel(), *asked) == 2
     assert "masks of another command: clip differ" in capsys.readouterr().err
-    (tmp_path / "masks/masks.json").write_text("{}")
+    other = CountingModel()
+    other.name = "the same weights in fewer bits"
+    assert segment(monkeypatch, other, *asked) == 2
+    assert "masks of another command: model, clip differ" in capsys.readouterr().err
+    (tmp_path / "masks/masks.json").write_text('{"asked": {}, "parts": {"0": {}}}')
     assert segment(monkeypatch, CountingModel(), *asked) == 2
     assert "masks.json is damaged" in capsys.readouterr().err
-    assert segment(monkeypatch, CountingModel(), folder, "ball", "--out", folder) == 2
-    assert "must be a folder of its own" in capsys.readouterr().err
+
+
+def test_frames_are_not_written_over(clip, tmp_path, monkeypatch, capsys):
+    folder, _ = clip
+    first, shown = folder.rename(tmp_path / "1"), tmp_path / "shown/clip.webp"
+    pages = [Image.new("RGB", (24, 24), colour) for colour in ("red", "blue")]
+    shown.parent.mkdir()
+    pages[0].save(shown, save_all=True, append_images=pages[1:])
+    for words in ([first, "ball", "--out", first], [first, *TEXTS], [shown, "ball"]):
+        asked = words if "--out" in words else [*words, "--out", tmp_path]
+        assert segment(monkeypatch, CountingModel(), *asked) == 2
+        assert "must be a folder of its own" in capsys.readouterr().err
 
 
 def test_answers_without_a_mask_are_counted(clip, tmp_path, monkeypatch, capsys):

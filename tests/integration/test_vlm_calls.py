@@ -23,22 +23,6 @@ METHODS = {
 NEW = 4
 
 
-@pytest.fixture(scope="module")
-def llava():
-    return tiny_vlm("llava")
-
-
-@pytest.fixture
-def batch():
-    """Two prompts of different lengths, padded on the left."""
-    return tiny_prompt("llava", (1, 1), (4, 9))
-
-
-@pytest.fixture
-def one():
-    return tiny_prompt("llava")
-
-
 def row(inputs, number):
     """A row of a batch alone, without its padding."""
     real = inputs["attention_mask"][number].bool()

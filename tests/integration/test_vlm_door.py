@@ -13,11 +13,6 @@ from litelvlm.pruning import Pruner, RawSelection, list_pruners
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
 
-@pytest.fixture(scope="module")
-def llava():
-    return tiny_vlm("llava")
-
-
 def logits(model, inputs):
     with torch.no_grad():
         return model(**inputs)["logits"]

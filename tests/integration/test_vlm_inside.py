@@ -18,26 +18,9 @@ from transformers.generation import EosTokenCriteria, MaxLengthCriteria
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.miniature import CLIP
 from litelvlm.models.vlm.stand_ins import BATCHING
-from tests.tiny_vlms.answers import ORIGINAL, answer
+from tests.tiny_vlms.answers import METHODS, ORIGINAL, answer
 from tests.tiny_vlms.folder import byte_tokenizer, write_tiny
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
-
-METHODS = [(ORIGINAL, 9), (get_pruner("fastv", positions="original"), 20)]
-
-
-@pytest.fixture(scope="module")
-def llava():
-    return tiny_vlm("llava")
-
-
-@pytest.fixture
-def one():
-    return tiny_prompt("llava")
-
-
-@pytest.fixture
-def batch():
-    return tiny_prompt("llava", (1, 1), (4, 9))
 
 
 @pytest.mark.filterwarnings("ignore:Using the model-agnostic default")

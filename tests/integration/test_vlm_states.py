@@ -17,26 +17,9 @@ from transformers import (
 from transformers.cache_utils import QuantizedLayer
 
 from benchmarks.vlm_proof import masked_difference
-from litelvlm import get_pruner, prune
-from tests.tiny_vlms.answers import ORIGINAL, answer
+from litelvlm import prune
+from tests.tiny_vlms.answers import METHODS, ORIGINAL, answer
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
-
-METHODS = [(ORIGINAL, 9), (get_pruner("fastv", positions="original"), 20)]
-
-
-@pytest.fixture(scope="module")
-def llava():
-    return tiny_vlm("llava")
-
-
-@pytest.fixture
-def one():
-    return tiny_prompt("llava")
-
-
-@pytest.fixture
-def batch():
-    return tiny_prompt("llava", (1, 1), (4, 9))
 
 
 class Rounded(QuantizedLayer):

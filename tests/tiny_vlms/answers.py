@@ -10,6 +10,8 @@ from litelvlm.pruning import Pruner
 
 ORIGINAL = get_pruner("divprune", positions="original")
 """A method whose tokens keep their positions, so that leaving one out equals masking it."""
+METHODS = [(ORIGINAL, 9), (get_pruner("fastv", positions="original"), 20)]
+"""Methods whose tokens keep their positions, before and inside the language model, with budgets."""
 
 
 def answer(

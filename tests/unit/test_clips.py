@@ -69,6 +69,15 @@ def test_expressions_may_mean_several_objects_or_none(tmp_path, make, split):
             np.testing.assert_array_equal(sample.masks(expression), expected)
 
 
+def test_pixels_that_stand_twice_in_a_frame_are_inside(tmp_path):
+    def double(found):
+        found["7"] = [record and [record, record] for record in found["7"]]
+
+    edited(tree.mevis(tmp_path / "mevis") / "valid_u/mask_dict.json", double)
+    bear = load_clips(tmp_path / "mevis", split="valid_u")[0]
+    np.testing.assert_array_equal(bear.masks(bear.expressions[0]), targets(bear, 1))
+
+
 def test_frames_and_masks_are_read_when_they_are_asked_for(tmp_path):
     data = load_clips(tree.davis(tmp_path / "davis"))
     sample = data[1]

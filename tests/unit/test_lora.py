@@ -3,16 +3,18 @@
 import json
 import re
 from math import sqrt
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from litelvlm.data.safe.weight_files import check_shard, read_checkpoint, shard_paths
 from litelvlm.models.files import find_files
 from litelvlm.models.glamm.checkpoints.convert import convert
 from litelvlm.models.lora_files import MergedFiles
 
+PEFT = Path(__file__).parents[1] / "fixtures" / "peft"
 PLACE = "model.layers.0.self_attn.q_proj"
 R, ALPHA = 2, 6
 
@@ -146,28 +148,29 @@ def test_saved_modules_take_the_place_of_the_base(tmp_path):
     assert torch.equal(found["lm_head.weight"], other)
 
 
-@pytest.mark.parametrize(
-    "config", [{}, {"use_rslora": True}, {"use_dora": True}, {"modules_to_save": ["head"]}]
-)
-def test_peft_merges_to_the_same_numbers(tmp_path, config):
-    peft = pytest.importorskip("peft")
-    layers = torch.nn.ModuleDict({"q_proj": torch.nn.Linear(4, 4), "head": torch.nn.Linear(4, 3)})
-    plain = {name: tensor.clone() for name, tensor in layers.state_dict().items()}
-    chosen = peft.LoraConfig(r=R, lora_alpha=ALPHA, target_modules=["q_proj"], **config)
-    model = peft.get_peft_model(layers, chosen)
-    for seed, tensor in enumerate(model.parameters()):
-        if tensor.requires_grad:
-            tensor.data = numbers(*tensor.shape, seed=seed)
-    model.save_pretrained(tmp_path / "adapter")
-    found = merged(tmp_path / "adapter", folder_of(tmp_path / "base", plain))
-    expected = model.merge_and_unload().state_dict()
+RECORDED = json.loads((PEFT / "configs.json").read_text())
+
+
+@pytest.mark.parametrize("kind", RECORDED)
+def test_peft_merges_to_the_same_numbers(tmp_path, kind):
+    """peft 0.21.2 wrote these adapters of a layer `q_proj`, and merged each into the base."""
+    stored = load_file(PEFT / "merged.safetensors")
+
+    def under(place):
+        return {n.removeprefix(place): one for n, one in stored.items() if n.startswith(place)}
+
+    alone = under(f"{kind}/adapter/")
+    source = folder_of(tmp_path / "adapter", alone, RECORDED[kind], "adapter_model.safetensors")
+    found = merged(source, folder_of(tmp_path / "base", under("base/")))
+    expected = under(f"{kind}/merged/")
     assert found.keys() == expected.keys()
     assert all(torch.allclose(found[name], expected[name], atol=1e-6) for name in found)
+    assert not torch.allclose(found["q_proj.weight"], stored["base/q_proj.weight"])
 
 
 REFUSED = {
     "unknown scale": ({}, {"lora_alpha": None}, "states no lora_alpha. Give --lora-alpha"),
-    "infinite scale": ({}, {"lora_alpha": 1e999}, "is not JSON (Infinity is not a number"),
+    "infinite scale": ({}, {"lora_alpha": 1e999}, "is not JSON ('Infinity is not a number"),
     "scale of a text": ({}, {"lora_alpha": "6"}, "has lora_alpha='6'; a number other than 0"),
     "other rank": ({}, {"r": 8}, f"{PLACE} has rank 2, its configuration says 8"),
     "other method": ({}, {"peft_type": "IA3"}, "peft_type='IA3', which is not merged here"),

@@ -3,9 +3,12 @@
 The source keeps its safety promises.
 """
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions, requires
 from itertools import chain
 from pathlib import Path
 
@@ -70,6 +73,36 @@ def test_every_direct_requirement_is_pinned_inside_its_range():
         (clause,) = pin.specifier
         assert clause.operator == "=="
         assert requirement.specifier.contains(clause.version), f"{pin} is outside {requirement}"
+
+
+OF_EXTRAS = {"gradio", "starlette", "lmms_eval", "datasets"}
+"""Modules of extras; what needs them says which extra is missing."""
+
+
+def _imports(path):
+    """Top-level names of the modules that a file imports by name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_what_is_imported_is_required_without_an_extra():
+    direct = {Requirement(line).name for line in PROJECT["dependencies"]}
+    theirs = chain.from_iterable(requires(name) or [] for name in direct)
+    plain = {r.name for r in map(Requirement, theirs) if "extra" not in str(r.marker)}
+    required = set(map(canonicalize_name, direct | plain))
+    providers = packages_distributions()
+    rooms = ("litelvlm", "analysis", "figures")
+    files = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in rooms]
+    used = {name for path in files for name in _imports(path)} - set(sys.stdlib_module_names)
+    lacking = {
+        name
+        for name in used - OF_EXTRAS - {PROJECT["name"]}
+        if required.isdisjoint(map(canonicalize_name, providers.get(name, [name])))
+    }
+    assert lacking == set()
 
 
 def test_extra_all_is_the_sum_of_the_other_extras():

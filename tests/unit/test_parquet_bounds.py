@@ -1,6 +1,7 @@
 """Parquet files that would take far more memory, disk or time than they state are refused."""
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -42,11 +43,13 @@ def write(folder, content, **options):
     return path
 
 
-def refuse(path, match):
-    with pytest.raises(RefDataError, match=match):
+def refusal(path):
+    """What is said of a file that is refused, of which nothing is kept."""
+    with pytest.raises(RefDataError) as refused:
         load_refer(path.parent)
     cache = path.parents[1] / "cache"
     assert not cache.exists() or not list(cache.iterdir())
+    return str(refused.value)
 
 
 def test_one_text_in_many_rows_stays_one_in_memory(tmp_path):
@@ -69,35 +72,41 @@ def test_a_row_that_unfolds_to_gigabytes_is_refused(tmp_path):
     bomb = table().set_column(1, "answer", column)
     path = write(tmp_path, bomb)
     assert path.stat().st_size < 20_000
-    refuse(path, "row 0 has 9.. values of 943,7.* bytes; at most 1,000,000 and 67,108,864")
+    assert re.search(
+        "row 0 has 9.. values of 943,7.* bytes; at most 1,000,000 and 67,108,864", refusal(path)
+    )
 
 
 def test_a_list_without_end_is_refused(tmp_path):
     few = pa.ListArray.from_arrays([0, 1_000_001], np.zeros(1_000_001, np.float32))
     path = write(tmp_path, table().set_column(2, "segmentation", few), write_statistics=False)
     assert path.stat().st_size < 10_000
-    refuse(path, "row 0 has 1,000,")
+    assert "row 0 has 1,000," in refusal(path)
 
 
 def test_footers_are_bounded(tmp_path, monkeypatch):
     path = write(tmp_path, table(3))
     content = path.read_bytes()
     path.write_bytes(content[:-8] + struct.pack("<I", 2**31) + b"PAR1")
-    refuse(path, "not a readable Parquet file .*footer")
+    assert re.search("not a readable Parquet file .*footer", refusal(path))
     path.write_bytes(content[:-1])
-    refuse(path, "not a readable Parquet file .*fetch it again")
+    assert re.search("not a readable Parquet file .*fetch it again", refusal(path))
     path.write_bytes(b"")
-    refuse(path, "not a readable Parquet file .*fetch it again")
+    assert re.search("not a readable Parquet file .*fetch it again", refusal(path))
     path.write_bytes(content)
     monkeypatch.setattr(parquet, "MAX_ROWS", 2)
-    refuse(path, "it has 3 rows and 5 columns; at most 2 and 1,000 are read")
+    assert "it has 3 rows and 5 columns; at most 2 and 1,000 are read" in refusal(path)
 
 
 def test_pictures_are_bounded(tmp_path):
-    refuse(write(tmp_path, table(image=picture((10_000, 10_000)))), "row 0: the image is not read")
-    refuse(write(tmp_path, table(image=picture((40_000, 1)))), "40000 x 1 pixels; a side has at")
+    assert "row 0: the image is not read" in refusal(
+        write(tmp_path, table(image=picture((10_000, 10_000))))
+    )
+    assert "40000 x 1 pixels; a side has at" in refusal(
+        write(tmp_path, table(image=picture((40_000, 1))))
+    )
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
-    refuse(write(tmp_path, table(image=eps)), "row 0: the image is not readable")
+    assert "row 0: the image is not readable" in refusal(write(tmp_path, table(image=eps)))
 
 
 def test_pictures_fill_no_disk(tmp_path, monkeypatch):
@@ -107,15 +116,21 @@ def test_pictures_fill_no_disk(tmp_path, monkeypatch):
     Image.fromarray(noise).save(buffer, "PNG")
     path = write(tmp_path, table(4000, image=buffer.getvalue()))
     assert path.stat().st_size < 100_000
-    refuse(path, "the pictures are more than 20 times as large as the files they come from")
+    assert "the pictures are more than 20 times as large as the files they come from" in refusal(
+        path
+    )
 
 
 def test_all_rows_together_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(hub_tables, "MAX_SENTENCES", 5)
-    refuse(write(tmp_path, table(4, answer=("a", "b"))), "row 2: the split has 6 sentences")
+    assert "row 2: the split has 6 sentences" in refusal(
+        write(tmp_path, table(4, answer=("a", "b")))
+    )
     monkeypatch.setattr(hub_tables, "MAX_SENTENCES", 50)
     monkeypatch.setattr(hub_tables, "MAX_NUMBERS", 20)
-    refuse(write(tmp_path, table(4)), "row 2: the split has 3 sentences and outlines of 24 numb")
+    assert "row 2: the split has 3 sentences and outlines of 24 numb" in refusal(
+        write(tmp_path, table(4))
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +141,7 @@ def test_all_rows_together_are_bounded(tmp_path, monkeypatch):
     ],
 )
 def test_values_that_no_table_can_hold_name_their_row(tmp_path, change, match):
-    refuse(write(tmp_path, table(**change)), match)
+    assert re.search(match, refusal(write(tmp_path, table(**change))))
 
 
 def test_odd_file_names_become_digests(tmp_path):

@@ -71,7 +71,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         Phi3Tokenizer.from_pretrained(tmp_path, False)
     folder = changed_folder(tmp_path, {})
     (folder / "tokenizer_config.json").write_text("{")
-    with pytest.raises(ValueError, match="is not valid JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         Phi3Tokenizer.from_pretrained(folder, False)
     folder = changed_folder(tmp_path, {})
     (folder / "tokenizer.model").write_bytes(b"no model")

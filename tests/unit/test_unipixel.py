@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers import Qwen2VLImageProcessor
 
 from litelvlm import get_pruner, load_model
 from litelvlm.layout import Layout
@@ -128,7 +129,7 @@ def test_frames_far_longer_than_wide():
 
 
 def test_patches_are_those_of_the_library():
-    processor = pytest.importorskip("transformers").Qwen2VLImageProcessor(do_resize=False)
+    processor = Qwen2VLImageProcessor(do_resize=False)
     picture = Image.fromarray(clip_frames(1, 96, 128)[0])
     height, width = resized_size(96, 128, 1)
     small = picture.resize((width, height), Image.Resampling.BICUBIC)
@@ -510,7 +511,7 @@ def test_tied_embeddings_need_no_head_in_the_file(tmp_path):
         ({"seg_token_id": 200}, r"gives <\|seg\|> the id 262, its config.json 200"),
         ({"seg_token_id": -1}, "seg_token_id=-1, expected a whole number"),
         ({"sam2_sizes": None}, "unknown sam2_config 'None'"),
-        ({"sam2_sizes": {"widht": 3}}, "unknown sam2_sizes 'widht'; did you mean 'width'"),
+        ({"sam2_sizes": {"widht": 3}}, "unknown size of sam2_sizes 'widht'; did you mean 'width'"),
         ({"vision_config": 3}, "has vision_config 3"),
         ({"vision_config": {"depth": 2}}, "vision_config without hidden_size"),
         ({"vision_config": TOWER | {"patch_size": 16}}, "patch_size=16 .* read here with 14"),

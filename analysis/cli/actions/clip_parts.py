@@ -4,21 +4,26 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TypedDict
 
+from pydantic import ValidationError
+
+from litelvlm.analysis.cli.actions.segmenting import segment, selections_of
 from litelvlm.analysis.cli.verbs.segment import Segment
+from litelvlm.analysis.runs.origin.provenance import model_identity
+from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.data.content import content_digest
 from litelvlm.data.files import atomic_write
 from litelvlm.data.mask_files import write_masks
 from litelvlm.data.video.frames import ClipFrames
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Pruner
+from litelvlm.version import __version__
 
 RECORD = "masks.json"
 """What was asked, and what came of each finished part."""
 
 
-class Part(TypedDict):
+class Part(Frozen):
     """One finished part of a clip.
 
     Attributes:
@@ -32,14 +37,21 @@ class Part(TypedDict):
         unknown_words: Words that the model never read.
     """
 
-    answers: list[str]
-    found: list[bool]
-    pixels: list[int]
-    frames: list[int]
-    n_kept: list[int]
+    answers: tuple[str, ...]
+    found: tuple[bool, ...]
+    pixels: tuple[int, ...]
+    frames: tuple[int, ...]
+    n_kept: tuple[int, ...]
     n_tokens: int
     seconds: float
-    unknown_words: list[str]
+    unknown_words: tuple[str, ...]
+
+
+class Record(Frozen):
+    """What was asked, and the finished parts by their first frame."""
+
+    asked: dict[str, object]
+    parts: dict[int, Part]
 
 
 def settings(verb: Segment, model: GroundingModel, frames: ClipFrames) -> dict[str, object]:
@@ -50,11 +62,12 @@ def settings(verb: Segment, model: GroundingModel, frames: ClipFrames) -> dict[s
         name: getattr(verb, name)
         for name in (
             *("text", "pruner", "budget", "protocol", "answer", "question_index", "answer_index"),
-            *("seed", "clip_frames", "options", "dtype", "attn"),
+            *("seed", "clip_frames", "options"),
         )
     }
     found = {
-        "model": model.digest,
+        "version": __version__,
+        "model": model_identity(model),
         "clip": content_digest(files),
         "frames": len(frames),
         "names": sha256("\n".join(frames.names).encode()).hexdigest(),
@@ -63,7 +76,7 @@ def settings(verb: Segment, model: GroundingModel, frames: ClipFrames) -> dict[s
     return plain
 
 
-def finished_parts(folder: Path, asked: Mapping[str, object]) -> dict[str, Part]:
+def finished_parts(folder: Path, asked: Mapping[str, object]) -> dict[int, Part]:
     """Parts that an earlier call of the same command left, by their first frame.
 
     Raises:
@@ -73,57 +86,46 @@ def finished_parts(folder: Path, asked: Mapping[str, object]) -> dict[str, Part]
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_bytes())
-        known, parts = record["asked"], dict[str, Part](record["parts"])
-    except (ValueError, KeyError, TypeError) as error:
+        record = Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
         raise ValueError(f"{path} is damaged; name another --out, or remove {folder}") from error
-    differing = [name for name in asked if known.get(name) != asked[name]]
+    differing = [name for name in asked if record.asked.get(name) != asked[name]]
     if differing:
         raise ValueError(
             f"{folder} holds masks of another command: {', '.join(differing)} differ; name another "
             "--out"
         )
-    return parts
+    return record.parts
 
 
-def write_record(folder: Path, asked: Mapping[str, object], parts: Mapping[str, Part]) -> None:
+def write_record(folder: Path, asked: dict[str, object], parts: dict[int, Part]) -> None:
     """Keep what was finished."""
-    atomic_write(folder / RECORD, json.dumps({"asked": asked, "parts": parts}, indent=1))
+    record = Record(asked=asked, parts=parts)
+    atomic_write(folder / RECORD, record.model_dump_json(indent=1))
 
 
 def segment_part(
     verb: Segment, model: GroundingModel, part: ClipFrames, pruner: Pruner | None
 ) -> Part:
     """Write the masks of some frames; the frames are read as the model asks for them."""
-    result = model.segment(
-        part,
-        list(verb.text),
-        pruner,
-        None if pruner is None else verb.budget,
-        verb.protocol,
-        verb.answer,
-        question_index=verb.question_index,
-        answer_index=verb.answer_index,
-    )
+    result = segment(verb, model, part, pruner)
     masks = result.masks.cpu().numpy()
     for e, of_frames in enumerate(masks):
         for name, mask in zip(named(part), of_frames, strict=True):
             write_masks(mask_file(verb, e, name), mask[None])
     width, height = part.size
     layout = model.clip_view(height, width, len(part)).layout
-    kept = [None if s is None else len(s) for s in result.selections]
-    # In one conversation all expressions share one selection.
-    times = 1 if len(result.selections) > 1 else len(masks)
-    return {
-        "answers": list(result.answers),
-        "found": list(result.found),
-        "pixels": masks.sum(axis=(1, 2, 3)).tolist(),
-        "frames": masks.any(axis=(2, 3)).sum(axis=1).tolist(),
-        "n_kept": [model.language_tokens(layout, n) for n in kept * times],
-        "n_tokens": model.language_tokens(layout),
-        "seconds": sum(result.timings.values()),
-        "unknown_words": list(result.unknown_words),
-    }
+    kept = [None if one is None else len(one) for one in selections_of(result)]
+    return Part(
+        answers=result.answers,
+        found=result.found,
+        pixels=tuple(masks.sum(axis=(1, 2, 3)).tolist()),
+        frames=tuple(masks.any(axis=(2, 3)).sum(axis=1).tolist()),
+        n_kept=tuple(model.language_tokens(layout, n) for n in kept),
+        n_tokens=model.language_tokens(layout),
+        seconds=sum(result.timings.values()),
+        unknown_words=result.unknown_words,
+    )
 
 
 def named(part: ClipFrames) -> Sequence[str]:
@@ -132,6 +134,5 @@ def named(part: ClipFrames) -> Sequence[str]:
 
 
 def mask_file(verb: Segment, expression: int, name: str) -> Path:
-    """File of one mask; several expressions have a folder each, numbered from 1."""
-    several = [str(expression + 1)] if len(verb.text) > 1 else []
-    return verb.place.joinpath(*several, f"{name}.png")
+    """File of one mask, in the folder of its expression."""
+    return verb.mask_folders[expression] / f"{name}.png"

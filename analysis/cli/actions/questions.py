@@ -10,6 +10,7 @@ from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies.understanding import STUDY
@@ -48,7 +49,7 @@ def evaluate_task(verb: Evaluate, task: str) -> int:
     folder = complete_run(STUDY, model, data, config, verb.out, shard, accept_versions=accepted)
     record = read_record(folder)
     if not record.complete:
-        sys.stdout.write(f"{folder}: parts are missing; run the same command again to continue\n")
+        sys.stdout.write(f"{folder}: {unfinished_text(record)}\n")
         return int(record.state == "failed")
     run = SavedRun(folder)
     about = f"{data.name} {data.split}" if task == REC else "questions about rendered scenes"

@@ -9,7 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from litelvlm.analysis.cli.actions import segment_clip
 from litelvlm.analysis.cli.actions.loading import model_of
-from litelvlm.analysis.cli.actions.segmenting import build_pruner, cautions
+from litelvlm.analysis.cli.actions.segmenting import (
+    build_pruner,
+    cautions,
+    segment,
+    selections_of,
+)
 from litelvlm.analysis.cli.verbs.segment import Segment, beside
 from litelvlm.analysis.studies.overlay import (
     contrasting_tints,
@@ -24,8 +29,8 @@ from litelvlm.data.mask_files import png, write_masks
 from litelvlm.data.video.frames import is_clip
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.metrics import intersection_union
-from litelvlm.models.base import Grounding, GroundingModel, ImageView
-from litelvlm.pruning import LayerTrace, Pruner
+from litelvlm.models.base import Grounding, ImageView
+from litelvlm.pruning import LayerTrace
 
 
 class MaskReport(TypedDict):
@@ -98,31 +103,12 @@ def run(verb: Segment) -> int:
     return int(not all(result.found))
 
 
-def segment(
-    verb: Segment, model: GroundingModel, picture: Image.Image, pruner: Pruner | None
-) -> Grounding:
-    """Segment all expressions with one method; None keeps every token."""
-    return model.segment(
-        picture,
-        list(verb.text),
-        pruner,
-        None if pruner is None else verb.budget,
-        verb.protocol,
-        verb.answer,
-        question_index=verb.question_index,
-        answer_index=verb.answer_index,
-    )
-
-
 def write(
     verb: Segment, view: ImageView, picture: Image.Image, result: Grounding, whole: Grounding | None
 ) -> list[MaskReport]:
     """Write the masks, their overlays and, beside an unpruned result, the comparisons."""
     masks, found = result.mask.cpu().numpy(), list[MaskReport]()
-    tints = contrasting_tints(picture, masks)
-    # In one conversation all expressions share one selection.
-    times = 1 if len(result.selections) > 1 else len(masks)
-    selections = result.selections * times
+    tints, selections = contrasting_tints(picture, masks), selections_of(result)
     for i, (text, name) in enumerate(zip(verb.text, write_masks(verb.place, masks), strict=True)):
         mask, selection = masks[i], selections[i]
         drawn = draw_kept(picture, mask, selection, view, tints[i])

@@ -74,10 +74,10 @@ def run(verb: Segment) -> int:
         raise ValueError(f"{error}; --clip-frames 1 takes each frame alone") from error
     asked = settings(verb, model, frames)
     parts = finished_parts(verb.place, asked)
-    starts = [str(start) for start in range(0, len(frames), verb.clip_frames)]
+    starts = range(0, len(frames), verb.clip_frames)
     with tqdm(total=len(frames), unit="frame", desc="segment") as bar:
         for start in starts:
-            part = frames[int(start) : int(start) + verb.clip_frames]
+            part = frames[start : start + verb.clip_frames]
             files = [
                 mask_file(verb, e, name) for e in range(len(verb.text)) for name in named(part)
             ]
@@ -93,11 +93,11 @@ def run(verb: Segment) -> int:
         "clip_frames": verb.clip_frames,
         "pruner": verb.pruner,
         "budget": verb.budget,
-        "n_tokens": [part["n_tokens"] for part in done],
-        "seconds": round(sum(part["seconds"] for part in done), 3),
+        "n_tokens": [part.n_tokens for part in done],
+        "seconds": round(sum(part.seconds for part in done), 3),
         "masks": masks,
     }
-    words = sorted({word for part in done for word in part["unknown_words"]})
+    words = sorted({word for part in done for word in part.unknown_words})
     notes = cautions(model.digest == "random", has_miniature_sizes(model.clip_tower), words)
     found = [line for one in masks for line in lines(one, len(frames))]
     verb.print_found(report, "\n".join([*found, *notes, ""]))
@@ -111,13 +111,13 @@ def masks_of(verb: Segment, frames: ClipFrames, done: list[Part], e: int) -> Cli
     moving = animation(shown(verb, frames, e, ANIMATION_FRAMES, ANIMATION_HEIGHT))
     return {
         "text": verb.text[e],
-        "folder": str(mask_file(verb, e, "").parent),
-        "strip": str(atomic_write(verb.place / "shown" / f"strip{number}.png", page)),
-        "animation": str(atomic_write(verb.place / "shown" / f"clip{number}.webp", moving)),
-        "pixels": sum(part["pixels"][e] for part in done),
-        "frames": sum(part["frames"][e] for part in done),
-        "parts_without_seg": sum(not part["found"][e] for part in done),
-        "n_kept": [part["n_kept"][e] for part in done],
+        "folder": str(verb.mask_folders[e]),
+        "strip": str(atomic_write(verb.shown / f"strip{number}.png", page)),
+        "animation": str(atomic_write(verb.shown / f"clip{number}.webp", moving)),
+        "pixels": sum(part.pixels[e] for part in done),
+        "frames": sum(part.frames[e] for part in done),
+        "parts_without_seg": sum(not part.found[e] for part in done),
+        "n_kept": [part.n_kept[e] for part in done],
     }
 
 

@@ -1,10 +1,14 @@
-"""What masks of pictures and of clips share: the method as named, and why masks may mean little."""
+"""What masks of pictures and of clips share: the method, the call, and why masks mean little."""
 
 from collections.abc import Iterator, Sequence
 
+from PIL import Image
+
 from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.pruning import Pruner
+from litelvlm.data.video.frames import ClipFrames
+from litelvlm.models.base import Grounding, GroundingModel
+from litelvlm.pruning import LayerTrace, Pruner, Selection
 from litelvlm.pruning.cues import TRUTH
 
 
@@ -23,6 +27,27 @@ def build_pruner(verb: Segment) -> Pruner | None:
             f"{verb.pruner!r} reads the true mask, which a picture alone does not have; use a study"
         )
     return pruner
+
+
+def segment(
+    verb: Segment, model: GroundingModel, source: Image.Image | ClipFrames, pruner: Pruner | None
+) -> Grounding:
+    """Segment all expressions with one method; None keeps every token."""
+    return model.segment(
+        source,
+        list(verb.text),
+        pruner,
+        None if pruner is None else verb.budget,
+        verb.protocol,
+        verb.answer,
+        question_index=verb.question_index,
+        answer_index=verb.answer_index,
+    )
+
+
+def selections_of(result: Grounding) -> tuple[Selection | LayerTrace | None, ...]:
+    """What was kept for each expression; in one conversation all share one selection."""
+    return result.selections * (len(result.answers) // len(result.selections))
 
 
 def cautions(random: bool, miniature: bool, unknown_words: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -70,6 +71,17 @@ class Segment(ModelOptions, Printing):
         return self.out or Path("masks" if self._is_clip else "mask.png")
 
     @property
+    def mask_folders(self) -> list[Path]:
+        """Folders of the masks of a clip: of several expressions one each, numbered from 1."""
+        numbers = [str(i + 1) for i in range(len(self.text))]
+        return [self.place / number for number in numbers] if len(numbers) > 1 else [self.place]
+
+    @property
+    def shown(self) -> Path:
+        """Folder of the strips and animations of a clip."""
+        return self.place / "shown"
+
+    @cached_property
     def _is_clip(self) -> bool:
         from litelvlm.data.video.frames import is_clip
 
@@ -112,7 +124,10 @@ class Segment(ModelOptions, Printing):
         if self._is_clip:
             if self.compare:
                 raise ValueError("--compare shows one picture; leave it out for a clip")
-            if self.place.suffix.lower() == ".png" or self.place.resolve() == self.image.resolve():
+            image = self.image.resolve()
+            written = [folder.resolve() for folder in (self.place, *self.mask_folders, self.shown)]
+            png = self.place.suffix.lower() == ".png"
+            if png or image in written or image.parent == written[-1]:
                 raise ValueError(
                     f"--out {self.place} must be a folder of its own for the masks of a clip"
                 )

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from json import JSONDecodeError
 from threading import Thread
 from time import monotonic
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-import httpx
 from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from pydantic import ValidationError
 
-from litelvlm.data.safe.shown import first_problem, shown
-from litelvlm.names import printable
+from litelvlm.data.safe.shown import first_line, first_problem, shown
 
 AnswerT = TypeVar("AnswerT")
 _OWN = (FileNotFoundError, MemoryError, HFValidationError, OfflineModeIsEnabled)
@@ -23,6 +21,24 @@ SLOWEST = 1_000
 """Bytes a second; what comes slower for the time of ``patience`` is given up."""
 MAX_ANSWER = 200_000_000
 """Bytes of a list of files."""
+
+
+class _Address(Protocol):
+    path: str
+
+
+@runtime_checkable
+class _Request(Protocol):
+    """What is read of a request; the client's HTTP library changes its name between releases."""
+
+    url: _Address
+    extensions: dict[str, dict[str, float | None]]
+
+
+@runtime_checkable
+class _Response(Protocol):
+    request: _Request
+    iter_raw: Callable[[int | None], Iterator[bytes]]
 
 
 def patience() -> float:
@@ -34,8 +50,7 @@ def patience() -> float:
 def hub_errors(what: str, hub: str | None = None) -> Iterator[None]:
     """Limit how long the hub may be silent or slow, and say its troubles in words that name it.
 
-    Errors of this machine pass unchanged. The client's HTTP library changes its name between
-    releases, so its errors are known by their module.
+    Errors of this machine pass unchanged.
 
     Args:
         what: What is asked for: a repository, or a file of one.
@@ -52,14 +67,15 @@ def hub_errors(what: str, hub: str | None = None) -> Iterator[None]:
         yield
     except HfHubHTTPError as error:
         raise ConnectionError(
-            f"the hub refuses {what}: {_first_line(error)} ({hub}); run the same command again "
+            f"the hub refuses {what}: {first_line(error)} ({hub}); run the same command again "
             "later, or name files of your own"
         ) from error
     except Exception as error:
-        network = type(error).__module__.startswith(("httpx", "httpcore", "requests"))
+        # By name, which newer releases follow with a number.
+        network = type(error).__module__.startswith(("httpx", "httpcore"))
         if network or isinstance(error, TimeoutError):
             raise ConnectionError(
-                f"{what} cannot be fetched from {hub} ({_first_line(error)}); what is there is "
+                f"{what} cannot be fetched from {hub} ({first_line(error)}); what is there is "
                 "kept; run the same command again once there is a connection (for a slow one set "
                 f"HF_HUB_DOWNLOAD_TIMEOUT above {constants.HF_HUB_DOWNLOAD_TIMEOUT} seconds)"
             ) from error
@@ -111,7 +127,7 @@ def commit_of(info: object) -> str:
     return commit
 
 
-def _limit_waits(request: httpx.Request) -> None:
+def _limit_waits(request: _Request) -> None:
     """Give every single wait of a request a limit; some of the client's calls have none."""
     waits = request.extensions.get("timeout") or {}
     seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -121,7 +137,7 @@ def _limit_waits(request: httpx.Request) -> None:
     }
 
 
-def _limit_slowness(response: httpx.Response) -> None:
+def _limit_slowness(response: _Response) -> None:
     """Give up a content that comes too slowly, and a list of files that does not end."""
     read, listed = response.iter_raw, response.request.url.path.startswith("/api/")
 
@@ -138,7 +154,7 @@ def _limit_slowness(response: httpx.Response) -> None:
                 begun, come = monotonic(), 0
             yield piece
 
-    response.iter_raw = iter_raw  # type: ignore[method-assign]
+    response.iter_raw = iter_raw
 
 
 def _oddity(error: Exception) -> str:
@@ -150,8 +166,4 @@ def _oddity(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return first_problem(error)
     told = isinstance(error, ValueError | OSError)
-    return _first_line(error) if told else "fields are missing or of another type"
-
-
-def _first_line(error: BaseException) -> str:
-    return printable((str(error).splitlines() or [type(error).__name__])[0][:300])
+    return first_line(error) if told else "fields are missing or of another type"

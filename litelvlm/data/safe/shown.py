@@ -4,6 +4,8 @@ import reprlib
 
 from pydantic import ValidationError
 
+from litelvlm.names import printable
+
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 60, 60, 40
 
@@ -24,3 +26,8 @@ def first_problem(error: ValidationError) -> str:
     entry = error.errors(include_url=False)[0]
     place = ".".join(map(str, entry["loc"]))
     return f"{place}: {entry['msg'].removeprefix('Value error, ')} ({shown(entry['input'])})"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, in at most 300 characters; its name if it says nothing."""
+    return printable((str(error).splitlines() or [type(error).__name__])[0][:300])

@@ -94,23 +94,23 @@ def find_clips(root: str | Path, dataset: str | None, split: str) -> ClipFiles:
         family = CLIP_FAMILIES[check_name(dataset, CLIP_FAMILIES, "dataset")]
         check_name(split, family.clips, f"split of {dataset}")
     folder = Path(root).expanduser()
-    places = {place: name_of(place) for place in _places(folder) if _table(place, split)}
-    if dataset is not None and len(places) > 1:
-        places = {place: name for place, name in places.items() if name == dataset}
-    if not places:
+    found = {place: table for place in _places(folder) if (table := _table(place, split))}
+    if dataset is not None and len(found) > 1:
+        found = {place: table for place, table in found.items() if name_of(place) == dataset}
+    if not found:
         tables = " or ".join(pattern.format(split=split) for pattern in EXPRESSIONS)
         raise FileNotFoundError(
             f"{folder} holds no expressions of split {split!r} of {dataset or 'clips'}: expected "
             f"{tables} in it or up to two folders below; give the folder of the data set, its "
             "archives unpacked"
         )
-    if len(places) > 1:
+    if len(found) > 1:
         raise ValueError(
-            f"{folder} holds {', '.join(map(str, places))}; pass dataset= one of "
+            f"{folder} holds {', '.join(map(str, found))}; pass dataset= one of "
             f"{', '.join(CLIP_FAMILIES)}, or the folder of one"
         )
-    ((place, guessed),) = places.items()
-    name = dataset or guessed
+    ((place, table),) = found.items()
+    name = dataset or name_of(place)
     if name is None:
         raise ValueError(
             f"the name {place} does not say which data set it is; pass dataset= one of "
@@ -118,9 +118,6 @@ def find_clips(root: str | Path, dataset: str | None, split: str) -> ClipFiles:
         )
     check_name(split, CLIP_FAMILIES[name].clips, f"split of {name}")
     frames = _first(place, FRAMES, split) or place / "JPEGImages"
-    table = _table(place, split)
-    if table is None:
-        raise FileNotFoundError(f"{place} changed while it was read; try again")
     return ClipFiles(name, table, frames, _first(place, MASKS, split))
 
 

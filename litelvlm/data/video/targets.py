@@ -143,7 +143,7 @@ class RunLengths(Targets):
             for frame, record in enumerate(self._entry(str(key), len(frames))):
                 try:
                     # A frame without the object has no record.
-                    total[frame] |= decode_mask([] if record is None else record, *size)
+                    total[frame] |= decode_mask([] if record is None else record, *size) > 0
                 except RefDataError as error:
                     raise RefDataError(
                         f"{self.path}, entry {key}, frame {frames[frame]} of {clip}: {error}"

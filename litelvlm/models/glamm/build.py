@@ -9,7 +9,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoderConfig, SamModel
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
-from litelvlm.models.clip_files import check_clip_config, clip_source, read_clip
+from litelvlm.models.clip_files import check_clip_config, check_clip_width, clip_source, read_clip
 from litelvlm.models.files import check_kernel, digest, random_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
@@ -94,13 +94,7 @@ def load_model(
     load_into(NAMES, parts, folder, kinds, place)
     parts = with_fewer_bits(parts, quantise, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
-    width = int(tower.vision_config.hidden_size)
-    if width != config["mm_hidden_size"]:
-        raise ValueError(
-            f"the CLIP in {clip_folder} has width {width}, the checkpoint expects mm_hidden_size "
-            f"{config['mm_hidden_size']}; name the right one (clip= in Python, --clip on the "
-            "command line)"
-        )
+    check_clip_width(tower, clip_folder, "mm_hidden_size", config["mm_hidden_size"])
     return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), chosen).to(place)
 
 

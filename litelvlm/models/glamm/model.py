@@ -24,9 +24,8 @@ from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.timed import GlammCall
-from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
+from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries
 from litelvlm.models.timed import TimedModel
-from litelvlm.names import check_name
 from litelvlm.pruning import Cues, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
 
@@ -115,14 +114,10 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
         coverage: Float[Tensor, "*n"] | None = None,
         key: int = 0,
     ) -> Cues:
-        """Offer what a method may read about one image and one conversation, computed when read.
+        """Offer what a method may read (see ``GroundingModel.cues``).
 
-        Args:
-            state: The encoded image.
-            conversation: CLIP reads its questions as full sentences, as in the official code, or
-                what ``options.clip_text`` names; oracles run the language model on it.
-            coverage: Share of each token's patch that the true mask covers, for oracles only.
-            key: Identity of the image; random methods draw the same tokens for equal keys.
+        CLIP reads the questions as full sentences, as in the official code, or what
+        ``options.clip_text`` names.
         """
         return image_cues(self, state, conversation, coverage, key)
 
@@ -135,39 +130,28 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
         answer: str = "forced",
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> list[Grounding]:
-        """Decode masks for a batch of (image, conversation, selection) entries.
+        """Decode masks (see ``GroundingModel.ground``).
 
-        Padding changes no result. A ``LayerPlan`` among the selections drops tokens inside the
-        language model. Timings are the batch's, shared evenly among its entries.
-
-        Args:
-            states: Encoded images.
-            conversations: One per image.
-            selections: One per image; None keeps every token.
-            answer: "forced" reads the conversations' own answers, all in one pass. "generated"
-                lets the model answer greedily, one conversation at a time. Its last answer stops at
-                [SEG]; earlier ones run to their end, as later turns see them.
-            max_new_tokens: Longest generated answer.
+        Forced answers are read in one pass; padding changes no result. Generated ones are greedy,
+        one conversation at a time: the last stops at [SEG], earlier ones run to their end, as later
+        turns see them. A ``LayerPlan`` among the selections drops tokens inside the language model.
+        Timings are the batch's, shared evenly among its entries.
 
         Raises:
-            ValueError: If the sequences differ in length or are empty, the kind of answer is
-                unknown, or a plan's budget is impossible.
+            ValueError: As there, or if a plan's budget is impossible.
         """
-        if not states or not len(states) == len(conversations) == len(selections):
-            raise ValueError(
-                f"one state, conversation and selection per row are needed, got {len(states)}, "
-                f"{len(conversations)} and {len(selections)}"
-            )
-        check_name(answer, ANSWERS, "kind of answer")
+        entries = checked_entries(states, conversations, selections, answer)
         watch = Stopwatch(self.device)
         with watch("projector"):
-            visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
+            visual = [self.visual_tokens(state, chosen) for state, _, chosen in entries]
         with watch("llm"):
             if answer == "forced":
                 outputs = read_given_answers(self, visual, conversations, selections)
             else:
-                entries = zip(visual, conversations, selections, strict=True)
-                outputs = [generate_answers(self, *entry, max_new_tokens) for entry in entries]
+                outputs = [
+                    generate_answers(self, tokens, asked, chosen, max_new_tokens)
+                    for tokens, (_, asked, chosen) in zip(visual, entries, strict=True)
+                ]
         with watch("mask_decoder"):
             if answer == "forced":
                 decoded = self.decode_masks(states, outputs)

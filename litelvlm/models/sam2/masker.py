@@ -1,5 +1,6 @@
 """SAM2 as the mask decoder of a family: frame by frame, or with memory through a clip."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -73,9 +74,9 @@ class Sam2Masker(Masker):
             logits[places] = super().decode_found(seg_embeds[places], [True] * len(places))
         return logits
 
+    @abstractmethod
     def steps(self, seg_embeds: Float[Tensor, "t d"]) -> Iterator[FrameStep]:
         """Go through the frames in their order; nothing but the last step is kept."""
-        raise NotImplementedError
 
     def prompts(self, seg_embeds: Float[Tensor, "t d"]) -> Float[Tensor, "t n c"]:
         """Prompt tokens in SAM2's width and number type."""

@@ -1,6 +1,6 @@
 """Sizes of SAM2, and the library's configuration of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from transformers import (
     Sam2HieraDetConfig,
@@ -11,14 +11,19 @@ from transformers import (
     Sam2VisionConfig,
 )
 
+from litelvlm.data.safe.shown import shown
+from litelvlm.models.configs import PartSizes
+from litelvlm.names import check_name
+
 PATCH = 16
 """Pixels per image token of SAM2's mask decoder, along one side."""
 MEMORY_WIDTH = 64
 """Numbers per remembered token; fixed in the library's memory attention."""
+_DEEPEST, _LARGEST = 256, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sam2Sizes:
+class Sam2Sizes(PartSizes):
     """Sizes of a SAM2; the defaults are those that every published one shares.
 
     Attributes:
@@ -39,7 +44,8 @@ class Sam2Sizes:
             frames without the object.
 
     Raises:
-        ValueError: If the widths do not fit together.
+        ValueError: If one is out of bounds, the widths do not fit together, or the version is
+            unknown.
     """
 
     image_size: int
@@ -58,6 +64,13 @@ class Sam2Sizes:
     version: str = "2.1"
 
     def __post_init__(self) -> None:
+        check_name(self.version, ("2.0", "2.1"), "version of SAM2")
+        for name in (field.name for field in fields(self) if field.name != "version"):
+            value = getattr(self, name)
+            parts = value if isinstance(value, tuple) else (value,)
+            low, most = int(name != "global_blocks"), _DEEPEST if name == "blocks" else _LARGEST
+            if not all(type(part) is int and low <= part <= most for part in parts):
+                raise ValueError(f"{name}={shown(value)} of SAM2 (allowed: {low} to {most})")
         if self.width <= MEMORY_WIDTH or self.width % MEMORY_WIDTH:
             raise ValueError(
                 f"a SAM2 of width {self.width} cannot split its object pointers into memories of "

@@ -1,7 +1,7 @@
 """``config.json`` of a UniPixel checkpoint, and the sizes of the published ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
@@ -20,7 +20,7 @@ SAM2_CONFIGS: Mapping[str, Sam2Sizes] = MappingProxyType(
 )
 """Sizes of SAM2 by the file of the official code that ``sam2_config`` names."""
 SAM2_SIZES = "sam2_sizes"
-"""Field of ours with the sizes of a SAM2 that no file of the official code describes."""
+"""Field of ours with the sizes in which a SAM2 differs from all files of the official code."""
 _TEXT = (
     *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
     *("num_attention_heads", "num_key_value_heads", "hidden_act", "max_position_embeddings"),
@@ -37,7 +37,7 @@ _VISION = (
 _PATCHES = MappingProxyType(
     {"patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES_AT_ONCE}
 )
-_DEEPEST, _LARGEST = 256, 4096
+_DEEPEST = 256
 
 
 @dataclass(frozen=True)
@@ -106,32 +106,27 @@ def parsed(given: Mapping[str, object], where: str) -> UniPixelConfig:
             video_token_id=numbers["video_token_id"],
             tie_word_embeddings=tied,
         )
-        sam2 = sam2_sizes(given, numbers["sam2_image_size"])
     except (TypeError, KeyError) as error:
         raise ValueError(f"{where} has sizes that make no model: {error}") from error
-    _check_sam2(sam2, where)
+    sam2 = sam2_sizes(given, numbers["sam2_image_size"], where)
     return UniPixelConfig(
         qwen, sam2, numbers["seg_token_id"], numbers["video_token_id"],
         numbers["sam2_hidden_tokens"],
     )  # fmt: skip
 
 
-def sam2_sizes(given: Mapping[str, object], image_size: int) -> Sam2Sizes:
+def sam2_sizes(given: Mapping[str, object], image_size: int, where: str) -> Sam2Sizes:
     """Sizes of SAM2 by the name of their file, or from a field of their own.
 
     Raises:
-        ValueError: If the name is unknown, or a size is.
+        ValueError: If the name is unknown, or a size is unknown or out of bounds.
     """
+    sizes = {"image_size": image_size}
     own = given.get(SAM2_SIZES)
-    if own is None:
-        known = SAM2_CONFIGS[check_name(str(given.get("sam2_config")), SAM2_CONFIGS, "sam2_config")]
-        return replace(known, image_size=image_size)
-    if not isinstance(own, Mapping):
-        raise ValueError(f"{SAM2_SIZES} is {shown(own)}, expected the fields of Sam2Sizes")
-    for name in own:
-        check_name(str(name), [field.name for field in fields(Sam2Sizes)], SAM2_SIZES)
-    sizes = {n: tuple(v) if isinstance(v, list) else v for n, v in own.items()}
-    return Sam2Sizes(**{**sizes, "image_size": image_size})  # type: ignore[arg-type]
+    if own is not None:
+        return SAM21_BASE_PLUS.changed(own, SAM2_SIZES, where).changed(sizes, SAM2_SIZES, where)
+    named = check_name(str(given.get("sam2_config")), SAM2_CONFIGS, "sam2_config")
+    return SAM2_CONFIGS[named].changed(sizes, SAM2_SIZES, where)
 
 
 def _with_rope(text: Mapping[str, object]) -> dict[str, object]:
@@ -170,24 +165,6 @@ def _check_vision(vision: Mapping[str, object], where: str) -> None:
     depth = vision["depth"]
     if type(depth) is not int or not 0 < depth <= _DEEPEST:
         raise ValueError(f"{where} has depth={shown(depth)}, expected 1 to {_DEEPEST}")
-
-
-def _check_sam2(sizes: Sam2Sizes, where: str) -> None:
-    """Refuse sizes of SAM2 out of bounds.
-
-    Raises:
-        ValueError: Naming the field.
-    """
-    for field in fields(Sam2Sizes):
-        value = getattr(sizes, field.name)
-        parts = value if isinstance(value, tuple) else (value,)
-        most = _DEEPEST if field.name == "blocks" else _LARGEST
-        low = 0 if field.name == "global_blocks" else 1
-        whole = field.name == "version" or all(type(n) is int and low <= n <= most for n in parts)
-        if not whole:
-            raise ValueError(
-                f"{where} has {field.name}={shown(value)} of SAM2 (allowed: {low} to {most})"
-            )
 
 
 def _part(given: Mapping[str, object], name: str, where: str) -> Mapping[str, object]:

@@ -10,13 +10,12 @@ from torch import Tensor
 from litelvlm.data.images import ImageSource
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, Grounding, GroundingModel, ImageView
-from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
+from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries
 from litelvlm.models.unipixel import prompts
 from litelvlm.models.unipixel.cues import LACKS, SUBSTITUTES, clip_cues
 from litelvlm.models.unipixel.frames import frame_view
 from litelvlm.models.unipixel.network import UniPixelNetwork
 from litelvlm.models.unipixel.state import UniPixelState
-from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
 
@@ -140,27 +139,15 @@ class UniPixel(UniPixelNetwork, GroundingModel):
         answer: str = "forced",
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> list[Grounding]:
-        """Decode masks for (clip, conversation, selection) entries, one after the other.
+        """Decode masks, one entry after the other (see ``GroundingModel.ground``).
 
-        Args:
-            states: Encoded clips.
-            conversations: One per clip.
-            selections: One per clip; None keeps every token.
-            answer: "forced" reads the conversations' own answers. "generated" lets the model
-                answer greedily, as the official evaluation does; the first token of a mask counts.
-            max_new_tokens: Longest generated answer.
+        Generated answers are greedy, as in the official evaluation; the first token of a mask
+        counts.
 
         Raises:
-            ValueError: If the sequences differ in length or are empty, the kind of answer is
-                unknown, or a selection was made inside the language model.
+            ValueError: As there, or if a selection was made inside the language model.
         """
-        if not states or not len(states) == len(conversations) == len(selections):
-            raise ValueError(
-                f"one state, conversation and selection per row are needed, got {len(states)}, "
-                f"{len(conversations)} and {len(selections)}"
-            )
-        check_name(answer, ANSWERS, "kind of answer")
-        entries = zip(states, conversations, selections, strict=True)
+        entries = checked_entries(states, conversations, selections, answer)
         return [self._ground(*entry, answer, max_new_tokens) for entry in entries]
 
     def _ground(

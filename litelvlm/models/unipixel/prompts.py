@@ -4,9 +4,10 @@ Source: official code, questions of the evaluation and answers of the training d
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from litelvlm.models.requests import Conversation
-from litelvlm.models.templates import pick_template
+from litelvlm.models.templates import filled_conversation, pick_template
 
 QUESTIONS = (
     "Please segment the {} in this {media}.",
@@ -90,22 +91,8 @@ def conversation(
     Raises:
         ValueError: As ``question``, and if there is no expression or the indices do not fit.
     """
-    if isinstance(expressions, str) or not expressions:
-        raise ValueError(f"a conversation takes a list of expressions, got {expressions!r}")
-    asked, answered = (
-        [index] * len(expressions) if isinstance(index, int) else list(index)
-        for index in (question_index, answer_index)
-    )
-    if not len(asked) == len(answered) == len(expressions):
-        raise ValueError(
-            f"{len(expressions)} expressions got {len(asked)} question templates and "
-            f"{len(answered)} answer templates; give one per expression or one for all"
-        )
-    return Conversation(
-        tuple(expressions),
-        tuple(question(text, i, frames) for text, i in zip(expressions, asked, strict=True)),
-        tuple(pick_template(ANSWERS, index, "answer") for index in answered),
-    )
+    asked = partial(question, frames=frames)
+    return filled_conversation(asked, ANSWERS, expressions, question_index, answer_index)
 
 
 def user_turn(sentence: str, first: bool) -> str:

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, Phi3ForCausalLM
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
-from litelvlm.models.clip_files import check_clip_config, clip_source, read_clip
+from litelvlm.models.clip_files import check_clip_config, check_clip_width, clip_source, read_clip
 from litelvlm.models.files import check_kernel, digest, find_files, random_weights
 from litelvlm.models.sam2.sizes import new_sam2
 from litelvlm.models.video_glamm.config import VideoGlammConfig, read_config
@@ -79,13 +79,7 @@ def load_video_glamm(
         load_into(name_table(config.video.num_hidden_layers), parts, folder, kind, place)
         drawn, content = read_clip(clip_folder, kind, attn), digest(folder, clip_folder)
     tower = ClipTower(drawn, read_tokenizer(clip_folder))
-    width = int(tower.vision_config.hidden_size)
-    if width != config.image_width:
-        raise ValueError(
-            f"the CLIP in {clip_folder} has width {width}, the checkpoint expects "
-            f"image_mm_hidden_size {config.image_width}; name the right one (clip= in Python, "
-            "--clip on the command line)"
-        )
+    check_clip_width(tower, clip_folder, "image_mm_hidden_size", config.image_width)
     cast(Phi3ForCausalLM, parts["phi3"]).resize_token_embeddings(tokenizer.size)
     model = VideoGlamm(
         **parts,  # type: ignore[arg-type]  # the table of parts holds plain modules

@@ -1,9 +1,9 @@
 """Sizes of a VideoGLaMM: its ``config.json``, read and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 from transformers import Phi3Config
 
@@ -16,7 +16,6 @@ from litelvlm.names import check_name
 MODEL_TYPE = "VideoGPT+"
 """What a published ``config.json`` calls the family."""
 PROJECTORS = ("linear", "mlp2x_gelu")
-Sizes = TypeVar("Sizes", Sam2Sizes, InternVideoSizes)
 _LANGUAGE = (
     *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
     *("num_attention_heads", "rms_norm_eps", "sliding_window"),
@@ -98,10 +97,12 @@ def read_config(folder: Path) -> VideoGlammConfig:
     ]
     if other:
         raise ValueError(f"{where} has {', '.join(other)}; such a model is not known here")
-    video = _sizes(config, "internvideo", InternVideoSizes(), where)
-    if 8 % video.frames:
-        raise ValueError(f"{where} has a video tower of {video.frames} frames; 8 are read in parts")
-    sam2 = _sizes(config, "sam2", SAM2_LARGE, where)
+    video = InternVideoSizes().changed(config.get("internvideo", {}), "internvideo", str(where))
+    if video.frames not in (1, 2, 4, 8):
+        raise ValueError(
+            f"{where} has a video tower of {shown(video.frames)} frames; 8 are read in parts"
+        )
+    sam2 = SAM2_LARGE.changed(config.get("sam2", {}), "sam2", str(where))
     for name, width in (("mm_hidden_size", video.hidden_size), ("out_dim", sam2.width)):
         if config.get(name, width) != width:
             raise ValueError(f"{where} has {name}={shown(config[name])}, its parts have {width}")
@@ -135,16 +136,3 @@ def _ends(folder: Path, config: Mapping[str, object]) -> frozenset[int]:
     if not all(type(end) is int for end in ends):
         raise ValueError(f"{folder} has eos_token_id={shown(named)}; it is a number, or several")
     return frozenset(ends)
-
-
-def _sizes(config: Mapping[str, object], name: str, published: Sizes, where: Path) -> Sizes:
-    """Sizes of a part that differ from the published ones."""
-    given = config.get(name, {})
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{where} has {name}={shown(given)}; it holds sizes by name")
-    known = [field.name for field in fields(published)]
-    changes = {
-        check_name(str(n), known, f"size of {name}"): tuple(v) if isinstance(v, list) else v
-        for n, v in given.items()
-    }
-    return type(published)(**{n: getattr(published, n) for n in known} | changes)

@@ -1,7 +1,7 @@
 """What a method may read of a VideoGLaMM about one clip and one conversation."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from jaxtyping import Float
 from torch import Tensor
@@ -35,7 +35,11 @@ def video_cues(
     key: int = 0,
 ) -> Cues:
     """Every cue, computed when a method reads it (see ``VideoGlamm.cues``)."""
-    texts = partial(_text_embeds, model, conversation, [])
+
+    @cache  # once for all frames
+    def texts() -> Tensor:
+        return model.tower.text(conversation.questions).text_embeds
+
     covered = None if coverage is None else coverage.flatten().to(model.device)
     n_frames, layout = len(state.read), state.view.layout
     images = {place: frame_of(state.clip, place) for place in set(state.read)}
@@ -66,15 +70,6 @@ def tower_sources(image: ClipImage) -> dict[str, Callable[[], Tensor]]:
         "patch_embeds": lambda: ranked_patches(image)[0],
         **readout_cues(lambda: image),
     }
-
-
-def _text_embeds(
-    model: VideoGlammNetwork, conversation: Conversation, known: list[Tensor]
-) -> Tensor:
-    """CLIP's embedding of the questions, computed once for all frames."""
-    if not known:
-        known.append(model.tower.text(conversation.questions).text_embeds)
-    return known[0]
 
 
 def _pooled(model: VideoGlammNetwork, name: str, source: Callable[[], Tensor]) -> Tensor:

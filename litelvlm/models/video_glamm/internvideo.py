@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from litelvlm.models.configs import PartSizes
+
 
 @dataclass(frozen=True, kw_only=True)
-class InternVideoSizes:
+class InternVideoSizes(PartSizes):
     """Sizes of the encoder; the defaults are those of InternVideo2 stage 2, 1B.
 
     Attributes:

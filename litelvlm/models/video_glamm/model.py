@@ -1,6 +1,7 @@
 """VideoGLaMM as a grounding model: cues for methods, masks for conversations about clips."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from litelvlm.data.images import ImageSource
 from litelvlm.finite import require_finite
 from litelvlm.layout import Layout
 from litelvlm.models.base import Conversation, Grounding, TowerGroundingModel
-from litelvlm.models.segmenting import ANSWERS, MAX_NEW_TOKENS, Stopwatch
+from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries
 from litelvlm.models.templates import filled_conversation
 from litelvlm.models.video_glamm import prompts
 from litelvlm.models.video_glamm.answers import generated_turns, given_turns
@@ -19,7 +20,6 @@ from litelvlm.models.video_glamm.block import visual_block
 from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
 from litelvlm.models.video_glamm.outputs import ClipState, Turn
-from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 
@@ -75,7 +75,7 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
 
     def question(self, expression: str, question_index: int = 0) -> str:
         """The sentence that asks about an expression in an image."""
-        return self.conversation([expression], question_index).questions[0]
+        return prompts.question(expression, question_index)
 
     def conversation(
         self,
@@ -94,8 +94,9 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
         """Build the conversation about a clip, or about an image, which is one frame."""
+        question = partial(prompts.question, frames=frames)
         return filled_conversation(
-            prompts.questions(frames), prompts.ANSWERS, expressions, question_index, answer_index
+            question, prompts.ANSWERS, expressions, question_index, answer_index
         )
 
     def encode_image(self, image: ImageSource) -> ClipState:
@@ -128,15 +129,10 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         coverage: Float[Tensor, "*n"] | None = None,
         key: int = 0,
     ) -> Cues:
-        """Offer what a method may read about one clip and one conversation, computed when read.
+        """Offer what a method may read (see ``GroundingModel.cues``).
 
-        At a prune point behind the pooling every cue is pooled as the tokens are.
-
-        Args:
-            state: The encoded clip.
-            conversation: CLIP reads its questions as full sentences.
-            coverage: Share of each token's patch that the true mask covers, for oracles only.
-            key: Identity of the clip; random methods draw the same tokens for equal keys.
+        CLIP reads the questions as full sentences. At a prune point behind the pooling every cue is
+        pooled as the tokens are.
         """
         return video_cues(self, state, conversation, coverage, key)
 
@@ -149,28 +145,15 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         answer: str = "forced",
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> list[Grounding]:
-        """Decode masks for (clip, conversation, selection) entries, one after the other.
+        """Decode masks, one entry after the other (see ``GroundingModel.ground``).
 
-        Args:
-            states: Encoded clips.
-            conversations: One per clip, in the words of a clip or of an image.
-            selections: One per clip; None keeps every token.
-            answer: "forced" reads the conversations' own answers. "generated" lets the model answer
-                greedily, as the official evaluation does by sampling; every answer runs to its end,
-                and its first [SEG] counts.
-            max_new_tokens: Longest generated answer; the official evaluation allows 512.
+        Generated answers are greedy, where the official evaluation samples up to 512 tokens. Each
+        runs to its end, and its first [SEG] counts.
 
         Raises:
-            ValueError: If the sequences differ in length or are empty, the kind of answer is
-                unknown, or the prune point does not take a selection.
+            ValueError: As there, or if the prune point does not take a selection.
         """
-        if not states or not len(states) == len(conversations) == len(selections):
-            raise ValueError(
-                f"one state, conversation and selection per entry are needed, got {len(states)}, "
-                f"{len(conversations)} and {len(selections)}"
-            )
-        check_name(answer, ANSWERS, "kind of answer")
-        entries = zip(states, conversations, selections, strict=True)
+        entries = checked_entries(states, conversations, selections, answer)
         return [self._grounded(*entry, answer, max_new_tokens) for entry in entries]
 
     def _grounded(

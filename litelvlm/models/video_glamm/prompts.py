@@ -3,7 +3,9 @@
 The official evaluation asks the first question; the others are those of its training.
 """
 
+from litelvlm.data.dataset import clean
 from litelvlm.models.requests import Conversation
+from litelvlm.models.templates import pick_template
 
 QUESTIONS = (
     "What is {{}} in this {medium}? Please respond with segmentation masks.",
@@ -34,6 +36,15 @@ def questions(frames: int) -> tuple[str, ...]:
     """
     medium = "image" if frames == 1 else "video"
     return tuple(template.format(medium=medium) for template in QUESTIONS)
+
+
+def question(expression: str, index: int = 0, frames: int = 1) -> str:
+    """Put an expression, stripped and lower-cased, into a question template.
+
+    Raises:
+        ValueError: If it is empty, or there is no such template.
+    """
+    return pick_template(questions(frames), index, "question").format(clean(expression))
 
 
 def full_prompt(conversation: Conversation, placeholders: int, marked: bool) -> str:

@@ -14,8 +14,8 @@ from typing import cast
 
 from sentencepiece import SentencePieceProcessor
 
-from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.shown import shown
+from litelvlm.models.configs import read_fields
 from litelvlm.models.video_glamm.prompts import IMAGE_TOKEN, SEG_TOKEN
 
 IMAGE_INDEX = -200
@@ -108,7 +108,7 @@ class Phi3Tokenizer:
             raise FileNotFoundError(
                 f"{folder} has no {' and no '.join(absent)}; both come with the checkpoint"
             )
-        config = _table(path)
+        config = read_fields(path.parent, "VideoGLaMM checkpoint", path.name)
         _check_kind(config, path)
         added = _added_tokens(config, path)
         plain = cls(model.read_bytes(), added, bool(config.get("add_bos_token")))
@@ -169,16 +169,6 @@ class Phi3Tokenizer:
             for added, run in groupby(ids, key=lambda i: i in self._texts)
         ]
         return " ".join(part for part in parts if part)
-
-
-def _table(path: Path) -> Mapping[str, object]:
-    try:
-        found = read_json(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON: {shown(str(error))}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds a {type(found).__name__}, expected an object")
-    return found
 
 
 _KIND = {"legacy": False, "add_prefix_space": True, "add_eos_token": False}

@@ -91,4 +91,4 @@ def conversation(
         >>> full_prompt(conversation(["Dog"], 1, 1)).splitlines()[-1]
         'Please segment dog in this image. ASSISTANT: Sure, [SEG].</s>'
     """
-    return filled_conversation(QUESTIONS, ANSWERS, expressions, question_index, answer_index)
+    return filled_conversation(question, ANSWERS, expressions, question_index, answer_index)
