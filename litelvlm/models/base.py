@@ -224,8 +224,8 @@ class GroundingModel(StudiedModel):
             max_new_tokens: Longest generated answer.
 
         Raises:
-            ValueError: If the sequences differ in length or are empty, or the kind of answer is
-                none that the family gives.
+            ValueError: If the sequences differ in length or are empty, the kind of answer is none
+                that the family gives, or a forced one is missing.
         """
 
     def last_layer_embeds(self, state: VisualState) -> Float[Tensor, "n p"]:

@@ -132,8 +132,8 @@ def checked_entries(
     """What ``GroundingModel.ground`` is asked, entry by entry.
 
     Raises:
-        ValueError: If the sequences differ in length or are empty, or the kind of answer is
-            unknown.
+        ValueError: If the sequences differ in length or are empty, the kind of answer is unknown,
+            or forced answers are to be read and one is missing.
     """
     if not states or not len(states) == len(conversations) == len(selections):
         raise ValueError(
@@ -141,6 +141,8 @@ def checked_entries(
             f"{len(conversations)} and {len(selections)}"
         )
     check_name(answer, ANSWERS, "kind of answer")
+    if answer == "forced" and any(len(c.answers) < len(c.questions) for c in conversations):
+        raise ValueError("the last question has no answer to read; take answer='generated'")
     return list(zip(states, conversations, selections, strict=True))
 
 

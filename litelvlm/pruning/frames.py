@@ -49,10 +49,8 @@ class FrameCues(Cues):
         return FrameCues(frames, self.key)
 
     def _of_frame(self, name: str, value: Tensor, frame: int) -> Tensor:
-        if name not in CUES or "N" not in CUES[name].axes:
-            return value
-        part: Tensor = value.split(self.layout.per_frame, CUES[name].axes.index("N"))[frame]
-        return part
+        per_frame = self.layout.per_frame
+        return value[frame * per_frame :][:per_frame] if _of_tokens(name) else value
 
     def counts(self, budget: int | float) -> list[int]:
         """Tokens that each frame keeps: an equal part; the first ones keep one more if need be.
@@ -76,7 +74,7 @@ def each_frame(cues: Cues) -> FrameCues:
 
     def source(name: str, start: int) -> Tensor:
         value = cues.get(name)
-        return value[start : start + per_frame] if CUES[name].axes[0] == "N" else value
+        return value[start : start + per_frame] if _of_tokens(name) else value
 
     def one(frame: int) -> Cues:
         start = frame * per_frame
@@ -109,6 +107,11 @@ def joined(raws: Sequence[RawSelection], per_frame: int) -> RawSelection:
     )
 
 
+def _of_tokens(name: str) -> bool:
+    """Whether a cue has a row for each token."""
+    return name in CUES and CUES[name].axes[0] == "N"
+
+
 def _with(parts: Sequence[Tensor | None], join: Callable[[list[Tensor]], Tensor]) -> Tensor | None:
     given = [part for part in parts if part is not None]
     if len(given) not in (0, len(parts)):
@@ -124,7 +127,7 @@ def _joined_sources(frames: Sequence[Cues]) -> dict[str, Tensor | Callable[[], T
 
 
 def _joined_cue(frames: Sequence[Cues], name: str) -> Tensor:
-    cue, parts = CUES[name], [frame.get(name) for frame in frames]
-    if "N" in cue.axes:
-        return torch.cat(parts, dim=cue.axes.index("N"))
-    return parts[0] if cue.source == "text" else torch.stack(parts).float().mean(dim=0)
+    parts = [frame.get(name) for frame in frames]
+    if _of_tokens(name):
+        return torch.cat(parts)
+    return parts[0] if CUES[name].source == "text" else torch.stack(parts).float().mean(dim=0)

@@ -111,6 +111,9 @@ def test_other_refusals(model, data):
         model.segment(image, "the red circle", protocol="conversatio")
     with pytest.raises(ValueError, match="one state, conversation and selection"):
         model.ground([], [], [])
+    talk, state = model.conversation(["a dog", "a cat"]), model.encode_image(image)
+    with pytest.raises(ValueError, match="take answer='generated'"):
+        model.ground([state], [talk.until(1, talk.answers[:1])], [None])
 
 
 def test_images_of_any_kind_are_read(model, tmp_path):

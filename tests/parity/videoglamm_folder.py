@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from litelvlm.models.files import random_weights
-from litelvlm.models.sam2.names import FOURIER_MATRIX, sam2_rows
+from litelvlm.models.sam2.names import TWINS, sam2_rows
 from litelvlm.models.sam2.sizes import Sam2Sizes, new_sam2
-from litelvlm.models.weight_names import NameTable, OwnWeight
+from litelvlm.models.weight_names import NameTable
 from litelvlm.models.weights import places_of
 
 SAM2 = "model.visual_model."
@@ -37,8 +37,7 @@ def write_videoglamm_folder(recording: Path, index: dict[str, Any], folder: Path
 
 def random_sam2(sizes: Sam2Sizes) -> dict[str, Tensor]:
     """Weights of a SAM2 drawn at random, under their published names."""
-    twin = {OwnWeight("sam2", FOURIER_MATRIX[0]): OwnWeight("sam2", FOURIER_MATRIX[1])}
-    table = NameTable("SAM2", sam2_rows(SAM2), twins=twin)
+    table = NameTable("SAM2", sam2_rows(SAM2), twins=TWINS)
     with random_weights(torch.float32, torch.device("cpu")):
         sam = new_sam2(sizes)
     places = places_of(table, {"sam2": sam}).items()

@@ -15,10 +15,10 @@ from litelvlm.models.sam2.decoding import NO_OBJECT
 from litelvlm.models.sam2.frames import Sam2Frames
 from litelvlm.models.sam2.masker import ClipMasker, FramewiseMasker
 from litelvlm.models.sam2.memory import Memory
-from litelvlm.models.sam2.names import FOURIER_MATRIX, sam2_rows
+from litelvlm.models.sam2.names import TWINS, sam2_rows
 from litelvlm.models.sam2.preprocess import longest_side_stretched, stretched
 from litelvlm.models.sam2.sizes import SAM2_LARGE, SAM21_BASE_PLUS, new_sam2
-from litelvlm.models.weight_names import NameTable, OwnWeight
+from litelvlm.models.weight_names import NameTable
 from litelvlm.models.weights import load_into, places_of, save_checkpoint
 from tests.sam2_reference import TINY, clip_frames, session_masks, tiny_sam2
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("no_gradients")
 NAMES = NameTable(
     "SAM2",
     sam2_rows("sam2."),
-    twins={OwnWeight("sam2", FOURIER_MATRIX[0]): OwnWeight("sam2", FOURIER_MATRIX[1])},
+    twins=TWINS,
 )
 
 

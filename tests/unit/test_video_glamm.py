@@ -369,6 +369,8 @@ def test_what_the_prune_point_cannot_take_is_refused(model):
     uneven = Selection.from_indices(torch.arange(16), 72)
     with pytest.raises(ValueError, match=r"of every frame, got \[9, 7, 0, .* tokens; take V4"):
         model.ground([state], [talk], [uneven])
+    with pytest.raises(ValueError, match="take answer='generated'"):
+        model.ground([state], [talk.until(0, ())], [None])
     early = model.with_options(prune_point="V2")
     with pytest.raises(ValueError, match="the selection is of 72 tokens, and the clip offers 288"):
         early.ground([early.encode_clip(clip_frames())], [talk], [uneven])

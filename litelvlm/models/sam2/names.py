@@ -1,6 +1,9 @@
 """Tensor names of the original SAM2, as checkpoints of grounding models hold them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from litelvlm.models.weight_names import OwnWeight
 
 # Where the original name and the library's differ; "#" is an integer, "*" the rest of the name.
 _ENCODER = (
@@ -109,21 +112,24 @@ _MEMORY = (
     ("obj_ptr_tpos_proj.*", "temporal_positional_encoding_projection_layer.*"),
     ("mask_downsample.*", "mask_downsample.*"),
 )
-FOURIER_MATRIX = (
-    "shared_image_embedding.positional_embedding",
-    "prompt_encoder.shared_embedding.positional_embedding",
+_COMPONENT = "sam2"
+TWINS: Mapping[OwnWeight, OwnWeight] = MappingProxyType(
+    {
+        OwnWeight(_COMPONENT, "shared_image_embedding.positional_embedding"): OwnWeight(
+            _COMPONENT, "prompt_encoder.shared_embedding.positional_embedding"
+        )
+    }
 )
 """The one tensor that the library's model holds under two names."""
 
 
-def sam2_rows(prefix: str, component: str = "sam2") -> Sequence[tuple[str, str, str]]:
+def sam2_rows(prefix: str) -> Sequence[tuple[str, str, str]]:
     """Rows of a table of names (``weight_names.NameTable``) for a SAM2 inside a checkpoint.
 
     Targets are names of the library's ``Sam2VideoModel``.
 
     Args:
         prefix: Before every name, such as "sam2.".
-        component: Name of the component.
     """
     rows = (*_ENCODER, *_PROMPT_ENCODER, *_MASK_DECODER, *_MEMORY)
-    return [(prefix + official, component, own) for official, own in rows]
+    return [(prefix + official, _COMPONENT, own) for official, own in rows]

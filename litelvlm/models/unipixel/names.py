@@ -1,6 +1,6 @@
 """Tensor names of a UniPixel checkpoint."""
 
-from litelvlm.models.sam2.names import FOURIER_MATRIX, sam2_rows
+from litelvlm.models.sam2.names import TWINS, sam2_rows
 from litelvlm.models.weight_names import NameTable, OwnWeight
 
 _EMBEDDINGS = OwnWeight("qwen", "model.language_model.embed_tokens.weight")
@@ -27,8 +27,6 @@ def names(tied: bool) -> NameTable:
     Args:
         tied: Whether the head is the matrix of embeddings, so that a file needs no second copy.
     """
-    twins = {OwnWeight("sam2", FOURIER_MATRIX[0]): OwnWeight("sam2", FOURIER_MATRIX[1])}
-    if tied:
-        twins[_EMBEDDINGS] = _HEAD
+    twins = {**TWINS, **({_EMBEDDINGS: _HEAD} if tied else {})}
     ignored = _OTHER_TASKS + (r"|lm_head\.weight" if tied else "")
     return NameTable("UniPixel", _ROWS, ignored, twins)

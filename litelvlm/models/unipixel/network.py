@@ -190,13 +190,7 @@ class UniPixelNetwork:
     def read_given(
         self, state: UniPixelState, conversation: Conversation, selection: Selection | None
     ) -> TurnStates:
-        """Read the conversation's own answers, all in one pass.
-
-        Raises:
-            ValueError: If it has an open question.
-        """
-        if len(conversation.answers) < len(conversation.questions):
-            raise ValueError("the last question has no answer to read; take answer='generated'")
+        """Read the conversation's own answers, one for each question, all in one pass."""
         prompt = self.answered(state, conversation)
         _, states = self.begun(state, prompt, selection)
         cut = len(prompt.ids) - len(states)

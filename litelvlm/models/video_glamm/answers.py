@@ -16,7 +16,7 @@ def given_turns(
     seg = model.tokenizer.seg_id
     places = [i - 1 + spliced.shift for i, token in enumerate(spliced.ids) if token == seg]
     pairs = zip(conversation.answers, places, strict=True)
-    return [Turn(text, states[place][None]) for text, place in pairs]
+    return [Turn(text, states[place]) for text, place in pairs]
 
 
 def generated_turns(
@@ -39,8 +39,9 @@ def generated_turns(
         spliced = model.splice(block, so_far, n_frames, limit)
         reply = generate(model.phi3, spliced.embeds, spliced.positions, model.ends, limit)
         ids = reply.ids[:-1] if reply.ids[-1] in model.ends else reply.ids
-        segs = [i for i, token in enumerate(reply.ids) if token == model.tokenizer.seg_id]
+        seg = model.tokenizer.seg_id
+        state = reply.states[reply.ids.index(seg)] if seg in reply.ids else None
         # A placeholder that the model spells must not become one in the next turn.
         text = model.tokenizer.decode(ids).replace(IMAGE_TOKEN, "")
-        turns.append(Turn(text, reply.states[segs]))
+        turns.append(Turn(text, state))
     return turns

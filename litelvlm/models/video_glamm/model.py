@@ -19,7 +19,7 @@ from litelvlm.models.video_glamm.answers import generated_turns, given_turns
 from litelvlm.models.video_glamm.block import visual_block
 from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
-from litelvlm.models.video_glamm.outputs import ClipState, Turn
+from litelvlm.models.video_glamm.outputs import ClipState
 from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 
@@ -173,8 +173,9 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
                 turns = given_turns(self, block, conversation, n_frames)
             else:
                 turns = generated_turns(self, block, conversation, n_frames, limit)
-        found = [bool(len(turn.seg_states)) for turn in turns]
-        seg_state = torch.stack([self._first(turn) for turn in turns])
+        found = [turn.seg_state is not None for turn in turns]
+        nothing = block.tokens.new_full(block.tokens.shape[1:], float("nan"))
+        seg_state = torch.stack([nothing if t.seg_state is None else t.seg_state for t in turns])
         require_finite(seg_state[found], "the language model's state for [SEG]")
         with watch("mask_decoder"):
             embeds: Tensor = self.seg_head(seg_state)
@@ -188,10 +189,3 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
             tuple(turn.text for turn in turns),
             tuple(found),
         )
-
-    def _first(self, turn: Turn) -> Float[Tensor, "e"]:
-        """State of the first [SEG] of an answer; NaN without one."""
-        if len(turn.seg_states):
-            return turn.seg_states[0]
-        width = int(self.phi3.config.hidden_size)
-        return torch.full((width,), float("nan"), dtype=self.dtype, device=self.device)

@@ -78,8 +78,8 @@ class Turn:
 
     Attributes:
         text: In words, without the end token.
-        seg_states: State (after the final norm) before each of its [SEG]s.
+        seg_state: State (after the final norm) that predicts its first [SEG]; None without one.
     """
 
     text: str
-    seg_states: Float[Tensor, "n e"]
+    seg_state: Float[Tensor, "e"] | None

@@ -113,11 +113,10 @@ class Phi3Tokenizer:
         added = _added_tokens(config, path)
         plain = cls(model.read_bytes(), added, bool(config.get("add_bos_token")))
         wanted = ("<im_start>", "<im_end>") if marked else ()
-        for text in (*wanted, SEG_TOKEN):
-            if text not in added:
-                added[text] = AddedToken(plain.size, named=text in wanted)
-                plain = cls(model.read_bytes(), added, plain.begins)
-        return plain
+        lacking = [text for text in (*wanted, SEG_TOKEN) if text not in added]
+        for number, text in enumerate(lacking, plain.size):
+            added[text] = AddedToken(number, named=text in wanted)
+        return cls(model.read_bytes(), added, plain.begins)
 
     def encode(self, prompt: str) -> list[int]:
         """Token ids of a prompt, every ``<image>`` as the placeholder -200.

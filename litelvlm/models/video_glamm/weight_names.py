@@ -1,7 +1,7 @@
 """Where every tensor of a published VideoGLaMM checkpoint goes."""
 
-from litelvlm.models.sam2.names import FOURIER_MATRIX, sam2_rows
-from litelvlm.models.weight_names import NameTable, OwnWeight
+from litelvlm.models.sam2.names import TWINS, sam2_rows
+from litelvlm.models.weight_names import NameTable
 
 _ROWS = (
     *(
@@ -15,7 +15,7 @@ _ROWS = (
     ("model.image_mm_projector.*", "image_projector", "*"),
     ("model.text_hidden_fcs.0.*", "seg_head", "*"),
     ("model.vision_tower.vision_encoder.*", "video_tower", "*"),
-    *sam2_rows("model.visual_model.", "sam2"),
+    *sam2_rows("model.visual_model."),
 )
 _TRAINING = r"((final_)?clip_decoder|clip_projector|(clip_)?img_pos_embed|clip_pos_embed)"
 
@@ -43,9 +43,4 @@ def name_table(video_blocks: int) -> NameTable:
         rf"{encoder}{_TRAINING}(\..+)?",
         rf"{encoder}blocks\.{video_blocks - 1}\..+",
     )
-    return NameTable(
-        "VideoGLaMM",
-        _ROWS,
-        ignored="|".join(unused),
-        twins={OwnWeight("sam2", FOURIER_MATRIX[0]): OwnWeight("sam2", FOURIER_MATRIX[1])},
-    )
+    return NameTable("VideoGLaMM", _ROWS, ignored="|".join(unused), twins=TWINS)

@@ -1,7 +1,6 @@
 """The text tower of the CLIP that a model's image tower comes from."""
 
 from pathlib import Path
-from typing import cast
 from weakref import WeakKeyDictionary, ref
 
 import torch
@@ -86,30 +85,30 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
         ValueError: As ``check_same_tower``, or if the model's pixels are scaled otherwise than
             CLIP's.
     """
-    tower = load_tower(source, dtype=network.dtype, device=network.device)
-    check_same_tower(network, tower, source.name)
-    scaled, read = (
-        (made.mean, made.std) for made in (preprocessing, cast(ClipTower, tower).preprocessing)
-    )
+    loaded = load_tower(source, dtype=network.dtype, device=network.device)
+    tower = check_same_tower(network, loaded, source.name)
+    scaled, read = ((made.mean, made.std) for made in (preprocessing, tower.preprocessing))
     if scaled != read:
         raise ValueError(
             f"the model's processor scales pixels by mean and std {scaled} and {source.name} reads "
             f"them by {read}, so its similarities would be those of other pictures; {ADVICE}"
         )
     own = network.get_submodule("model.vision_tower").state_dict()
-    found = cast(ClipTower, tower)
-    found.clip.vision_model.load_state_dict(own, strict=False)
-    found.preprocessing = preprocessing
-    return found
+    tower.clip.vision_model.load_state_dict(own, strict=False)
+    tower.preprocessing = preprocessing
+    return tower
 
 
-def check_same_tower(network: PreTrainedModel, tower: Tower, name: str) -> None:
+def check_same_tower(network: PreTrainedModel, tower: Tower, name: str) -> ClipTower:
     """Check that the image tower of a CLIP is a model's own: what it computes, not its sizes alone.
 
     Args:
         network: The model.
         tower: Both towers of CLIP.
         name: What CLIP is called in messages.
+
+    Returns:
+        ``tower``.
 
     Raises:
         ValueError: If it is no CLIP of transformers, the settings or the weights differ, or the
@@ -137,28 +136,26 @@ def check_same_tower(network: PreTrainedModel, tower: Tower, name: str) -> None:
             "the weights of this model's image tower are offloaded, so they cannot be compared "
             "with CLIP's; keep vision_tower on a device in device_map"
         )
-    settings = [
+    why = [
         f"{field} is {here!r} here and {there!r} there"
         for field in COMPUTED_BY
         for here, there in [(getattr(own.config, field), getattr(tower.vision_config, field))]
         if here != there
     ]
-    differing = (
-        []
-        if settings
-        else [
+    if not why:
+        differing = [
             key
             for key, tensor in states.items()
             if key not in theirs or not same_weights(tensor, theirs[key])
         ]
-    )
-    if settings or differing:
-        why = "; ".join(settings) or (
-            f"{len(differing)} of {len(states)} tensors differ, the first is {differing[0]}"
-        )
+        count = f"{len(differing)} of {len(states)} tensors differ"
+        why = [f"{count}, the first is {differing[0]}"] if differing else []
+    if why:
         raise ValueError(
-            f"{name} is not the CLIP that this model's image tower comes from: {why}; {ADVICE}"
+            f"{name} is not the CLIP that this model's image tower comes from: {'; '.join(why)}; "
+            f"{ADVICE}"
         )
+    return tower
 
 
 def check_once(network: PreTrainedModel, tower: Tower) -> None:
