@@ -52,6 +52,16 @@ def test_over_images_each_contrast_is_its_planted_sum():
     assert found["value.forward"].verdict == "supported"
 
 
+def test_expressions_without_a_cell_are_counted_where_it_is_needed():
+    rows = made_up()
+    rows.loc[(rows["probe"] == "released") & rows["sent_id"].isin([3, 5]), "ri_foreign"] = np.nan
+    found = claims_by_id(rows)
+    lacking = found["released.reads_text"]
+    assert lacking.excluded == {"a readout or a text of the contrast is missing": 2}
+    assert not found["released.reversed"].excluded
+    assert lacking.n == found["released.reversed"].n - 2
+
+
 def test_what_lies_within_the_margin_is_no_support():
     found = claims_by_id(made_up())
     assert (found["sos.needed"].low, found["sos.needed"].verdict) > (0, "a")

@@ -24,9 +24,9 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.probes import READOUTS, TEXTS
-from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled
 
 SETTLED = Path(__file__).with_name("settled.json")
+_LACKING = "a readout or a text of the contrast is missing"
 _COLUMNS = {"question": "ri", "foreign": "ri_foreign", **{text: f"ri_{text}" for text in TEXTS}}
 
 
@@ -108,7 +108,6 @@ def _over_images(
     own: pd.DataFrame, contrasts: list[Contrast], margin: float, excluded: Mapping[str, int]
 ) -> Iterator[Claim]:
     cells, keys = cells_of(own), own.drop_duplicates("sent_id").set_index("sent_id")
-    left_out = {**excluded, UNLABELLED: unlabelled(own, "")}
     for one in contrasts:
         values = one.values(cells)
         if len(values):
@@ -119,7 +118,7 @@ def _over_images(
                 keys.loc[values.index],
                 "no difference" if len(one.cells) > 1 else "no relation",
                 margin=margin,
-                excluded=left_out,
+                excluded={**excluded, _LACKING: len(keys) - len(values)},
                 reach=one.reach,
             )
 

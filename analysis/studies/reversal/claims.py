@@ -24,7 +24,7 @@ _LACKING = {
     "H3": "no other object of the category that can be labelled",
     "H3.other": "no object of another category that can be labelled",
 }
-_REACH = {"H1.sign": INDEX, "N4": INDEX, "H2.random": (-4.0, 4.0)}
+_REACH = {"H1.sign": INDEX, "N4": INDEX, "H2.random": (2 * DIFFERENCE[0], 2 * DIFFERENCE[1])}
 """Where values end that are not the difference of two indices."""
 _UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image") | {
     "H3.other": "no other object that can be labelled"
