@@ -138,9 +138,10 @@ class ClipPool:
         """Clips of one training step; every epoch has its own order."""
         return step_indices(self.n, seed, step, batch)
 
-    def frames(self, index: int) -> list[Image.Image]:
-        """Frames of a clip as pictures."""
-        return [Image.fromarray(frame) for frame in self._arrays["frames"][index]]
+    def pixels(self, index: int) -> Array:
+        """RGB frames of a clip [F, S, S, 3], 0 to 255."""
+        found: Array = np.asarray(self._arrays["frames"][index])
+        return found
 
     def __getitem__(self, indices: Sequence[int] | Array) -> ClipBatch:
         order = np.sort(indices)

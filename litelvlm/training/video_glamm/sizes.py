@@ -95,8 +95,21 @@ def new_video_tower() -> InternVideo:
 
 
 def new_sam() -> Sam2VideoModel:
-    """An untrained SAM2; its point encoding has unit scale and stays as drawn."""
+    """An untrained SAM2; its point encoding has unit scale and stays as drawn.
+
+    The library's spread is meant for larger widths. Matrices are drawn at the inverse root of their
+    inputs here, and embeddings at one half.
+    """
     sam = new_sam2(SAM2)
+    for part in sam.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            over = part.weight.shape[0] if isinstance(part, nn.ConvTranspose2d) else None
+            nn.init.normal_(part.weight, std=(over or part.weight[0].numel()) ** -0.5)
+        elif isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, std=0.5)
+    backbone = sam.vision_encoder.backbone
+    for places in (backbone.pos_embed, backbone.pos_embed_window):
+        nn.init.normal_(places, std=0.2)
     matrix = torch.randn_like(sam.shared_image_embedding.positional_embedding)
     for encoding in (sam.shared_image_embedding, sam.prompt_encoder.shared_embedding):
         with torch.no_grad():
