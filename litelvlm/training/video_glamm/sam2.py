@@ -1,5 +1,6 @@
 """SAM2 learns to draw what a point shows in a frame, then to follow it through a clip."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from litelvlm.models.sam2.frames import FrameFeatures
 from litelvlm.models.sam2.memory import Memory
 from litelvlm.training.glamm.sam import mask_losses
 from litelvlm.training.loop import Losses, Stage, run_stage
-from litelvlm.training.video_glamm.pool import ClipBatch, ClipPool, sam_pixels
+from litelvlm.training.video_glamm.pool import ClipMeta, ClipPool, sam_pixels
 from litelvlm.training.video_glamm.sizes import SAM2
 
-_OBJECTS = 2
-"""Objects prompted for in each clip."""
+_OBJECTS = 4
+"""Prompts for each clip."""
+_UNSEEN = 0.1  # share of the clips whose prompts may mean objects that the frame does not show
 _FACTOR = 4  # pixels of SAM2 per pixel of a mask, along one side
 
 
@@ -100,13 +102,21 @@ def frame_losses(
     return parts
 
 
-def pick_objects(batch: ClipBatch, rng: np.random.Generator) -> Tensor:
-    """Indices of two objects of each clip [B, 2], different ones where possible."""
-    picked = [
-        rng.permutation(len(meta["objects"]))[np.arange(_OBJECTS) % len(meta["objects"])]
-        for meta in batch.meta
-    ]
-    return torch.from_numpy(np.stack(picked))
+def pick_objects(ids: Tensor, meta: Sequence[ClipMeta], rng: np.random.Generator) -> Tensor:
+    """Objects to prompt for in one frame of each clip [B, K]: mostly such as it shows.
+
+    Args:
+        ids: Object index + 1 per pixel of the frames [B, S, S].
+        meta: Of the clips.
+        rng: Source of every choice.
+    """
+    picked = torch.zeros(len(ids), _OBJECTS, dtype=torch.long)
+    for row, pixels, one in zip(picked, ids.numpy(), meta, strict=True):
+        every = np.arange(len(one["objects"]))
+        shown = np.setdiff1d(np.unique(pixels), [0]) - 1
+        few = shown if len(shown) and rng.random() > _UNSEEN else every
+        row[:] = torch.from_numpy(np.resize(rng.permutation(few), _OBJECTS))
+    return picked
 
 
 def shown_points(ids: Tensor, centres: Tensor, objects: Tensor, rng: np.random.Generator) -> Tensor:
@@ -139,7 +149,7 @@ def train_frames(
             torch.arange(stage.batch),
             torch.from_numpy(rng.integers(8, size=stage.batch)),
         )
-        objects = pick_objects(batch, rng).flatten()
+        objects = pick_objects(batch.ids[clips, frames], batch.meta, rng).flatten()
         rows, when = clips.repeat_interleave(_OBJECTS), frames.repeat_interleave(_OBJECTS)
         ids = batch.ids[rows, when]
         points = shown_points(ids, batch.centres[rows, objects, when], objects, rng)
