@@ -107,6 +107,11 @@ def new_sam() -> Sam2VideoModel:
             nn.init.normal_(part.weight, std=(over or part.weight[0].numel()) ** -0.5)
         elif isinstance(part, nn.Embedding):
             nn.init.normal_(part.weight, std=0.5)
+    # Image tokens must not drown the positions that a point is matched with.
+    for part in sam.vision_encoder.neck.convs:
+        nn.init.normal_(part.weight, std=0.3 * part.weight.shape[1] ** -0.5)
+    for part in sam.mask_decoder.output_hypernetworks_mlps:
+        nn.init.normal_(part.proj_out.weight, std=0.3 * part.proj_out.weight.shape[1] ** -0.5)
     backbone = sam.vision_encoder.backbone
     for places in (backbone.pos_embed, backbone.pos_embed_window):
         nn.init.normal_(places, std=0.2)
