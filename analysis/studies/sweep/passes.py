@@ -134,7 +134,7 @@ class SweepContext:
     @cached_property
     def grounder(self) -> Grounder:
         """What answers the requests about one image."""
-        return self.model.grounder(self.config.batch_size)
+        return self.model.grounder(self.config.batch_size, self.config.answer)
 
     def passes(self, asked: "SweepQuery") -> list["Pass"]:
         """Passes of one conversation; the ablations and quantisation add to them."""
