@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.studies.constructions import SUBSTITUTES
+from litelvlm.analysis.studies.importance.claims import SIGNALS_IN_WORDS
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""
@@ -175,6 +176,30 @@ def _emergence(claims: Claims) -> str:
     )
 
 
+def _importance(claims: Claims) -> str:
+    parts = [claims[id] for id in SIGNALS_IN_WORDS if id in claims]
+    if "H6" not in claims or len(parts) < len(SIGNALS_IN_WORDS):
+        return ""
+    weaker = min(parts, key=lambda part: part.id not in claims["H6"].null_description)
+    other = parts[1 - parts.index(weaker)]
+    masks = [claims.get(f"{part.id}.mask") for part in (weaker, other)]
+    beside = [f" (tokens of the true mask {number(m.estimate)})" if m else "" for m in masks]
+    weak, strong = (SIGNALS_IN_WORDS[part.id] for part in (weaker, other))
+    return by_verdict(
+        claims["H6"],
+        *(
+            f"{begin}: overlap beyond chance {{}} with the first by {weak}{beside[0]}, and "
+            f"{number(other.estimate)} by {strong}{beside[1]}"
+            for begin in (
+                "The kept tokens are those that matter inside the language model more often than "
+                "random ones are",
+                "The kept tokens are not those that matter inside the language model",
+                "Whether the kept tokens are those that matter inside the language model is open",
+            )
+        ),
+    )
+
+
 def _sweep(claims: Claims) -> str:
     budgets = [id.removeprefix("random@") for id in claims if id.startswith("random@")]
     lead = leading("sweep", list(claims.values()))
@@ -226,7 +251,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
         "sink": Story(("H4",)),
         "sink_causal": Story(("H5",)),
         "emergence": Story(strongest=_largest_effect, sentence=_emergence),
-        "importance": Story(("H6",)),
+        "importance": Story(("H6",), sentence=_importance),
         "faithfulness": Story(("F.insertion",)),
         "sweep": Story(
             ("random@",),
