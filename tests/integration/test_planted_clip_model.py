@@ -168,7 +168,7 @@ def code_of(text):
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     config = sweep.Config(
-        methods=("litelvlm", "uniform", "random", "input_similarity", ORACLE),
+        methods=("litelvlm", "avgpool", "random", "input_similarity", ORACLE),
         budgets=(12, 36),
         seeds=2,
     )
@@ -224,10 +224,10 @@ def test_figures_of_clips_show_j_and_f_by_the_tokens_read(swept, tmp_path):
 
 def test_methods_that_need_clip_or_one_frame_are_left_out_by_name(swept):
     reasons = {one.method: one.reason for one in read_record(swept).excluded}
-    assert set(reasons) == {"litelvlm", "uniform"}
+    assert set(reasons) == {"litelvlm", "avgpool"}
     assert "which 'planted clips' of family 'planted_clips' cannot give" in reasons["litelvlm"]
     assert "take 'input_similarity', 'received_attention'" in reasons["litelvlm"]
-    assert "cannot choose among the tokens of 3 frames" in reasons["uniform"]
+    assert "cannot choose among the tokens of 3 frames" in reasons["avgpool"]
 
 
 @pytest.fixture(scope="module")
