@@ -72,7 +72,8 @@ def fine_tune(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     learner = Learner(model, examples, recipe, engine.process_index, engine.num_processes)
-    claim(out, model, data, recipe, engine.num_processes)
+    with engine.main_process_first():  # the others find the folder claimed
+        claim(out, model, data, recipe, engine.num_processes)
     finished = out / CHECKPOINT
     if finished.exists():
         return finished
