@@ -62,4 +62,26 @@ def test_rows_hold_the_tokens_that_the_language_model_reads(tmp_path, point, bud
         assert "keep 8 times 4 or 9" in left_out["litelvlm", 48]
         assert {m for m, budget in left_out if budget != 48} == {"fastv"}
     else:
-        assert {method for method, _ in left_out} == {"fastv", "uniform"}
+        assert {method for method, _ in left_out} == {"fastv"}
+
+
+CONTROLS = ("uniform", "uniform(frames=first)", "random(frames=whole)")
+
+
+@pytest.mark.parametrize("point", ["V3", "V4"])
+def test_temporal_controls_choose_among_the_frames_of_v4_alone(tmp_path, point):
+    model = load(write_folder(tmp_path), prune_point=point, masks="framewise")
+    config = sweep.Config(methods=CONTROLS, budgets=(9, 18, 27), seeds=2)
+    folder = complete_run(sweep.STUDY, model, Clips([Clip()]), config, tmp_path / "runs")
+    rows, record = read_rows(folder), read_record(folder)
+    assert not record.failures
+    left_out = {one.method for one in record.excluded}
+    if point == "V3":
+        assert left_out == set(CONTROLS[1:])
+        assert all("prune_point=V4" in one.reason for one in record.excluded)
+    else:
+        assert not left_out
+        # The video tower's 4 tokens of each of 8 frames stay: one frame of CLIP's has 9.
+        read = rows[rows["method"] == "uniform(frames=first)"].set_index("budget")["n_kept"]
+        assert read.to_dict() == {9: 9 + 32, 18: 18 + 32, 27: 27 + 32}
+        assert set(rows.loc[rows["method"] == "random(frames=whole)", "seed"]) == {0, 1}
