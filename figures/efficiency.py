@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
-from litelvlm.analysis.studies.scores import MAIN
+from litelvlm.analysis.studies.scores import main_score
 from litelvlm.figures import style
 from litelvlm.figures.axes import error_bars, legend_beside, lines_of, stacked
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
@@ -44,7 +44,7 @@ def timed_part(times: pd.DataFrame) -> str:
 
 
 def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw cIoU against the median time of a whole call (E2), or of the prefill if it was timed.
+    """Draw the main score against the median time of a whole call (E2), or of the prefill alone.
 
     Args:
         times: The bench's table "times".
@@ -54,12 +54,13 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
     """
     part = timed_part(times)
     whole = times[(times["metric"] == "wall_ms") & (times["component"] == part)]
-    shown = scores[scores["metric"] == MAIN.name].rename(columns={"budget": "k"})
-    shown = shown.rename(columns={"value": MAIN.name})[["method", "k", MAIN.name, "low", "high"]]
+    score = main_score(scores["metric"])
+    shown = scores[scores["metric"] == score.name].rename(columns={"budget": "k"})
+    shown = shown.rename(columns={"value": score.name})[["method", "k", score.name, "low", "high"]]
     for method, line in lines_of(whole.merge(shown, on=["method", "k"]), "method"):
-        error_bars(ax, line, "value", MAIN.name, style.look(method))
+        error_bars(ax, line, "value", score.name, style.look(method))
     what = "a whole call" if part == END else "the language model's prefill"
-    ax.set(xlabel=f"median time of {what} (ms)", ylabel=MAIN.label)
+    ax.set(xlabel=f"median time of {what} (ms)", ylabel=score.label)
     return legend_beside(ax)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.runs.claims import MIN_IMAGES
-from litelvlm.analysis.studies.scores import MAIN, SCORES
+from litelvlm.analysis.studies.scores import SCORES, main_score
 from litelvlm.figures import style
 from litelvlm.figures.axes import (
     READINGS,
@@ -40,20 +40,23 @@ RULE = 0.32
 """How far the dot of the paper's own rule lies below that of the released code, in lines."""
 
 
-def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
-    """A score against the token budget, with interval bands.
+def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes, tokens: str = "budget") -> Axes:
+    """A score against visual tokens, with interval bands.
 
     Args:
-        table: The summary's table "scores": method, budget, metric, value, low, high.
+        table: The summary's table "scores": method, budget, metric, value, low, high, n_kept.
         metric: Name of a score.
         ax: Where to draw; one line per method, dotted for oracles, the unpruned score as a level.
+        tokens: "budget", or "n_kept": those that the language model reads.
     """
     chosen = table[table["metric"] == metric]
     unpruned_level(ax, chosen[chosen["method"] == "none"])
     pruned = chosen[chosen["method"] != "none"]
     for method, line in lines_of(in_order(pruned), "method"):
-        band(ax, line, "budget", "value", _look(method))
-    budget_axis(ax, pruned["budget"])
+        band(ax, line, tokens, "value", _look(method))
+    budget_axis(ax, pruned[tokens])
+    if tokens == "n_kept":
+        ax.set(xlabel="visual tokens that the language model reads")
     ax.set(ylabel=SCORES[metric].label)
     return legend_beside(ax)
 
@@ -67,7 +70,8 @@ def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
         ax: Where to draw; dots are estimates, bars reach down to the bounds.
         least: Share that claims are about.
     """
-    chosen = table[(table["metric"] == MAIN.name) & (table["reference"] == "none")]
+    score = main_score(table["metric"])
+    chosen = table[(table["metric"] == score.name) & (table["reference"] == "none")]
     for method, line in lines_of(in_order(chosen), "method"):
         ends = "retention_bound", "retention"
         error_bars(ax, line, "budget", "retention", _look(method), ends=ends)
@@ -75,7 +79,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
     corner, where = (0.01, least), ("axes fraction", "data")
     ax.annotate(f"{100 * least:g} %", corner, xycoords=where, va="top", fontsize=7.5)
     budget_axis(ax, chosen["budget"])
-    ax.set(ylabel=f"share of the unpruned {MAIN.label}")
+    ax.set(ylabel=f"share of the unpruned {score.label}")
     return legend_beside(ax)
 
 
@@ -200,12 +204,25 @@ def compared_with(reference: str, run: Saved) -> bool:
     return not table.empty and bool((table["reference"] == reference).any())
 
 
-def _accuracy(run: Saved, metric: str) -> RenderedFigure:
+def _accuracy(
+    run: Saved, metric: str, tokens: str = "budget", resampled: str = "images"
+) -> RenderedFigure:
     table = run.table("scores")
     title = run.title(f"{SCORES[metric].label} against visual tokens")
-    figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
-    what = "bands: 95 % intervals from resampling images; oracles read the true mask"
+    figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax, tokens), title)
+    what = f"bands: 95 % intervals from resampling {resampled}; oracles read the true mask"
     return RenderedFigure(figure, protocol_note(run, table, what))
+
+
+def of_clips(run: Saved) -> bool:
+    """Whether a sweep scored the frames of clips."""
+    return bool((run.table("scores")["metric"] == "jf").any())
+
+
+@Drawing("sweep", ("scores",), drawable=of_clips, opens=1)
+def accuracy_jf(run: Saved) -> RenderedFigure:
+    """The J&F of clips against the visual tokens that the language model reads, by method."""
+    return _accuracy(run, "jf", "n_kept", "clips")
 
 
 @Drawing("sweep", ("scores",), opens=1)
@@ -222,7 +239,7 @@ def accuracy_giou(run: Saved) -> RenderedFigure:
 
 @Drawing("sweep", ("comparisons",), drawable=partial(compared_with, "none"))
 def retention(run: Saved) -> RenderedFigure:
-    """Share of the unpruned cIoU that each method keeps."""
+    """Share of the unpruned score that each method keeps: cIoU of images, J&F of clips."""
     table, least = run.table("comparisons"), least_kept(run)
     title = run.title("How much of the unpruned score is kept?")
     figure = _lines(table, lambda lines, ax: draw_retention(lines, ax, least), title)
@@ -232,36 +249,38 @@ def retention(run: Saved) -> RenderedFigure:
 
 @Drawing("sweep", ("comparisons",), drawable=partial(compared_with, "random"))
 def delta_random(run: Saved) -> RenderedFigure:
-    """Paired difference of cIoU to random tokens at the same budget."""
+    """Paired difference to random tokens at the same budget: cIoU of images, J&F of clips."""
     table = run.table("comparisons")
-    lines = in_order(table[(table["metric"] == MAIN.name) & (table["reference"] == "random")])
+    score = main_score(table["metric"])
+    lines = in_order(table[(table["metric"] == score.name) & (table["reference"] == "random")])
     budgets = sorted(lines["budget"].unique(), reverse=True)
     groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
     figure = _forests(groups, "delta", run.title("Better than random tokens?"))
-    figure.supxlabel(f"{MAIN.label} minus that of random tokens at the same budget", fontsize=9)
+    figure.supxlabel(f"{score.label} minus that of random tokens at the same budget", fontsize=9)
     what = "95 % intervals, paired, from resampling images"
     return RenderedFigure(figure, protocol_note(run, lines, what))
 
 
 @Drawing("sweep", ("kinds",))
 def accuracy_kinds(run: Saved) -> RenderedFigure:
-    """The cIoU by kind of expression at the largest budget."""
+    """The cIoU, of clips J&F, by kind of expression at the largest budget."""
     table = run.table("kinds")
-    chosen = table[table["metric"] == MAIN.name]
+    score = main_score(table["metric"])
+    chosen = table[table["metric"] == score.name]
     most = chosen.groupby("method")["budget"].transform("max")
     lines = in_order(chosen[chosen["budget"] == most])
     groups = [(kind, lines[lines["kind"] == kind]) for kind in sorted(lines["kind"].unique())]
     budgets = " or ".join(map(str, sorted(lines["budget"].unique())))
-    title = run.title(f"{MAIN.label} by kind of expression, {budgets} tokens")
+    title = run.title(f"{score.label} by kind of expression, {budgets} tokens")
     figure = _forests(groups, "value", title)
     figure.axes[0].set(xlim=(0, 1), xticks=(0, 0.5, 1))
-    figure.supxlabel(MAIN.label, fontsize=9)
+    figure.supxlabel(score.label, fontsize=9)
     return RenderedFigure(figure, protocol_note(run, lines))
 
 
-@Drawing("sweep", ("strata",))
+@Drawing("sweep", ("strata", "scores"))
 def ablation_strata(run: Saved) -> RenderedFigure:
-    """The cIoU minus that of random tokens, by kind, size and number of words."""
+    """The cIoU, of clips J&F, minus that of random tokens, by kind, size and number of words."""
     table = run.table("strata")
     shown = strata_in_order(enough_images(table))
     budgets = sorted(shown["budget"].unique(), reverse=True)
@@ -271,7 +290,8 @@ def ablation_strata(run: Saved) -> RenderedFigure:
     for ax, budget in zip(axes, budgets, strict=True):
         draw_strata(shown[shown["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
     axes[0].set_ylim(groups - 0.4, -0.5)
-    figure.supxlabel(f"{MAIN.label} of LiteLVLM minus that of random tokens", fontsize=9)
+    label = main_score(run.table("scores")["metric"]).label
+    figure.supxlabel(f"{label} of LiteLVLM minus that of random tokens", fontsize=9)
     style.heading(figure, run.title("Where does LiteLVLM beat random tokens?"))
     what = f"per group; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
     if len(shown) < len(table):
@@ -280,4 +300,12 @@ def ablation_strata(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, protocol_note(run, shown, what))
 
 
-DRAWINGS = (accuracy_ciou, accuracy_giou, retention, delta_random, accuracy_kinds, ablation_strata)
+DRAWINGS = (
+    accuracy_jf,
+    accuracy_ciou,
+    accuracy_giou,
+    retention,
+    delta_random,
+    accuracy_kinds,
+    ablation_strata,
+)

@@ -7,6 +7,7 @@
 - all studies of the bundled model, two of them of a model of one's own;
 - budgets above 144 tokens are quartered: a full-size model has 576, the miniature 144;
 - two timed rounds after one;
+- one step of fine-tuning, on the split that the reader's data have;
 - the bundled LLaVA and a tiny random Qwen-VL in place of those of the hub;
 - figures may be drawn of such unfinished runs.
 """
@@ -99,6 +100,10 @@ def reduced(line):
         options |= {"--rounds": ["2"], "--warm-up": ["1"], "--decoded": ["1"]}
         options |= {"--budgets": options.get("--budgets", ["48"])[:1]}
         options |= {"--methods": options.get("--methods", ["litelvlm", "fastv"])}
+    elif made.verb == "finetune":
+        least = ("--steps", "--batch", "--accumulation", "--expressions")
+        one = {option: ["1"] for option in least}
+        options |= one | {"--split": ["val"]}
     elif made.verb == "figure":
         options["--partial"] = []
     elif made.verb == "reproduce" and "--images" in options:

@@ -169,8 +169,8 @@ METHODS: dict[str, MethodCase] = {
     "reverse": MethodCase(
         scaled=("cls_attention",), equivariant=True, settings=({}, {"of": "low_similarity"})
     ),
-    "random": MethodCase(scaled=(), settings=({"seed": 3},)),
-    "uniform": MethodCase(scaled=(), settings=({"positions": "stretch"},)),
+    "random": MethodCase(scaled=(), settings=({"seed": 3}, {"seed": 3, "frames": "whole"})),
+    "uniform": MethodCase(scaled=(), settings=({"positions": "stretch"}, {"frames": "first"})),
     "mask_oracle": MethodCase(scaled=("coverage",), settings=({}, {"share": 1.0})),
     "box_oracle": MethodCase(scaled=("box",), settings=({}, {"share": 1.0, "margin": 0})),
     "inverse_mask_oracle": MethodCase(scaled=("coverage",)),

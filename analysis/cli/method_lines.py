@@ -10,8 +10,9 @@ from litelvlm.analysis.runs.formatting import aligned, interval, number
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.runs.verdicts import adjusted_verdict
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.studies.scores import main_score
 
-TABLE, METRIC, REFERENCE = "comparisons", "ciou", "random"
+TABLE, REFERENCE = "comparisons", "random"
 
 
 def method_text(summary: Summary) -> str:
@@ -19,10 +20,12 @@ def method_text(summary: Summary) -> str:
     if TABLE not in summary.tables or summary.tables[TABLE].rows == []:
         return ""
     table = summary.table(TABLE)
-    lines = table[(table["metric"] == METRIC) & (table["reference"] == REFERENCE)]
+    score = main_score(table["metric"])
+    lines = table[(table["metric"] == score.name) & (table["reference"] == REFERENCE)]
     if lines.empty:
         return ""
-    heads = ("method", "budget", "cIoU minus that of random tokens", "adjusted p", "verdict")
+    lead = f"{score.label} minus that of random tokens"
+    heads = ("method", "budget", lead, "adjusted p", "verdict")
     body = aligned([heads, *(_line(line) for _, line in lines.iterrows())])
     return (
         "\n  every method against random tokens (Holm's adjustment over these lines)\n"

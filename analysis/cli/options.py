@@ -131,6 +131,8 @@ class DataOptions(ModelOptions):
     """Split of the data set; `litelvlm ls splits` lists them."""
     split_by: str | None = None
     """Who made the split, where there are several: unc, umd or google."""
+    stills: int | None = None
+    """Of clips: read so many frames of each, spread evenly, each as an image of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
+from litelvlm.analysis.studies.stories import leading
 
 
 def ending_text(folders: Sequence[Path], report: Path | None = None) -> str:
@@ -53,11 +54,15 @@ def ending(folders: Sequence[Path], report: Path | None = None) -> dict[str, obj
 
 
 def _ending(folders: Sequence[Path]) -> tuple[dict[Path, RunRecord], dict[Path, str], list[str]]:
-    """Records by run, what each whole run found, and what is missing of all together."""
+    """Records by run, what each whole run found and on what, and what is missing of them all."""
     records = {folder: read_record(folder) for folder in folders}
     summaries = {f: read_summary(f) for f, record in records.items() if record.complete}
     tested = {claim.id for summary in summaries.values() for claim in summary.claims}
-    found = {run: finding(summary) for run, summary in summaries.items()}
+    found = {
+        run: f"{finding(summary)}{f' ({lead.sample})' if lead else ''}"
+        for run, summary in summaries.items()
+        for lead in [leading(summary.study, summary.claims)]
+    }
     return records, found, missing_lines(list(records.values()), tested)
 
 

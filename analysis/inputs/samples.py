@@ -12,6 +12,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET as NOTHING
+from litelvlm.layout import Layout
 from litelvlm.models.base import ImageView, StudiedModel
 
 NO_TARGET = "expression without a target"
@@ -50,8 +51,8 @@ def token_coverage(masks: Array, model: StudiedModel) -> Float[Array, "n"]:
     return model.clip_view(height, width, frames).coverage(planes)
 
 
-def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
-    """How many visual tokens images of a split have: each number once, fewest first.
+def layouts_of(model: StudiedModel, data: Dataset) -> frozenset[Layout]:
+    """How the visual tokens of the images of a split lie.
 
     Raises:
         ValueError: If there is no image.
@@ -59,7 +60,16 @@ def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
     if not len(data):
         raise ValueError("the data set has no images; choose another split")
     sizes = {(s.height, s.width, s.frames) for s in (data[i] for i in range(len(data)))}
-    return tuple(sorted({model.clip_view(*size).n_tokens for size in sizes}))
+    return frozenset(model.clip_view(*size).layout for size in sizes)
+
+
+def token_counts(model: StudiedModel, data: Dataset) -> tuple[int, ...]:
+    """How many visual tokens images of a split have: each number once, fewest first.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    return tuple(sorted({layout.n_tokens for layout in layouts_of(model, data)}))
 
 
 def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
@@ -71,7 +81,8 @@ def key_columns(
     data: Dataset, sample: Sample, expression: Expression, masks: Array, view: ImageView
 ) -> Row:
     """Columns that name an expression and describe its target as the visual tokens see it."""
-    return {
+    still = {} if sample.frame_of_clip is None else {"frame": sample.frame_of_clip}
+    return still | {
         "dataset": data.name,
         "split": data.split,
         "image_id": int(sample.image_id),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -46,7 +45,7 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     Column(
         "agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty.", SHARE
     ),
-    Column("seg_found", bool, "The answer holds a [SEG]."),
+    Column("seg_found", bool, "The answer holds a [SEG]; the mask is empty without."),
     *(Column(f"p{hit * 100:.0f}", bool, f"The IoU reaches {hit}.") for hit in HITS),
     Column("j", float, "Mean over frames of the IoU, 0 to 1; none of images.", SHARE),
     Column("f", float, "Mean over frames of the agreement of outlines; likewise.", SHARE),
@@ -97,8 +96,6 @@ def _grefcoco(sums: Sums, place: int) -> Float[Array, "b"]:
     return found
 
 
-ScoreName = Literal["ciou", "giou"]
-"""Scores that claims can be about."""
 SCORES: Mapping[str, Score] = MappingProxyType(
     {
         score.name: score
@@ -128,10 +125,12 @@ SCORES: Mapping[str, Score] = MappingProxyType(
 )
 """The scores of masks by name, in the order of tables; the last six are those of clips."""
 OF_CLIPS = ("j", "f", "jf")
+WITHOUT_SEG = "n_without_seg"
+"""Column of tables: answers without [SEG], each of which counts as an empty mask."""
 MATCHED = ("matched_j", "matched_f", "matched_jf", "matched_n")
 """Columns by the protocol of unsupervised DAVIS, where data say which annotator wrote what."""
 MAIN = SCORES["ciou"]
-"""The score that figures show."""
+"""The score that figures of images show."""
 NO_TARGET_SCORES = tuple(
     Score(name, label, _SUMMANDS, partial(_grefcoco, place=place), resampled=True)
     for place, (name, label) in enumerate(
@@ -140,6 +139,20 @@ NO_TARGET_SCORES = tuple(
 )
 """Scores of gRefCOCO, where an expression may mean nothing; a refusal there predicts no pixel."""
 RESAMPLED = tuple(score for score in SCORES.values() if score.resampled)
+
+
+def main_score(names: Iterable[str]) -> Score:
+    """The score that claims, pages and figures are about: J&F of clips, cIoU of images.
+
+    Args:
+        names: The scores that there are.
+
+    Example:
+        >>> main_score(["ciou", "giou"]).label, main_score(["ciou", "j", "f", "jf"]).label
+        ('cIoU', 'J&F')
+    """
+    of_clips = SCORES["jf"]
+    return of_clips if of_clips.name in set(names) else MAIN
 
 
 def stated(rows: pd.DataFrame, scores: Iterable[Score]) -> tuple[Score, ...]:
@@ -188,6 +201,7 @@ def count_masks(
     masks: Bool[Tensor, "p t f h w"],
     targets: TargetPixels,
     unpruned: Bool[Tensor, "p t f h w"],
+    has_seg: Sequence[Sequence[bool]],
     by_frame: bool = False,
 ) -> list[list[Row]]:
     """What rows hold of a batch of masks (``SCORE_COLUMNS``), by pass and turn.
@@ -198,12 +212,13 @@ def count_masks(
         masks: Predicted masks.
         targets: True masks, one for each.
         unpruned: Those that the unpruned model predicts.
+        has_seg: Whether each answer holds a [SEG].
         by_frame: Whether frames are scored one by one, too.
     """
     found, same = targets.counted(masks), TargetPixels.of_masks(unpruned).counted(masks)
     rows = [
-        [_row(own, other) for own, other in zip(*turns, strict=True)]
-        for turns in zip(_numbers(found), _numbers(same), strict=True)
+        [_row(*turn) for turn in zip(*turns, strict=True)]
+        for turns in zip(_numbers(found), _numbers(same), has_seg, strict=True)
     ]
     if by_frame:
         j, f = frame_scores(masks, targets).means()
@@ -217,7 +232,7 @@ Numbers = tuple[int, int, int, int, float]
 """Pixels in both, in either, in the prediction and in the other mask; IoU."""
 
 
-def _row(own: Numbers, same: Numbers) -> Row:
+def _row(own: Numbers, same: Numbers, has_seg: bool) -> Row:
     both, either, predicted, target, share = own
     row: Row = {
         "inter_px": both,
@@ -228,7 +243,7 @@ def _row(own: Numbers, same: Numbers) -> Row:
         "same_inter_px": same[0],
         "same_union_px": same[1],
         "agreement": same[-1],
-        "seg_found": True,
+        "seg_found": has_seg,
     }
     return row | {f"p{hit * 100:.0f}": share >= hit for hit in HITS}
 

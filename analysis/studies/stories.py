@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.messages.reasons import undetermined_reason
 from litelvlm.analysis.studies.constructions import SUBSTITUTES
+from litelvlm.analysis.studies.importance.claims import SIGNALS_IN_WORDS
 
 Claims = Mapping[str, Claim]
 """Claims of a finished run by id."""
@@ -21,17 +22,13 @@ VERDICTS = ("supported", "not supported", "undetermined")
 
 
 class MethodScores(NamedTuple):
-    """Where a summary keeps the scores of methods by budget, and which of them pages show.
+    """Where a summary keeps the scores of methods by budget; pages show the main one.
 
     Attributes:
-        metric: The score that pages show, in the column "metric" of both tables.
-        label: The same for readers.
         scores: Table with a line per method, budget and metric.
         comparisons: Table with the share of a reference's score that each keeps.
     """
 
-    metric: str
-    label: str
     scores: str
     comparisons: str
 
@@ -179,15 +176,39 @@ def _emergence(claims: Claims) -> str:
     )
 
 
+def _importance(claims: Claims) -> str:
+    parts = [claims[id] for id in SIGNALS_IN_WORDS if id in claims]
+    if "H6" not in claims or len(parts) < len(SIGNALS_IN_WORDS):
+        return ""
+    weaker = min(parts, key=lambda part: part.id not in claims["H6"].null_description)
+    other = parts[1 - parts.index(weaker)]
+    masks = [claims.get(f"{part.id}.mask") for part in (weaker, other)]
+    beside = [f" (tokens of the true mask {number(m.estimate)})" if m else "" for m in masks]
+    weak, strong = (SIGNALS_IN_WORDS[part.id] for part in (weaker, other))
+    return by_verdict(
+        claims["H6"],
+        *(
+            f"{begin}: overlap beyond chance {{}} with the first by {weak}{beside[0]}, and "
+            f"{number(other.estimate)} by {strong}{beside[1]}"
+            for begin in (
+                "The kept tokens are those that matter inside the language model more often than "
+                "random ones are",
+                "The kept tokens are not those that matter inside the language model",
+                "Whether the kept tokens are those that matter inside the language model is open",
+            )
+        ),
+    )
+
+
 def _sweep(claims: Claims) -> str:
     budgets = [id.removeprefix("random@") for id in claims if id.startswith("random@")]
     lead = leading("sweep", list(claims.values()))
     if not budgets or lead is None or lead.verdict == "undetermined":
         return ""
-    released = _against_random(claims, "random@")
+    label, released = lead.null_description.partition(" of ")[0], _against_random(claims, "random@")
     others = {name: _against_random(claims, prefix) for name, prefix in _OTHER_RULES.items()}
     return (
-        f"With {', '.join(budgets)} tokens to keep, {PAPER} {released}: difference in cIoU "
+        f"With {', '.join(budgets)} tokens to keep, {PAPER} {released}: difference in {label} "
         f"{shown(lead)} at {lead.id.removeprefix('random@')}."
         + "".join(f" {name} {result}." for name, result in others.items() if result)
     )
@@ -230,12 +251,12 @@ STORIES: Mapping[str, Story] = MappingProxyType(
         "sink": Story(("H4",)),
         "sink_causal": Story(("H5",)),
         "emergence": Story(strongest=_largest_effect, sentence=_emergence),
-        "importance": Story(("H6",)),
+        "importance": Story(("H6",), sentence=_importance),
         "faithfulness": Story(("F.insertion",)),
         "sweep": Story(
             ("random@",),
             sentence=_sweep,
-            scores=MethodScores("ciou", "cIoU", "scores", "comparisons"),
+            scores=MethodScores("scores", "comparisons"),
             explorable=True,
         ),
         "ablations": Story(("official.random", "H7")),

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -259,9 +260,9 @@ class GroundingModel(StudiedModel):
             f"{self.family!r} does not show; choose {QueriedModel.described}"
         )
 
-    def grounder(self, batch_size: int) -> Grounder:
+    def grounder(self, batch_size: int, answer: str = "forced") -> Grounder:
         """Make what answers many requests about one clip, with up to ``batch_size`` at once."""
-        return BatchGrounder(self.ground, batch_size)
+        return BatchGrounder(partial(self.ground, answer=answer), batch_size)
 
     @torch.inference_mode()
     def segment(

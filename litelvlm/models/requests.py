@@ -150,10 +150,12 @@ class GroundedBatch:
         places: For each pass its places among the requests; several where requests ask for the
             same computation.
         logits: Mask logits as in ``Grounding``; one per expression of the conversation.
+        found: Likewise: whether each answer holds a [SEG].
     """
 
     places: tuple[tuple[int, ...], ...]
     logits: Float[Tensor, "b t f height width"]
+    found: tuple[tuple[bool, ...], ...]
 
     @property
     def masks(self) -> Bool[Tensor, "b t f height width"]:
@@ -203,7 +205,8 @@ class BatchGrounder(Grounder):
                 [requests[i].selection for i in batch],
             )
             logits = torch.stack([grounding.logits for grounding in found])
-            yield GroundedBatch(tuple((i,) for i in batch), logits)
+            has_seg = tuple(grounding.found for grounding in found)
+            yield GroundedBatch(tuple((i,) for i in batch), logits, has_seg)
 
 
 def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -117,6 +117,7 @@ class Pruner(ABC):
                 takes one.
         """
         if isinstance(cues, FrameCues):
+            self.check_frames(cues.frames, each=True)
             counts = cues.counts(budget)
             parts = map(self._chosen, cues.by_frame, counts)
             raw, count = joined([*parts], cues.layout.per_frame), sum(counts)
@@ -202,13 +203,27 @@ class Pruner(ABC):
         self.check_frames(cues.frames)
         return check_budget(budget, cues.n_tokens)
 
-    def check_frames(self, frames: int) -> None:
-        """Refuse several frames if the method takes one.
+    @property
+    def among_frames(self) -> bool:
+        """Whether it chooses among the frames of a clip, which no choice in each frame can do."""
+        return False
+
+    def check_frames(self, frames: int, each: bool = False) -> None:
+        """Refuse several frames if the method takes one, and frames one by one if it needs all.
+
+        Args:
+            frames: Of the clip.
+            each: Whether the method chooses in each frame by itself.
 
         Raises:
             ValueError: Naming the method to take instead.
         """
-        if frames > 1 and self.video_substitute:
+        if frames > 1 and each and self.among_frames:
+            raise ValueError(
+                f"{self!r} chooses among the frames of a clip, and here each of {frames} keeps an "
+                "equal part; let it choose among all (prune_point=V4, or frames=together)"
+            )
+        if frames > 1 and not each and self.video_substitute:
             raise ValueError(
                 f"method {self.name!r} lays out the rows and columns of one image and cannot "
                 f"choose among the tokens of {frames} frames; take "

@@ -1,11 +1,13 @@
-"""The token grid of an image: evenly spaced cells, boxes, and parts that share a budget."""
+"""The token grid of an image or a clip: evenly spaced cells, boxes, parts that share a budget."""
 
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from litelvlm.layout import Layout
 from litelvlm.pruning.ranking import stable_order
 
 
@@ -101,3 +103,48 @@ def uniform_indices(budget: int, grid: tuple[int, int]) -> Int[Tensor, "budget"]
         return evenly_spaced(grid[0] * grid[1], budget)
     rows, columns = evenly_spaced(grid[0], shape[0]), evenly_spaced(grid[1], shape[1])
     return (rows[:, None] * grid[1] + columns).flatten()
+
+
+def equal_parts(budget: int, frames: int) -> list[int]:
+    """Tokens that each frame keeps if all keep the same; what is left goes to evenly spread ones.
+
+    Example:
+        >>> equal_parts(8, 3), equal_parts(1, 3)
+        ([3, 2, 3], [0, 1, 0])
+    """
+    part, rest = divmod(budget, frames)
+    more = set(evenly_spaced(frames, rest).tolist()) if rest else set()
+    return [part + (frame in more) for frame in range(frames)]
+
+
+def whole_frames(budget: int, order: Iterable[int], layout: Layout) -> list[int]:
+    """Tokens that each frame keeps if whole frames are kept; the last one taken may keep a part.
+
+    Args:
+        budget: Tokens to keep.
+        order: Every frame, in the order in which they are taken.
+        layout: Of the tokens.
+
+    Example:
+        >>> whole_frames(6, [2, 0, 1], Layout(3, 2, 2))
+        [2, 0, 4]
+    """
+    counts = [0] * layout.frames
+    for frame in order:
+        counts[frame] = min(layout.per_frame, budget - sum(counts))
+    return counts
+
+
+def frame_grids(counts: Sequence[int], layout: Layout) -> Int[Tensor, "budget"]:
+    """Raster indices of cell centres in each frame (``uniform_indices``).
+
+    Args:
+        counts: Tokens of each frame; a frame may have none.
+        layout: Of the tokens.
+    """
+    parts = [
+        frame * layout.per_frame + uniform_indices(count, layout.grid)
+        for frame, count in enumerate(counts)
+        if count
+    ]
+    return torch.cat(parts)

@@ -49,6 +49,11 @@ class Wrapper(Pruner):
             object.__setattr__(self, name, getattr(self.of, name))
         object.__setattr__(self, "needs", type(self).needs | self.of.needs)
 
+    @property
+    def among_frames(self) -> bool:
+        """As the inner method."""
+        return self.of.among_frames
+
     @classmethod
     def check_options(cls, options: Mapping[str, object]) -> None:
         """Refuse an inner method that cannot be held, next to what every method refuses."""

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from litelvlm.data.files import atomic_write
 
 logger = logging.getLogger(__name__)
+STEP = "step"
+"""Name of the number of finished steps in a state."""
 
 
 def claim_folder(folder: Path, plan: Mapping[str, object], record: str = "recipe.json") -> None:
@@ -43,25 +45,49 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     temporary.replace(path)
 
 
-def save_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
-    """Write weights, moments and the number of finished steps, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    parts = {"weights": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-    torch.save(parts, temporary)
-    temporary.replace(path)
+def save_state(
+    path: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int
+) -> None:
+    """Write trained weights, their moments and the number of finished steps, whole or not at all.
+
+    Args:
+        path: The file.
+        named: Parameters that are trained, by name; what is frozen is not kept.
+        optimiser: Over these parameters.
+        step: Finished steps.
+    """
+    tensors = {f"weight/{name}": value.detach() for name, value in named.items()}
+    for name, value in named.items():
+        moments = optimiser.state.get(value, {})
+        tensors |= {f"{kind}/{name}": moment for kind, moment in moments.items()}
+    write_tensors(tensors | {STEP: torch.tensor(step)}, path)
 
 
-def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Read a state into the model and the optimiser.
+def load_state(
+    path: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
+) -> int:
+    """Read a state into the parameters and the optimiser.
 
     Returns:
         The number of finished steps; 0 without a state.
+
+    Raises:
+        ValueError: If the state is of other parameters.
     """
     if not path.exists():
         return 0
-    parts = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(parts["weights"])
-    optimiser.load_state_dict(parts["optimiser"])
-    step = int(parts["step"])
+    tensors = load_file(path)
+    step = int(tensors.pop(STEP))
+    kept = {name.removeprefix("weight/") for name in tensors if name.startswith("weight/")}
+    if kept != named.keys():
+        other = min(kept ^ named.keys())
+        raise ValueError(f"{path} is a state of another training ({other}); choose another folder")
+    for place, value in tensors.items():
+        kind, _, name = place.partition("/")
+        parameter = named[name]
+        if kind == "weight":
+            parameter.data.copy_(value)
+        else:
+            optimiser.state[parameter][kind] = value.to(parameter.device)
     logger.info("%s continues at step %d", path.stem, step)
     return step

@@ -1,10 +1,12 @@
-"""One training stage: warm-up and cosine, autocast if wanted, and a saved state to resume from."""
+"""One training stage: its rate, its device and precision, and a saved state to resume from."""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +41,11 @@ class Stage:
     save_every: int = 200
     autocast: bool = True
 
+    @property
+    def betas(self) -> tuple[float, float]:
+        """How slowly AdamW's two moments follow."""
+        return 0.9, 0.98
+
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then half a cosine down to a hundredth."""
         if step < self.warmup:
@@ -49,7 +56,57 @@ class Stage:
         )
 
 
-def make_optimiser(stage: Stage, named: dict[str, nn.Parameter]) -> torch.optim.AdamW:
+class Engine(Protocol):
+    """Device, precision and processes of a training; accelerate's ``Accelerator`` is one."""
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process writes states and logs."""
+
+    def accumulate(self, *models: nn.Module) -> AbstractContextManager[object]:
+        """Where one part of a step's gradient is computed."""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Where number types may be lowered."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a part's loss, divided by the number of parts."""
+
+    def clip_grad_norm_(self, parameters: Iterable[Tensor], max_norm: float) -> object:
+        """Shorten the gradient of all parameters together."""
+
+
+@dataclass(frozen=True)
+class OneDevice:
+    """One process, and one part a step.
+
+    Attributes:
+        device: Where losses are computed.
+        low_precision: Whether bfloat16 is used where that is safe.
+    """
+
+    device: torch.device
+    low_precision: bool
+    is_main_process: ClassVar[bool] = True
+
+    def accumulate(self, *models: nn.Module) -> AbstractContextManager[object]:
+        """Nothing is to be done."""
+        return nullcontext()
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Autocast to bfloat16, if wanted."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient."""
+        loss.backward()
+
+    def clip_grad_norm_(self, parameters: Iterable[Tensor], max_norm: float) -> object:
+        """Shorten the gradient."""
+        return nn.utils.clip_grad_norm_(parameters, max_norm)
+
+
+def make_optimiser(stage: Stage, named: Mapping[str, nn.Parameter]) -> torch.optim.AdamW:
     """AdamW over named parameters; weight decay is for matrices only."""
     matrices = [p for p in named.values() if p.ndim > 1]
     vectors = [p for p in named.values() if p.ndim <= 1]
@@ -57,7 +114,7 @@ def make_optimiser(stage: Stage, named: dict[str, nn.Parameter]) -> torch.optim.
         {"params": matrices, "weight_decay": stage.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
 
 
 def run_stage(
@@ -65,55 +122,66 @@ def run_stage(
     model: nn.Module,
     losses: Callable[[int], Losses],
     folder: Path,
-    device: torch.device,
+    on: torch.device | Engine,
     after: Callable[[int], None] | None = None,
+    parts: int = 1,
 ) -> None:
     """Train ``model`` in place, from the last state in ``folder`` if there is one.
 
-    Everything random in ``losses`` must follow from the step number alone; then stopping and going
-    on at any saved step gives the same weights as never stopping.
+    Everything random in ``losses`` must follow from the number of the part alone; then stopping and
+    going on at any saved step gives the same weights as never stopping.
 
     Args:
         stage: Length, rate and name.
         model: Parameters that require gradients are trained; ``losses`` closes over it.
-        losses: Step number to named losses; those whose name starts with "_" are only logged.
-        folder: Receives ``<name>.pt`` (weights and moments) and ``<name>.jsonl`` (log).
-        device: Where ``losses`` computes; decides the autocast.
+        losses: Number of a part, counted over all steps, to named losses; those whose name starts
+            with "_" are only logged.
+        folder: Receives ``<name>.safetensors`` (weights and moments) and ``<name>.jsonl`` (log).
+        on: Where ``losses`` computes: a device in one process, or more.
         after: Called with the number of finished steps, 0 first.
+        parts: Of a step, whose gradients add up to their mean.
     """
-    named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    engine = OneDevice(on, stage.autocast) if isinstance(on, torch.device) else on
+    # With several processes the model is the part "module" of another.
+    named = {n.removeprefix("module."): p for n, p in model.named_parameters() if p.requires_grad}
     optimiser = make_optimiser(stage, named)
-    state = folder / f"{stage.name}.pt"
-    start = load_state(state, model, optimiser)
-    log = folder / f"{stage.name}.jsonl"
+    state = folder / f"{stage.name}.safetensors"
+    start = load_state(state, named, optimiser)
+    log, main = folder / f"{stage.name}.jsonl", engine.is_main_process
     started = time.perf_counter()
     recent: dict[str, float] = {}
     bar = tqdm(
-        range(start, stage.steps), initial=start, total=stage.steps, desc=stage.name, unit="step"
+        range(start, stage.steps),
+        initial=start,
+        total=stage.steps,
+        desc=stage.name,
+        unit="step",
+        disable=not main,
     )
     if after is not None and start == 0:
         after(0)
     for step in bar:
         for group in optimiser.param_groups:
             group["lr"] = stage.rate(step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=stage.autocast):
-            parts = losses(step)
-        torch.stack(
-            [value.float() for name, value in parts.items() if not name.startswith("_")]
-        ).sum().backward()
-        torch.nn.utils.clip_grad_norm_(list(named.values()), 1.0)
+        for part in range(step * parts, (step + 1) * parts):
+            with engine.accumulate(model):
+                with engine.autocast():
+                    found = losses(part)
+                added = [v.float() for n, v in found.items() if not n.startswith("_")]
+                engine.backward(torch.stack(added).sum())
+            for name, value in found.items():
+                now = float(value.detach())
+                recent[name] = 0.95 * recent.get(name, now) + 0.05 * now
+        engine.clip_grad_norm_(named.values(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        for name, value in parts.items():
-            now = float(value.detach())
-            recent[name] = 0.95 * recent.get(name, now) + 0.05 * now
         done = step + 1
-        if done % 25 == 0 or done == stage.steps:
+        if main and (done % 25 == 0 or done == stage.steps):
             bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()})
             entry = {"step": done, "seconds": round(time.perf_counter() - started, 1), **recent}
             with log.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
         if after is not None:
             after(done)
-        if done % stage.save_every == 0 or done == stage.steps:
-            save_state(state, model, optimiser, done)
+        if main and (done % stage.save_every == 0 or done == stage.steps):
+            save_state(state, named, optimiser, done)

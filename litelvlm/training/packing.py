@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM
 
 from litelvlm.arrays import Array
 from litelvlm.models.glamm.language.llama import GivenStates, forward_given
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 IGNORE = -100
 
@@ -26,6 +27,19 @@ class Turns(NamedTuple):
 
     tokens: list[int]
     targets: list[int]
+
+
+def answer_turns(tokenizer: GlammTokenizer, tokens: list[int]) -> Turns:
+    """Tokens of a conversation; its answers are learned, their end tokens included."""
+    marker = tokenizer.pieces.encode("ASSISTANT:", out_type=int)
+    targets, inside = [IGNORE] * len(tokens), False
+    for i, token in enumerate(tokens):
+        if inside:
+            targets[i - 1] = token
+            inside = token != tokenizer.eos_id
+        elif tokens[i + 1 - len(marker) : i + 1] == marker:
+            inside = True
+    return Turns(tokens, targets)
 
 
 @dataclass(frozen=True)

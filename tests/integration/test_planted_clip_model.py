@@ -22,6 +22,9 @@ from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
 from litelvlm.clip.geometry import Crop
 from litelvlm.data.dataset import Expression, Sample
+from litelvlm.figures import FIGURES, style
+from litelvlm.figures.files import write_figures
+from litelvlm.figures.saved import Saved
 from litelvlm.layout import Layout
 from litelvlm.models.base import Conversation, Grounding, GroundingModel, ImageView
 from litelvlm.pruning import CUES, Cues, ModelSizes
@@ -165,7 +168,7 @@ def code_of(text):
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     config = sweep.Config(
-        methods=("litelvlm", "uniform", "random", "input_similarity", ORACLE),
+        methods=("litelvlm", "avgpool", "random", "input_similarity", ORACLE),
         budgets=(12, 36),
         seeds=2,
     )
@@ -205,12 +208,26 @@ def test_a_sweep_of_clips_scores_every_frame(swept):
     assert not {"j", "f", "jf"} & set(images)
 
 
+def test_figures_of_clips_show_j_and_f_by_the_tokens_read(swept, tmp_path):
+    run = Saved(swept)
+    table, figure = run.table("scores"), FIGURES["accuracy_jf"].drawn(run).figure
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    best = table[(table["method"] == "input_similarity") & (table["metric"] == "jf")]
+    shown = lines[style.label("input_similarity")]
+    assert shown.get_xdata().tolist() == best["n_kept"].tolist()[::-1] == [12, 36]
+    assert shown.get_ydata().tolist() == best["value"].tolist()[::-1]
+    kept = FIGURES["retention"].drawn(run).figure.axes[0]
+    assert kept.get_ylabel() == "share of the unpruned J&F"
+    (drawn,) = write_figures("accuracy_jf", [swept], tmp_path)
+    assert "resampling clips" in drawn.caption
+
+
 def test_methods_that_need_clip_or_one_frame_are_left_out_by_name(swept):
     reasons = {one.method: one.reason for one in read_record(swept).excluded}
-    assert set(reasons) == {"litelvlm", "uniform"}
+    assert set(reasons) == {"litelvlm", "avgpool"}
     assert "which 'planted clips' of family 'planted_clips' cannot give" in reasons["litelvlm"]
     assert "take 'input_similarity', 'received_attention'" in reasons["litelvlm"]
-    assert "cannot choose among the tokens of 3 frames" in reasons["uniform"]
+    assert "cannot choose among the tokens of 3 frames" in reasons["avgpool"]
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from torch import nn
 
 from litelvlm.data.worlds.shapes.scenes import sample_scene
+from litelvlm.training.dice import dice_loss
+from litelvlm.training.finetune.learner import SMOOTHING
+from litelvlm.training.finetune.recipe import FineTuneRecipe, LinearStage
 from litelvlm.training.glamm.clip import patch_centres, silu_twin
 from litelvlm.training.glamm.grounding import pack_conversations
 from litelvlm.training.glamm.recipe import RECIPES
@@ -61,6 +65,63 @@ def test_rate_warms_up_and_decays():
     assert stage.rate(10) == pytest.approx(1.0)
     assert stage.rate(60) == pytest.approx(0.505)  # halfway: 0.01 + 0.99 / 2
     assert stage.rate(110) == pytest.approx(0.01)
+
+
+def test_linear_rate_by_hand():
+    """The official fine-tuning: 100 steps up, then in a straight line to 0 behind step 2,500."""
+    stage = FineTuneRecipe().stage(save_every=100)
+    assert (stage.steps, stage.batch, stage.betas) == (2500, 2, (0.9, 0.95))
+    rates = [stage.rate(step) for step in (0, 49, 99, 100, 1300, 2499)]
+    expected = [3e-6, 1.5e-4, 3e-4, 3e-4, 1.5e-4, 3e-4 / 2400]
+    assert rates == pytest.approx(expected)
+    assert LinearStage("x", steps=2, batch=1, lr=1.0, warmup=5).rate(1) == pytest.approx(0.4)
+
+
+def test_parts_of_a_step_are_averaged_and_every_step_counted(tmp_path):
+    """Two parts of a step train as one part that holds both."""
+    weights = []
+    for parts in (1, 2):
+        torch.manual_seed(0)
+        model, counted = nn.Linear(3, 1), []
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
+
+        def losses(part: int, model=model, counted=counted, parts=parts, x=x):
+            counted.append(part)
+            own = x.chunk(parts)[part % parts]
+            return {"fit": (model(own) - own.sum(1, keepdim=True)).pow(2).mean()}
+
+        stage = Stage("toy", steps=6, batch=8, lr=0.1, warmup=2, autocast=False)
+        place = tmp_path / str(parts)
+        place.mkdir()
+        engine = Accelerator(cpu=True, gradient_accumulation_steps=parts)
+        run_stage(stage, model, losses, place, engine, parts=parts)
+        assert counted == [*range(6 * parts)]
+        weights.append(model.weight.detach())
+    torch.testing.assert_close(*weights)
+
+
+def test_dice_loss_is_the_official_one():
+    """Twice the overlap of a thousandth, over the thousandths of both areas, plus a millionth."""
+    draw = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(2, 5, 4, generator=draw), torch.rand(2, 5, 4, generator=draw)
+    whole, (p, g) = torch.ones(2, 5, 4), (logits.sigmoid().flatten(1), target.round().flatten(1))
+    overlap = 2 * (p / 1000 * g).sum(-1)
+    expected = 1 - (overlap + 1e-6) / ((p / 1000).sum(-1) + (g / 1000).sum(-1) + 1e-6)
+    torch.testing.assert_close(dice_loss(logits, target.round(), whole, SMOOTHING), expected)
+    half = whole.clone()
+    half[:, :, 2:] = 0  # what does not count may be anything
+    changed = torch.where(half > 0, logits, logits + 7)
+    torch.testing.assert_close(
+        dice_loss(logits, target, half, 1.0), dice_loss(changed, target, half, 1.0)
+    )
+
+
+def test_a_state_of_other_parameters_is_refused(tmp_path):
+    toy(tmp_path, None)
+    other = nn.Sequential(nn.Linear(3, 1))
+    stage = Stage("toy", steps=30, batch=8, lr=0.1)
+    with pytest.raises(ValueError, match="state of another training"):
+        run_stage(stage, other, lambda part: {}, tmp_path, CPU)
 
 
 def test_block_mask_by_hand():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows
-from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies import ablations, sweep
 from litelvlm.data.dataset import Expression, Sample
 from tests.video_glamm_parts import clip_frames, load, write_folder
 
@@ -62,4 +62,46 @@ def test_rows_hold_the_tokens_that_the_language_model_reads(tmp_path, point, bud
         assert "keep 8 times 4 or 9" in left_out["litelvlm", 48]
         assert {m for m, budget in left_out if budget != 48} == {"fastv"}
     else:
-        assert {method for method, _ in left_out} == {"fastv", "uniform"}
+        assert {method for method, _ in left_out} == {"fastv"}
+
+
+CONTROLS = ("uniform", "uniform(frames=first)", "random(frames=whole)")
+
+
+@pytest.mark.parametrize("point", ["V3", "V4"])
+def test_temporal_controls_choose_among_the_frames_of_v4_alone(tmp_path, point):
+    model = load(write_folder(tmp_path), prune_point=point, masks="framewise")
+    config = sweep.Config(methods=CONTROLS, budgets=(9, 18, 27), seeds=2)
+    folder = complete_run(sweep.STUDY, model, Clips([Clip()]), config, tmp_path / "runs")
+    rows, record = read_rows(folder), read_record(folder)
+    assert not record.failures
+    left_out = {one.method for one in record.excluded}
+    if point == "V3":
+        assert left_out == set(CONTROLS[1:])
+        assert all("prune_point=V4" in one.reason for one in record.excluded)
+    else:
+        assert not left_out
+        # The video tower's 4 tokens of each of 8 frames stay: one frame of CLIP's has 9.
+        read = rows[rows["method"] == "uniform(frames=first)"].set_index("budget")["n_kept"]
+        assert read.to_dict() == {9: 9 + 32, 18: 18 + 32, 27: 27 + 32}
+        assert set(rows.loc[rows["method"] == "random(frames=whole)", "seed"]) == {0, 1}
+
+
+def test_ablations_leave_out_by_name_what_a_clip_or_its_model_cannot_give(tmp_path):
+    model = load(write_folder(tmp_path), masks="framewise")
+    asked = ("falsify", "rounding", "attention")
+    config = ablations.Config(requests=asked, budgets=(36, 4), pool=2)
+    clips = Clips([Clip(), Clip(2, (Expression(2, 2, (1,), (1,), "a cat"),))])
+    folder = complete_run(ablations.STUDY, model, clips, config, tmp_path / "runs")
+    record, rows = read_record(folder), read_rows(folder)
+    assert not record.failures
+    notes = dict(note.split(" is left out: ") for note in record.notes)
+    assert notes == {
+        "attention": "a model whose language model can be read is needed",
+        "litelvlm(context_share=1)": "it chooses in one image, not in a clip",
+    }
+    # Four tokens are fewer than eight frames: that budget is refused for every method of a frame.
+    assert set(rows.loc[rows["method"] == "litelvlm", "budget"]) == {36}
+    assert {one.budget for one in record.excluded if one.method == "litelvlm"} == {4}
+    assert rows["jaccard_36"].notna().any()
+    assert "jaccard_4" not in rows or rows["jaccard_4"].isna().all()

@@ -227,8 +227,11 @@ def test_videos_are_chosen_in_each_frame_or_together():
     together = prune(model, "random", 9, frames="together")
     together.forward(**inputs)
     assert together.token_counts == [9]
-    with pytest.raises(ValueError, match="uniform on video 0: method 'uniform' lays out the rows"):
-        prune(model, "uniform", 9, frames="together").forward(**inputs)
+    with pytest.raises(ValueError, match="avgpool on video 0: method 'avgpool' lays out the rows"):
+        prune(model, "avgpool", 9, frames="together").forward(**inputs)
+    first = get_pruner("uniform", frames="first")
+    with pytest.raises(ValueError, match="here each of 3 keeps an equal part"):
+        prune(model, first, 9).forward(**inputs)
 
 
 def test_budget_too_small_for_a_temporal_group():

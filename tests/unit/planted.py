@@ -349,7 +349,7 @@ class PlantedModel(TowerGroundingModel):
     def sizes(self, n_tokens):
         return ModelSizes(n_tokens, self.tower.n_blocks - 1, self.n_layers)
 
-    def ground(self, states, conversations, selections, *_):
+    def ground(self, states, conversations, selections, answer="forced", max_new_tokens=64):
         self.batches.append([None if s is None else len(s.indices) for s in selections])
         return [self.one(*entry) for entry in zip(states, conversations, selections, strict=True)]
 

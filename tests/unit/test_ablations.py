@@ -201,7 +201,7 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
     changed.loc[(rows.protocol == "single") & (rows.method == "litelvlm"), "inter_px"] = 0
     official = rows[(rows.protocol == "official") & (rows.budget == 16)].set_index("method")
     ciou = official.groupby("method").inter_px.sum() / official.groupby("method").union_px.sum()
-    table = official_table(changed, CONFIG).set_index(["id", "budget"])
+    table = official_table(changed).set_index(["id", "budget"])
     assert set(table.index) == {(pair.id, budget) for pair in OFFICIAL_PAIRS for budget in (48, 16)}
     for pair in OFFICIAL_PAIRS:
         line = table.loc[pair.id, 16]
@@ -230,7 +230,7 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
 def test_all_draws_of_an_image_are_swapped_together(rows):
     # Of the four ways to swap the labels on two images two are as extreme as what was seen; by
     # expression and draw there would be 256 ways.
-    few = official_table(rows[rows.image_id.isin((1, 2))], CONFIG).set_index(["id", "budget"])
+    few = official_table(rows[rows.image_id.isin((1, 2))]).set_index(["id", "budget"])
     assert few.loc[("official.direction", 16), "n"] == 8
     assert few.loc[("official.direction", 16), "p"] == pytest.approx(0.5, abs=0.05)
 

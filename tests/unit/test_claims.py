@@ -60,13 +60,16 @@ def part(name, estimate, p_value, p_claimed):
 
 def test_a_joint_claim_shows_the_part_that_decides():
     # Far on the wrong side: two-sided p is small, one-sided p near 1.
-    held, weaker, open_, against = (
+    held, nearer, weaker, open_, against = (
         part("held", 0.5, 0.001, 0.0005),
+        part("nearer", 0.4, 0.001, 0.0005),
         part("weaker", 0.3, 0.01, 0.005),
         part("open", 0.05, 0.3, 0.15),
         part("against", -0.5, 0.001, 0.9995),
     )
     for parts, decides in (
+        ([held, nearer], nearer),
+        ([nearer, held], nearer),
         ([held, weaker], weaker),
         ([weaker, held], weaker),
         ([held, open_], open_),

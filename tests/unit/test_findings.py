@@ -12,11 +12,14 @@ from litelvlm.analysis.cli.actions.study import progress
 from litelvlm.analysis.cli.text import claim_text, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.runs.claims import make_claim, null_claim
+from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.messages.reasons import reasons_sentence, undetermined_reason
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.studies.importance.claims import SIGNALS_IN_WORDS
+from litelvlm.analysis.studies.stories import shown
 
 
 def claim(id="H1", low=0.1, high=0.3, n_images=30, null=0.0, **more):
@@ -37,7 +40,9 @@ def summary(study, *claims):
 
 
 def test_a_sweep_names_the_budgets_that_are_open():
-    told = finding(summary("sweep", claim("random@48", low=-0.1), claim("random@8")))
+    null = {"null_description": "cIoU of random tokens, mean over seeds"}
+    claims = [claim("random@48", low=-0.1), claim("random@8")]
+    told = finding(summary("sweep", *(one.model_copy(update=null) for one in claims)))
     assert "beats random tokens at 8 and is open at 48: difference in cIoU" in told
 
 
@@ -137,6 +142,16 @@ def test_a_reversal_in_words(parts, words):
     assert words in finding(summary("reversal", *claims))
 
 
+def test_importance_names_the_weaker_signal_with_its_interval_and_the_other(saved_runs):
+    by_id = {claim.id: claim for claim in read_summary(saved_runs["importance"]).claims}
+    decides = by_id["H6"].null_description.partition(" decides")[0]
+    other = by_id[{"H6.removal": "H6.attention"}.get(decides, "H6.removal")]
+    told = finding(read_summary(saved_runs["importance"]))
+    assert f"beyond chance {shown(by_id[decides])} with the first by " in told
+    assert f"{number(other.estimate)} by {SIGNALS_IN_WORDS[other.id]}" in told
+    assert told.count("tokens of the true mask") == 2
+
+
 def test_a_study_without_a_sentence_is_told_by_its_first_claim():
     assert finding(summary("mine", claim())) == "Shown: H1 holds: 0.2 [0.1, 0.3]."
     assert finding(summary("mine", claim(n_images=2))).startswith("Open: H1 holds: 0.2 [0.1, 0.3];")
@@ -153,7 +168,7 @@ def test_the_ending_is_short_and_names_what_is_missing(saved_runs, tmp_path):
     told = ending_text(folders, tmp_path / "index.html").splitlines()
     assert len(told) == 6
     assert told[0].startswith("Found on ")
-    assert told[1].startswith("  reversal  ")
+    assert re.search(r"^  reversal  .* \(\d+ samples from \d+ images\)$", told[1])
     assert told[3].startswith("Missing: H5, H6, H7, H8 of the eight hypotheses were not tested")
     assert told[4] == f"Report: {tmp_path / 'index.html'}"
     assert told[5] == f"Details: litelvlm show -v {folders[0]} {folders[1]}"

@@ -75,7 +75,7 @@ def test_every_direct_requirement_is_pinned_inside_its_range():
         assert requirement.specifier.contains(clause.version), f"{pin} is outside {requirement}"
 
 
-OF_EXTRAS = {"gradio", "starlette", "lmms_eval", "datasets"}
+OF_EXTRAS = {"gradio", "starlette", "lmms_eval", "datasets", "peft", "accelerate", "psutil"}
 """Modules of extras; what needs them says which extra is missing."""
 
 

@@ -18,6 +18,13 @@ from tests.method_cases import CASES, parametrised
 FRAMES, ROWS, COLUMNS = 3, 4, 5
 N = FRAMES * ROWS * COLUMNS
 ONE_FRAME = [case for case in CASES if get_pruner(case[0], **case[1]).video_substitute]
+
+
+def in_whole(case):
+    """Whether a method chooses among whole frames."""
+    return get_pruner(case[0], **case[1]).among_frames
+
+
 ANY_FRAMES = [case for case in CASES if case not in ONE_FRAME and case[0] != "none"]
 
 
@@ -101,9 +108,64 @@ def test_every_method_is_of_one_kind_or_the_other():
     assert {name for name, _ in (*ONE_FRAME, *ANY_FRAMES)} == set(list_pruners()) - {"none"}
     assert {name for name, _ in ONE_FRAME} == {
         "holov", "evtp_iv_like", "nuwa", "altp_like", "tome", "avgpool", "bilinear",
-        "image_downsampling", "uniform",
-        "box_oracle", "with_uniform", "restore",
+        "image_downsampling",
+        "box_oracle", "with_uniform",
     }  # fmt: skip
+
+
+def of_frames(method, budget, frames=4, rows=2, columns=3, key=0):
+    """Tokens that are kept of each frame, and the cells kept of them."""
+    cues = Cues({}, Layout(frames, rows, columns), key)
+    kept = method.select(cues, budget).indices
+    per_frame = rows * columns
+    counts = torch.bincount(kept // per_frame, minlength=frames).tolist()
+    return counts, [
+        sorted((kept[kept // per_frame == f] % per_frame).tolist()) for f in range(frames)
+    ]
+
+
+def test_an_even_choice_is_one_grid_in_every_frame():
+    uniform = get_pruner("uniform")
+    counts, cells = of_frames(uniform, 12)
+    own = get_pruner("uniform").select(Cues({}, Layout(1, 2, 3)), 3).indices.tolist()
+    assert (counts, cells) == ([3] * 4, [own] * 4)
+    # What is left goes to frames far from each other; with fewer tokens some frames keep none.
+    assert of_frames(uniform, 14)[0] == [3, 4, 3, 4]
+    assert of_frames(uniform, 2)[0] == [0, 1, 0, 1]
+    assert of_frames(uniform, 24)[0] == [6] * 4
+
+
+def test_the_first_frame_is_kept_before_any_other():
+    first = get_pruner("uniform", frames="first")
+    assert of_frames(first, 6)[0] == [6, 0, 0, 0]
+    counts, cells = of_frames(first, 3)
+    assert counts == [3, 0, 0, 0]
+    assert cells[0] == of_frames(get_pruner("uniform"), 12)[1][0]
+    assert of_frames(first, 15)[0] == [6, 6, 3, 0]
+
+
+def test_whole_frames_are_drawn_by_seed_and_clip():
+    def drawn(seed, budget=12, key=0):
+        return tuple(of_frames(get_pruner("random", frames="whole", seed=seed), budget, key=key)[0])
+
+    pairs = {drawn(seed) for seed in range(60)}
+    assert all(sorted(pair) == [0, 0, 6, 6] for pair in pairs)
+    assert len(pairs) == 6  # of four frames
+    assert drawn(1) == drawn(1)
+    assert len({drawn(0, key=key) for key in range(20)}) > 1
+    assert sorted(drawn(2, 8)) == [0, 0, 2, 6]
+
+
+@pytest.mark.parametrize("asked", ["uniform(frames=first)", "random(frames=whole)"])
+def test_a_choice_among_frames_is_refused_where_each_keeps_an_equal_part(asked):
+    name, options = asked.split("(")[0], {"frames": asked[:-1].split("=")[1]}
+    method = get_pruner(name, **options)
+    with pytest.raises(ValueError, match=r"among the frames of a clip, and here each of 3 keeps"):
+        method.select(frame_by_frame(), 12)
+    with pytest.raises(ValueError, match="prune_point=V4, or frames=together"):
+        get_pruner("with_uniform", of=method).check_frames(3, each=True)
+    method.check_frames(3)
+    method.check_frames(1, each=True)
 
 
 def frame_by_frame(frames: int = FRAMES) -> FrameCues:
@@ -117,7 +179,7 @@ def frame_by_frame(frames: int = FRAMES) -> FrameCues:
     return FrameCues(made)
 
 
-@parametrised([case for case in CASES if case[0] != "none"])
+@parametrised([case for case in CASES if case[0] != "none" and not in_whole(case)])
 def test_frames_that_are_pruned_one_by_one_keep_what_each_keeps_by_itself(name, options):
     cues, pruner = frame_by_frame(), get_pruner(name, **options)
     together = pruner.select(cues, 12 * FRAMES)

@@ -20,7 +20,7 @@ def table(counts=COUNTS, **columns):
         for line in counts
     ]
     keys = {"image_id": 1, "sent_id": range(len(lines)), "method": "none", "budget": 144, "seed": 0}
-    rows = pd.DataFrame(lines).assign(**(keys | {"protocol": "single"}))
+    rows = pd.DataFrame(lines).assign(**(keys | {"protocol": "single", "seg_found": True}))
     rows = rows.assign(
         iou=iou(rows["inter_px"].to_numpy(), rows["union_px"].to_numpy(), exact=True)
     )

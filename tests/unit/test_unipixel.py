@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from transformers import Qwen2VLImageProcessor
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import rotate_half
 
 from litelvlm import get_pruner, load_model
+from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.layout import Layout
 from litelvlm.models.families import family_for
 from litelvlm.models.unipixel import build, prompts
@@ -582,3 +585,13 @@ def test_a_folder_names_its_family(folder):
     assert found.logits.isfinite().all()
     with pytest.raises(ValueError, match="quantise='int8' does not go with"):
         load_model(folder, quantise="int8")
+
+
+def test_a_sweep_of_long_clips_counts_groups_of_frames(model):
+    """Forty frames are read as eight groups, so eight tokens are enough."""
+    clips = [SimpleNamespace(height=84, width=112, frames=40)]
+    asked = sweep.Config(methods=("random",), budgets=(8, 7), seeds=1)
+    context = SweepContext(model, clips, asked, asked.budgets)
+    (n_tokens,) = context.token_counts
+    assert [cell.n_kept for cell in context.cells(n_tokens)] == [8]
+    assert "7 is too small for 8 groups" in context.excluded[0].reason

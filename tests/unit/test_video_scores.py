@@ -226,14 +226,15 @@ def test_rows_of_a_clip_hold_means_over_frames_and_pixels_of_all():
     mask = torch.zeros_like(target, dtype=torch.bool)
     mask[..., 0, 10:20, 10:30] = True
     mask[..., 1, :2, :2] = True
-    ((row,),) = count_masks(mask, TargetPixels.of(target), mask, by_frame=True)
+    ((row,),) = count_masks(mask, TargetPixels.of(target), mask, [[True]], by_frame=True)
     assert (row["inter_px"], row["union_px"]) == (100, 204)
     assert row["iou"] == pytest.approx(100 / 204)
     j, f = frame_scores(mask, TargetPixels.of(target)).means()
     assert row["j"] == j.item() == pytest.approx((100 / 200 + 0) / 2)
     assert row["f"] == f.item() < 0.5
     assert row["jf"] == pytest.approx((row["j"] + row["f"]) / 2)
-    ((image,),) = count_masks(mask[:, :, :1], TargetPixels.of(target[:, :, :1]), mask[:, :, :1])
+    first, whole = mask[:, :, :1], TargetPixels.of(target[:, :, :1])
+    ((image,),) = count_masks(first, whole, first, [[True]])
     assert image.keys().isdisjoint(["j", "f", "jf"])
 
 

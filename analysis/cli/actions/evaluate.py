@@ -64,7 +64,7 @@ def configure(verb: Evaluate) -> Config:
     return Config.model_validate(
         verb.given(
             *("methods", "budgets", "protocol", "seeds", "question_index", "answer_index"),
-            *("doubled", "batch_size", "limit", "seed"),
+            *("answer", "doubled", "batch_size", "limit", "seed"),
         )
     )
 

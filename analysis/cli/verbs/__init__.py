@@ -8,6 +8,7 @@ from litelvlm.analysis.cli.verbs.demo import Demo
 from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.cli.verbs.explore import Explore
 from litelvlm.analysis.cli.verbs.figure import Figure
+from litelvlm.analysis.cli.verbs.finetune import FineTune
 from litelvlm.analysis.cli.verbs.leaderboard import Leaderboard
 from litelvlm.analysis.cli.verbs.ls import Ls
 from litelvlm.analysis.cli.verbs.report import Report
@@ -33,6 +34,7 @@ VERBS = {
         Ls,
         Check,
         Convert,
+        FineTune,
         Audit,
     )
 }

@@ -14,6 +14,7 @@ class Evaluate(RunOptions, Printing):
 
     The scores are cIoU, gIoU, P@0.5 to P@0.9 and, with no-target expressions, N-acc and T-acc.
     Clips are scored by J, F and J&F as well, and those of Ref-DAVIS17 also with objects matched.
+    With --answer generated a model answers itself; n_without_seg counts answers without a mask.
 
     --protocol single asks every expression once with one template (exhaustive). --protocol
     conversation asks all expressions of an image in one conversation. --protocol official draws
@@ -53,6 +54,8 @@ class Evaluate(RunOptions, Printing):
     """Question template of protocols single and conversation, 0 to 15."""
     answer_index: int = 0
     """Answer template of protocols single and conversation, 0 to 4."""
+    answer: Literal["forced", "generated"] = "forced"
+    """The model reads a template answer, or answers itself; without [SEG] its mask is empty."""
     doubled: Literal["background", "object"] = "background"
     """Pixels where polygons of one object overlap. "background" (official): predicting one is an
     error, leaving it out is none. "object": they belong to the object."""

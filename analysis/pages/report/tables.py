@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.messages.reasons import reasons
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.scores import main_score
 from litelvlm.analysis.studies.stories import MethodScores, story_of
 from litelvlm.data.files import atomic_write
 
@@ -46,8 +47,8 @@ def tables_of(
         if compares and name == compares.scores:
             found.append(
                 by_budget(
-                    f"{compares.label} by method and budget",
-                    with_intervals(frame[frame["metric"] == compares.metric]),
+                    f"{main_score(frame['metric']).label} by method and budget",
+                    with_intervals(of_main(frame)),
                     link,
                     reasons(excluded),
                 )
@@ -62,10 +63,9 @@ def compared(summary: Summary) -> MethodScores | None:
     return found if found and {found.scores, found.comparisons} <= set(summary.tables) else None
 
 
-def scores_of(summary: Summary, kind: MethodScores) -> pd.DataFrame:
-    """A line per method and budget: the score that pages show."""
-    lines = summary.table(kind.scores)
-    return lines[lines["metric"] == kind.metric]
+def of_main(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of the score that pages show: one per method and budget."""
+    return table[table["metric"] == main_score(table["metric"]).name]
 
 
 def by_budget(
@@ -110,16 +110,16 @@ def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     kind = compared(summary)
     if kind is None:
         return []
-    comparisons = summary.table(kind.comparisons)
-    of_unpruned = comparisons["reference"] == UNPRUNED
-    kept = comparisons[(comparisons["metric"] == kind.metric) & of_unpruned]
+    table, comparisons = summary.table(kind.scores), of_main(summary.table(kind.comparisons))
+    kept = comparisons[comparisons["reference"] == UNPRUNED]
+    label = main_score(table["metric"]).label
     shares = zip(kept["retention"], kept["retention_bound"], strict=True)
     texts = [f"{number(share)} (≥ {number(bound)})" for share, bound in shares]
-    scores = with_intervals(scores_of(summary, kind))
+    scores = with_intervals(of_main(table))
     return [
-        by_budget(f"{kind.label} [95 % interval]", scores, refused=reasons(excluded)),
+        by_budget(f"{label} [95 % interval]", scores, refused=reasons(excluded)),
         by_budget(
-            f"Share of the unpruned {kind.label} that is kept (one-sided 95 % bound)",
+            f"Share of the unpruned {label} that is kept (one-sided 95 % bound)",
             kept.assign(value=kept["retention"], text=texts),
         ),
     ]

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count, Share
-from litelvlm.analysis.studies.scores import ScoreName
 
 ReviewerRequest = Literal[
     "llm_score",
@@ -149,7 +148,6 @@ class Config(AnswerConfig):
         official_seeds: Draws of the official protocol.
         coalitions: Of KernelSHAP, as a score (512 in a full study).
         pool: Expressions that foreign texts are taken from.
-        score: The score that claims are about; no option.
         margin: A difference of scores within it counts as none.
         lead: Lead over the best rival that H7 claims, as a share of the rival's score, and in
             points.
@@ -164,7 +162,6 @@ class Config(AnswerConfig):
     official_seeds: Count = 5
     coalitions: Count = 144
     pool: Count = 64
-    score: ClassVar[ScoreName] = "ciou"
     margin: Share = 0.01
     lead: Share = 0.05
     correlation_margin: Share = 0.05

@@ -22,7 +22,7 @@ from litelvlm.analysis.studies.ablations.config import (
 )
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
-from litelvlm.analysis.studies.scores import SCORES, Score
+from litelvlm.analysis.studies.scores import MAIN, Score
 from litelvlm.analysis.studies.sweep.paired import (
     MethodBudget,
     PairedScores,
@@ -164,7 +164,7 @@ def pair_claims(
     ]
 
 
-def official_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+def official_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Paired differences of the score in the official protocol, every pair at every budget.
 
     The table is empty if the protocol was not run.
@@ -172,7 +172,7 @@ def official_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
     Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
     over all lines), n_images, n (drawn expressions).
     """
-    paired, score = official_scores(rows), SCORES[config.score]
+    paired, score = official_scores(rows), MAIN
     if paired is None:
         return pd.DataFrame()
     table = pd.DataFrame(
@@ -187,7 +187,7 @@ def official_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
 
 def official_claims(paired: PairedScores, config: Config) -> list[Claim]:
     """Every pair at the largest budget."""
-    return pair_claims(OFFICIAL_PAIRS, paired, SCORES[config.score], config.margin, WHERE)
+    return pair_claims(OFFICIAL_PAIRS, paired, MAIN, config.margin, WHERE)
 
 
 def official_scores(rows: pd.DataFrame) -> PairedScores | None:

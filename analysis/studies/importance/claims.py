@@ -22,10 +22,11 @@ from litelvlm.analysis.studies.importance.config import Config
 from litelvlm.analysis.studies.importance.rows import SHUFFLED
 from litelvlm.analysis.studies.importance.tables import IOU, PARTS, RBO, overlaps, part_rows
 
-SHORT = {
+SIGNALS_IN_WORDS = {
     "H6.attention": "attention in the middle layers",
     "H6.removal": "the loss when a token's block is dropped",
 }
+"""The two signals of H6."""
 WORDS = {
     "soft_dice": ("the [SEG] query", "soft Dice"),
     "answer_log_prob": ("the answer", "the answer's log-probability"),
@@ -158,4 +159,4 @@ def _part(by_id: dict[str, Claim], id: str) -> str:
     claim, mask = by_id[id], by_id.get(f"{id}.mask")
     beside = f", the true mask {mask.estimate:.3f}" if mask is not None else ""
     power = f", {claim.power}" if claim.power else ""
-    return f"{SHORT[id]} {claim.estimate:.3f}{beside} ({claim.verdict}{power})"
+    return f"{SIGNALS_IN_WORDS[id]} {claim.estimate:.3f}{beside} ({claim.verdict}{power})"

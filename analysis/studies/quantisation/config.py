@@ -1,6 +1,6 @@
 """What the quantisation study crosses: precisions of the language model, methods and budgets."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,6 @@ from litelvlm.analysis.inputs.methods import (
 )
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count, Share
-from litelvlm.analysis.studies.scores import ScoreName
 
 FULL = "none"
 """The precision with all bits, as the model was loaded."""
@@ -32,7 +31,6 @@ class Config(AnswerConfig):
         seeds: Draws of a method that is random; the same ones in each precision.
         images: Images, taken at even distances from the split; None for all.
         expressions: Expressions of each image, likewise; None for all.
-        score: The score that losses are of; no option.
         margin: Interactions, losses and shares of blank masks within it count as none.
         kept_margin: The same for 1 less the Jaccard index of kept tokens.
         saved_by_pruning: Share of all memory that pruning alone saves at most, as the paper's
@@ -45,7 +43,6 @@ class Config(AnswerConfig):
     seeds: Count = 3
     images: Count | None = 60
     expressions: Count | None = 1
-    score: ClassVar[ScoreName] = "ciou"
     margin: Share = 0.01
     kept_margin: Share = 0.05
     saved_by_pruning: Share = 0.01

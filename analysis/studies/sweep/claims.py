@@ -1,15 +1,16 @@
-"""Claims of a sweep: the method beats random tokens; H8, it keeps most of the unpruned cIoU."""
+"""Claims of a sweep: the method beats random tokens; H8, it keeps most of the unpruned score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
+from litelvlm.analysis.runs.formatting import cells_in_words
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.study import Tables
-from litelvlm.analysis.studies.scores import SCORES, Score
+from litelvlm.analysis.studies.scores import WITHOUT_SEG, main_score
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.paired import (
     JUDGED,
@@ -31,19 +32,18 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     """
     if not set(JUDGED) & set(rows["method"]):
         return []
-    paired, score = pair_scores(rows), SCORES[config.score]
-    phrase = protocol_of(protocol_name(rows)).description
+    paired, phrase = pair_scores(rows), protocol_of(protocol_name(rows)).description
     return [
         claim
         for method, prefix in JUDGED.items()
-        for claim in _method_claims(method, prefix, paired, score, config.retained, phrase)
+        for claim in _method_claims(method, prefix, paired, config.retained, phrase)
     ]
 
 
 def _method_claims(
-    method: str, prefix: str, paired: PairedScores, score: Score, retained: float, phrase: str
+    method: str, prefix: str, paired: PairedScores, retained: float, phrase: str
 ) -> list[Claim]:
-    (everything,) = budgets_of(paired.cells, UNPRUNED)
+    score, (everything,) = paired.main, budgets_of(paired.cells, UNPRUNED)
     budgets = [budget for budget in budgets_of(paired.cells, method) if budget < everything]
     if not budgets:
         return []
@@ -103,16 +103,44 @@ def retention_claim(
 
 def interpret(claims: Sequence[Claim], tables: Tables) -> str:
     """What the verdicts mean together."""
-    if not claims:
-        return f"{PAPER} was not part of this sweep; see its tables."
-    return " ".join(
-        text
-        for method, prefix in JUDGED.items()
-        if (text := _told(method, prefix, {claim.id: claim for claim in claims}))
-    )
+    label = main_score(tables["scores"]["metric"] if tables else ()).label
+    by_id = {claim.id: claim for claim in claims}
+    told = [_told(method, prefix, by_id, label) for method, prefix in JUDGED.items()]
+    if not claims and tables:
+        told = list(_scores_in_words(tables))
+    return " ".join(filter(None, [*told, without_seg(tables["scores"]) if tables else ""]))
 
 
-def _told(method: str, prefix: str, by_id: Mapping[str, Claim]) -> str:
+def _scores_in_words(tables: Tables) -> Iterator[str]:
+    """What methods of one's own scored, and their lead over random tokens if those were swept."""
+    scores, pairs = tables["scores"], tables["comparisons"]
+    score = main_score(scores["metric"])
+    yield f"{score.label}: {cells_in_words(scores[scores['metric'] == score.name])}."
+    over = pairs[(pairs["metric"] == score.name) & (pairs["reference"] == RANDOM)]
+    if len(over):
+        # Over categories too, where there are enough of them.
+        ends = {e: over[f"{e}_categories"].fillna(over[e]) for e in ("low", "high")}
+        wide = over.assign(**ends)
+        yield f"Minus random tokens: {cells_in_words(wide, 'delta')}."
+
+
+def without_seg(scores: pd.DataFrame) -> str:
+    """Which methods and budgets have answers without [SEG], in words; empty if none has.
+
+    Args:
+        scores: The table "scores".
+    """
+    cells = scores[scores[WITHOUT_SEG] > 0].drop_duplicates(["method", "budget"])
+    counts = [
+        f"{method} at {budget} {count} of {total}"
+        for method, budget, count, total in zip(
+            *(cells[name] for name in ("method", "budget", WITHOUT_SEG, "n_answers")), strict=True
+        )
+    ]
+    return f"Answers without [SEG] count as empty masks: {', '.join(counts)}." if counts else ""
+
+
+def _told(method: str, prefix: str, by_id: Mapping[str, Claim], label: str) -> str:
     """The verdicts on one reading of the method; empty if it was not swept."""
     start = f"{prefix}random@"
     against = {
@@ -133,7 +161,7 @@ def _told(method: str, prefix: str, by_id: Mapping[str, Claim]) -> str:
     kept = by_id.get(f"{prefix}H8")
     if kept is not None:
         parts.append(
-            f"the claim that it keeps {kept.null:.0%} of the unpruned cIoU is {kept.verdict}"
+            f"the claim that it keeps {kept.null:.0%} of the unpruned {label} is {kept.verdict}"
         )
     return f"{method} {'; '.join(parts)}." if parts else ""
 

@@ -1,7 +1,7 @@
 """What a sweep compares: methods with presets and fields, budgets, and the protocol."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
@@ -15,7 +15,6 @@ from litelvlm.analysis.inputs.methods import (
 )
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count, Share
-from litelvlm.analysis.studies.scores import ScoreName
 
 DEFAULT_METHODS = (
     PAPER,
@@ -48,7 +47,8 @@ class Config(AnswerConfig):
             templates, as the official evaluation does.
         doubled: Target pixels where polygons of one object overlap: "background" as in the official
             evaluation (a predicted one is an error, one left out is none), or part of the "object".
-        score: The score that claims are about; no option.
+        answer: "forced": the model reads a template answer. "generated": it answers itself; an
+            answer without [SEG] is an empty mask, and is counted.
         retained: Share of the unpruned score that a method keeps at its largest budget, as H8 says.
     """
 
@@ -57,7 +57,7 @@ class Config(AnswerConfig):
     seeds: Count = 5
     protocol: Protocol = "single"
     doubled: Literal["background", "object"] = "background"
-    score: ClassVar[ScoreName] = "ciou"
+    answer: Literal["forced", "generated"] = "forced"
     retained: Share = 0.90
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from litelvlm.analysis.runs.messages.events import Watcher, nobody
 from litelvlm.analysis.studies.scores import (
     NO_TARGET_SCORES,
     SCORES,
+    WITHOUT_SEG,
     counted,
     stated,
     without_target,
@@ -24,6 +25,7 @@ from litelvlm.pruning import Pruner
 
 CELL_COLUMNS = ["method", "budget"]
 MEAN = "mean"
+COUNTED = ("n", WITHOUT_SEG)
 OFFICIAL = {"ciou": ciou, "giou": giou}
 """Scores with the epsilons of the official code."""
 
@@ -97,8 +99,9 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
 
     A draw is what the official evaluation prints as its result: one pass over the images, there
     with drawn expressions and templates, in the other protocols with every expression and the
-    tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions), "ciou"
-    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; of
+    tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions),
+    "n_without_seg" (their answers without [SEG], which count as empty masks), "ciou" and "giou"
+    with the epsilons of the official code, both "_exact" without, "p50" to "p90"; of
     clips "j", "f" and "jf", means over frames and then over expressions; where an expression has
     no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
     rule of gRefCOCO.
@@ -120,16 +123,20 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
             for draw, of_draw in cell.groupby("seed", sort=True)
         ]
         if len(found) > 1:
-            numbers = pd.DataFrame(found).drop(columns=["draw", "n"]).astype(float).mean()
+            numbers = pd.DataFrame(found).drop(columns=["draw", *COUNTED]).astype(float).mean()
             means = {str(name): value for name, value in numbers.items()}
-            found.append({"draw": MEAN, "n": len(cell), **means})
+            found.append({"draw": MEAN, **_counts(cell), **means})
         lines += [dict(zip(CELL_COLUMNS, names, strict=True)) | line for line in found]
     return pd.DataFrame(lines)
 
 
+def _counts(rows: pd.DataFrame) -> Row:
+    return dict(zip(COUNTED, (len(rows), int((~rows["seg_found"]).sum())), strict=True))
+
+
 def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
     inter, union = (rows[name].to_numpy() for name in SCORES["ciou"].columns)
-    found: Row = {"n": len(rows)}
+    found = _counts(rows)
     found |= {name: official(inter, union) for name, official in OFFICIAL.items()}
     for score in stated(rows, SCORES.values()):
         if score is not SCORES["agreement"]:

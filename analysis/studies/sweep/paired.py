@@ -21,7 +21,7 @@ from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, c
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.ends import OPEN, Ends
 from litelvlm.analysis.stats.significance import paired_swap_test
-from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, stated
+from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, main_score, stated
 from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]
@@ -66,6 +66,11 @@ class PairedScores:
     def compared(self) -> tuple[Score, ...]:
         """Scores whose differences are tested."""
         return tuple(score for score in self.scores if score.compared)
+
+    @property
+    def main(self) -> Score:
+        """The score that claims are about."""
+        return main_score(score.name for score in self.scores)
 
     @cached_property
     def drawn(self) -> Bootstrap:

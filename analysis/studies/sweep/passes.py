@@ -9,7 +9,7 @@ from PIL import Image
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.inputs.official_draws import official_draw
-from litelvlm.analysis.inputs.samples import token_counts
+from litelvlm.analysis.inputs.samples import layouts_of
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import budget_record, counts_by_budget
 from litelvlm.analysis.runs.outcome import Exclusion
@@ -60,9 +60,20 @@ class SweepContext:
     budgets: tuple[int | float, ...] | None
 
     @cached_property
+    def frames_of_tokens(self) -> dict[int, int]:
+        """Most frames of tokens of images with so many visual tokens, fewest tokens first.
+
+        A family may read several frames as one, or only some of them.
+        """
+        found = sorted(
+            layouts_of(self.model, self.data), key=lambda one: (one.n_tokens, one.frames)
+        )
+        return {layout.n_tokens: layout.frames for layout in found}
+
+    @property
     def token_counts(self) -> tuple[int, ...]:
         """How many visual tokens images of the split have: each number once, fewest first."""
-        return token_counts(self.model, self.data)
+        return tuple(self.frames_of_tokens)
 
     @cached_property
     def longest(self) -> int:
@@ -97,7 +108,7 @@ class SweepContext:
         excluded = dict[tuple[str, int | float], Exclusion]()
         official = self.config.protocol == "official"
         for n_tokens, found in cells.items():
-            sizes = self.model.sizes(n_tokens)
+            sizes, frames = self.model.sizes(n_tokens), self.frames_of_tokens[n_tokens]
             for method in self.config.methods:
                 if method.name == UNPRUNED:
                     continue
@@ -105,7 +116,7 @@ class SweepContext:
                 pruners = {seed: method.pruner(seed) for seed in seeds}
                 for budget, n_kept in self.kept_tokens(n_tokens).items():
                     try:
-                        self.model.check_method(pruners[seeds[0]], self.longest, n_kept)
+                        self.model.check_method(pruners[seeds[0]], frames, n_kept)
                         average = pruners[seeds[0]].average_tokens(n_kept, sizes)
                     except ValueError as error:
                         reason = Exclusion(method=method.label, budget=budget, reason=str(error))
@@ -134,7 +145,7 @@ class SweepContext:
     @cached_property
     def grounder(self) -> Grounder:
         """What answers the requests about one image."""
-        return self.model.grounder(self.config.batch_size)
+        return self.model.grounder(self.config.batch_size, self.config.answer)
 
     def passes(self, asked: "SweepQuery") -> list["Pass"]:
         """Passes of one conversation; the ablations and quantisation add to them."""

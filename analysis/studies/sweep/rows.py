@@ -110,14 +110,15 @@ def image_rows(
                 lambda place: conversations[passes[place].number].turns,
             )
             answers, turns = zip(*answered, strict=True)
-            masks = batch.masks[list(answers)]
+            masks, has_seg = batch.masks[list(answers)], [batch.found[i] for i in answers]
             for row, same in enumerate(answered.values()):
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
             asked = targets.rows(torch.tensor(turns, device=model.device))
             with naming(sample, sample.expressions[turns[0][0]]):
                 together = torch.stack(references)
-                counts = count_masks(masks, asked, together, by_frame=context.longest > 1)
+                by_frame = context.longest > 1
+                counts = count_masks(masks, asked, together, has_seg, by_frame)
             for of_pass, same, predicted in zip(counts, answered.values(), masks, strict=True):
                 for place in same:
                     own_turns = conversations[passes[place].number].turns

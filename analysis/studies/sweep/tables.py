@@ -12,6 +12,7 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import (
     NO_TARGET_SCORES,
     SCORES,
+    WITHOUT_SEG,
     Score,
     without_target,
 )
@@ -35,15 +36,16 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
-        "scores" (every score per cell), "comparisons" (paired differences and retention),
-        "seeds" (each draw alone), "agreement" (with the unpruned masks, beside the accuracy and
-        the tokens read) and, where there are such expressions or methods, "kinds" (scores by kind),
-        "no_target" (N-acc, T-acc and the scores that go with them) and "strata" (lead over random
-        tokens by kind, size and words).
+        "scores" (every score per cell, the tokens read, the answers without [SEG]), "comparisons"
+        (paired differences and retention), "seeds" (each draw alone), "agreement" (with the
+        unpruned masks, beside the accuracy and the tokens read) and, where there are such
+        expressions or methods, "kinds" (scores by kind), "no_target" (N-acc, T-acc and the scores
+        that go with them) and "strata" (lead over random tokens by kind, size and words).
     """
-    paired, score = pair_scores(rows), SCORES[config.score]
+    paired = pair_scores(rows)
+    score = paired.main
     found = {
-        "scores": score_table(paired),
+        "scores": score_table(paired).merge(cell_columns(rows), on=["method", "budget"]),
         "comparisons": comparison_table(paired),
         "seeds": seed_table(rows, score),
     }
@@ -62,6 +64,21 @@ def score_table(paired: PairedScores) -> pd.DataFrame:
     labels = [(*cell, score.name) for score in paired.scores for cell in paired.cells]
     names = ["method", "budget", "metric"]
     return lines_of(paired.drawn, pd.MultiIndex.from_tuples(labels, names=names), "value")
+
+
+def cell_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """What all scores of a method and budget share: the tokens read, and the answers.
+
+    Columns: method, budget, n_kept (tokens that enter the language model), n_answers (of all
+    draws), n_without_seg.
+    """
+    cells = rows.groupby(["method", "budget"], sort=True)
+    found: pd.DataFrame = cells.agg(
+        n_kept=("n_kept", shared_value),
+        n_answers=("seg_found", "size"),
+        **{WITHOUT_SEG: ("seg_found", lambda has_seg: int((~has_seg).sum()))},
+    ).reset_index()
+    return found
 
 
 def comparison_table(paired: PairedScores) -> pd.DataFrame:

@@ -103,9 +103,11 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
         _ = call.spliced  # what a method cannot choose is refused now
         return call
 
-    def grounder(self, batch_size: int) -> Grounder:
-        """Make a grounder that does the shared work of all passes over one image once."""
-        return SharedGrounder(self, batch_size)
+    def grounder(self, batch_size: int, answer: str = "forced") -> Grounder:
+        """Make a grounder; that of forced answers does the shared work of all passes once."""
+        if answer == "forced":
+            return SharedGrounder(self, batch_size)
+        return super().grounder(batch_size, answer)
 
     def cues(  # type: ignore[override]  # states are those of this family
         self,

@@ -77,9 +77,10 @@ class UniPixel(UniPixelNetwork, GroundingModel):
 
     def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that reads what the model lacks, or acts inside one of its parts."""
-        groups = 1 if self.options.frames == "each" else frames
-        super().check_method(pruner, groups, budget)
-        if budget is not None and budget < frames and groups == 1:
+        each = self.options.frames == "each"
+        pruner.check_frames(frames, each)
+        super().check_method(pruner)
+        if budget is not None and budget < frames and each:
             raise ValueError(
                 f"budget {budget} is too small for {frames} groups of frames; give at least "
                 f"{frames}, one for each, or load the model with the option frames=together"

@@ -61,7 +61,8 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
                 f"method {pruner.name!r} merges tokens inside the image tower, before they are "
                 f"pooled; take prune_point V2 instead of {self.point.name}"
             )
-        super().check_method(pruner, 1 if self.point.by_frame else frames)
+        pruner.check_frames(frames, each=self.point.by_frame)
+        super().check_method(pruner)
 
     def language_tokens(self, layout: Layout, kept: int | None = None) -> int:
         """Those of both towers, as the prune point leaves them; an image has those of CLIP."""

@@ -1,13 +1,14 @@
 """The random control."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.grid import frame_grids, whole_frames
 from litelvlm.pruning.options import FromZero
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.selection import RawSelection
@@ -24,6 +25,8 @@ class Random(Pruner):
 
     Attributes:
         seed: 0 or above.
+        frames: Of a clip: tokens of "any" frame are drawn, or "whole" frames, of the last of which
+            an even grid stays where the budget is no whole number of frames.
     """
 
     name: ClassVar[str] = "random"
@@ -31,11 +34,20 @@ class Random(Pruner):
     summary: ClassVar[str] = "tokens drawn at random"
 
     seed: FromZero = 0
+    frames: Literal["any", "whole"] = "any"
+
+    @property
+    def among_frames(self) -> bool:
+        """Where it keeps whole ones."""
+        return self.frames == "whole"
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
-        """Rank the tokens by one raw 64-bit draw each."""
+        """Rank the tokens, or the frames, by one raw 64-bit draw each."""
         draws = np.random.Philox(np.random.SeedSequence((self.seed, cues.key))).random_raw(
-            cues.n_tokens
+            cues.frames if self.among_frames else cues.n_tokens
         )
-        order = np.argsort(draws, kind="stable")[:budget]
-        return RawSelection(ascending(torch.from_numpy(order)))
+        order = np.argsort(draws, kind="stable")
+        if self.among_frames:
+            counts = whole_frames(budget, order.tolist(), cues.layout)
+            return RawSelection(frame_grids(counts, cues.layout))
+        return RawSelection(ascending(torch.from_numpy(order[:budget])))

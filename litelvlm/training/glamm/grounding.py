@@ -20,9 +20,8 @@ from litelvlm.training.glamm.sam import mask_losses, object_masks, point_prompt
 from litelvlm.training.glamm.sizes import GRID
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.packing import (
-    IGNORE,
     Packed,
-    Turns,
+    answer_turns,
     forward_packed,
     next_token_loss,
     pack,
@@ -139,22 +138,9 @@ def pack_conversations(
     # The first question starts after the newline that ends the image sentence.
     head = first.index(tokenizer.pieces.piece_to_id("<0x0A>")) + 1
     start = first.index(IMAGE_INDEX)
-    texts = [[_turns(tokenizer, full[head:]) for full in row] for row in ids]
+    texts = [[answer_turns(tokenizer, full[head:]) for full in row] for row in ids]
     before, after = first[:start], first[start + 1 : head]
     return pack(before, after, n_tokens, texts, rng, tokenizer.seg_id)
-
-
-def _turns(tokenizer: GlammTokenizer, tokens: list[int]) -> Turns:
-    """Tokens of a conversation; its answers are learned, their end tokens included."""
-    marker = tokenizer.pieces.encode("ASSISTANT:", out_type=int)
-    targets, inside = [IGNORE] * len(tokens), False
-    for i, token in enumerate(tokens):
-        if inside:
-            targets[i - 1] = token
-            inside = token != tokenizer.eos_id
-        elif tokens[i + 1 - len(marker) : i + 1] == marker:
-            inside = True
-    return Turns(tokens, targets)
 
 
 def inner_points(ids: Tensor, objects: Tensor) -> Tensor:

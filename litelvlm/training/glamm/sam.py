@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import SamModel
 
 from litelvlm.models.glamm.masks.masker import encode_image, low_resolution_masks
+from litelvlm.training.dice import dice_loss
 from litelvlm.training.glamm.sizes import new_sam
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.pool import PADDING, ScenePool
@@ -35,15 +36,12 @@ def mask_losses(logits: Tensor, target: Tensor, valid: Tensor) -> Losses:
     """Binary cross-entropy and Dice of mask logits [B, T, h, w], and the mean IoU for the log."""
     logits = logits.float()
     bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    probability, weight = logits.sigmoid() * valid, target * valid
-    overlap = 2 * (probability * weight).sum((-1, -2))
-    dice = 1 - (overlap + 1) / (probability.sum((-1, -2)) + weight.sum((-1, -2)) + 1)
     hit, truth = (logits > 0) & (valid > 0), target > 0.5
     iou = (hit & truth).sum((-1, -2)) / (hit | truth).sum((-1, -2)).clamp_min(1)
     # Objects fill about a twentieth of the image: cross-entropy is weighted up to Dice's size.
     return {
         "bce": 5 * (bce * valid).sum() / valid.expand_as(bce).sum(),
-        "dice": dice.mean(),
+        "dice": dice_loss(logits, target, valid, smoothing=1.0).mean(),
         "_iou": iou.mean(),
     }
 

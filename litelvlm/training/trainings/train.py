@@ -169,7 +169,7 @@ def train_member(member: Member, out: Path, scenes: Path, device: torch.device =
             write_tensors(pupil.tower.state_dict(), folder / f"step-{step:06d}.safetensors")
 
     run_stage(stage, pupil, losses, folder, device, after=keep)
-    (folder / "training.pt").unlink(missing_ok=True)
+    (folder / "training.safetensors").unlink(missing_ok=True)
     atomic_write(folder / DONE, json.dumps({"steps": factors.steps}))
     return folder
 

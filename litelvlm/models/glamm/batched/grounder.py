@@ -94,7 +94,8 @@ class SharedGrounder(Grounder):
                     waiting, window, begun = [*window, *waiting], [], None
                     self._halve(failed)
                     continue
-                yield GroundedBatch(tuple(job.places for job in jobs), logits)
+                found = ((True,) * logits.shape[1],) * len(jobs)
+                yield GroundedBatch(tuple(job.places for job in jobs), logits, found)
                 window = window[len(jobs) :]
 
     def _window(

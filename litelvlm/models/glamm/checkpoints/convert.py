@@ -60,7 +60,7 @@ def convert(source: str | Path, target: str | Path, lora: MergedFiles | None = N
         if lora:
             lora.require_all_met()
         for place in lora.folders if lora else (source,):
-            _copy_others(place, folder)
+            copy_others(place, folder)
 
     atomic_folder(target, fill)
     return [target / name for name in names]
@@ -95,7 +95,7 @@ def _write_weights(
     return written
 
 
-def _copy_others(source: Path, folder: Path) -> None:
+def copy_others(source: Path, folder: Path) -> None:
     """Copy configuration and tokenizer files, and the folder of a CLIP beside them."""
     for path in source.iterdir():
         if path.is_file() and path.suffix in _COPIED and path.name not in _LEFT:

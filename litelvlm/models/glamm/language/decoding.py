@@ -12,13 +12,15 @@ from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.llama import (
     BeforeLayer,
+    GivenStates,
     LayerMask,
+    Places,
     causal_mask,
     decode,
     forward_given,
 )
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.outputs import TurnOutputs
+from litelvlm.models.glamm.outputs import Spliced, TurnOutputs
 from litelvlm.models.glamm.prompting.prompts import IMAGE_TOKEN, SEG_TOKEN
 from litelvlm.pruning import Selection
 from litelvlm.pruning.layers.base import LayerPlan
@@ -182,6 +184,32 @@ def read_given_answers(
         selections: The selection that gave each conversation's visual tokens.
     """
     spliced = model.splice(visual, conversations, selections)
+    places = [[i + model.read_offset for i in row] for row in spliced.seg_index]
+    given, outcomes = read_given_states(model, spliced, conversations, selections, places)
+    answers = [conversation.answers for conversation in conversations]
+    rows = zip(given.seg_states, answers, outcomes, strict=True)
+    return [TurnOutputs(*row) for row in rows]
+
+
+def read_given_states(
+    model: GlammNetwork,
+    spliced: Spliced,
+    conversations: Sequence[Conversation],
+    selections: Sequence[Selection | None],
+    places: Places,
+) -> tuple[GivenStates, list[Selection | None]]:
+    """One differentiable pass over a batch of conversations, under all that a selection asks for.
+
+    Args:
+        model: Grounding model.
+        spliced: Its inputs.
+        conversations: As they were spliced.
+        selections: Likewise.
+        places: Indices behind the image whose states are wanted, for each conversation.
+
+    Returns:
+        The states, and each selection as it was carried out.
+    """
     dropping = LayerDropping(
         model.llama,
         model.tokenizer,
@@ -195,14 +223,12 @@ def read_given_answers(
         model.llama,
         spliced.embeds,
         spliced.position_ids,
-        [[i + model.read_offset for i in row] for row in spliced.seg_index],
+        places,
         calibrated_masks(model.llama, selections, spliced.image_start, spliced.position_ids),
         dropping if planned else None,  # plans and masks never share a batch
         dropping.shifted,
     )
-    answers = [conversation.answers for conversation in conversations]
-    rows = zip(given.seg_states, answers, dropping.outcomes(), strict=True)
-    return [TurnOutputs(*row) for row in rows]
+    return given, dropping.outcomes()
 
 
 def generate_answers(

@@ -1,0 +1,1 @@
+"""Fine-tuning of a GLaMM that reads pruned tokens, as the official script fine-tunes one."""

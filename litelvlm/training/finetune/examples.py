@@ -1,0 +1,115 @@
+"""What one image teaches: a drawn conversation about it and the masks of its turns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from litelvlm.data.dataset import Dataset, Expression, Sample, clean
+from litelvlm.data.refs import NO_TARGET
+from litelvlm.models.base import Conversation, GroundingModel
+
+IGNORED = 255
+_NO_OUTLINE = ("null", "[]", "")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image with its conversation.
+
+    Attributes:
+        image: RGB.
+        conversation: Of a turn for each expression.
+        target: 1 inside, 0 outside.
+        valid: 1 where pixels count, 0 where the data ignore them.
+    """
+
+    image: Image.Image
+    conversation: Conversation
+    target: Float[Tensor, "t h w"]
+    valid: Float[Tensor, "t h w"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images to learn from.
+
+    Attributes:
+        data: A split.
+        usable: Each image that can be learned from, and the places of its expressions.
+        most: Expressions of an image at most.
+    """
+
+    data: Dataset
+    usable: tuple[tuple[int, tuple[int, ...]], ...]
+    most: int
+
+    @classmethod
+    def of(cls, data: Dataset, most: int) -> "Examples":
+        """Find what can be learned from; no picture is opened.
+
+        Left out are expressions that cannot be asked, and those of objects without an outline.
+
+        Raises:
+            ValueError: If there are clips, or no mask at all.
+        """
+        usable, outlined = list[tuple[int, tuple[int, ...]]](), False
+        for index in range(len(data)):
+            sample = data[index]
+            if sample.frames != 1:
+                raise ValueError(
+                    f"{data.name} {data.split} holds clips, and a GLaMM is fine-tuned on images; "
+                    "give data of images"
+                )
+            places = []
+            for place, expression in enumerate(sample.expressions):
+                meant = [one for one in expression.ann_ids if one != NO_TARGET]
+                if _asked(expression) and all(_outlined(sample, one) for one in meant):
+                    places.append(place)
+                    outlined |= bool(meant)
+            if places:
+                usable.append((index, tuple(places)))
+        if not outlined:
+            raise ValueError(
+                f"{data.name} {data.split} has no masks to learn from; give data whose objects "
+                "have outlines"
+            )
+        return cls(data, tuple(usable), most)
+
+    def __len__(self) -> int:
+        return len(self.usable)
+
+    def draw(self, number: int, model: GroundingModel, rng: np.random.Generator) -> Example:
+        """One image with drawn expressions and templates.
+
+        Args:
+            number: Of the usable image.
+            model: Whose templates are drawn.
+            rng: Draws.
+        """
+        index, places = self.usable[number]
+        sample = self.data[index]
+        chosen = [sample.expressions[place] for place in rng.permutation(places)[: self.most]]
+        questions, answers = (
+            rng.integers(count, size=len(chosen)).tolist()
+            for count in (model.n_questions, model.n_answers)
+        )
+        masks = torch.from_numpy(np.stack([sample.mask(one) for one in chosen]))
+        asked = model.conversation([one.sent for one in chosen], questions, answers)
+        valid = masks != IGNORED
+        return Example(sample.image(), asked, ((masks > 0) & valid).float(), valid.float())
+
+
+def _asked(expression: Expression) -> bool:
+    try:
+        clean(expression.sent)
+    except ValueError:
+        return False
+    return True
+
+
+def _outlined(sample: Sample, ann_id: int) -> bool:
+    return sample.annotations[ann_id].outline not in _NO_OUTLINE
