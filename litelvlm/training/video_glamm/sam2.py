@@ -19,6 +19,7 @@ from litelvlm.training.video_glamm.sizes import SAM2
 
 _OBJECTS = 4
 """Prompts for each clip."""
+_OTHERS = 3  # how much more a pixel of another object counts than one of the ground
 _UNSEEN = 0.1  # share of the clips whose prompts may mean objects that the frame does not show
 _FACTOR = 4  # pixels of SAM2 per pixel of a mask, along one side
 
@@ -70,19 +71,22 @@ def all_masks(
     return masks[:, 0], ious[:, 0], tokens[:, 0], scores[:, 0, 0]
 
 
-def target_masks(ids: Tensor, objects: Tensor) -> Tensor:
-    """Share of each mask pixel that an object covers [T, s, s].
+def target_masks(ids: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of each mask pixel that an object covers, and how much the pixel counts [T, s, s].
+
+    What other objects cover counts more: a mask must not show them all.
 
     Args:
         ids: Object index + 1 per pixel [T, S, S].
         objects: Index of each prompt's object [T].
     """
-    full = (ids == objects[:, None, None] + 1).float()
-    return F.avg_pool2d(full[:, None], _FACTOR)[:, 0]
+    own, every = (ids == objects[:, None, None] + 1).float(), (ids > 0).float()
+    target, others = (F.avg_pool2d(one[:, None], _FACTOR)[:, 0] for one in (own, every - own))
+    return target, 1 + _OTHERS * others
 
 
 def frame_losses(
-    masks: Tensor, ious: Tensor, scores: Tensor, target: Tensor, there: Tensor
+    masks: Tensor, ious: Tensor, scores: Tensor, target: Tensor, weight: Tensor, there: Tensor
 ) -> Losses:
     """Losses of all masks on offer, of their ratings and of the object score.
 
@@ -91,10 +95,11 @@ def frame_losses(
         ious: Their ratings [T, M].
         scores: Object scores [T].
         target: Share of each pixel that the object covers [T, s, s].
+        weight: How much each pixel counts [T, s, s].
         there: What the object score should say, 0 or 1 [T].
     """
     wanted = target[:, None].expand_as(masks)
-    parts = mask_losses(masks, wanted, torch.ones_like(masks[:, :1]))
+    parts = mask_losses(masks, wanted, weight[:, None])
     hit, truth = masks > 0, wanted > 0.5
     overlap = (hit & truth).sum((-1, -2)) / (hit | truth).sum((-1, -2)).clamp_min(1)
     parts["rating"] = 0.5 * F.mse_loss(ious.float(), overlap.float())
@@ -159,11 +164,11 @@ def train_frames(
             device
         )
         image = Memory(sam, 1).conditioned(0, features, len(prompts))
-        target = target_masks(ids.to(device), objects.to(device))
+        target, weight = target_masks(ids.to(device), objects.to(device))
         several = step % 3 != 0
         own = torch.cat([not_a_point(sam, len(prompts)), prompts], 1) if several else prompts
         masks, ious, _, scores = all_masks(sam, features, image, own, several)
-        return frame_losses(masks, ious, scores, target, torch.ones_like(scores.float()))
+        return frame_losses(masks, ious, scores, target, weight, torch.ones_like(scores.float()))
 
     run_stage(stage, sam, losses, folder, device)
     sam.eval()
