@@ -1,4 +1,4 @@
-"""SAM2 learns to draw what a point shows in a frame, then to follow it through a clip."""
+"""SAM2 learns to draw what a point shows in a frame, before it has a memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Sam2VideoModel
 
+from litelvlm.data.worlds.moving.objects import FRAMES
 from litelvlm.models.sam2.decoding import not_a_point
 from litelvlm.models.sam2.frames import FrameFeatures
 from litelvlm.models.sam2.memory import Memory
@@ -20,7 +21,7 @@ from litelvlm.training.video_glamm.sizes import SAM2
 _OBJECTS = 4
 """Prompts for each clip."""
 _OTHERS = 3  # how much more a pixel of another object counts than one of the ground
-_UNSEEN = 0.1  # share of the clips whose prompts may mean objects that the frame does not show
+_UNSEEN = 0.1
 _FACTOR = 4  # pixels of SAM2 per pixel of a mask, along one side
 
 
@@ -107,19 +108,22 @@ def frame_losses(
     return parts
 
 
-def pick_objects(ids: Tensor, meta: Sequence[ClipMeta], rng: np.random.Generator) -> Tensor:
+def pick_objects(
+    ids: Tensor, meta: Sequence[ClipMeta], unseen: float, rng: np.random.Generator
+) -> Tensor:
     """Objects to prompt for in one frame of each clip [B, K]: mostly such as it shows.
 
     Args:
         ids: Object index + 1 per pixel of the frames [B, S, S].
         meta: Of the clips.
+        unseen: Share of the clips whose prompts may mean objects that the frame does not show.
         rng: Source of every choice.
     """
     picked = torch.zeros(len(ids), _OBJECTS, dtype=torch.long)
     for row, pixels, one in zip(picked, ids.numpy(), meta, strict=True):
         every = np.arange(len(one["objects"]))
         shown = np.setdiff1d(np.unique(pixels), [0]) - 1
-        few = shown if len(shown) and rng.random() > _UNSEEN else every
+        few = shown if len(shown) and rng.random() > unseen else every
         row[:] = torch.from_numpy(np.resize(rng.permutation(few), _OBJECTS))
     return picked
 
@@ -150,19 +154,15 @@ def train_frames(
     def losses(step: int) -> Losses:
         rng = np.random.default_rng([seed, step])
         batch = pool[pool.indices(seed + 1, step, stage.batch)]
-        clips, frames = (
-            torch.arange(stage.batch),
-            torch.from_numpy(rng.integers(8, size=stage.batch)),
-        )
-        objects = pick_objects(batch.ids[clips, frames], batch.meta, rng).flatten()
+        frames = rng.integers(FRAMES, size=stage.batch)
+        clips, frames = torch.arange(stage.batch), torch.from_numpy(frames)
+        objects = pick_objects(batch.ids[clips, frames], batch.meta, _UNSEEN, rng).flatten()
         rows, when = clips.repeat_interleave(_OBJECTS), frames.repeat_interleave(_OBJECTS)
         ids = batch.ids[rows, when]
         points = shown_points(ids, batch.centres[rows, objects, when], objects, rng)
         features = features_of(sam, sam_pixels(batch.square[clips, frames].to(device)), _OBJECTS)
         prompts = point_prompt(sam, points.to(device))
-        prompts = prompts + 0.1 * torch.randn(prompts.shape, generator=_source(seed, step)).to(
-            device
-        )
+        prompts = prompts + blur(prompts, seed, step)
         image = Memory(sam, 1).conditioned(0, features, len(prompts))
         target, weight = target_masks(ids.to(device), objects.to(device))
         several = step % 3 != 0
@@ -174,5 +174,7 @@ def train_frames(
     sam.eval()
 
 
-def _source(seed: int, step: int) -> torch.Generator:
-    return torch.Generator().manual_seed(1_000_003 * seed + step)
+def blur(prompts: Tensor, seed: int, step: int) -> Tensor:
+    """Noise for prompts: those of the language model will not be exact."""
+    source = torch.Generator().manual_seed(1_000_003 * seed + step)
+    return 0.1 * torch.randn(prompts.shape, generator=source).to(prompts)
