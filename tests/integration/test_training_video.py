@@ -86,7 +86,7 @@ def test_training_reads_a_clip_as_the_model_does(parts, model, clips, batch):
     side, tokenizer = parts[0].side, parts[0].tokenizer
     clip, sentences = clips[1], [one.sent for one in clips[1].expressions[:2]]
     # The first question and answer, and plain positions.
-    first = SimpleNamespace(integers=lambda n: 0, random=lambda: 0.0)
+    first = SimpleNamespace(integers=lambda n: 0, random=lambda: 0.9)
     packed = pack_sentences(tokenizer, [sentences], first)
     with torch.inference_mode():
         image = image_tokens(parts[0].start, clip.frames).flatten(0, 1)
@@ -135,6 +135,7 @@ def test_sam2_is_trained_through_the_steps_that_it_takes_in_use(parts, clips, ba
         steps = masker.steps(prompts[:, 0])
         del seen[1]  # the single mask of the first frame
         assert len(seen) == 3
+        compared = 0
         for training, step in zip(seen, steps, strict=False):
             best = step.masks.ious.argmax(-1)
             drawn = training[torch.arange(2), best]
@@ -142,6 +143,19 @@ def test_sam2_is_trained_through_the_steps_that_it_takes_in_use(parts, clips, ba
             torch.testing.assert_close(
                 drawn[there], step.masks.low_res[there], rtol=1e-3, atol=1e-3
             )
+        assert compared
+
+
+def test_frames_come_closer_evenly_in_half_of_the_rows(parts):
+    rows = [["the dog going left"]] * 200
+    packed = pack_sentences(parts[0].tokenizer, rows, np.random.default_rng(0))
+    steps = packed.position_ids.diff(dim=1)
+    image = steps[:, packed.start : packed.start + FRAMES * SIDE**2 - 1]
+    assert (image.std(1) < 1e-3).all()
+    plain = (image.mean(1) - 1).abs() < 1e-3
+    assert 70 < plain.sum() < 130
+    assert image.mean(1).min() > 1 / 9
+    assert (steps[:, packed.end :] - 1).abs().max() < 1e-3
 
 
 def test_prompts_are_on_what_the_frame_shows(batch):
