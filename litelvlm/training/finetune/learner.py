@@ -150,8 +150,8 @@ class Learner(nn.Module):
             row[[i + model.read_offset for i, t in enumerate(tokens) if t == tokenizer.seg_id]]
             for row, tokens in zip(given.seg_states, targets, strict=True)
         ]
-        learned = torch.tensor([token for row in targets for token in row], device=model.device)
-        return Answers(torch.cat(given.seg_states), learned, segs)
+        words = torch.tensor([token for row in targets for token in row], device=model.device)
+        return Answers(torch.cat(given.seg_states), words, segs)
 
 
 def methods_of(model: Glamm, recipe: FineTuneRecipe) -> list[tuple[Pruner, int]]:
