@@ -25,7 +25,10 @@ def gap_after(budget: int) -> list[Term]:
 
 def gap_closed(budget: int) -> list[Term]:
     """What fine-tuning takes from the gap."""
-    return [*gap_before(budget), *((-weight, *rest) for weight, *rest in gap_after(budget))]
+    return [
+        *gap_before(budget),
+        *((-weight, name, cell) for weight, name, cell in gap_after(budget)),
+    ]
 
 
 def gain(method: str, budget: int) -> list[Term]:
@@ -48,7 +51,7 @@ def pruned_training(method: str, budget: int) -> list[Term]:
 
 def mean_of(parts: Sequence[Sequence[Term]]) -> list[Term]:
     """The mean of several sums."""
-    return [(weight / len(parts), *rest) for terms in parts for weight, *rest in terms]
+    return [(weight / len(parts), name, cell) for terms in parts for weight, name, cell in terms]
 
 
 def effects(found: Evaluated, budget: int) -> Mapping[tuple[str, str], list[Term]]:
