@@ -122,8 +122,8 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded", "embedded-fresh", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a
-    hub id."""
+    """"embedded", "embedded-fresh", "embedded-shapes", "embedded-moving" (rendered, the last one
+    clips), a folder (REFER, Parquet or clips), or a hub id."""
     dataset: str | None = None
     """Data set inside that folder: refcoco, refcoco+, refcocog, refclef, grefcoco, or your own; of
     clips ref-davis17, mevis, ref-youtube-vos or revos."""
@@ -131,6 +131,8 @@ class DataOptions(ModelOptions):
     """Split of the data set; `litelvlm ls splits` lists them."""
     split_by: str | None = None
     """Who made the split, where there are several: unc, umd or google."""
+    stills: int | None = None
+    """Of clips: read so many frames of each, spread evenly, each as an image of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,12 +24,14 @@ class Asset:
         kind: "model" or "dataset".
         names: Hub ids that hold the same files; the first one that exists is taken.
         terms: What a licence on the hub does not say.
+        archive: File that holds a data set packed; empty where it lies in Parquet files.
     """
 
     role: str
     kind: Kind
     names: tuple[str, ...]
     terms: str
+    archive: str = ""
 
 
 CHECKPOINT = Asset(
@@ -65,8 +67,15 @@ MODELS: Mapping[str, tuple[Asset, ...]] = MappingProxyType(
 _COCO = "pictures from Flickr, by COCO's terms of use; expressions by the authors of RefCOCO"
 # The organisation renamed itself; each name may stop leading to the other.
 _OWNERS = ("lmms-lab-encoder", "lmms-lab")
+_CLIPS = "frames and masks by the terms of DAVIS and of ReVOS, expressions by their authors"
+# Likewise; sizes and names are those of its page.
+_CLIP_NAMES = ("OMG-Research/video-res", "Dense-World/video-res")
 DATA: Mapping[str, Asset] = MappingProxyType(
     {
+        "ref-davis17": Asset("ref-davis17", "dataset", _CLIP_NAMES, _CLIPS, "davis17.zip"),
+        "revos": Asset("revos", "dataset", _CLIP_NAMES, _CLIPS, "revos.zip"),
+    }
+    | {
         dataset: Asset(dataset, "dataset", tuple(f"{owner}/{name}" for owner in _OWNERS), _COCO)
         for dataset, name in (
             ("refcoco", "RefCOCO"),
@@ -75,14 +84,14 @@ DATA: Mapping[str, Asset] = MappingProxyType(
         )
     }
 )
-"""Mirrors of the data sets in Parquet form, by data set."""
+"""Mirrors of the data sets, by data set."""
 
 
 def wanted_files(asset: Asset, paths: Collection[str], splits: Collection[str]) -> tuple[str, ...]:
     """The files of a repository that are needed, in order of their names.
 
     Of a model: configuration, tokenizer and weights at its top, and of two forms of the same
-    weights only safetensors. Of a data set: the Parquet files of the splits.
+    weights only safetensors. Of a data set: its archive, or the Parquet files of the splits.
 
     Args:
         asset: The repository.
@@ -94,6 +103,8 @@ def wanted_files(asset: Asset, paths: Collection[str], splits: Collection[str]) 
         ('config.json', 'pytorch_model.bin')
     """
     places = [PurePosixPath(path) for path in sorted(paths)]
+    if asset.archive:
+        return tuple(path for path in paths if path == asset.archive)
     if asset.kind == "dataset":
         tables = [p for p in places if p.suffix == ".parquet" and p.parent.name in ("", "data")]
         return tuple(str(path) for path in tables if split_of(path) in splits)

@@ -81,6 +81,12 @@ class Repository(Frozen):
         return sum(file.size for file in self.files)
 
     @property
+    def archive(self) -> str:
+        """Path of the only file where it must be unpacked; else empty."""
+        paths = [file.path for file in self.files if file.path.endswith(".zip")]
+        return paths[0] if len(paths) == 1 else ""
+
+    @property
     def folder(self) -> Path:
         """Folder of its files, inside the downloads."""
         return Path(f"{self.kind}s", *self.name.split("/"))
@@ -193,7 +199,7 @@ def _needed(repository: Repository, asset: Asset, splits: Sequence[tuple[str, st
     missing = [split for split in own if not wanted_files(asset, paths, [split])]
     if missing:
         raise FileNotFoundError(
-            f"{repository.name} has no Parquet file of {', '.join(missing)}; "
+            f"{repository.name} has no file of {', '.join(missing)}; "
             "leave these splits out with --splits, or give your own data with --data"
         )
     return repository.model_copy(update={"files": tuple(by_path[path] for path in paths)})

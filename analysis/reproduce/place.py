@@ -36,6 +36,16 @@ class Workplace:
         """The safetensors form of a model, named by its repository."""
         return self.root / "models" / repository.name.split("/")[1]
 
+    def unpacked(self, repository: Repository) -> Path:
+        """The unpacked archive of a data set."""
+        return self.root / "data" / repository.role
+
+    def is_ready(self, repository: Repository) -> bool:
+        """Whether a repository is converted or unpacked, so that its files are needed no more."""
+        if repository.kind == "model":
+            return self.converted(repository).is_dir()
+        return bool(repository.archive) and self.unpacked(repository).is_dir()
+
 
 class Room(NamedTuple):
     """Bytes that one disk must hold, and bytes that are free there."""
@@ -51,11 +61,11 @@ class Room(NamedTuple):
 
 
 def pending(place: Workplace, listing: Listing | None) -> tuple[Repository, ...]:
-    """Repositories whose files are needed: all but the models that are converted already."""
+    """Repositories whose files are needed: all but those that are converted or unpacked already."""
     return tuple(
         repository
         for repository in (listing.repositories if listing else ())
-        if repository.kind == "dataset" or not place.converted(repository).is_dir()
+        if not place.is_ready(repository)
     )
 
 
@@ -74,7 +84,7 @@ def rooms(
     for repository in pending(place, listing):
         missing = bytes_missing(repository, place.downloads)
         download += missing
-        if repository.kind == "dataset":
+        if repository.kind == "dataset" and not repository.archive:
             pictures += missing  # written again in REFER layout after each download
         else:
             convert += repository.size

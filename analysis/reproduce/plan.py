@@ -67,14 +67,12 @@ def plan_text(settings: Settings, listing: Listing | None, found: Sequence[Room]
 
 
 def _published(settings: Settings) -> list[str]:
-    """The numbers of others and the data that must be there, where the table is of clips."""
+    """The numbers of others, where the table lists them."""
     numbers = get_target(settings.table).numbers
     if numbers is None:
         return []
-    places = ", ".join("/".join(place) for place in settings.splits)
-    where = settings.data or "missing; give its folder with --data"
     table = published_frame(numbers).to_string(index=False, na_rep="-")
-    return ["", f"Data of your own, {places}: {where}", "", "Published, not measured here:", table]
+    return ["", "Published, not measured here:", table]
 
 
 def _listed(listing: Listing | None) -> list[str]:

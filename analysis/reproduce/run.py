@@ -33,6 +33,7 @@ from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.files import remove_debris
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.safe.unpack import unpack
 from litelvlm.data.video.clips import ClipDataset
 from litelvlm.data.video.read import load_clips
 from litelvlm.hub_ids import is_hub_id
@@ -158,20 +159,6 @@ def unpruned_tokens(model: GroundingModel, run: SavedRun) -> int:
     return int(run.rows.loc[run.rows["method"] == UNPRUNED, "budget"].iloc[0])
 
 
-def require_data(settings: Settings) -> None:
-    """Refuse a table of clips without their data, which nobody hands out unpacked.
-
-    Raises:
-        ValueError: Saying what to give.
-    """
-    if settings.of_clips and settings.data is None:
-        sets = ", ".join(dict.fromkeys(dataset for dataset, _ in settings.splits))
-        raise ValueError(
-            f"table {settings.table} needs data of your own: unpack {sets} and give the folder "
-            "that holds it with --data"
-        )
-
-
 def check_own(settings: Settings) -> None:
     """Look for the user's own model and data, before anything is fetched or run.
 
@@ -201,19 +188,25 @@ def require_parts(model: str, clip: str | None) -> None:
 def convert_all(
     place: Workplace, listing: Listing, say: Callable[[str], object] = log.info
 ) -> None:
-    """Rewrite the fetched models as safetensors, each once.
+    """Rewrite the fetched models as safetensors, and unpack archives of data, each once.
 
     Raises:
-        ValueError: If a file is damaged or holds more than tensors.
+        ValueError: If a file is damaged, or holds more than tensors or what is no data.
         OSError: If the disk is full.
     """
     for repository in pending(place, listing):
-        if repository.kind == "model":
-            target = place.converted(repository)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            remove_debris(target.parent, older_than=0)
+        source, model = place.downloads / repository.folder, repository.kind == "model"
+        if not model and not repository.archive:
+            continue
+        target = place.converted(repository) if model else place.unpacked(repository)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_debris(target.parent, older_than=0)
+        if model:
             say(f"converting {repository.name} to safetensors")
-            convert(place.downloads / repository.folder, target)
+            convert(source, target)
+        else:
+            say(f"unpacking {repository.archive} of {repository.name}")
+            unpack(source / repository.archive, target)
 
 
 def open_model(
@@ -256,17 +249,19 @@ def open_split(
         ValueError: If a file's content is wrong.
         FileNotFoundError: If a file is missing.
     """
-    if settings.of_clips:
-        require_data(settings)
-        return load_clips(settings.data or "", dataset, split)
     if settings.data in EMBEDDED:
         return load_refer(settings.data or "", split=split)
+    folder: str | Path
     if settings.data is not None:
-        return load_refer(settings.data, dataset=dataset, split=split)
-    if listing is None or place is None:
+        folder = settings.data
+    elif listing is None or place is None:
         raise ValueError("data without a folder of its own needs a listing of the hub")
-    folder: Path = place.downloads / listing.of(dataset).folder
-    return load_refer(folder, dataset=dataset, split=split)
+    else:
+        fetched = listing.of(dataset)
+        downloads = place.downloads / fetched.folder
+        folder = place.unpacked(fetched) if fetched.archive else downloads
+    load = load_clips if settings.of_clips else load_refer
+    return load(folder, dataset=dataset, split=split)
 
 
 def part_of(

@@ -68,13 +68,13 @@ class Settings(Frozen):
 
     @property
     def of_clips(self) -> bool:
-        """Whether the table is of clips, whose data sets no mirror holds unpacked."""
+        """Whether the table is of clips."""
         return self.family != "glamm"
 
     @property
     def fetched_splits(self) -> tuple[Place, ...]:
         """Splits that must be fetched."""
-        return self.splits if self.data is None and not self.of_clips else ()
+        return self.splits if self.data is None else ()
 
 
 def own_path(name: str | None) -> str | None:

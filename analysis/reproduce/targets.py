@@ -89,11 +89,12 @@ def _sweep(settings: Settings) -> Mapping[str, object]:
 
 
 def _clip_sweep(settings: Settings) -> Mapping[str, object]:
-    return {**_sweep(settings), "protocol": "single", "chunk_size": 1}
+    single = {"protocol": "single", "answer": "generated", "chunk_size": 1}
+    return {**_sweep(settings), **single}
 
 
 def _clip_passes(settings: Settings) -> int:
-    """Passes for each expression; a clip has four for each object."""
+    """Answers for each expression, a pass and a token by token rest; an object has four."""
     draws = settings.draws - 1 if "random" in settings.methods else 0
     return 1 + (len(settings.methods) + draws) * len(settings.tokens)
 

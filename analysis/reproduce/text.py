@@ -12,6 +12,7 @@ from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import get_target
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
+from litelvlm.analysis.studies.sweep.claims import without_seg
 
 
 def table_text(settings: Settings, found: Reproduction) -> str:
@@ -44,6 +45,7 @@ def notes(settings: Settings, found: Reproduction) -> list[str]:
         for split in splits
         if split.run.record.counts.failed
     ]
+    said += [without_seg(split.run.table("scores")) for split in splits if settings.of_clips]
     left_out = [line for split in splits for line in exclusion_lines(split.run.record.excluded)]
     said += dict.fromkeys(left_out)
     return [note for note in (*said, found.note, target.caution, target.interval) if note]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from litelvlm.analysis.studies.overlay import TINTS, Colour, draw_overlay
 from litelvlm.arrays import Array
+from litelvlm.data.video.stills import spread_frames
 
 STRIP_FRAMES, ANIMATION_FRAMES = 8, 48
 """Most frames of a strip and of an animation."""
@@ -16,16 +17,6 @@ STRIP_HEIGHT, ANIMATION_HEIGHT, GAP = 160, 240, 4
 """Pixels of a frame's height at most, and between the frames of a strip."""
 MS = 100
 """Milliseconds of one frame of an animation."""
-
-
-def spread_frames(n: int, most: int) -> list[int]:
-    """Frames spread evenly over a clip, the first and the last among them.
-
-    Example:
-        >>> spread_frames(3, 8), spread_frames(100, 4), spread_frames(5, 1)
-        ([0, 1, 2], [0, 33, 66, 99], [0])
-    """
-    return [round(place) for place in np.linspace(0, n - 1, min(n, most)).tolist()]
 
 
 def outlined(

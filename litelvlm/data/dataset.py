@@ -91,6 +91,11 @@ class Sample(ABC):
         """Frames of the clip; 1 for an image."""
         return 1
 
+    @property
+    def frame_of_clip(self) -> int | None:
+        """Which frame of a clip the image is, from 0; None of other samples."""
+        return None
+
     @abstractmethod
     def frame(self, index: int) -> Image.Image:
         """One RGB frame, read when it is asked for."""
@@ -134,7 +139,7 @@ class Sample(ABC):
         if self.frames != 1:
             raise ValueError(
                 f"sample {self.image_id} is a clip of {self.frames} frames, and this reads one "
-                f"image; use {instead}, or data of images"
+                f"image; use {instead}, or read frames as images (--stills N, `Stills`)"
             )
 
 

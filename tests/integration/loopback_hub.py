@@ -28,8 +28,8 @@ CHECKPOINT = "models/MBZUAI/GLaMM-RefSeg"
 CLIP = f"models/{OPENAI_CLIP}"
 OLD_DATA, NEW_DATA = "datasets/lmms-lab/RefCOCO", "datasets/lmms-lab-encoder/RefCOCO"
 SHARD, TABLE = "pytorch_model-00001-of-00002.bin", "data/testA-00000-of-00001.parquet"
-_LARGE = (".bin", ".parquet", ".model")
-_LINKED = (".bin", ".parquet", ".safetensors")
+_LARGE = (".bin", ".parquet", ".model", ".safetensors", ".zip")
+_LINKED = (".bin", ".parquet", ".safetensors", ".zip")
 """Files that the hub itself does not hand out: it sends clients to its storage."""
 _SIGNATURE = "Expires=4102444800&Signature=loopback"
 FRESH_CLIENT = """

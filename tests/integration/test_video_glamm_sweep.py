@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows
-from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies import ablations, sweep
 from litelvlm.data.dataset import Expression, Sample
 from tests.video_glamm_parts import clip_frames, load, write_folder
 
@@ -85,3 +85,23 @@ def test_temporal_controls_choose_among_the_frames_of_v4_alone(tmp_path, point):
         read = rows[rows["method"] == "uniform(frames=first)"].set_index("budget")["n_kept"]
         assert read.to_dict() == {9: 9 + 32, 18: 18 + 32, 27: 27 + 32}
         assert set(rows.loc[rows["method"] == "random(frames=whole)", "seed"]) == {0, 1}
+
+
+def test_ablations_leave_out_by_name_what_a_clip_or_its_model_cannot_give(tmp_path):
+    model = load(write_folder(tmp_path), masks="framewise")
+    asked = ("falsify", "rounding", "attention")
+    config = ablations.Config(requests=asked, budgets=(36, 4), pool=2)
+    clips = Clips([Clip(), Clip(2, (Expression(2, 2, (1,), (1,), "a cat"),))])
+    folder = complete_run(ablations.STUDY, model, clips, config, tmp_path / "runs")
+    record, rows = read_record(folder), read_rows(folder)
+    assert not record.failures
+    notes = dict(note.split(" is left out: ") for note in record.notes)
+    assert notes == {
+        "attention": "a model whose language model can be read is needed",
+        "litelvlm(context_share=1)": "it chooses in one image, not in a clip",
+    }
+    # Four tokens are fewer than eight frames: that budget is refused for every method of a frame.
+    assert set(rows.loc[rows["method"] == "litelvlm", "budget"]) == {36}
+    assert {one.budget for one in record.excluded if one.method == "litelvlm"} == {4}
+    assert rows["jaccard_36"].notna().any()
+    assert "jaccard_4" not in rows or rows["jaccard_4"].isna().all()

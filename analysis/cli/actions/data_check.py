@@ -8,12 +8,13 @@ from litelvlm.data.annotations import union_mask
 from litelvlm.data.dataset import Sample, clean
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.video.clips import ClipDataset
+from litelvlm.data.video.stills import Stills
 
 SOME, NAMED = 32, 5
 """Images that are read unless all are asked for, and failures that are named."""
 
 
-def check_references(data: ReferDataset | ClipDataset, every_image: bool) -> str:
+def check_references(data: ReferDataset | ClipDataset | Stills, every_image: bool) -> str:
     """Read pictures, masks and sentences, and describe the split.
 
     Args:

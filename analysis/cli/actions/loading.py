@@ -14,6 +14,7 @@ from litelvlm.data.refer import ReferDataset
 from litelvlm.data.video.clips import ClipDataset
 from litelvlm.data.video.layout import holds_clips
 from litelvlm.data.video.read import load_clips
+from litelvlm.data.video.stills import Stills
 from litelvlm.models import families
 from litelvlm.models.base import GroundingModel, StudiedModel
 from litelvlm.models.families import ModelFamily, ModelRequest
@@ -106,11 +107,11 @@ def listed(chosen: list[ModelFamily]) -> str:
     return " or ".join(one.model.described for one in chosen) or "no family"
 
 
-def data_of(verb: DataOptions) -> ReferDataset | ClipDataset:
+def data_of(verb: DataOptions) -> ReferDataset | ClipDataset | Stills:
     """Read the references that the options name, of images or of clips.
 
     Raises:
-        ValueError: If the data set or the split is unknown.
+        ValueError: If the data set or the split is unknown, or an option does not go with it.
         FileNotFoundError: If its files are missing.
     """
     if holds_clips(verb.data, verb.dataset):
@@ -118,7 +119,10 @@ def data_of(verb: DataOptions) -> ReferDataset | ClipDataset:
             raise ValueError(
                 f"--split-by {verb.split_by} goes with RefCOCO and its kin; leave it out for clips"
             )
-        return load_clips(verb.data, verb.dataset, verb.split)
+        clips = load_clips(verb.data, verb.dataset, verb.split)
+        return clips if verb.stills is None else Stills(clips, verb.stills)
+    if verb.stills is not None:
+        raise ValueError(f"--stills {verb.stills} goes with clips; leave it out for images")
     return load_refer(verb.data, dataset=verb.dataset, split=verb.split, split_by=verb.split_by)
 
 

@@ -21,7 +21,6 @@ from litelvlm.analysis.reproduce.run import (
     check_own,
     convert_all,
     measure,
-    require_data,
     split_job,
 )
 from litelvlm.analysis.reproduce.settings import Place, Settings, own_path
@@ -57,7 +56,6 @@ def run(verb: Reproduce) -> int:
             sys.stdout.write(plan_text(settings, listing, found))
             return int(not all(room.enough for room in found))
         sys.stderr.write(plan_text(settings, listing, found))
-        require_data(settings)
         require_room(found)
         if not (verb.yes or confirmed()):
             sys.stderr.write("nothing was fetched\n")

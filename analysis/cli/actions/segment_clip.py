@@ -26,12 +26,12 @@ from litelvlm.analysis.studies.strips import (
     STRIP_HEIGHT,
     animation,
     outlined,
-    spread_frames,
     strip,
 )
 from litelvlm.data.files import atomic_write
 from litelvlm.data.mask_files import png
 from litelvlm.data.video.frames import ClipFrames, open_frames
+from litelvlm.data.video.stills import spread_frames
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 
 

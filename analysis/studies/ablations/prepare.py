@@ -1,6 +1,6 @@
 """What the ablations do before their first row: contexts of each protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
@@ -8,6 +8,7 @@ from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
+    CONTEXT_ONLY,
     KERNEL_SHAP,
     RIVALS,
     TOGETHER,
@@ -18,12 +19,14 @@ from litelvlm.analysis.studies.ablations.rows import (
     AblationContext,
     IndexContext,
     ablation_rows,
+    ranker_of,
 )
 from litelvlm.analysis.studies.sweep.config import sweep_of
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, QueriedModel
+from litelvlm.pruning import get_pruner
 from litelvlm.pruning.cues import OF_CLIP
 
 
@@ -39,10 +42,8 @@ def make_context(
     single = sweep_of(config, methods, config.random_seeds)
     exchanged = any(map(unshuffled, altered))
     foreign = draw_foreign(data, model, config.pool, config.seed) if exchanged else ()
-    if len({candidate.image_id for candidate in foreign}) < 2:
-        altered = tuple(label for label in altered if not unshuffled(label))
-    if model.lacks & OF_CLIP:
-        altered = tuple(label for label in altered if label == KERNEL_SHAP)
+    n_texts = len({candidate.image_id for candidate in foreign})
+    altered = tuple(label for label in altered if not lack_for(label, model, chosen, n_texts))
     return AblationContext(
         model,
         chosen,
@@ -51,10 +52,41 @@ def make_context(
         foreign=foreign,
         seed=config.seed,
         altered=altered,
-        attention="attention" in config.requests,
+        attention=isinstance(model, QueriedModel) and "attention" in config.requests,
         rounding="rounding" in config.requests,
         coalitions=config.coalitions,
     )
+
+
+def lack_for(label: str, model: GroundingModel, data: Dataset, n_texts: int) -> str:
+    """What the model or the data lack for one of ``ALTERED``; empty if it can be run.
+
+    Args:
+        label: The method.
+        model: Whose tokens it chooses.
+        data: The chosen expressions.
+        n_texts: Images whose texts can replace others.
+    """
+    lacks = get_pruner(ranker_of(label)).needs & model.lacks
+    if lacks - OF_CLIP:
+        return f"{QueriedModel.described} is needed"
+    if lacks or (label != KERNEL_SHAP and model.lacks & OF_CLIP):
+        return "a text tower of CLIP is needed"
+    if unshuffled(label) and n_texts < 2:
+        return "texts of two images at least are needed"
+    clips = any(data[index].frames > 1 for index in range(len(data)))
+    return "it chooses in one image, not in a clip" if clips and label == CONTEXT_ONLY else ""
+
+
+def left_out(context: AblationContext, config: Config) -> Iterator[str]:
+    """What of the configuration is not run, and why."""
+    n_texts = len({candidate.image_id for candidate in context.foreign})
+    for label in ALTERED:
+        lack = lack_for(label, context.model, context.data, n_texts)
+        if lack and label in config.methods:
+            yield f"{label} is left out: {lack}"
+    if "attention" in config.requests and not context.attention:
+        yield f"attention is left out: {QueriedModel.described} is needed"
 
 
 def protocol_contexts(
@@ -86,8 +118,6 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
         both = (loaded, load(protocols[0], index) if protocols else loaded)
         return partial(ablation_rows, context, protocols, both)
 
-    lacking = [m for m in config.methods if m in ALTERED and m not in context.altered]
-    why = "a text tower of CLIP is" if model.lacks & OF_CLIP else "texts of two images at least are"
     used = [method for one in (context, *protocols) for method in one.config.methods]
     return Work(
         chosen,
@@ -95,5 +125,5 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
         resolved=context.resolved,
         methods=tuple(method.pruner() for method in used),
         excluded=context.excluded,
-        notes=tuple(f"{label} is left out: {why} needed" for label in lacking),
+        notes=tuple(left_out(context, config)),
     )

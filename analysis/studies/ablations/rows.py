@@ -99,13 +99,27 @@ class AblationContext(IndexContext):
     def passes(self, asked: SweepQuery) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
         made = super().passes(asked)
+        n_tokens = asked.cues.n_tokens
         foreign = self.foreign_cues(asked) if any(map(unshuffled, self.altered)) else asked.cues
         for label in self.altered:
             changed = foreign if unshuffled(label) else self.change(label, asked)
-            for budget, count in self.kept_tokens(asked.cues.n_tokens).items():
+            for budget, count in self.possible(ranker_of(label), n_tokens).items():
                 kept = select(label, changed, count)
                 made.append(Pass(asked.number, label, budget, 0, kept, count, float(count)))
         return made
+
+    def possible(self, method: str, n_tokens: int) -> dict[int, int]:
+        """Tokens to keep by the name of the budget, where the model can keep so few by a method."""
+
+        def can(count: int) -> bool:
+            try:
+                self.model.check_method(get_pruner(method), frames, count)
+            except ValueError:
+                return False
+            return True
+
+        counts, frames = self.kept_tokens(n_tokens), self.frames_of_tokens[n_tokens]
+        return {budget: count for budget, count in counts.items() if can(count)}
 
     def change(self, label: str, asked: SweepQuery) -> Cues:
         """Cues with the input that a label names exchanged."""
@@ -153,7 +167,7 @@ class AblationContext(IndexContext):
             rows = query.attention_rows().mean((0, 1))
             found |= correlations(-similarity(asked.cues), rows.cpu().numpy().astype(np.float64))
         if self.rounding:
-            found |= rounding(asked.cues, self.kept_tokens(asked.cues.n_tokens))
+            found |= rounding(asked.cues, self.possible(PAPER, asked.cues.n_tokens))
         return found
 
 
@@ -207,9 +221,12 @@ def select(label: str, cues: Cues, budget: int) -> Selection:
     if label == CONTEXT_ONLY:
         chosen = Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
         return replace(chosen, roles=("context",) * budget)
-    if label == KERNEL_SHAP:
-        return get_pruner("block_loo").select(cues, budget)
-    return get_pruner(unshuffled(label) or PAPER).select(cues, budget)
+    return get_pruner(ranker_of(label)).select(cues, budget)
+
+
+def ranker_of(label: str) -> str:
+    """The method that chooses tokens for one of ``ALTERED``, from the changed cues."""
+    return "block_loo" if label == KERNEL_SHAP else unshuffled(label) or PAPER
 
 
 def measured_rows(

@@ -174,9 +174,14 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
         visible=np.where(visible["visible_frac"] >= 0.999, "whole", "cut"),
     )
     whole = {"stratum": "targets", "group": "all"} | crossed_line(primary, "ri", "ri", INDEX)
+    names = STRATA
+    if "frame" in strata:
+        # Clips differ in length: the first still of each is compared with the first of others.
+        strata["moment"] = strata.groupby("image_id")["frame"].rank("dense").astype(int)
+        names = (*STRATA, "moment")
     found = [
         {"stratum": stratum, "group": str(value)} | crossed_line(group, "ri", "ri", INDEX)
-        for stratum in STRATA
+        for stratum in names
         for value, group in strata.groupby(stratum, sort=True)
     ]
     return pd.DataFrame([whole, *found])

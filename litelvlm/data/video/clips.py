@@ -68,10 +68,15 @@ class ClipSample(Sample):
             )
         return image
 
-    def masks(self, expression: Expression) -> UInt8[NDArray[np.uint8], "frames height width"]:
-        """Target pixels of every frame; zeros where nothing is meant."""
+    def masks(
+        self, expression: Expression, places: Sequence[int] | None = None
+    ) -> UInt8[NDArray[np.uint8], "frames height width"]:
+        """Target pixels of every frame, or of the frames at some places; zeros for nothing."""
+        where = range(self.frames) if places is None else places
         size = (self.height, self.width)
-        masks: NDArray[np.uint8] = self.targets.masks(self.name, self.frame_names, expression, size)
+        masks: NDArray[np.uint8] = self.targets.masks(
+            self.name, self.frame_names, expression, size, tuple(where)
+        )
         return masks
 
     def with_expressions(self, expressions: Sequence[Expression]) -> "ClipSample":

@@ -30,15 +30,21 @@ class Targets(ABC):
 
     @abstractmethod
     def masks(
-        self, clip: str, frames: tuple[str, ...], expression: Expression, size: tuple[int, int]
+        self,
+        clip: str,
+        frames: tuple[str, ...],
+        expression: Expression,
+        size: tuple[int, int],
+        places: tuple[int, ...],
     ) -> Masks:
         """Union of the objects that an expression means: 1 inside, 0 outside, 255 ignored.
 
         Args:
             clip: Name of the clip.
-            frames: Names of its frames.
+            frames: Names of all its frames.
             expression: The expression.
             size: Height and width of a frame.
+            places: Of the frames that are asked for.
 
         Raises:
             RefDataError: If a mask is damaged, or has another size.
@@ -69,10 +75,15 @@ class LabelMaps(Targets):
     folder: Path
 
     def masks(
-        self, clip: str, frames: tuple[str, ...], expression: Expression, size: tuple[int, int]
+        self,
+        clip: str,
+        frames: tuple[str, ...],
+        expression: Expression,
+        size: tuple[int, int],
+        places: tuple[int, ...],
     ) -> Masks:
         """As in the base class."""
-        labels = _labels(self.folder / clip, frames, size)
+        labels = _labels(self.folder / clip, tuple(frames[place] for place in places), size)
         meant = np.isin(np.arange(256), expression.ann_ids).astype(np.uint8)
         meant[IGNORE] = IGNORE
         masks: Masks = meant[labels]
@@ -132,21 +143,28 @@ class RunLengths(Targets):
     by_sentence: bool
 
     def masks(
-        self, clip: str, frames: tuple[str, ...], expression: Expression, size: tuple[int, int]
+        self,
+        clip: str,
+        frames: tuple[str, ...],
+        expression: Expression,
+        size: tuple[int, int],
+        places: tuple[int, ...],
     ) -> Masks:
         """As in the base class."""
         keys = (expression.sent_id,) if self.by_sentence else expression.ann_ids
-        total = np.zeros((len(frames), *size), dtype=np.uint8)
+        total = np.zeros((len(places), *size), dtype=np.uint8)
         for key in keys:
             if key == NO_TARGET:
                 continue
-            for frame, record in enumerate(self._entry(str(key), len(frames))):
+            records = self._entry(str(key), len(frames))
+            for row, place in enumerate(places):
+                record = records[place]
                 try:
                     # A frame without the object has no record.
-                    total[frame] |= decode_mask([] if record is None else record, *size) > 0
+                    total[row] |= decode_mask([] if record is None else record, *size) > 0
                 except RefDataError as error:
                     raise RefDataError(
-                        f"{self.path}, entry {key}, frame {frames[frame]} of {clip}: {error}"
+                        f"{self.path}, entry {key}, frame {frames[place]} of {clip}: {error}"
                     ) from error
         return total
 

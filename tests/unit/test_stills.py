@@ -1,0 +1,81 @@
+"""Still frames of clips: the clip's pixels, masks and expressions, one image at a time."""
+
+import numpy as np
+import pytest
+
+from litelvlm import load_clips, load_model
+from litelvlm.analysis.api import complete_run, read_rows, read_summary
+from litelvlm.analysis.cli.actions import loading
+from litelvlm.analysis.cli.actions.data_check import check_references
+from litelvlm.analysis.cli.options import DataOptions
+from litelvlm.analysis.studies import reversal
+from litelvlm.analysis.studies.reversal.tables import strata_table
+from litelvlm.data.video.stills import Stills
+from tests.unit import clip_tree as tree
+
+
+@pytest.mark.parametrize("make", [tree.davis, tree.mevis, tree.revos])
+def test_a_still_has_the_frame_and_the_masks_of_its_place(tmp_path, make):
+    split = "valid_u" if make is tree.mevis else "valid"
+    clips = load_clips(
+        make(tmp_path / make.__name__), make.__name__.replace("davis", "ref-davis17"), split
+    )
+    stills = Stills(clips, 2)
+    assert [still.frame_of_clip for still in stills] == [0, 2, 0, 2]
+    assert [still.image_id for still in stills] == [0, 0, 1, 1]
+    by_id = {one.sent_id: one for clip in clips for one in clip.expressions}
+    seen = list[int]()
+    for still in stills:
+        clip = clips[still.image_id]
+        np.testing.assert_array_equal(still.image(), clip.frame(still.place))
+        assert len(still.expressions) == len(clip.expressions)
+        for one, original in zip(still.expressions, clip.expressions, strict=True):
+            assert (one.sent, one.ann_ids) == (original.sent, original.ann_ids)
+            assert by_id[still.sent_ids[one.sent_id]] is original
+            np.testing.assert_array_equal(still.mask(one), clip.masks(original)[still.place])
+            seen.append(one.sent_id)
+    assert len(set(seen)) == len(seen) == stills.n_expressions
+    some = stills[3].with_expressions(stills[3].expressions[:1])
+    np.testing.assert_array_equal(
+        some.mask(some.expressions[0]), stills[3].mask(stills[3].expressions[0])
+    )
+
+
+def test_the_number_of_stills_makes_other_data(tmp_path):
+    clips = load_clips(tree.mevis(tmp_path / "mevis"), split="valid_u")
+    assert [one.place for one in Stills(clips, 9)] == [0, 1, 2] * 2  # clips of three frames
+    assert [one.place for one in Stills(clips, 1)] == [0, 0]
+    assert len({clips.digest, Stills(clips, 1).digest, Stills(clips, 2).digest}) == 3
+    with pytest.raises(ValueError, match="0 stills of each clip; take 1 or more"):
+        Stills(clips, 0)
+
+
+def test_stills_are_asked_for_by_an_option(tmp_path):
+    root = tree.mevis(tmp_path / "mevis")
+    verb = DataOptions(data=str(root), split="valid_u", stills=2)
+    found = loading.data_of(verb)
+    assert isinstance(found, Stills)
+    assert "8 expressions, 4 images, 4 of 4 images read" in check_references(found, True)
+    with pytest.raises(ValueError, match="--stills 2 goes with clips; leave it out for images"):
+        loading.data_of(DataOptions(stills=2))
+
+
+def test_reversal_reads_every_moment_and_counts_clips(tmp_path):
+    clips = load_clips(tree.davis(tmp_path / "davis"), "ref-davis17")
+    config = reversal.Config(pool=8, donors=2, shifts=2, blobs=1, random_seeds=1)
+    stills, model = Stills(clips, 3), load_model("embedded", device="cpu")
+    folder = complete_run(reversal.STUDY, model, stills, config, tmp_path / "runs")
+    rows = read_rows(folder)
+    assert set(rows["frame"]) == {0, 1, 2}
+    # Object 2 is gone in the last frame: four expressions less.
+    assert rows["sent_id"].nunique() == stills.n_expressions - 4
+    lines = read_summary(folder).table("strata")
+    moments = lines[lines["stratum"] == "moment"]
+    assert list(moments["group"]) == ["1", "2", "3"]
+    assert set(moments["n_images"]) == {2}
+    assert {"annot1", "annot2"} <= set(lines.loc[lines["stratum"] == "kind", "group"])
+    true = rows[(rows["control"] == "none") & (rows["probe"] == "released") & (rows["layer"] == -2)]
+    true = true[(true["sim"] == "dot") & (true["text_mode"] == "template")]
+    assert "moment" not in set(strata_table(true.drop(columns="frame"))["stratum"])
+    with pytest.raises(ValueError, match=r"is a clip of 3 frames.*--stills N"):
+        clips[0].image()
