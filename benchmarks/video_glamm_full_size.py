@@ -84,9 +84,16 @@ def stages(model: VideoGlamm, frames: list[Image.Image], share: float, repeats: 
 
 
 def measure(
-    device: str = "cpu", num_frames: int = 8, repeats: int = 1, shares: tuple[float, ...] = (1.0,)
+    device: str = "cpu",
+    num_frames: int = 8,
+    clip_frames: int = 8,
+    repeats: int = 1,
+    shares: tuple[float, ...] = (1.0,),
 ) -> dict[str, Any]:
-    """Load the model, then time one share after another; nothing is warmed up."""
+    """Load the model, then time one share after another; nothing is warmed up.
+
+    The language model reads ``num_frames`` frames, SAM2 those of the clip.
+    """
     start = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         options = VideoGlammOptions().replaced({"num_frames": num_frames})
@@ -100,9 +107,9 @@ def measure(
     if not isinstance(built, VideoGlamm):
         raise ValueError(f"{built} is no VideoGLaMM")
     # The recordings' tokenizer has fewer tokens than the published one has rows.
-    built.phi3.resize_token_embeddings(VOCABULARY)
+    built.phi3.resize_token_embeddings(VOCABULARY, mean_resizing=False)
     took, peak = perf_counter() - start, peak_bytes(built.device)
-    pixels = np.random.default_rng(0).integers(0, 256, (num_frames, 480, 640, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (clip_frames, 480, 640, 3), dtype=np.uint8)
     frames = [Image.fromarray(one) for one in pixels]
     asked = built.clip_conversation([TEXT], num_frames)
     weights = sum(p.nbytes for p in built.parameters()) + sum(b.nbytes for b in built.buffers())
@@ -110,7 +117,8 @@ def measure(
         "model": "VideoGLaMM's published sizes (random weights)",
         "dtype": str(built.dtype),
         "device": built.device.type,
-        "frames": num_frames,
+        "frames": clip_frames,
+        "frames_of_language_model": num_frames,
         "parameters": sum(p.numel() for p in built.parameters()),
         "weight_bytes": weights,
         "load_seconds": took,
