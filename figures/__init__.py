@@ -11,6 +11,7 @@ from litelvlm.figures import (
     emergence,
     examples,
     faithfulness,
+    finetuning,
     importance,
     mechanism,
     published,
@@ -38,6 +39,7 @@ FIGURES: dict[str, Drawing] = {
         *ablations.DRAWINGS,
         *significance.DRAWINGS,
         *quantisation.DRAWINGS,
+        *finetuning.DRAWINGS,
         *examples.DRAWINGS,
         *efficiency.DRAWINGS,
     )

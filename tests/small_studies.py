@@ -29,4 +29,12 @@ SMALL = {
         "seeds": 2,
         "images": 2,
     },
+    "finetuning": {
+        "methods": ("litelvlm", "uniform"),
+        "trained_seeds": 2,
+        "steps": 1,
+        "batch": 1,
+        "draws": 1,
+        "images": 2,
+    },
 }

@@ -122,8 +122,8 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded", "embedded-fresh", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a
-    hub id."""
+    """"embedded", "embedded-fresh", "embedded-shapes", "embedded-moving" (rendered, the last one
+    clips), a folder (REFER, Parquet or clips), or a hub id."""
     dataset: str | None = None
     """Data set inside that folder: refcoco, refcoco+, refcocog, refclef, grefcoco, or your own; of
     clips ref-davis17, mevis, ref-youtube-vos or revos."""

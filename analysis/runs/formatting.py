@@ -86,3 +86,22 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() + "\n"
         for row in rows
     )
+
+
+def cells_in_words(lines: pd.DataFrame, value: str = "value") -> str:
+    """A value of each method and budget with its interval, in the order of the lines.
+
+    Args:
+        lines: With the columns method, budget (nan where there is none), low, high and the value's.
+        value: Name of that column.
+
+    Example:
+        >>> line = {"method": "random", "budget": 48.0, "value": 0.5, "low": 0.4, "high": 0.6}
+        >>> cells_in_words(pd.DataFrame([line]))
+        'random at 48 0.500 [0.4, 0.6]'
+    """
+    return ", ".join(
+        f"{line['method']}{'' if pd.isna(line['budget']) else ' at {:g}'.format(line['budget'])} "
+        f"{line[value]:.3f} {interval(line['low'], line['high'])}"
+        for line in lines.to_dict("records")
+    )

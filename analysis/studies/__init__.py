@@ -24,6 +24,7 @@ QUESTIONS: Mapping[str, str] = MappingProxyType(
             "What is left of the method when each part of it is removed, reversed or replaced?"
         ),
         "quantisation": "Does pruning cost more where the language model has fewer bits?",
+        "finetuning": "Does the choice of tokens still matter once the model may adapt to it?",
     }
 )
 """The question of each study, in the order in which they run. Each is a folder here that holds a
@@ -32,7 +33,7 @@ QUESTIONS: Mapping[str, str] = MappingProxyType(
 STUDIES = tuple(QUESTIONS)
 """Names of the studies in the order in which they run."""
 
-BY_NAME = ("quantisation",)
+BY_NAME = ("quantisation", "finetuning")
 """Studies that run only where they are named, never with "all": they need an extra package."""
 
 BENCH = "efficiency"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from litelvlm.data.embedded import EMBEDDED
+from litelvlm.data.embedded import EMBEDDED, EMBEDDED_CLIPS
 from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.refer_writer import DATASET
@@ -37,6 +37,8 @@ def load_refer(
         FileNotFoundError: If a file is missing.
     """
     name = str(root)
+    if name in EMBEDDED_CLIPS:
+        raise ValueError(f'{name!r} holds clips; use load_clips("{name}", split=...)')
     if name in EMBEDDED:
         if dataset not in (None, name):
             raise ValueError(

@@ -1,6 +1,7 @@
 """One training stage: its rate, its device and precision, and a saved state to resume from."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -140,6 +141,9 @@ def run_stage(
         on: Where ``losses`` computes: a device in one process, or more.
         after: Called with the number of finished steps, 0 first.
         parts: Of a step, whose gradients add up to their mean.
+
+    Raises:
+        RuntimeError: If a loss is not finite; the last saved state stays.
     """
     engine = OneDevice(on, stage.autocast) if isinstance(on, torch.device) else on
     # With several processes the model is the part "module" of another.
@@ -171,6 +175,11 @@ def run_stage(
                 engine.backward(torch.stack(added).sum())
             for name, value in found.items():
                 now = float(value.detach())
+                if not math.isfinite(now):
+                    raise RuntimeError(
+                        f"{stage.name}: the loss {name!r} is {now} in step {step + 1}; lower the "
+                        "learning rate, or train in float32"
+                    )
                 recent[name] = 0.95 * recent.get(name, now) + 0.05 * now
         engine.clip_grad_norm_(named.values(), 1.0)
         optimiser.step()

@@ -1,6 +1,8 @@
 """Fine-tuning: true gradients, resuming that is not restarting, an equal merged model."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -242,6 +244,80 @@ def test_refusals_name_the_value_and_begin_nothing(options, told, tmp_path, caps
     assert main(["finetune", "--out", str(tmp_path / "out"), "--device", "cpu", *options]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def fresh_accelerate():
+    """Number types of two trainings in one process."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
+
+
+def test_bfloat16_trains_in_float32_and_is_merged_in_bfloat16(data, tmp_path, fresh_accelerate):
+    model = load_model("embedded", dtype="bfloat16", device="cpu")
+    # This method reads the language model, adapters included, before its gradient is computed.
+    chosen = recipe(pruner="llm_attention", steps=1, warmup=0, lr=1e-2)
+    with pytest.MonkeyPatch.context() as patch:
+        merge, seen = train.add_adapters, {}
+        patch.setattr(train, "add_adapters", lambda *given: watched(merge(*given)))
+
+        def watched(run):
+            kinds = {n: p.dtype for n, p in model.named_parameters() if p.requires_grad}
+            seen.update(kinds)
+            return run
+
+        folder = fine_tune(model, data, chosen, SOURCE, tmp_path / "out")
+    assert set(seen.values()) == {torch.float32}
+    before, after = (load_file(place / "model.safetensors") for place in (SOURCE, folder))
+    assert {value.dtype for value in after.values()} == {torch.bfloat16}
+    places = [
+        n for n in before if n.endswith(("self_attn.q_proj.weight", "self_attn.v_proj.weight"))
+    ]
+    places = ["lm_head.weight", *(name for name in places if name.startswith("model.layers"))]
+    assert len(places) == 1 + 2 * 4
+    for name in places:
+        assert not torch.equal(before[name].bfloat16(), after[name]), name
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        Learner,
+        "forward",
+        lambda self, part: {"words": torch.tensor(float("nan")).requires_grad_()},
+    )
+    with pytest.raises(RuntimeError, match=r"the loss 'words' is nan in step 1; lower"):
+        fine_tune(fresh(), data, recipe(), SOURCE, tmp_path / "out")
+    assert not (tmp_path / "out" / CHECKPOINT).exists()
+
+
+class Few:
+    """A split of one image, changed."""
+
+    name, split = "mine", "train"
+
+    def __init__(self, sample):
+        self.sample = sample
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.sample
+
+
+def test_data_without_masks_and_clips_are_refused(data):
+    sample = data[0]
+    bare = {i: replace(a, outline="[]") for i, a in sample.annotations.items()}
+    with pytest.raises(ValueError, match="mine train has no masks to learn from"):
+        Examples.of(Few(replace(sample, annotations=bare)), 3)
+    with pytest.raises(ValueError, match="holds clips"):
+        Examples.of(Few(SimpleNamespace(frames=2)), 3)
+    odd = replace(sample.expressions[0], sent="the <image>")
+    kept = Examples.of(Few(replace(sample, expressions=(odd, *sample.expressions[1:3]))), 3)
+    assert kept.usable == ((0, (1, 2)),)
 
 
 def test_another_training_in_the_folder_is_refused(data, tuned, tmp_path):

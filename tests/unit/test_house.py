@@ -44,6 +44,9 @@ TIED_TO_GLAMM = {
     # Fewer bits are made for the parts of one network, which are counted one by one.
     "litelvlm.analysis.studies.quantisation.memory",
     "litelvlm.analysis.studies.quantisation.prepare",
+    # One family is fine-tuned.
+    "litelvlm.analysis.studies.finetuning.prepare",
+    "litelvlm.analysis.studies.finetuning.trainings",
 }
 """Modules of studies that know GLaMM, and why they must."""
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
@@ -148,19 +151,19 @@ def test_studies_ask_models_through_their_seams(imports):
 
 
 def test_training_is_out_of_the_way_of_users(imports):
-    """The package and its models load no training code; one command and one study do, when run."""
+    """The package and its models load no training code; one command and two studies do."""
     users = {
         module
         for module, goal, _ in imports
         if f"{goal}.".startswith("litelvlm.training.")
         and not f"{module}.".startswith("litelvlm.training.")
     }
-    study = "litelvlm.analysis.studies.emergence"
+    studies = tuple(f"litelvlm.analysis.studies.{name}." for name in ("emergence", "finetuning"))
     assert users
-    others = {module for module in users if not f"{module}.".startswith(f"{study}.")}
+    others = {module for module in users if not f"{module}.".startswith(studies)}
     assert others == {"litelvlm.analysis.cli.actions.finetune"}
-    asks = {module for module, goal, _ in imports if f"{goal}.".startswith((f"{study}.", *others))}
-    assert [module for module in asks if not module.startswith(study)] == []
+    asks = {module for module, goal, _ in imports if f"{goal}.".startswith((*studies, *others))}
+    assert [module for module in asks if not f"{module}.".startswith(studies)] == []
 
 
 def test_no_import_is_hidden(imports):

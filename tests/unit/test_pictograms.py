@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from world_sentences import check_sentences
+from world_sentences import check_sentences, fitting, read_phrase
 
 from litelvlm.data.worlds.canvas import visible_masks
 from litelvlm.data.worlds.pictograms.categories import (
     CATEGORIES,
-    SUPERCATEGORIES,
     Inventory,
 )
 from litelvlm.data.worlds.pictograms.objects import LEVELS, Level, SceneObject
@@ -35,28 +34,6 @@ def item(category, x, y, size="small", tint=None, side=40.0, depth=0, picture=No
     return SceneObject(
         category, place, size, tint, (float(x), float(y)), float(side), 0.0, False, 0.0, depth
     )
-
-
-def read_phrase(words):
-    """Adjectives and category of a noun phrase, from the words alone."""
-    words = list(words)
-    size = words.pop(0) if words[0] in ("small", "large") else None
-    tint = words.pop(0) if words[0] in ("red", "yellow", "green", "blue", "purple") else None
-    category = " ".join(words)
-    assert category in SUPERCATEGORIES, category
-    return size, tint, category
-
-
-def fitting(words, objects):
-    """(objects a phrase may mean, objects it surely means).
-
-    An object that is not dyed may have the colour by nature.
-    """
-    size, tint, category = read_phrase(words)
-    known = [i for i, o in enumerate(objects) if o.category == category and size in (None, o.size)]
-    may = {i for i in known if tint is None or objects[i].tint in (None, tint)}
-    sure = {i for i in known if tint is None or objects[i].tint == tint}
-    return may, sure
 
 
 def test_every_sentence_means_exactly_its_target_by_an_independent_reading(scenes):

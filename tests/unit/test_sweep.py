@@ -11,6 +11,7 @@ import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
+from litelvlm.analysis.runs.formatting import interval
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.analysis.studies.sweep.tables import comparison_table
@@ -272,9 +273,24 @@ def test_one_image_has_no_verdict(tmp_path):
 
 def test_a_sweep_without_the_paper_s_method_makes_no_claim(tmp_path):
     folder = study(tmp_path, config=sweep.Config(methods=("uniform",), budgets=(16,)))
-    assert read_summary(folder).claims == ()
-    assert "not part" in read_summary(folder).interpretation
-    assert "random" not in set(read_summary(folder).table("comparisons").reference)
+    summary = read_summary(folder)
+    assert summary.claims == ()
+    scores = summary.table("scores").set_index(["method", "budget", "metric"])["value"]
+    told = f"uniform at 16 {scores['uniform', 16, 'ciou']:.3f} ["
+    assert told in summary.interpretation.partition("Minus")[0]
+    assert "Minus random" not in summary.interpretation
+    assert "random" not in set(summary.table("comparisons").reference)
+
+
+def test_a_method_of_ones_own_is_told_by_its_lead_over_random_tokens(tmp_path):
+    folder = study(tmp_path, config=sweep.Config(methods=("uniform", "random"), budgets=(16,)))
+    summary = read_summary(folder)
+    pairs = summary.table("comparisons").set_index(["method", "metric", "reference"])
+    line = pairs.loc["uniform", "ciou", "random"]
+    told = interval(line["low_categories"], line["high_categories"])
+    assert summary.interpretation.endswith(
+        f"Minus random tokens: uniform at 16 {line['delta']:.3f} {told}."
+    )
 
 
 def test_rows_that_lack_a_cell_are_refused(swept):

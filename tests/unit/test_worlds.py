@@ -23,7 +23,7 @@ def test_same_seed_same_scene_and_other_seed_other_scene(sample_scene):
 
 @every_world
 def test_a_scene_without_a_layout_names_its_seed(sample_scene, monkeypatch):
-    monkeypatch.setattr(canvas, "_MAX_LAYOUTS", 0)
+    monkeypatch.setattr(canvas, "MAX_LAYOUTS", 0)
     with pytest.raises(RuntimeError, match="no layout of level 'easy' found for seed 7;"):
         sample_scene(7)
 

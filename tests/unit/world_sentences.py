@@ -2,6 +2,8 @@
 
 import math
 
+from litelvlm.data.worlds.pictograms.categories import SUPERCATEGORIES
+
 PLACES = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottom": (1, -1)}
 SIDES = {"left": (0, -1), "right": (0, 1), "above": (1, -1), "below": (1, 1)}
 
@@ -65,3 +67,25 @@ def check_sentences(scenes, fitting):
             assert kind == {"category": "attribute"}.get(said.kind, said.kind), said.sent
             assert possible == sure == {said.target}, (scene.seed, said.sent)
             assert kind == "attribute" or described >= 2
+
+
+def read_phrase(words):
+    """Adjectives and category of a noun phrase, from the words alone."""
+    words = list(words)
+    size = words.pop(0) if words[0] in ("small", "large") else None
+    tint = words.pop(0) if words[0] in ("red", "yellow", "green", "blue", "purple") else None
+    category = " ".join(words)
+    assert category in SUPERCATEGORIES, category
+    return size, tint, category
+
+
+def fitting(words, objects):
+    """(objects a phrase may mean, objects it surely means).
+
+    An object that is not dyed may have the colour by nature.
+    """
+    size, tint, category = read_phrase(words)
+    known = [i for i, o in enumerate(objects) if o.category == category and size in (None, o.size)]
+    may = {i for i in known if tint is None or objects[i].tint in (None, tint)}
+    sure = {i for i in known if tint is None or objects[i].tint == tint}
+    return may, sure

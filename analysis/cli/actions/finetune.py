@@ -22,9 +22,11 @@ def run(verb: FineTune) -> int:
     check_packages()
     from accelerate import PartialState
 
+    make_deterministic(verb.seed)
+    # On a GPU the gradient of resizing may have no deterministic kernel; only a CPU repeats itself.
+    torch.use_deterministic_algorithms(True, warn_only=True)
     # Each process of several has a GPU of its own, which must be known before a model is loaded.
     PartialState(cpu=verb.device == "cpu" or not torch.cuda.is_available())
-    make_deterministic(verb.seed)
     data, model = data_of(verb), load_as(verb, Glamm)
     folder = fine_tune(
         model,

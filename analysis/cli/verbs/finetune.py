@@ -53,7 +53,7 @@ class FineTune(DataOptions, Printing):
     """Second moment of AdamW."""
     lora_rank: int = 8
     """Rank of the LoRA factors."""
-    lora_alpha: float = 16.0
+    lora_alpha: int = 16
     """Scale of LoRA; it is divided by the rank."""
     lora_dropout: float = 0.05
     """Dropout before the LoRA factors."""

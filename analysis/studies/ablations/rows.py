@@ -113,12 +113,12 @@ class AblationContext(IndexContext):
 
         def can(count: int) -> bool:
             try:
-                self.model.check_method(get_pruner(method), self.longest, count)
+                self.model.check_method(get_pruner(method), frames, count)
             except ValueError:
                 return False
             return True
 
-        counts = self.kept_tokens(n_tokens)
+        counts, frames = self.kept_tokens(n_tokens), self.frames_of_tokens[n_tokens]
         return {budget: count for budget, count in counts.items() if can(count)}
 
     def change(self, label: str, asked: SweepQuery) -> Cues:

@@ -1,12 +1,13 @@
 """Claims of a sweep: the method beats random tokens; H8, it keeps most of the unpruned score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
+from litelvlm.analysis.runs.formatting import cells_in_words
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.studies.scores import WITHOUT_SEG, main_score
@@ -105,9 +106,22 @@ def interpret(claims: Sequence[Claim], tables: Tables) -> str:
     label = main_score(tables["scores"]["metric"] if tables else ()).label
     by_id = {claim.id: claim for claim in claims}
     told = [_told(method, prefix, by_id, label) for method, prefix in JUDGED.items()]
-    if not claims:
-        told = [f"{PAPER} was not part of this sweep; see its tables."]
+    if not claims and tables:
+        told = list(_scores_in_words(tables))
     return " ".join(filter(None, [*told, without_seg(tables["scores"]) if tables else ""]))
+
+
+def _scores_in_words(tables: Tables) -> Iterator[str]:
+    """What methods of one's own scored, and their lead over random tokens if those were swept."""
+    scores, pairs = tables["scores"], tables["comparisons"]
+    score = main_score(scores["metric"])
+    yield f"{score.label}: {cells_in_words(scores[scores['metric'] == score.name])}."
+    over = pairs[(pairs["metric"] == score.name) & (pairs["reference"] == RANDOM)]
+    if len(over):
+        # Over categories too, where there are enough of them.
+        ends = {e: over[f"{e}_categories"].fillna(over[e]) for e in ("low", "high")}
+        wide = over.assign(**ends)
+        yield f"Minus random tokens: {cells_in_words(wide, 'delta')}."
 
 
 def without_seg(scores: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.formatting import interval
+from litelvlm.analysis.runs.formatting import cells_in_words
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.studies.understanding.config import Config
 from litelvlm.analysis.studies.understanding.scores import main_metric
@@ -22,9 +22,4 @@ def interpret(claims: Sequence[Claim], tables: Tables) -> str:
     if scores.empty:
         return ""
     main = main_metric(scores)
-    cells = [
-        f"{line['method']}{'' if pd.isna(line['budget']) else ' at {:g}'.format(line['budget'])} "
-        f"{line['value']:.3f} {interval(line['low'], line['high'])}"
-        for line in scores[scores["metric"] == main].to_dict("records")
-    ]
-    return f"{main.capitalize()}: {', '.join(cells)}."
+    return f"{main.capitalize()}: {cells_in_words(scores[scores['metric'] == main])}."

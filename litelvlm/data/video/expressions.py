@@ -35,11 +35,13 @@ class ClipSentence(BaseModel, frozen=True):
         exp: The text.
         obj_id: Objects of the clip that it means; None where the table keeps them to itself.
         anno_id: Their entries in the table of masks; None where there is no such table.
+        kind: Kind of expression; published tables name none.
     """
 
     exp: Text
     obj_id: Ids | None = None
     anno_id: Ids | None = None
+    kind: Text | None = None
 
 
 class ClipRecord(BaseModel, frozen=True):

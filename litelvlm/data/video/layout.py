@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from litelvlm.data.embedded import CLIPS_OF_SPLIT, EMBEDDED_CLIPS, MOVING
 from litelvlm.names import check_name
 
 
 @dataclass(frozen=True)
 class ClipFamily:
-    """One published data set.
+    """One published data set, or the embedded one, which has MeViS's layout.
 
     Attributes:
         parts: What folders that hold it are called, in part; letter case aside.
@@ -29,6 +30,7 @@ CLIP_FAMILIES: Mapping[str, ClipFamily] = MappingProxyType(
             ("youtube", "ytvos", "yt-vos", "ytbvos", "rvos"), {"train": 3471, "valid": 0, "test": 0}
         ),
         "revos": ClipFamily(("revos",), {"train": 626, "valid": 416}),
+        "embedded-moving": ClipFamily((MOVING.name,), CLIPS_OF_SPLIT),
     }
 )
 """Data sets by name."""
@@ -71,8 +73,8 @@ class ClipFiles:
 
 def holds_clips(root: str | Path, dataset: str | None) -> bool:
     """Whether a name of a data set, or else what a folder holds, says that it is one of clips."""
-    if dataset is not None:
-        return dataset in CLIP_FAMILIES
+    if dataset is not None or str(root) in EMBEDDED_CLIPS:
+        return (dataset or str(root)) in CLIP_FAMILIES
     folder = Path(root).expanduser()
     splits = {split for family in CLIP_FAMILIES.values() for split in family.clips}
     return any(_table(place, split) for place in _places(folder) for split in splits)
@@ -82,7 +84,8 @@ def find_clips(root: str | Path, dataset: str | None, split: str) -> ClipFiles:
     """Find the files of one split.
 
     Args:
-        root: Folder of the data set, or one up to two levels above it.
+        root: Folder of the data set, or one up to two levels above it; or the name of an embedded
+            one, which is made on first use.
         dataset: A name of ``CLIP_FAMILIES``; None takes what the folder's name says.
         split: Name of the split.
 
@@ -93,7 +96,8 @@ def find_clips(root: str | Path, dataset: str | None, split: str) -> ClipFiles:
     if dataset is not None:
         family = CLIP_FAMILIES[check_name(dataset, CLIP_FAMILIES, "dataset")]
         check_name(split, family.clips, f"split of {dataset}")
-    folder = Path(root).expanduser()
+    bundled = EMBEDDED_CLIPS.get(str(root))
+    folder = bundled.root() if bundled else Path(root).expanduser()
     found = {place: table for place in _places(folder) if (table := _table(place, split))}
     if dataset is not None and len(found) > 1:
         found = {place: table for place, table in found.items() if name_of(place) == dataset}
@@ -129,7 +133,7 @@ def name_of(folder: Path) -> str | None:
         ('ref-davis17', 'mevis', None)
     """
     for name in (folder.name.lower(), folder.parent.name.lower()):
-        for dataset in ("revos", "mevis", "ref-davis17", "ref-youtube-vos"):
+        for dataset in ("revos", "mevis", "ref-davis17", "embedded-moving", "ref-youtube-vos"):
             if any(part in name for part in CLIP_FAMILIES[dataset].parts):
                 return dataset
     return None

@@ -24,10 +24,12 @@ def load_clips(root: str | Path, dataset: str | None = None, split: str = "valid
     """Open one split of a data set of clips with referring expressions.
 
     Args:
-        root: Folder of the data set, or one up to two levels above it.
+        root: Folder of the data set, or one up to two levels above it; "embedded-moving" for
+            clips of moving pictograms, which are made on first use and kept in the cache folder.
         dataset: "ref-davis17", "mevis", "ref-youtube-vos" or "revos"; may be left out if the
             folder's name says it.
-        split: "train", "valid", and "valid_u" or "test" as the data set has them.
+        split: "train", "valid", and "valid_u" or "test" as the data set has them; embedded ones
+            have "train", "val", "testA" and "testB".
 
     Raises:
         ValueError: If a name is unknown, the masks of the split are not published, or a file's
@@ -102,7 +104,7 @@ def _size(files: ClipFiles, name: str, record: ClipRecord) -> tuple[int, int]:
 
 
 def _kinds(dataset: str, record: ClipRecord) -> list[str | None]:
-    """Kinds of the expressions of a clip where the data set is known to order them by kind."""
+    """Kinds of the expressions of a clip: the table's own, or known from their order."""
     sentences = list(record.expressions.values())
     groups = [sentences[i : i + len(ANNOTATORS)] for i in range(0, len(sentences), len(ANNOTATORS))]
     ordered = all(
@@ -110,7 +112,7 @@ def _kinds(dataset: str, record: ClipRecord) -> list[str | None]:
         for group in groups
     )
     if dataset != "ref-davis17" or not ordered:
-        return [None] * len(sentences)
+        return [one.kind for one in sentences]
     return [kind for _ in groups for kind in ANNOTATORS]
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, UInt8
 
 from litelvlm.arrays import NDArray
 
-Kind = Literal["category", "attribute", "place", "relation"]
+Kind = Literal["category", "attribute", "place", "relation", "looks", "motion", "order"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,8 @@ class SceneExpression:
         sent: The sentence.
         target: Index of the object.
         kind: How the sentence singles its object out: by the category's name alone, by attributes,
-            by an extreme place, or by another object.
+            by an extreme place, or by another object; in clips by looks, by its motion, or by the
+            order in which objects come and go.
     """
 
     sent: str

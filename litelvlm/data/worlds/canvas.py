@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.base import Kind, SceneExpression, WorldLevel
-from litelvlm.data.worlds.referring import Attribute, P, Place, Point, Relation, topic
+from litelvlm.data.worlds.referring import Meaning, Point
 
 T = TypeVar("T")
 
 
-_MAX_LAYOUTS = 2000
+MAX_LAYOUTS = 2000
 
 
 @runtime_checkable
@@ -44,7 +44,7 @@ class Placed(Protocol):
 
 Item = TypeVar("Item", bound=Placed)
 Traced = TypeVar("Traced", bound=Outlined)
-Found = Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]]
+Found = Mapping[Kind, Sequence[tuple[Meaning, int]]]
 
 
 def random_source(seed: int) -> np.random.Generator:
@@ -65,7 +65,7 @@ def compose(
     canvas: tuple[int, int],
     lay_out: Callable[[], tuple[Item, ...] | None],
     trace: Callable[[Item, int, int], Traced],
-    enumerate_expressions: Callable[[tuple[Item, ...], list[bool]], Found[P]],
+    enumerate_expressions: Callable[[tuple[Item, ...], list[bool]], Found],
 ) -> tuple[
     tuple[Item, ...],
     list[Traced],
@@ -89,7 +89,7 @@ def compose(
     Raises:
         RuntimeError: If no layout fits.
     """
-    for _ in range(_MAX_LAYOUTS):
+    for _ in range(MAX_LAYOUTS):
         objects = lay_out()
         if objects is None:
             continue
@@ -173,7 +173,7 @@ def free_place(
 
 
 def choose_expressions(
-    found: Found[P],
+    found: Found,
     level: WorldLevel,
     rng: np.random.Generator,
 ) -> tuple[SceneExpression, ...]:
@@ -201,6 +201,6 @@ def choose_expressions(
             used.add(target)
             # Another sentence on the same target must say something else than a longer form of this
             # one.
-            options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
+            options = [o for o in options if o[1] != target or o[0].topic != meaning.topic]
             chosen.append(SceneExpression(meaning.sentence, target, kind))
     return tuple(chosen)

@@ -36,11 +36,25 @@ class Phrase(Protocol):
 P = TypeVar("P", bound=Phrase)
 
 
+@runtime_checkable
+class Meaning(Protocol):
+    """What a sentence says, apart from its words."""
+
+    @property
+    def topic(self) -> str:
+        """What it is about besides the looks of its object; empty for looks alone."""
+
+    @property
+    def sentence(self) -> str:
+        """The expression in words."""
+
+
 @dataclass(frozen=True)
 class Attribute(Generic[P]):
     """Words alone: "the small red circle"."""
 
     what: P
+    topic = ""
 
     @property
     def sentence(self) -> str:
@@ -54,6 +68,11 @@ class Place(Generic[P]):
 
     what: P
     place: str
+
+    @property
+    def topic(self) -> str:
+        """The place."""
+        return self.place
 
     @property
     def sentence(self) -> str:
@@ -70,16 +89,14 @@ class Relation(Generic[P]):
     anchor: P
 
     @property
+    def topic(self) -> str:
+        """The relation."""
+        return self.relation
+
+    @property
     def sentence(self) -> str:
         """The expression in words."""
         return f"the {self.what.words()} {self.relation} the {self.anchor.words()}"
-
-
-def topic(meaning: Attribute[P] | Place[P] | Relation[P]) -> str:
-    """The place or relation an expression is about; empty for words alone."""
-    if isinstance(meaning, Place):
-        return meaning.place
-    return meaning.relation if isinstance(meaning, Relation) else ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ def clear_expressions(
         relations: Relations in use.
         margin: Gap in pixels that makes a place or a relation clear.
     """
-    brief = _brief(described)
+    brief = brief_phrases(described)
     usable = sum(1 << i for i, ok in enumerate(allowed) if ok)
     single = [(what, who) for what, who in brief if who & (who - 1) == 0 and who & usable]
     several = [(what, who) for what, who in brief if who & (who - 1)]
@@ -119,7 +136,7 @@ def clear_expressions(
     )
 
 
-def _brief(described: Mapping[P, int]) -> list[tuple[P, int]]:
+def brief_phrases(described: Mapping[P, int]) -> list[tuple[P, int]]:
     """Phrases with at most one adjective more than the shortest one of the same objects."""
     least: dict[int, int] = {}
     for what, who in described.items():

@@ -76,6 +76,8 @@ class Learner(nn.Module):
         self.model.llama.eval()  # no dropout where tokens are chosen
         states = [self.encoded(example) for example in batch]
         chosen = [self.select(method, *entry) for entry in zip(states, batch, keys, strict=True)]
+        # Autocast of older releases keeps weights that were lowered where no gradient is computed.
+        torch.clear_autocast_cache()
         torch.manual_seed(int(rng.integers(2**63)))  # dropout, of the CPU and the GPU
         self.model.llama.train()
         return self.losses(states, batch, chosen)
@@ -150,8 +152,8 @@ class Learner(nn.Module):
             row[[i + model.read_offset for i, t in enumerate(tokens) if t == tokenizer.seg_id]]
             for row, tokens in zip(given.seg_states, targets, strict=True)
         ]
-        learned = torch.tensor([token for row in targets for token in row], device=model.device)
-        return Answers(torch.cat(given.seg_states), learned, segs)
+        words = torch.tensor([token for row in targets for token in row], device=model.device)
+        return Answers(torch.cat(given.seg_states), words, segs)
 
 
 def methods_of(model: Glamm, recipe: FineTuneRecipe) -> list[tuple[Pruner, int]]:

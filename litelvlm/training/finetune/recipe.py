@@ -78,7 +78,7 @@ class FineTuneRecipe(BaseModel):
     beta1: Moment = 0.9
     beta2: Moment = 0.95
     lora_rank: Count = 8
-    lora_alpha: Rate = 16.0
+    lora_alpha: Count = 16
     lora_dropout: Moment = 0.05
     lora_targets: Annotated[tuple[Projection, ...], Field(min_length=1)] = ("q_proj", "v_proj")
     trained: tuple[Part, ...] = ("lm_head", "embed_tokens", "mask_decoder", "text_hidden_fcs")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from litelvlm.data.worlds.base import Kind
 from litelvlm.data.worlds.pictograms.objects import Level, SceneObject
-from litelvlm.data.worlds.referring import Attribute, Place, Relation, clear_expressions
+from litelvlm.data.worlds.referring import Meaning, clear_expressions
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,7 @@ class Description:
         return " ".join(word for word in (self.size, self.tint, self.category) if word)
 
 
-Meaning = Attribute[Description] | Place[Description] | Relation[Description]
-
-
-def _descriptions(objects: Sequence[SceneObject]) -> dict[Description, int]:
+def descriptions(objects: Sequence[SceneObject]) -> dict[Description, int]:
     """Every description that fits something, with the set of objects it fits as a bit mask.
 
     Natural colours have names too: a red car need not be dyed. So colours are named only where all
@@ -65,7 +62,7 @@ def enumerate_expressions(
         allowed: Objects that may be a target or an anchor (those CLIP can see enough of).
     """
     clear = clear_expressions(
-        _descriptions(objects),
+        descriptions(objects),
         [item.centre for item in objects],
         allowed,
         level.relations,

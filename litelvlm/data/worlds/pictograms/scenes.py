@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.worlds.base import Scene
@@ -17,7 +17,7 @@ from litelvlm.data.worlds.pictograms.expressions import enumerate_expressions
 from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS, Level, SceneObject
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES, paint_place
 from litelvlm.data.worlds.pictograms.sprites import Footprint, footprint
-from litelvlm.data.worlds.referring import PLACES
+from litelvlm.data.worlds.referring import PLACES, Point
 from litelvlm.names import check_name
 
 EVERYTHING = Inventory()
@@ -86,13 +86,20 @@ def sample_scene(
         footprint,
         lambda drawn, allowed: enumerate_expressions(drawn, preset, allowed),
     )
-    image = _render(objects, prints, place, *canvas, rng)
+    ground = paint_place(place, *canvas, rng)
+    image = paint_objects(ground, prints, [item.depth for item in objects], rng)
     categories = tuple(item.category for item in objects)
     return PictogramScene(seed, image, categories, masks, expressions, objects, place)
 
 
-def _cast(rng: np.random.Generator, level: Level, inventory: Inventory) -> list[str]:
-    """Categories of the objects of one scene; those of one category stand together."""
+def draw_categories(rng: np.random.Generator, level: Level, inventory: Inventory) -> list[str]:
+    """Categories of the objects of one scene; those of one category stand together.
+
+    Args:
+        rng: Source of every choice.
+        level: Gives number and repetition.
+        inventory: What may occur.
+    """
     low, high = level.objects
     n = low + int(rng.random() * (high - low + 1))
     different = n
@@ -113,52 +120,96 @@ def _lay_out(
     rng: np.random.Generator, level: Level, inventory: Inventory, height: int, width: int
 ) -> tuple[SceneObject, ...] | None:
     """Draw objects; None if they do not fit."""
-    names = _cast(rng, level, inventory)
-    groups = sorted(set(names), key=names.index)
-    dyed = {
-        name: rng.random() < (level.dyed if names.count(name) > 1 else level.dyed_single)
-        for name in groups
-    }
+    names = draw_categories(rng, level, inventory)
+    dyed = draw_dyes(rng, level, names)
     depths = np.argsort([rng.random() for _ in names], kind="stable").tolist()
     objects: list[SceneObject] = []
     for depth, name in zip(depths, names, strict=True):
-        size = pick(rng, tuple(level.sizes))
-        side = level.sizes[size] * level.short_side * (0.93 + 0.14 * rng.random())
+        size, side = draw_size(rng, level)
         others = [(o.centre, level.spacing * (o.side + side) / 2) for o in objects]
         centre = free_place(rng, (height, width), 0.5 * side, others)
         if centre is None:
             return None
-        objects.append(
-            SceneObject(
-                name,
-                pick(rng, inventory.pictures(name)),
-                size,
-                pick(rng, tuple(TINTS)) if dyed[name] else None,
-                centre,
-                side,
-                _TURN * (2.0 * rng.random() - 1.0),
-                bool(rng.random() < 0.5),
-                _HUE * (2.0 * rng.random() - 1.0),
-                depth,
-            )
-        )
+        objects.append(draw_object(rng, inventory, name, size, side, dyed[name], centre, depth))
     return tuple(objects)
 
 
-def _render(
-    objects: Sequence[SceneObject],
+def draw_dyes(rng: np.random.Generator, level: Level, names: Sequence[str]) -> dict[str, bool]:
+    """Whether the objects of each category of a scene are dyed.
+
+    Args:
+        rng: Source of every choice.
+        level: Gives the shares.
+        names: Category of every object.
+    """
+    groups = sorted(set(names), key=names.index)
+    return {
+        name: rng.random() < (level.dyed if names.count(name) > 1 else level.dyed_single)
+        for name in groups
+    }
+
+
+def draw_size(rng: np.random.Generator, level: Level) -> tuple[str, float]:
+    """A size class and a side in pixels."""
+    size = pick(rng, tuple(level.sizes))
+    return size, level.sizes[size] * level.short_side * (0.93 + 0.14 * rng.random())
+
+
+def draw_object(
+    rng: np.random.Generator,
+    inventory: Inventory,
+    category: str,
+    size: str,
+    side: float,
+    dyed: bool,
+    centre: Point,
+    depth: int,
+) -> SceneObject:
+    """An object whose other looks are drawn: picture, colour, turn and sense.
+
+    Args:
+        rng: Source of every choice.
+        inventory: Pictures that may occur.
+        category: What it is.
+        size: Name of its size class.
+        side: Of its square in pixels.
+        dyed: Whether it gets one of the named colours.
+        centre: (x, y) in pixels.
+        depth: 0 is nearest to the viewer.
+    """
+    return SceneObject(
+        category,
+        pick(rng, inventory.pictures(category)),
+        size,
+        pick(rng, tuple(TINTS)) if dyed else None,
+        centre,
+        side,
+        _TURN * (2.0 * rng.random() - 1.0),
+        bool(rng.random() < 0.5),
+        _HUE * (2.0 * rng.random() - 1.0),
+        depth,
+    )
+
+
+def paint_objects(
+    canvas: Float[NDArray[np.float32], "3 height width"],
     footprints: Sequence[Footprint],
-    place: str,
-    height: int,
-    width: int,
+    depths: Sequence[int],
     rng: np.random.Generator,
 ) -> UInt8[NDArray[np.uint8], "height width 3"]:
-    """Paint the objects, far to near, on their place."""
-    canvas = paint_place(place, height, width, rng)
-    for i in sorted(range(len(objects)), key=lambda i: -objects[i].depth):
+    """Paint objects, far to near, on a ground, which is changed, and add grain.
+
+    Args:
+        canvas: The ground in grey levels from 0 to 255.
+        footprints: Of the objects.
+        depths: Of the objects.
+        rng: Source of the grain.
+    """
+    for i in sorted(range(len(depths)), key=lambda i: -depths[i]):
         rows, columns, colour, opacity, _ = footprints[i]
         patch = canvas[:, rows, columns]
         patch += colour - opacity * patch
+    height, width = canvas.shape[1:]
     grain = rng.random((height, width), dtype=np.float32) - np.float32(0.5)
     canvas += grain * np.float32(_GRAIN) + np.float32(0.5)
     np.clip(canvas, np.float32(0), np.float32(255), out=canvas)

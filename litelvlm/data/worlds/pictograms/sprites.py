@@ -57,13 +57,19 @@ def _sprites() -> tuple[Float[Pixels, "n 4 s s"], ...]:
     return tuple(np.pad(a, ((0, 0), (0, 0), (1, 1), (1, 1))) for a in sizes)
 
 
+def reach(item: SceneObject) -> float:
+    """Half the side of the upright square around an object, with a pixel to spare."""
+    cos, sin = math.cos(item.rotation), math.sin(item.rotation)
+    return 0.5 * item.side * (abs(cos) + abs(sin)) + 1.0
+
+
 def footprint(item: SceneObject, height: int, width: int) -> Footprint:
     """Pixels of one object on a canvas."""
     x, y = item.centre
     cos, sin = math.cos(item.rotation), math.sin(item.rotation)
-    reach = 0.5 * item.side * (abs(cos) + abs(sin)) + 1.0
-    top, bottom = max(0, math.floor(y - reach)), min(height, math.ceil(y + reach))
-    left, right = max(0, math.floor(x - reach)), min(width, math.ceil(x + reach))
+    most = reach(item)
+    top, bottom = max(0, math.floor(y - most)), min(height, math.ceil(y + most))
+    left, right = max(0, math.floor(x - most)), min(width, math.ceil(x + most))
     dx = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x))[None, :]
     dy = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y))[:, None]
     scale = -1.0 if item.flipped else 1.0

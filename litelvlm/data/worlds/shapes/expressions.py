@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from litelvlm.data.worlds.base import Kind
-from litelvlm.data.worlds.referring import Attribute, Place, Relation, clear_expressions
+from litelvlm.data.worlds.referring import Meaning, clear_expressions
 from litelvlm.data.worlds.shapes.objects import Level, SceneObject
 
 
@@ -35,9 +35,6 @@ class Description:
     def words(self) -> str:
         """Adjectives and noun without the article, size before texture before colour."""
         return " ".join(word for word in (self.size, self.texture, self.colour, self.shape) if word)
-
-
-Meaning = Attribute[Description] | Place[Description] | Relation[Description]
 
 
 def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Description, int]:

@@ -1,0 +1,1 @@
+"""Clips of pictograms that move, hide each other, enter and leave."""

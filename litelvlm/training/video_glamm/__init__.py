@@ -1,0 +1,1 @@
+"""The miniature of the VideoGLaMM kind and its training."""

@@ -1,0 +1,173 @@
+"""SAM2 learns to draw what a point shows in a frame, then to follow it through a clip."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import Sam2VideoModel
+
+from litelvlm.models.sam2.decoding import not_a_point
+from litelvlm.models.sam2.frames import FrameFeatures
+from litelvlm.models.sam2.memory import Memory
+from litelvlm.training.glamm.sam import mask_losses
+from litelvlm.training.loop import Losses, Stage, run_stage
+from litelvlm.training.video_glamm.pool import ClipMeta, ClipPool, sam_pixels
+from litelvlm.training.video_glamm.sizes import SAM2
+
+_OBJECTS = 4
+"""Prompts for each clip."""
+_UNSEEN = 0.1  # share of the clips whose prompts may mean objects that the frame does not show
+_FACTOR = 4  # pixels of SAM2 per pixel of a mask, along one side
+
+
+def point_prompt(sam: Sam2VideoModel, points: Tensor) -> Tensor:
+    """SAM2's embedding [T, 1, C] of a click at each (x, y), in sides of a frame [T, 2]."""
+    labels = torch.ones(len(points), 1, 1, device=points.device, dtype=torch.int64)
+    places = (points * SAM2.image_size)[:, None, None]
+    found: Tensor = sam.prompt_encoder._embed_points(places, labels, pad=False)
+    return found[:, 0]
+
+
+def features_of(sam: Sam2VideoModel, pixels: Tensor, repeats: int) -> FrameFeatures:
+    """Features of one frame [B, 3, S, S] of several clips, each ``repeats`` times."""
+    out = sam.get_image_features(pixels, return_dict=True)
+    sizes = sam.backbone_feature_sizes
+    levels = [level.repeat_interleave(repeats, 1) for level in out.fpn_hidden_states]
+    fine = [
+        level.permute(1, 2, 0).unflatten(-1, tuple(size))
+        for level, size in zip(levels[:2], sizes, strict=False)
+    ]
+    return FrameFeatures((fine[0], fine[1]), levels[2], out.fpn_position_encoding[2][:, :1])
+
+
+def all_masks(
+    sam: Sam2VideoModel, features: FrameFeatures, image: Tensor, prompts: Tensor, several: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Every mask on offer [T, M, s, s], its rating [T, M], its token [T, M, C], object scores [T].
+
+    Args:
+        sam: The model.
+        features: Of the frame.
+        image: Conditioned image tokens [T, C, h, w].
+        prompts: Sparse prompt tokens [T, n, C].
+        several: Three masks, or the single one.
+    """
+    count = len(prompts)
+    dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    positions = sam.get_image_wide_positional_embeddings()
+    sam.mask_decoder.train(not several)  # else an unstable single mask would be replaced
+    masks, ious, tokens, scores = sam.mask_decoder(
+        image_embeddings=image,
+        image_positional_embeddings=positions.to(image.dtype).expand(count, -1, -1, -1),
+        sparse_prompt_embeddings=prompts[:, None],
+        dense_prompt_embeddings=dense.expand(count, -1, *image.shape[-2:]),
+        multimask_output=several,
+        high_resolution_features=list(features.fine),
+    )
+    return masks[:, 0], ious[:, 0], tokens[:, 0], scores[:, 0, 0]
+
+
+def target_masks(ids: Tensor, objects: Tensor) -> Tensor:
+    """Share of each mask pixel that an object covers [T, s, s].
+
+    Args:
+        ids: Object index + 1 per pixel [T, S, S].
+        objects: Index of each prompt's object [T].
+    """
+    full = (ids == objects[:, None, None] + 1).float()
+    return F.avg_pool2d(full[:, None], _FACTOR)[:, 0]
+
+
+def frame_losses(
+    masks: Tensor, ious: Tensor, scores: Tensor, target: Tensor, there: Tensor
+) -> Losses:
+    """Losses of all masks on offer, of their ratings and of the object score.
+
+    Args:
+        masks: Mask logits [T, M, s, s].
+        ious: Their ratings [T, M].
+        scores: Object scores [T].
+        target: Share of each pixel that the object covers [T, s, s].
+        there: What the object score should say, 0 or 1 [T].
+    """
+    wanted = target[:, None].expand_as(masks)
+    parts = mask_losses(masks, wanted, torch.ones_like(masks[:, :1]))
+    hit, truth = masks > 0, wanted > 0.5
+    overlap = (hit & truth).sum((-1, -2)) / (hit | truth).sum((-1, -2)).clamp_min(1)
+    parts["rating"] = 0.5 * F.mse_loss(ious.float(), overlap.float())
+    parts["score"] = 0.2 * F.binary_cross_entropy_with_logits(scores.float(), there)
+    return parts
+
+
+def pick_objects(ids: Tensor, meta: Sequence[ClipMeta], rng: np.random.Generator) -> Tensor:
+    """Objects to prompt for in one frame of each clip [B, K]: mostly such as it shows.
+
+    Args:
+        ids: Object index + 1 per pixel of the frames [B, S, S].
+        meta: Of the clips.
+        rng: Source of every choice.
+    """
+    picked = torch.zeros(len(ids), _OBJECTS, dtype=torch.long)
+    for row, pixels, one in zip(picked, ids.numpy(), meta, strict=True):
+        every = np.arange(len(one["objects"]))
+        shown = np.setdiff1d(np.unique(pixels), [0]) - 1
+        few = shown if len(shown) and rng.random() > _UNSEEN else every
+        row[:] = torch.from_numpy(np.resize(rng.permutation(few), _OBJECTS))
+    return picked
+
+
+def shown_points(ids: Tensor, centres: Tensor, objects: Tensor, rng: np.random.Generator) -> Tensor:
+    """A point for each object: on a pixel of it, or where it is nearest to the frame.
+
+    Args:
+        ids: Object index + 1 per pixel [T, S, S].
+        centres: (x, y) of the objects' centres in sides of a frame [T, 2].
+        objects: Their indices [T].
+        rng: Draws the pixel.
+    """
+    points = centres.clamp(0, 1)
+    for number, (pixels, item) in enumerate(zip(ids.numpy(), objects.tolist(), strict=True)):
+        rows, columns = np.nonzero(pixels == item + 1)
+        if len(rows):
+            at = rng.integers(len(rows))
+            points[number] = torch.tensor([float(columns[at]), float(rows[at])]) / SAM2.image_size
+    return points
+
+
+def train_frames(
+    stage: Stage, sam: Sam2VideoModel, pool: ClipPool, folder: Path, seed: int, device: torch.device
+) -> None:
+    """Train on single frames: a point gives the mask of its object, without memory."""
+
+    def losses(step: int) -> Losses:
+        rng = np.random.default_rng([seed, step])
+        batch = pool[pool.indices(seed + 1, step, stage.batch)]
+        clips, frames = (
+            torch.arange(stage.batch),
+            torch.from_numpy(rng.integers(8, size=stage.batch)),
+        )
+        objects = pick_objects(batch.ids[clips, frames], batch.meta, rng).flatten()
+        rows, when = clips.repeat_interleave(_OBJECTS), frames.repeat_interleave(_OBJECTS)
+        ids = batch.ids[rows, when]
+        points = shown_points(ids, batch.centres[rows, objects, when], objects, rng)
+        features = features_of(sam, sam_pixels(batch.square[clips, frames].to(device)), _OBJECTS)
+        prompts = point_prompt(sam, points.to(device))
+        prompts = prompts + 0.1 * torch.randn(prompts.shape, generator=_source(seed, step)).to(
+            device
+        )
+        image = Memory(sam, 1).conditioned(0, features, len(prompts))
+        target = target_masks(ids.to(device), objects.to(device))
+        several = step % 3 != 0
+        own = torch.cat([not_a_point(sam, len(prompts)), prompts], 1) if several else prompts
+        masks, ious, _, scores = all_masks(sam, features, image, own, several)
+        return frame_losses(masks, ious, scores, target, torch.ones_like(scores.float()))
+
+    run_stage(stage, sam, losses, folder, device)
+    sam.eval()
+
+
+def _source(seed: int, step: int) -> torch.Generator:
+    return torch.Generator().manual_seed(1_000_003 * seed + step)
