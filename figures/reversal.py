@@ -175,6 +175,22 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def draw_moments(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Reversal index by moment of a clip, a line for each kind of expression.
+
+    Args:
+        table: The summary's table "moments": kind, moment, ri, low, high.
+        ax: Where to draw.
+    """
+    shades = [style.INK, *sns.color_palette(n_colors=table["kind"].nunique())]
+    for shade, (kind, line) in zip(shades, table.groupby("kind", sort=False), strict=False):
+        band(ax, line, "moment", "ri", style.Look(shade, "o", "-", str(kind)))
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_xticks(sorted(table["moment"].unique()))
+    ax.set(ylim=(-1.02, 1.02), xlabel="still of the clip, in order", ylabel="reversal index")
+    return legend_beside(ax)
+
+
 @Drawing("reversal", ("ri",), drawable=lambda run: len(constructions(run.table("ri"))) > 0, opens=2)
 def reversal_index(run: Saved) -> RenderedFigure:
     """Reversal index per expression, with every control, and by category of the referent."""
@@ -238,6 +254,16 @@ def reversal_area(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, sample_note(table, what))
 
 
+@Drawing("reversal", ("moments",), drawable=lambda run: "moments" in run.summary.tables)
+def reversal_moments(run: Saved) -> RenderedFigure:
+    """Reversal index along clips, by kind of expression."""
+    table = run.table("moments")
+    figure, ax = style.new_figure(5.6, 3.4)
+    draw_moments(table, ax).set_title(run.title("Does the reversal last through a clip?"))
+    what = "means over stills at even distances; bands: 95 % intervals from resampling clips"
+    return RenderedFigure(figure, sample_note(table, what))
+
+
 @Drawing("reversal", files=(str(FILE),))
 def reversal_examples(run: Saved) -> RenderedFigure:
     """What the lowest similarity keeps of a few expressions."""
@@ -258,5 +284,6 @@ DRAWINGS = (
     reversal_strata,
     reversal_layers,
     reversal_area,
+    reversal_moments,
     reversal_examples,
 )

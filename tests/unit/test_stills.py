@@ -9,8 +9,9 @@ from litelvlm.analysis.cli.actions import loading
 from litelvlm.analysis.cli.actions.data_check import check_references
 from litelvlm.analysis.cli.options import DataOptions
 from litelvlm.analysis.studies import reversal
-from litelvlm.analysis.studies.reversal.tables import strata_table
 from litelvlm.data.video.stills import Stills
+from litelvlm.figures import FIGURES
+from litelvlm.figures.saved import Saved
 from tests.unit import clip_tree as tree
 
 
@@ -69,13 +70,18 @@ def test_reversal_reads_every_moment_and_counts_clips(tmp_path):
     assert set(rows["frame"]) == {0, 1, 2}
     # Object 2 is gone in the last frame: four expressions less.
     assert rows["sent_id"].nunique() == stills.n_expressions - 4
-    lines = read_summary(folder).table("strata")
-    moments = lines[lines["stratum"] == "moment"]
-    assert list(moments["group"]) == ["1", "2", "3"]
+    moments = read_summary(folder).table("moments").set_index(["kind", "moment"])
     assert set(moments["n_images"]) == {2}
-    assert {"annot1", "annot2"} <= set(lines.loc[lines["stratum"] == "kind", "group"])
+    assert moments.index.get_level_values("kind").unique().tolist() == [
+        "all", "annot1", "annot1_full_video", "annot2", "annot2_full_video",
+    ]  # fmt: skip
     true = rows[(rows["control"] == "none") & (rows["probe"] == "released") & (rows["layer"] == -2)]
     true = true[(true["sim"] == "dot") & (true["text_mode"] == "template")]
-    assert "moment" not in set(strata_table(true.drop(columns="frame"))["stratum"])
+    for place in range(3):
+        mean = true.loc[(true["frame"] == place) & (true["visible_frac"] >= 0.5), "ri"].mean()
+        assert moments["ri"]["all", place + 1] == pytest.approx(mean)
+    drawn = FIGURES["reversal_moments"].drawn(Saved(folder)).figure
+    shown = {text.get_text() for text in drawn.axes[0].get_legend().get_texts()}
+    assert shown == set(moments.index.get_level_values("kind"))
     with pytest.raises(ValueError, match=r"is a clip of 3 frames.*--stills N"):
         clips[0].image()

@@ -87,8 +87,9 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
 
     Returns:
         "ri" per construction and "layers" of every CLIP model; of the model's own "recall" per
-        budget and ranking, "strata" and "area" of the primary ranking's RI, and "categories" with
-        what each claim rests on by category. Empty if no target is visible enough.
+        budget and ranking, "strata" and "area" of the primary ranking's RI, "categories" with what
+        each claim rests on by category, and "moments" of stills. Empty if no target is visible
+        enough.
     """
     visible = rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
@@ -112,6 +113,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     categories = categories_table(own, key)
     if not categories.empty:
         found["categories"] = categories
+    if "frame" in primary:
+        found["moments"] = moments_table(primary)
     return found | {
         "recall": recall_table(own, key),
         "strata": strata_table(select(rows[rows["clip_model"] == ranker], key, min_visible=0.0)),
@@ -174,17 +177,33 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
         visible=np.where(visible["visible_frac"] >= 0.999, "whole", "cut"),
     )
     whole = {"stratum": "targets", "group": "all"} | crossed_line(primary, "ri", "ri", INDEX)
-    names = STRATA
-    if "frame" in strata:
-        # Clips differ in length: the first still of each is compared with the first of others.
-        strata["moment"] = strata.groupby("image_id")["frame"].rank("dense").astype(int)
-        names = (*STRATA, "moment")
     found = [
         {"stratum": stratum, "group": str(value)} | crossed_line(group, "ri", "ri", INDEX)
-        for stratum in names
+        for stratum in STRATA
         for value, group in strata.groupby(stratum, sort=True)
     ]
     return pd.DataFrame([whole, *found])
+
+
+def moments_table(primary: pd.DataFrame) -> pd.DataFrame:
+    """RI of the primary ranking in stills of clips, by moment: a clip's first still, its second.
+
+    Clips differ in length, so moments are counted and not frames.
+
+    Columns: kind of expression ("all", and each where there are several), moment from 1, and the
+    mean with its interval over clips.
+    """
+    moment = primary.groupby("image_id")["frame"].rank("dense").astype(int)
+    kinds = {"all": primary}
+    if primary["kind"].nunique() > 1:
+        kinds |= {str(kind): part for kind, part in primary.groupby("kind")}
+    return pd.DataFrame(
+        [
+            {"kind": kind, "moment": number} | mean_line(group, "ri", "ri")
+            for kind, part in kinds.items()
+            for number, group in part.groupby(moment)
+        ]
+    )
 
 
 def categories_table(own: pd.DataFrame, key: Construction) -> pd.DataFrame:
