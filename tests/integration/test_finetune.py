@@ -246,17 +246,7 @@ def test_refusals_name_the_value_and_begin_nothing(options, told, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture
-def fresh_accelerate():
-    """Number types of two trainings in one process."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(True)
-    yield
-    AcceleratorState._reset_state(True)
-
-
-def test_bfloat16_trains_in_float32_and_is_merged_in_bfloat16(data, tmp_path, fresh_accelerate):
+def test_bfloat16_trains_in_float32_and_is_merged_in_bfloat16(data, tmp_path):
     model = load_model("embedded", dtype="bfloat16", device="cpu")
     # This method reads the language model, adapters included, before its gradient is computed.
     chosen = recipe(pruner="llm_attention", steps=1, warmup=0, lr=1e-2)

@@ -45,7 +45,8 @@ class Learner(nn.Module):
     """A model with the losses of its fine-tuning.
 
     Args:
-        model: Its parameters that require gradients are trained.
+        model: Its parameters that require gradients are trained. One in bfloat16 computes in it,
+            whatever the number type of these becomes.
         examples: Images to learn from.
         recipe: What is drawn, and how losses are weighed.
         process: Number of this process.
@@ -64,9 +65,15 @@ class Learner(nn.Module):
         self.model, self.examples, self.recipe = model, examples, recipe
         self.process, self.processes = process, processes
         self.methods = methods_of(model, recipe)
+        self.low_precision = model.dtype == torch.bfloat16
 
     def forward(self, part: int) -> Losses:
         """Losses of one part of a step, a function of the recipe's seed and the part alone."""
+        kind, wanted = self.model.device.type, self.low_precision
+        with torch.autocast(kind, torch.bfloat16, enabled=wanted):
+            return self._losses_of(part)
+
+    def _losses_of(self, part: int) -> Losses:
         number, recipe = part * self.processes + self.process, self.recipe
         rng = np.random.default_rng([recipe.seed, number])
         indices = step_indices(len(self.examples), recipe.seed, number, recipe.batch)

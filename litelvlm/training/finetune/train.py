@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from transformers import LlamaForCausalLM
 
 from litelvlm.data.dataset import Dataset
@@ -66,7 +65,7 @@ def fine_tune(
     examples = Examples.of(data, recipe.expressions)
     engine = Accelerator(
         cpu=model.device.type == "cpu",
-        mixed_precision="bf16" if model.dtype == torch.bfloat16 else "no",
+        mixed_precision="no",  # a setting of the process there; the learner knows its own
         gradient_accumulation_steps=recipe.accumulation,
         # SAM's decoder has slots that one mask does not use.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
