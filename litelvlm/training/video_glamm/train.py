@@ -119,7 +119,7 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     train_pointing(recipe.point, reader, goal, out)
     with torch.no_grad():  # SAM2 adds to every click what says that it is one
         last = cast(nn.Linear, parts.side.seg_head[-1])
-        last.bias += parts.sam.prompt_encoder.point_embed.weight[1]
+        last.bias.add_(parts.sam.prompt_encoder.point_embed.weight[1])
     train_joint(recipe.joint, reader, parts.sam, out)
     return parts
 
