@@ -9,6 +9,7 @@ import inspect
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,13 @@ def code_state() -> dict[str, Any]:
     commit = git("rev-parse", "HEAD")
     changes = git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
     return {"commit": commit or None, "clean": not changes if commit else None}
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory held so far: of the process on a CPU, of torch on a GPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -7,13 +7,12 @@ stored, differs from the published tokenizer's. On a GPU the peak of memory is t
 on a CPU that of the process so far.
 """
 
-import resource
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from common import run, spread, within
+from common import peak_bytes, run, spread, within
 from PIL import Image
 
 from litelvlm import get_pruner, load_model
@@ -21,13 +20,6 @@ from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 
 TEXT = "the man on the left"
-
-
-def peak_bytes(device: torch.device) -> int:
-    """Most memory held so far: of the process on a CPU, of torch on a GPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def stages(model: Glamm, picture: Image.Image, budget: int, repeats: int, minutes: float) -> Any:

@@ -6,13 +6,11 @@ bytes, so there are several times as many text tokens as with the published toke
 is stored. On a CPU in bfloat16 the 3B needs about 10 GB.
 """
 
-import resource
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-from common import run, spread
+from common import peak_bytes, run, spread
 from PIL import Image
 
 from litelvlm import get_pruner, load_model
@@ -20,13 +18,6 @@ from litelvlm.models.unipixel.model import UniPixel
 from litelvlm.models.unipixel.prompts import user_turn
 
 TEXT = "the man on the left"
-
-
-def peak_bytes(device: torch.device) -> int:
-    """Most memory held so far: of the process on a CPU, of torch on a GPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def stages(model: UniPixel, picture: Image.Image, share: float, repeats: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import Sam2VideoInferenceSession, Sam2VideoModel
+from transformers import Sam2Config, Sam2Model, Sam2VideoInferenceSession, Sam2VideoModel
 
 from litelvlm.models.sam2.sizes import Sam2Sizes, new_sam2
 
@@ -60,6 +60,7 @@ def session_masks(
     pixels: Float[Tensor, "f 3 s s"],
     prompts: Sequence[Float[Tensor, "n c"]],
     clicked: bool,
+    size: tuple[int, int] = (60, 80),
 ) -> Float[Tensor, "t f s4 s4"]:
     """Low-resolution logits of one session per prompt, whose tokens a hook adds on frame 0.
 
@@ -70,8 +71,9 @@ def session_masks(
         pixels: Its input.
         prompts: Tokens of each object.
         clicked: Whether frame 0 has an empty click, so that its mask is remembered as 0 or 1.
+        size: Height and width of a frame.
     """
-    return torch.stack([_one(sam, pixels, tokens, clicked) for tokens in prompts])
+    return torch.stack([_one(sam, pixels, tokens, clicked, size) for tokens in prompts])
 
 
 def _one(
@@ -79,9 +81,11 @@ def _one(
     pixels: Float[Tensor, "f 3 s s"],
     tokens: Float[Tensor, "n c"],
     clicked: bool,
+    size: tuple[int, int],
 ) -> Float[Tensor, "f s4 s4"]:
+    height, width = size
     session = Sam2VideoInferenceSession(
-        video=pixels, video_height=60, video_width=80, dtype=torch.float32
+        video=pixels, video_height=height, video_width=width, dtype=torch.float32
     )
     place = session.obj_id_to_idx(0)
     session.obj_with_new_inputs = [0]
@@ -101,3 +105,36 @@ def _one(
     session.obj_with_new_inputs = []
     steps = sam.propagate_in_video_iterator(session)
     return torch.stack([step.pred_masks[0, 0] for step in steps])
+
+
+def image_masks(
+    sam: Sam2VideoModel, pixels: Float[Tensor, "f 3 s s"], tokens: Float[Tensor, "t c"]
+) -> Float[Tensor, "t f s4 s4"]:
+    """Low-resolution logits of each frame by the library's model of images.
+
+    Its weights are those of the model of clips. A hook puts the tokens in place of the click.
+
+    Args:
+        sam: The model of clips.
+        pixels: Its input.
+        tokens: The only prompt of each object.
+    """
+    video = sam.config
+    config = Sam2Config(
+        vision_config=video.vision_config,
+        prompt_encoder_config=video.prompt_encoder_config.to_dict(),
+        mask_decoder_config=video.mask_decoder_config.to_dict(),
+    )
+    single = Sam2Model._from_config(config, attn_implementation="sdpa").eval()
+    state = sam.state_dict()
+    single.load_state_dict({name: state[name] for name in single.state_dict()})
+    found = []
+    for token in tokens:
+        hook = single.prompt_encoder.register_forward_hook(
+            lambda _module, _given, out, one=token: (one[None, None, None], out[1])
+        )
+        found.append(
+            [single(pixel_values=one[None], multimask_output=False).pred_masks for one in pixels]
+        )
+        hook.remove()
+    return torch.stack([torch.cat(frames)[:, 0, 0] for frames in found])

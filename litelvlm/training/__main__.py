@@ -3,11 +3,12 @@
     python -m litelvlm.training glamm --world pictograms --out FOLDER --seed 0
     python -m litelvlm.training llava --out FOLDER --seed 0
     python -m litelvlm.training boxes --out FOLDER --seed 0
+    python -m litelvlm.training video --out FOLDER --seed 0
     python -m litelvlm.training towers --out FOLDER --seeds 2 3 4
     python -m litelvlm.training trainings --out FOLDER --stage A
 
-Stop at any time (Ctrl-C); the same command goes on. The first three end with a checkpoint folder;
-`litelvlm evaluate --model FOLDER/checkpoint` scores it. The fourth ends with a CLIP
+Stop at any time (Ctrl-C); the same command goes on. The first four end with a checkpoint folder;
+`litelvlm evaluate --model FOLDER/checkpoint` scores it. The fifth ends with a CLIP
 for each training.
 """
 
@@ -37,6 +38,9 @@ from litelvlm.training.llava.train import train as train_llava
 from litelvlm.training.pool import ScenePool
 from litelvlm.training.trainings.design import STAGES, StageName, members
 from litelvlm.training.trainings.train import train_member
+from litelvlm.training.video_glamm.train import RECIPE as VIDEO_RECIPE
+from litelvlm.training.video_glamm.train import export as export_video
+from litelvlm.training.video_glamm.train import train as train_video
 from litelvlm.training.worlds import get_world
 
 log = logging.getLogger(__name__)
@@ -105,6 +109,20 @@ def boxes(out: Path, scenes: Path | None = None, seed: int = 0, device: str = BE
     _train_llava(BoxRecipe(), train_boxes, out, scenes or out / "scenes", seed, device)
 
 
+def video(out: Path, scenes: Path | None = None, seed: int = 0, device: str = BEST) -> None:
+    """Train the miniature VideoGLaMM on clips and write it as a checkpoint.
+
+    Args:
+        out: Folder of states and results.
+        scenes: Rendered clips; OUT/scenes if left out.
+        seed: Initial weights, order of the clips and every choice.
+        device: Where to train; only a CPU gives equal weights again.
+    """
+    place = scenes or out / "scenes"
+    parts = train_video(VIDEO_RECIPE, out, place, seed, torch.device(device))
+    export_video(parts, out / "checkpoint")
+
+
 def towers(
     out: Path,
     seeds: tuple[int, ...],
@@ -156,7 +174,7 @@ def trainings(
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; 130 if it was interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    verbs = {work.__name__: work for work in (glamm, llava, boxes, towers, trainings)}
+    verbs = {work.__name__: work for work in (glamm, llava, boxes, video, towers, trainings)}
 
     def run() -> None:
         tyro.extras.subcommand_cli_from_dict(verbs, args=words, description=__doc__)

@@ -10,7 +10,9 @@ from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import evaluate as evaluate_action
 from litelvlm.analysis.cli.actions.report import write_report
+from litelvlm.analysis.pages.explore.page import build_page
 from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.examples import read_examples
 from tests.integration.test_planted_clip_model import FULL, ClipModel, clips
 from tests.video_glamm_parts import load, write_folder
 
@@ -79,6 +81,19 @@ def test_evaluate_prints_them_for_every_draw(tmp_path, monkeypatch, capsys):
     counts = {(one["method"], one["draw"]): one["n_without_seg"] for one in lines}
     by_draw = {("random", "0"): 4, ("random", "1"): 4, ("random", "mean"): 8}
     assert counts == {("none", "0"): 0, ("input_similarity", "0"): 4} | by_draw
+
+
+def test_pictures_are_of_the_same_answers(runs, tmp_path):
+    model, data, run = QuietModel(), clips(4), runs["generated"]
+    asked = sweep.Config(methods=METHODS, budgets=(36, 12), seeds=2, answer="generated")
+    sweep.STUDY.pictures(model, data, run, asked)
+    _, shown = read_examples(run)
+    titles = {one.text: " ".join(one.titles) for one in shown}
+    assert titles["cube"].count("IoU 0.00, no [SEG]") == 2
+    assert "no [SEG]" not in titles["ball"]
+    legend = {name: (name, "black") for name in METHODS}
+    page = build_page(model, data, run, tmp_path / "page.html", legend, samples=8).read_text()
+    assert "36 tokens: J 0.0, F 0.0, no [SEG]" in page
 
 
 class QuietData(type(clips(1))):

@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
+from litelvlm.analysis.cli import main
 from litelvlm.analysis.runs.folder import add_table
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.prepare import arms_of
 from tests.figure_files import write_figures
 from tests.glamm_parts import full_prompt
+from tests.tiny_unipixel import write_tiny
+from tests.video_glamm_parts import write_folder
 
 CONFIG = efficiency.Config(
     methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,)
@@ -161,3 +164,15 @@ def test_more_expressions_than_the_image_has_are_refused_before_anything_is_time
 def test_arms_that_cannot_be_timed_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         efficiency.Config(**fields)
+
+
+def test_grounding_models_of_clips_are_refused_by_name(tmp_path, capsys):
+    folders = {"UniPixel": write_tiny(tmp_path / "u"), "VideoGlamm": tmp_path / "v"}
+    folders["VideoGlamm"].mkdir()
+    write_folder(folders["VideoGlamm"])
+    for name, place in folders.items():
+        out = ["--out", str(tmp_path / "runs"), "--device", "cpu"]
+        assert main(["bench", "--model", str(place), *out]) == 2
+        said = capsys.readouterr().err
+        assert f"needs a model whose calls can be timed, and {place} ({name})" in said
+        assert "is not one; studies that can ask it: reversal" in said

@@ -285,3 +285,17 @@ def test_commands_open_clips_by_folder_or_by_name(tmp_path):
     assert loading.data_of(verb).name == "mevis"
     with pytest.raises(ValueError, match="--split-by unc goes with RefCOCO"):
         loading.data_of(replace(verb, split_by="unc"))
+
+
+def test_an_object_that_no_frame_shows_is_refused_by_clip_and_object(tmp_path):
+    """It is another release's number, and no expression without an object."""
+    folder = tree.davis(tmp_path / "davis")
+    table = folder / "meta_expressions/valid/meta_expressions.json"
+    found = json.loads(table.read_text())
+    found["videos"]["bear"]["expressions"]["0"]["obj_id"] = "7"
+    table.write_text(json.dumps(found))
+    data = load_clips(folder)
+    first, second, *_ = data[0].expressions
+    with pytest.raises(RefDataError, match=r"bear: no frame shows object 7.*'object 1 of bear'"):
+        data[0].masks(first)
+    assert data[0].masks(second).any()

@@ -149,7 +149,8 @@ def test_pruned_tokens_at_their_places_are_masked_ones(folder):
         attention_mask=mask,
     ).last_hidden_state[0]
     seg = whole.ids.index(model.tokenizer.seg_id) - 1 + whole.shift
-    torch.testing.assert_close(pruned.seg_state[0], states[seg], atol=1e-5, rtol=0)
+    masked = states[seg]
+    assert (pruned.seg_state[0] - masked).norm() <= 1e-6 * masked.norm()  # float32; float64: equal
 
 
 @torch.inference_mode()

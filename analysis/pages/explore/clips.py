@@ -94,11 +94,13 @@ def clip_view(
     for made in expression_passes(context, 0, posed.cues):
         if made.seed:  # one draw of a random method is enough to look at
             continue
-        (result,) = model.ground([posed.state], [posed.conversation], [made.selection])
+        asked = [posed.state], [posed.conversation], [made.selection]
+        (result,) = model.ground(*asked, config.answer)
         masks = result.masks[0].cpu()
         j, f = (float(mean) for mean in frame_scores(masks, target).means())
         name = "all tokens" if made.method == UNPRUNED else legend[made.method][0]
         label = f"{name}, {made.n_kept} tokens: J {100 * j:.1f}, F {100 * f:.1f}"
+        label += "" if result.found[0] else ", no [SEG]"
         strips.append(_strip(label, clip_strip(sample.clip, masks.numpy())))
         if made.method in (UNPRUNED, shown):
             moving.setdefault(made.method, masks.numpy())

@@ -68,7 +68,7 @@ def expression_view(
     for batch in equal_batches([made.n_kept for made in passes], config.batch_size):
         chosen = [passes[i] for i in batch]
         given = [state] * len(chosen), [conversation] * len(chosen)
-        results = model.ground(*given, [made.selection for made in chosen])
+        results = model.ground(*given, [made.selection for made in chosen], config.answer)
         for made, result in zip(chosen, results, strict=True):
             mask = result.mask[0].cpu().numpy()
             overlap = intersection_union(mask, sample.mask(expression), config.doubled)

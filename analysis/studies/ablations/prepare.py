@@ -68,10 +68,10 @@ def lack_for(label: str, model: GroundingModel, data: Dataset, n_texts: int) -> 
         n_texts: Images whose texts can replace others.
     """
     lacks = get_pruner(ranker_of(label)).needs & model.lacks
-    if lacks - OF_CLIP:
-        return f"{QueriedModel.described} is needed"
-    if lacks or (label != KERNEL_SHAP and model.lacks & OF_CLIP):
+    if lacks & OF_CLIP or (label != KERNEL_SHAP and model.lacks & OF_CLIP):
         return "a text tower of CLIP is needed"
+    if lacks:
+        return f"{QueriedModel.described} is needed"
     if unshuffled(label) and n_texts < 2:
         return "texts of two images at least are needed"
     clips = any(data[index].frames > 1 for index in range(len(data)))

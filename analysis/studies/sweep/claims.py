@@ -116,7 +116,7 @@ def _scores_in_words(tables: Tables) -> Iterator[str]:
     scores, pairs = tables["scores"], tables["comparisons"]
     score = main_score(scores["metric"])
     yield f"{score.label}: {cells_in_words(scores[scores['metric'] == score.name])}."
-    over = pairs[(pairs["metric"] == score.name) & (pairs["reference"] == RANDOM)]
+    over = pairs.query("metric == @score.name and reference == @RANDOM") if len(pairs) else pairs
     if len(over):
         # Over categories too, where there are enough of them.
         ends = {e: over[f"{e}_categories"].fillna(over[e]) for e in ("low", "high")}

@@ -116,11 +116,13 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
         truth, found = target_masks(sample, expression) > 0, list[Array]()
         panels = [drawn(sample, truth, None, view, TINTS[2])]
         for (label, budget), selection in selections.items():
-            (result,) = model.ground([posed.state], [posed.conversation], [selection])
+            asked = [posed.state], [posed.conversation], [selection]
+            (result,) = model.ground(*asked, config.answer)
             found.append(result.masks[0].cpu().numpy())
             panels.append(drawn(sample, found[-1], selection, view))
             name = "unpruned" if label == UNPRUNED else f"{kept[budget]} tokens"
-            titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
+            no_mask = "" if result.found[0] else ", no [SEG]"
+            titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}{no_mask}")
         if sample.frames > 1:  # all tokens beside the largest budget
             file = run / ANIMATIONS.format(len(examples))
             atomic_write(file, clip_animation(sample.clip, *found[:2]))

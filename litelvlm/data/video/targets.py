@@ -84,10 +84,21 @@ class LabelMaps(Targets):
     ) -> Masks:
         """As in the base class."""
         labels = _labels(self.folder / clip, tuple(frames[place] for place in places), size)
+        if len(places) == len(frames):
+            self._require_shown(labels, clip, expression)
         meant = np.isin(np.arange(256), expression.ann_ids).astype(np.uint8)
         meant[IGNORE] = IGNORE
         masks: Masks = meant[labels]
         return masks
+
+    def _require_shown(self, labels: Masks, clip: str, expression: Expression) -> None:
+        """Refuse an object that is in no frame: its number is of another release."""
+        for one in expression.ann_ids:
+            if one != NO_TARGET and not (labels == one).any():
+                raise RefDataError(
+                    f"{self.folder / clip}: no frame shows object {one}, which the expression "
+                    f"{expression.sent!r} means; take labels and expressions from the same release"
+                )
 
     def meant(self, sentence: ClipSentence) -> tuple[int, ...] | None:
         """As in the base class."""

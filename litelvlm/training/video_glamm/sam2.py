@@ -1,4 +1,4 @@
-"""SAM2 learns to draw what a point shows in a frame, then to follow it through a clip."""
+"""SAM2 learns to draw what a point shows in a frame, before it has a memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Sam2VideoModel
 
+from litelvlm.data.worlds.moving.objects import FRAMES
 from litelvlm.models.sam2.decoding import not_a_point
 from litelvlm.models.sam2.frames import FrameFeatures
 from litelvlm.models.sam2.memory import Memory
@@ -19,7 +20,8 @@ from litelvlm.training.video_glamm.sizes import SAM2
 
 _OBJECTS = 4
 """Prompts for each clip."""
-_UNSEEN = 0.1  # share of the clips whose prompts may mean objects that the frame does not show
+_OTHERS = 3  # how much more a pixel of another object counts than one of the ground
+_UNSEEN = 0.1
 _FACTOR = 4  # pixels of SAM2 per pixel of a mask, along one side
 
 
@@ -70,19 +72,22 @@ def all_masks(
     return masks[:, 0], ious[:, 0], tokens[:, 0], scores[:, 0, 0]
 
 
-def target_masks(ids: Tensor, objects: Tensor) -> Tensor:
-    """Share of each mask pixel that an object covers [T, s, s].
+def target_masks(ids: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of each mask pixel that an object covers, and how much the pixel counts [T, s, s].
+
+    What other objects cover counts more: a mask must not show them all.
 
     Args:
         ids: Object index + 1 per pixel [T, S, S].
         objects: Index of each prompt's object [T].
     """
-    full = (ids == objects[:, None, None] + 1).float()
-    return F.avg_pool2d(full[:, None], _FACTOR)[:, 0]
+    own, every = (ids == objects[:, None, None] + 1).float(), (ids > 0).float()
+    target, others = (F.avg_pool2d(one[:, None], _FACTOR)[:, 0] for one in (own, every - own))
+    return target, 1 + _OTHERS * others
 
 
 def frame_losses(
-    masks: Tensor, ious: Tensor, scores: Tensor, target: Tensor, there: Tensor
+    masks: Tensor, ious: Tensor, scores: Tensor, target: Tensor, weight: Tensor, there: Tensor
 ) -> Losses:
     """Losses of all masks on offer, of their ratings and of the object score.
 
@@ -91,10 +96,11 @@ def frame_losses(
         ious: Their ratings [T, M].
         scores: Object scores [T].
         target: Share of each pixel that the object covers [T, s, s].
+        weight: How much each pixel counts [T, s, s].
         there: What the object score should say, 0 or 1 [T].
     """
     wanted = target[:, None].expand_as(masks)
-    parts = mask_losses(masks, wanted, torch.ones_like(masks[:, :1]))
+    parts = mask_losses(masks, wanted, weight[:, None])
     hit, truth = masks > 0, wanted > 0.5
     overlap = (hit & truth).sum((-1, -2)) / (hit | truth).sum((-1, -2)).clamp_min(1)
     parts["rating"] = 0.5 * F.mse_loss(ious.float(), overlap.float())
@@ -102,19 +108,22 @@ def frame_losses(
     return parts
 
 
-def pick_objects(ids: Tensor, meta: Sequence[ClipMeta], rng: np.random.Generator) -> Tensor:
+def pick_objects(
+    ids: Tensor, meta: Sequence[ClipMeta], unseen: float, rng: np.random.Generator
+) -> Tensor:
     """Objects to prompt for in one frame of each clip [B, K]: mostly such as it shows.
 
     Args:
         ids: Object index + 1 per pixel of the frames [B, S, S].
         meta: Of the clips.
+        unseen: Share of the clips whose prompts may mean objects that the frame does not show.
         rng: Source of every choice.
     """
     picked = torch.zeros(len(ids), _OBJECTS, dtype=torch.long)
     for row, pixels, one in zip(picked, ids.numpy(), meta, strict=True):
         every = np.arange(len(one["objects"]))
         shown = np.setdiff1d(np.unique(pixels), [0]) - 1
-        few = shown if len(shown) and rng.random() > _UNSEEN else every
+        few = shown if len(shown) and rng.random() > unseen else every
         row[:] = torch.from_numpy(np.resize(rng.permutation(few), _OBJECTS))
     return picked
 
@@ -145,29 +154,27 @@ def train_frames(
     def losses(step: int) -> Losses:
         rng = np.random.default_rng([seed, step])
         batch = pool[pool.indices(seed + 1, step, stage.batch)]
-        clips, frames = (
-            torch.arange(stage.batch),
-            torch.from_numpy(rng.integers(8, size=stage.batch)),
-        )
-        objects = pick_objects(batch.ids[clips, frames], batch.meta, rng).flatten()
+        frames = rng.integers(FRAMES, size=stage.batch)
+        clips, frames = torch.arange(stage.batch), torch.from_numpy(frames)
+        objects = pick_objects(batch.ids[clips, frames], batch.meta, _UNSEEN, rng).flatten()
         rows, when = clips.repeat_interleave(_OBJECTS), frames.repeat_interleave(_OBJECTS)
         ids = batch.ids[rows, when]
         points = shown_points(ids, batch.centres[rows, objects, when], objects, rng)
         features = features_of(sam, sam_pixels(batch.square[clips, frames].to(device)), _OBJECTS)
         prompts = point_prompt(sam, points.to(device))
-        prompts = prompts + 0.1 * torch.randn(prompts.shape, generator=_source(seed, step)).to(
-            device
-        )
+        prompts = prompts + blur(prompts, seed, step)
         image = Memory(sam, 1).conditioned(0, features, len(prompts))
-        target = target_masks(ids.to(device), objects.to(device))
+        target, weight = target_masks(ids.to(device), objects.to(device))
         several = step % 3 != 0
         own = torch.cat([not_a_point(sam, len(prompts)), prompts], 1) if several else prompts
         masks, ious, _, scores = all_masks(sam, features, image, own, several)
-        return frame_losses(masks, ious, scores, target, torch.ones_like(scores.float()))
+        return frame_losses(masks, ious, scores, target, weight, torch.ones_like(scores.float()))
 
     run_stage(stage, sam, losses, folder, device)
     sam.eval()
 
 
-def _source(seed: int, step: int) -> torch.Generator:
-    return torch.Generator().manual_seed(1_000_003 * seed + step)
+def blur(prompts: Tensor, seed: int, step: int) -> Tensor:
+    """Noise for prompts: those of the language model will not be exact."""
+    source = torch.Generator().manual_seed(1_000_003 * seed + step)
+    return 0.1 * torch.randn(prompts.shape, generator=source).to(prompts)

@@ -112,6 +112,13 @@ def new_sam() -> Sam2VideoModel:
         nn.init.normal_(part.weight, std=0.3 * part.weight.shape[1] ** -0.5)
     for part in sam.mask_decoder.output_hypernetworks_mlps:
         nn.init.normal_(part.proj_out.weight, std=0.3 * part.proj_out.weight.shape[1] ** -0.5)
+    # Queries and keys start equal, so that a point finds its place by its position. Otherwise all
+    # objects of a frame are drawn for any point, and training stays there.
+    for name, part in sam.mask_decoder.transformer.named_modules():
+        if "image" in name.rsplit(".", 1)[-1]:
+            with torch.no_grad():
+                part.q_proj.weight *= 1.5
+                part.k_proj.weight.copy_(part.q_proj.weight)
     backbone = sam.vision_encoder.backbone
     for places in (backbone.pos_embed, backbone.pos_embed_window):
         nn.init.normal_(places, std=0.2)
