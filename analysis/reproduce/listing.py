@@ -199,7 +199,7 @@ def _needed(repository: Repository, asset: Asset, splits: Sequence[tuple[str, st
     missing = [split for split in own if not wanted_files(asset, paths, [split])]
     if missing:
         raise FileNotFoundError(
-            f"{repository.name} has no file of {', '.join(missing)}; "
+            f"{repository.name} has no {asset.archive or 'Parquet file'} of {', '.join(missing)}; "
             "leave these splits out with --splits, or give your own data with --data"
         )
     return repository.model_copy(update={"files": tuple(by_path[path] for path in paths)})

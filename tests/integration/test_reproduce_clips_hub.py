@@ -127,7 +127,7 @@ def test_the_plan_names_the_archive_and_a_missing_one_is_refused(hub, tmp_path):
     assert not (tmp_path / "out" / "data").exists()
     code, _, errors = command(hub, tmp_path, "unipixel", "--plan")
     assert code == 2
-    assert "OMG-Research/video-res has no file of valid; leave these splits out" in errors
+    assert "OMG-Research/video-res has no revos.zip of valid; leave these splits out" in errors
 
 
 def test_a_hostile_archive_stops_the_command_and_leaves_no_data(hub, tmp_path):

@@ -50,6 +50,7 @@ def test_files_are_written_below_the_folder_once(tmp_path):
         ([("..\\outside.txt", b"x")], "a sign that no file name here may have"),
         ([("C:/outside.txt", b"x")], "a sign that no file name here may have"),
         ([linked("valid/link", "/etc")], "is a link or a device"),
+        ([("valid", b"a file")], "which lies below a file"),
         ([("Valid/Table.json", b"x"), ("valid/table.json", b"y")], "or one of them twice"),
     ],
 )

@@ -67,8 +67,12 @@ def _problem(entries: list[ZipInfo], size: int) -> str:
     whole = sum(entry.file_size for entry in entries)
     if whole > MAX_GROWTH * size:
         return f"unpacks to {whole:,} bytes, more than {MAX_GROWTH} times its own {size:,}"
+    files = {PurePosixPath(entry.filename) for entry in entries if not entry.is_dir()}
     for entry in entries:
-        if reason := _unsafe(entry):
+        reason = _unsafe(entry)
+        if not reason and not files.isdisjoint(PurePosixPath(entry.filename).parents):
+            reason = "lies below a file"
+        if reason:
             return f"has the entry {shown(entry.filename)}, which {reason}"
     return ""
 
