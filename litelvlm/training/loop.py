@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,7 @@ class Stage:
         )
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Device, precision and processes of a training; accelerate's ``Accelerator`` is one."""
 

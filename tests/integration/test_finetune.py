@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -286,7 +286,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(data, tmp_path, monkeypatch
 class Few:
     """A split of one image, changed."""
 
-    name, split = "mine", "train"
+    name, split, split_by, digest, categories = "mine", "train", "", "", MappingProxyType({})
 
     def __init__(self, sample):
         self.sample = sample

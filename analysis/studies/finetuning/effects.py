@@ -1,16 +1,30 @@
 """The effects that claims and tables of the fine-tuning study are about, as weighted sums."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
 from litelvlm.analysis.studies.finetuning.config import GRID
 from litelvlm.analysis.studies.finetuning.contrasts import Evaluated, Term
 from litelvlm.analysis.studies.finetuning.trainings import UNTUNED
-from litelvlm.arrays import NDArray
+from litelvlm.analysis.studies.scores import MAIN
+from litelvlm.arrays import Array
+
+
+class RankAgreement(NamedTuple):
+    """How far the methods keep their order.
+
+    Attributes:
+        by_training: Kendall's tau of each training, on all images.
+        over_images: Its mean over trainings, on resamples of the images.
+    """
+
+    by_training: Float[Array, " trainings"]
+    over_images: Bootstrap
 
 
 def gap_before(budget: int) -> list[Term]:
@@ -69,14 +83,27 @@ def effects(found: Evaluated, budget: int) -> Mapping[tuple[str, str], list[Term
     }
 
 
-def rank_agreement(found: Evaluated, budget: int) -> Float[NDArray[np.float64], " trainings"]:
-    """Kendall's tau-b of the methods' scores before and after, for each training, -1 to 1."""
-    before = [found.value(UNTUNED, 0, (m, budget)) for m in found.methods]
-    return np.array(
-        [
-            stats.kendalltau(
-                before, [found.value(m, training, (m, budget)) for m in found.methods]
-            ).statistic
-            for training in found.trainings
+def rank_agreement(found: Evaluated, budget: int) -> RankAgreement:
+    """Kendall's tau of the methods' scores before and after fine-tuning, -1 to 1."""
+    methods, paired = found.methods, found.paired
+    pairs = np.triu_indices(len(methods), 1)
+
+    def signs(
+        values: Float[Array, "b k"], tuned_with: Sequence[str], training: int
+    ) -> Float[Array, "b p"]:
+        places = [
+            paired.place(MAIN, found.cell(name, training, (method, budget)))
+            for name, method in zip(tuned_with, methods, strict=True)
         ]
-    )
+        scores = values[:, places]
+        return np.sign(scores[:, pairs[0]] - scores[:, pairs[1]])
+
+    def taus(values: Float[Array, "b k"]) -> Float[Array, "b t"]:
+        before = signs(values, [UNTUNED] * len(methods), 0)
+        after = [signs(values, methods, training) for training in found.trainings]
+        return np.stack([(before * one).mean(axis=1) for one in after], axis=1)
+
+    def mean(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
+        return taus(values).mean(axis=1, keepdims=True)
+
+    return RankAgreement(taus(paired.drawn.value[None])[0], contrast(paired.drawn, mean))

@@ -103,7 +103,7 @@ class Learner(nn.Module):
         if method is None:
             return None
         pruner, budget = method
-        covered = torch.from_numpy(state.view.coverage(example.target.amax(0).numpy())).float()
+        covered = torch.from_numpy(state.view.coverage(example.target.amax(0).numpy() > 0)).float()
         return pruner.select(self.model.cues(state, example.conversation, covered, key), budget)
 
     def losses(
