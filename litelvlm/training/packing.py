@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, Phi3ForCausalLM
 
 from litelvlm.arrays import Array
 from litelvlm.models.glamm.language.llama import GivenStates, forward_given
@@ -152,7 +152,9 @@ def forward_packed(llama: LlamaForCausalLM, packed: Packed, visual: Tensor) -> G
     return forward_given(llama, embeds, positions, packed.seg_index, mask)
 
 
-def next_token_loss(llama: LlamaForCausalLM, hidden_states: Tensor, labels: Tensor) -> Tensor:
+def next_token_loss(
+    llama: LlamaForCausalLM | Phi3ForCausalLM, hidden_states: Tensor, labels: Tensor
+) -> Tensor:
     """Cross-entropy of the next tokens where there is one to learn.
 
     Args:

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import nn
 
 from litelvlm.data.worlds.moving.clips import sample_clip
-from litelvlm.data.worlds.moving.objects import FRAMES
+from litelvlm.data.worlds.moving.objects import FRAMES, MOTIONS
+from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.models.families import load_model
 from litelvlm.models.sam2.frames import Sam2Frames
 from litelvlm.models.sam2.masker import ClipMasker
@@ -19,7 +20,7 @@ from litelvlm.models.video_glamm.network import pool_squares
 from litelvlm.models.video_glamm.options import VideoGlammOptions
 from litelvlm.models.video_glamm.prompts import ANSWERS
 from litelvlm.training.video_glamm import memory
-from litelvlm.training.video_glamm.helper import object_shares
+from litelvlm.training.video_glamm.helper import Helper, attribute_labels, object_shares
 from litelvlm.training.video_glamm.images import SIDE, image_tokens
 from litelvlm.training.video_glamm.pool import ClipBatch, clip_arrays, sam_pixels
 from litelvlm.training.video_glamm.reading import (
@@ -174,3 +175,22 @@ def test_shares_of_cells_are_those_of_the_masks(batch, clips):
     for clip, own in zip(clips, shares, strict=True):
         wanted = torch.from_numpy(clip.masks).float().mean((2, 3)).T
         torch.testing.assert_close(own.mean(1)[:, : len(clip.masks)], wanted, atol=0.004, rtol=0)
+
+
+def test_every_visual_token_is_told_what_lies_there(batch, clips):
+    labels = attribute_labels(batch)
+    for clip, own in zip(clips, labels, strict=True):
+        named = [(o.looks.category, o.motion) for o in clip.objects]
+        found = [(tuple(CATEGORIES)[row[0]], MOTIONS[row[3]]) for row in own[: len(named)].tolist()]
+        assert found == named
+    helper = Helper()
+    losses = helper.of_tokens(torch.zeros(3, N_TOKENS, 192), batch)
+    for name, one in losses.items():
+        assert torch.isfinite(one), name
+    with torch.no_grad():
+        for head in (*helper.here, helper.first):
+            head.weight.zero_()
+            head.bias.zero_()
+    chance = torch.tensor([len(head.bias) for head in helper.here]).log().mean()
+    even = helper.of_tokens(torch.zeros(3, N_TOKENS, 192), batch)["here"]
+    torch.testing.assert_close(even, chance)

@@ -219,3 +219,19 @@ def test_clips_are_refused_where_images_are_wanted():
     assert set(embedded.EMBEDDED_CLIPS) == {"embedded-moving"}
     with pytest.raises(ValueError, match="holds clips; use load_clips"):
         load_refer("embedded-moving")
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"split": "vall"}, r"unknown split of embedded-moving 'vall'.*testA"),
+        ({"split": "valid_u"}, "unknown split of embedded-moving 'valid_u'"),
+        ({"split": "val", "dataset": "mevis"}, "dataset='mevis' needs root= the folder"),
+    ],
+)
+def test_wrong_splits_and_names_are_refused_before_anything_is_drawn(asked, error, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LITELVLM_CACHE", str(tmp_path))
+        with pytest.raises(ValueError, match=error):
+            load_clips("embedded-moving", **asked)
+    assert not list(tmp_path.iterdir())

@@ -24,6 +24,7 @@ def test_options_of_the_sweep_reach_its_configuration():
     assert [method.label for method in config.methods] == ["uniform", "litelvlm(order=raster)"]
     assert (config.protocol, config.seeds) == ("official", 2)
     assert configure(StudyVerb(names=("sweep",), batch_size=3), "sweep").batch_size == 3
+    assert configure(StudyVerb(names=("sweep",), answer="generated"), "sweep").answer == "generated"
 
 
 def test_an_option_that_no_chosen_study_has_is_refused():

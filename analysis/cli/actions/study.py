@@ -109,7 +109,9 @@ def configure(verb: StudyVerb, name: str) -> StudyConfig:
         ValueError: If an option was given that no chosen study has, a field does not exist, or
             a value is refused.
     """
-    given = verb.given("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
+    given = verb.given(
+        *("methods", "budgets", "protocol", "answer", "seeds", "batch_size", "limit")
+    )
     given |= {"clip": verb.other_clips} if verb.other_clips is not None else {}
     for option in given:
         able = [study for study in STUDIES if option in get_study(study).Config.model_fields]

@@ -42,6 +42,8 @@ class StudyVerb(RunOptions, Printing):
     """Tokens to keep, or shares of all from 0 to 1 (default: 1/3, 2/9, 1/9 and 1/18)."""
     protocol: Literal["single", "conversation", "official"] | None = None
     """Expressions per conversation: one, all of an image, or three drawn ones (default: single)."""
+    answer: Literal["forced", "generated"] | None = None
+    """Answers that the model reads, or its own; one without [SEG] is an empty mask, and counted."""
     seeds: int | None = None
     """Draws of random methods, and of expressions in protocol official (default: 5)."""
     batch_size: int | None = None

@@ -93,11 +93,16 @@ def find_clips(root: str | Path, dataset: str | None, split: str) -> ClipFiles:
         ValueError: If a name is unknown, or the folder holds several data sets and none is named.
         FileNotFoundError: If there is no table of expressions of that split.
     """
+    bundled = EMBEDDED_CLIPS.get(str(root))
+    if bundled is not None and dataset not in (None, str(root)):
+        raise ValueError(
+            f'dataset={dataset!r} needs root= the folder that holds it; root is "{root}"'
+        )
+    dataset = dataset if bundled is None else str(root)
     if dataset is not None:
         family = CLIP_FAMILIES[check_name(dataset, CLIP_FAMILIES, "dataset")]
         check_name(split, family.clips, f"split of {dataset}")
-    bundled = EMBEDDED_CLIPS.get(str(root))
-    folder = bundled.root() if bundled else Path(root).expanduser()
+    folder = Path(root).expanduser() if bundled is None else bundled.root()
     found = {place: table for place in _places(folder) if (table := _table(place, split))}
     if dataset is not None and len(found) > 1:
         found = {place: table for place, table in found.items() if name_of(place) == dataset}

@@ -14,6 +14,7 @@ from litelvlm.training.video_glamm.sizes import VIDEO, WIDTH
 from litelvlm.training.worlds.pictograms import NATURAL
 
 _VALUES = (tuple(CATEGORIES), (NATURAL, *TINTS), tuple(LEVELS["easy"].sizes), MOTIONS)
+_OWNED = 0.2  # share of a cell from which on an object lies there
 _CELLS = 12  # of the grid that places in the first frame are named on, along one side
 
 
@@ -23,6 +24,8 @@ class Helper(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.motion = nn.Linear(VIDEO.hidden_size, 5)
+        self.here = nn.ModuleList(nn.Linear(WIDTH, len(values)) for values in _VALUES)
+        self.first = nn.Linear(WIDTH, 2)
         self.heads = nn.ModuleList(nn.Linear(WIDTH, len(values)) for values in _VALUES)
         self.query, self.key = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.cell, self.way = nn.Linear(WIDTH, _CELLS**2), nn.Linear(WIDTH, 2 * FRAMES)
@@ -49,6 +52,31 @@ class Helper(nn.Module):
             "_moves": (found[..., 3:] - wanted[..., 2:])[owned].abs().mean() / 10,
         }
 
+    def of_tokens(self, visual: Tensor, batch: ClipBatch) -> Losses:
+        """What the language model knows at each visual token of the object that lies there.
+
+        Where the object was in the first frame, too: a token must know other frames for that.
+
+        Args:
+            visual: States of the visual tokens, CLIP's before the video tower's [B, N, E].
+            batch: The clips.
+        """
+        sides = (SIDE, VIDEO.grid // 2)
+        shares = torch.cat([object_shares(batch.ids, side).flatten(1, 2) for side in sides], 1)
+        share, owner = shares.max(-1)  # [B, N]
+        clips, at = torch.nonzero(share > _OWNED, as_tuple=True)
+        objects, states = owner[clips, at], visual[clips.to(visual.device), at.to(visual.device)]
+        values = attribute_labels(batch)[clips, objects].to(visual.device)
+        first = batch.centres[clips, objects, 0].clamp(-0.2, 1.2).to(visual.device)
+        named = [
+            F.cross_entropy(head(states).float(), values[:, i]) for i, head in enumerate(self.here)
+        ]
+        return {
+            "here": torch.stack(named).mean(),
+            "first": 5 * F.mse_loss(self.first(states).float(), first),
+            "_motion": (self.here[3](states).argmax(-1) == values[:, 3]).float().mean(),
+        }
+
     def of_state(self, state: Tensor, visual: Tensor, batch: ClipBatch, objects: Tensor) -> Losses:
         """What the state that predicts [SEG] knows of the object that is meant.
 
@@ -67,15 +95,7 @@ class Helper(nn.Module):
         centres = batch.centres[rows, objects].to(device)  # [B, T, F, 2]
         x, y = (centres[:, :, 0].clamp(0, 0.999) * _CELLS).long().unbind(-1)
         cells = self.cell(state).float()
-        values = torch.tensor(
-            [
-                [
-                    [v.index(w) for v, w in zip(_VALUES, meta["objects"][o], strict=True)]
-                    for o in row
-                ]
-                for meta, row in zip(batch.meta, objects.tolist(), strict=True)
-            ]
-        ).to(device)
+        values = attribute_labels(batch)[rows, objects].to(device)
         named = [
             F.cross_entropy(head(state).float().flatten(0, 1), values[..., i].flatten())
             for i, head in enumerate(self.heads)
@@ -92,6 +112,15 @@ class Helper(nn.Module):
         }
 
 
+def attribute_labels(batch: ClipBatch) -> Tensor:
+    """Index of each object's value of each attribute [B, MAX_OBJECTS, A]; 0 where there is none."""
+    labels = torch.zeros(len(batch.meta), MAX_OBJECTS, len(_VALUES), dtype=torch.long)
+    for row, meta in zip(labels, batch.meta, strict=True):
+        for own, item in zip(row, meta["objects"], strict=False):
+            own[:] = torch.tensor([v.index(w) for v, w in zip(_VALUES, item, strict=True)])
+    return labels
+
+
 def object_shares(ids: Tensor, side: int) -> Tensor:
     """Share of each cell that each object covers [B, F, side * side, objects].
 
@@ -101,4 +130,5 @@ def object_shares(ids: Tensor, side: int) -> Tensor:
     """
     planes = torch.stack([(ids == number).float() for number in range(1, MAX_OBJECTS + 1)], 2)
     cells = F.adaptive_avg_pool2d(planes.flatten(0, 1), side).flatten(2).transpose(1, 2)
-    return cells.unflatten(0, ids.shape[:2])
+    shares: Tensor = cells.unflatten(0, ids.shape[:2])
+    return shares

@@ -69,7 +69,7 @@ def phi3_of(llama: LlamaForCausalLM, tokenizer: Phi3Tokenizer, seg_id: int) -> P
     """
     fields = config(tokenizer.size, tokenizer.added[ENDS].id)
     names = Phi3Config().to_dict().keys() & fields.keys() - {"architectures", "model_type"}
-    own = Phi3Config(**{name: fields[name] for name in names})
+    own = Phi3Config(**{name: fields[name] for name in names})  # type: ignore[arg-type]  # as above
     own.sliding_window = None
     phi3: Phi3ForCausalLM = Phi3ForCausalLM._from_config(own, attn_implementation="sdpa")
     weights = llama.state_dict()
@@ -85,8 +85,9 @@ def phi3_of(llama: LlamaForCausalLM, tokenizer: Phi3Tokenizer, seg_id: int) -> P
             ("mlp.gate_up_proj", ("mlp.gate_proj", "mlp.up_proj")),
             ("mlp.down_proj", ("mlp.down_proj",)),
         ):
-            rows = [weights[f"{layer}{part}.weight"] for part in parts]
-            found[f"{layer}{joined}.weight"] = torch.cat(rows)
+            found[f"{layer}{joined}.weight"] = torch.cat(
+                [weights[f"{layer}{part}.weight"] for part in parts]
+            )
     pieces = tokenizer.pieces.get_piece_size()
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         rows = 0.3 * torch.randn(tokenizer.size, WIDTH)

@@ -167,7 +167,9 @@ class Reader:
         visual = torch.cat([self.images[indices].to(self.device), video], 1)
         hidden, seg = forward_packed(self.side, packed, visual)
         parts = self.helper.of_video(states, batch)
-        parts |= self.helper.of_state(seg, hidden[:, packed.start : packed.end], batch, objects)
+        tokens = hidden[:, packed.start : packed.end]
+        parts |= self.helper.of_tokens(tokens, batch)
+        parts |= self.helper.of_state(seg, tokens, batch, objects)
         words = next_token_loss(self.side.phi3, hidden, packed.labels.to(self.device))
         parts["words"] = 0.2 * words
         return Reading(batch, objects, seg, parts)

@@ -154,8 +154,8 @@ def train_frames(
     def losses(step: int) -> Losses:
         rng = np.random.default_rng([seed, step])
         batch = pool[pool.indices(seed + 1, step, stage.batch)]
-        frames = rng.integers(FRAMES, size=stage.batch)
-        clips, frames = torch.arange(stage.batch), torch.from_numpy(frames)
+        frames = torch.from_numpy(rng.integers(FRAMES, size=stage.batch))
+        clips = torch.arange(stage.batch)
         objects = pick_objects(batch.ids[clips, frames], batch.meta, _UNSEEN, rng).flatten()
         rows, when = clips.repeat_interleave(_OBJECTS), frames.repeat_interleave(_OBJECTS)
         ids = batch.ids[rows, when]

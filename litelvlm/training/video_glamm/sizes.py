@@ -1,6 +1,7 @@
 """Sizes of the miniature VideoGLaMM, and its parts before training."""
 
 from dataclasses import asdict
+from typing import cast
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from transformers import Sam2VideoModel
 
 from litelvlm.models.sam2.sizes import Sam2Sizes, new_sam2
 from litelvlm.models.video_glamm.config import MODEL_TYPE
-from litelvlm.models.video_glamm.internvideo import InternVideo, InternVideoSizes
+from litelvlm.models.video_glamm.internvideo import InternVideo, InternVideoSizes, LayerScale
 from litelvlm.training.clip_parts import sines
 from litelvlm.training.glamm.sizes import VISION_WIDTH
 
@@ -88,9 +89,9 @@ def new_video_tower() -> InternVideo:
         for number in range(VIDEO.frames):
             own = slice(1 + number * len(grid), 1 + (number + 1) * len(grid))
             tower.pos_embed[0, own] += 0.5 * torch.randn(VIDEO.hidden_size)
-        for block in tower.blocks:
-            for scale in (block.ls1, block.ls2):
-                nn.init.ones_(scale.gamma)
+        for part in tower.modules():
+            if isinstance(part, LayerScale):
+                nn.init.ones_(part.gamma)
     return tower
 
 
@@ -111,7 +112,8 @@ def new_sam() -> Sam2VideoModel:
     for part in sam.vision_encoder.neck.convs:
         nn.init.normal_(part.weight, std=0.3 * part.weight.shape[1] ** -0.5)
     for part in sam.mask_decoder.output_hypernetworks_mlps:
-        nn.init.normal_(part.proj_out.weight, std=0.3 * part.proj_out.weight.shape[1] ** -0.5)
+        last = cast(nn.Linear, part.proj_out).weight
+        nn.init.normal_(last, std=0.3 * last.shape[1] ** -0.5)
     # Queries and keys start equal, so that a point finds its place by its position. Otherwise all
     # objects of a frame are drawn for any point, and training stays there.
     for name, part in sam.mask_decoder.transformer.named_modules():

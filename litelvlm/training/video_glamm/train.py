@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -51,7 +52,7 @@ RECIPE = Recipe(
     clips=3000,
     frames=Stage("sam_frames", 1200, batch=12, lr=4e-4, warmup=100, autocast=False),
     memory=Stage("sam_memory", 800, batch=6, lr=3e-4, warmup=50, autocast=False),
-    point=Stage("point", 2000, batch=8, lr=6e-4, save_every=100),
+    point=Stage("point", 3000, batch=8, lr=8e-4, save_every=100),
     joint=Stage("joint", 800, batch=6, lr=3e-4, warmup=50, save_every=100),
 )
 """Recipe of the miniature."""
@@ -117,7 +118,8 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     goal = parts.sam.shared_image_embedding.positional_embedding
     train_pointing(recipe.point, reader, goal, out)
     with torch.no_grad():  # SAM2 adds to every click what says that it is one
-        parts.side.seg_head[-1].bias += parts.sam.prompt_encoder.point_embed.weight[1]
+        last = cast(nn.Linear, parts.side.seg_head[-1])
+        last.bias.add_(parts.sam.prompt_encoder.point_embed.weight[1])
     train_joint(recipe.joint, reader, parts.sam, out)
     return parts
 
