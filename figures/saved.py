@@ -116,20 +116,26 @@ def _older(error: Exception) -> str:
     return f"an earlier version made it ({error.args[0]}); run the study again"
 
 
-def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expressions") -> str:
+def sample_note(
+    table: pd.DataFrame,
+    what: str = INTERVALS,
+    counted: str = "expressions",
+    resampled: str = "images",
+) -> str:
     """State n of a table, as a range if its lines differ, and what the intervals are."""
     n, images = (_span(table[column]) for column in ("n", "n_images"))
-    return f"n = {n} {counted} from {images} images; {what}."
+    return f"n = {n} {counted} from {images} {resampled}; {what}."
 
 
-def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
+def protocol_note(
+    run: Saved, table: pd.DataFrame, what: str = INTERVALS, resampled: str = "images"
+) -> str:
     """``sample_note`` with the protocol of the run, which is left out where it is "single"."""
     if run.record.protocol == "single":
-        return sample_note(table, what)
+        return sample_note(table, what, resampled=resampled)
     protocol = protocol_of(run.record.protocol)
-    return sample_note(
-        table, f"{run.record.protocol} protocol: {protocol.description}; {what}", protocol.counted
-    )
+    what = f"{run.record.protocol} protocol: {protocol.description}; {what}"
+    return sample_note(table, what, protocol.counted, resampled)
 
 
 def _span(counts: "pd.Series[int]") -> str:

@@ -211,7 +211,7 @@ def _accuracy(
     title = run.title(f"{SCORES[metric].label} against visual tokens")
     figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax, tokens), title)
     what = f"bands: 95 % intervals from resampling {resampled}; oracles read the true mask"
-    return RenderedFigure(figure, protocol_note(run, table, what))
+    return RenderedFigure(figure, protocol_note(run, table, what, resampled))
 
 
 def of_clips(run: Saved) -> bool:

@@ -219,6 +219,7 @@ def test_figures_of_clips_show_j_and_f_by_the_tokens_read(swept, tmp_path):
     kept = FIGURES["retention"].drawn(run).figure.axes[0]
     assert kept.get_ylabel() == "share of the unpruned J&F"
     (drawn,) = write_figures("accuracy_jf", [swept], tmp_path)
+    assert "16 expressions from 8 clips" in drawn.caption
     assert "resampling clips" in drawn.caption
 
 
