@@ -236,6 +236,7 @@ def test_a_part_follows_from_its_number_and_draws_its_budget(data, monkeypatch):
         (["--budget", "48", "--lora-targets", "q_prj"], "q_proj"),
         (["--budget", "48", "--dtype", "float16"], "float16 loses small gradients"),
         (["--budget", "48", "--random-init"], "nothing to fine-tune"),
+        (["--budget", "48", "--batch", "201"], "batch 201 is more than the 200 images"),
         (["--budget", "48", "--save-every", "0"], "--save-every 0 is below 1"),
         (["--budget", "48", "--model", "vlm:embedded"], "needs a GLaMM"),
     ],
@@ -298,7 +299,7 @@ class Few:
         return self.sample
 
 
-def test_data_without_masks_and_clips_are_refused(data):
+def test_data_without_masks_and_clips_are_refused(data, caplog):
     sample = data[0]
     bare = {i: replace(a, outline="[]") for i, a in sample.annotations.items()}
     with pytest.raises(ValueError, match="mine train has no masks to learn from"):
@@ -308,6 +309,7 @@ def test_data_without_masks_and_clips_are_refused(data):
     odd = replace(sample.expressions[0], sent="the <image>")
     kept = Examples.of(Few(replace(sample, expressions=(odd, *sample.expressions[1:3]))), 3)
     assert kept.usable == ((0, (1, 2)),)
+    assert "1 expressions are left out" in caplog.text
 
 
 def test_another_training_in_the_folder_is_refused(data, tuned, tmp_path):

@@ -96,7 +96,8 @@ def rank_agreement(found: Evaluated, budget: int) -> RankAgreement:
             for name, method in zip(tuned_with, methods, strict=True)
         ]
         scores = values[:, places]
-        return np.sign(scores[:, pairs[0]] - scores[:, pairs[1]])
+        above: Array = np.sign(scores[:, pairs[0]] - scores[:, pairs[1]])
+        return above
 
     def taus(values: Float[Array, "b k"]) -> Float[Array, "b t"]:
         before = signs(values, [UNTUNED] * len(methods), 0)
@@ -104,6 +105,7 @@ def rank_agreement(found: Evaluated, budget: int) -> RankAgreement:
         return np.stack([(before * one).mean(axis=1) for one in after], axis=1)
 
     def mean(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
-        return taus(values).mean(axis=1, keepdims=True)
+        mean_tau: Array = taus(values).mean(axis=1, keepdims=True)
+        return mean_tau
 
     return RankAgreement(taus(paired.drawn.value[None])[0], contrast(paired.drawn, mean))

@@ -1,5 +1,6 @@
 """What one image teaches: a drawn conversation about it and the masks of its turns."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET
 from litelvlm.models.base import Conversation, GroundingModel
 
+logger = logging.getLogger(__name__)
 IGNORED = 255
 _NO_OUTLINE = ("null", "[]", "")
 
@@ -56,7 +58,7 @@ class Examples:
         Raises:
             ValueError: If there are clips, or no mask at all.
         """
-        usable, outlined = list[tuple[int, tuple[int, ...]]](), False
+        usable, outlined, left_out = list[tuple[int, tuple[int, ...]]](), False, 0
         for index in range(len(data)):
             sample = data[index]
             if sample.frames != 1:
@@ -70,12 +72,18 @@ class Examples:
                 if _asked(expression) and all(_outlined(sample, one) for one in meant):
                     places.append(place)
                     outlined |= bool(meant)
+            left_out += len(sample.expressions) - len(places)
             if places:
                 usable.append((index, tuple(places)))
         if not outlined:
             raise ValueError(
                 f"{data.name} {data.split} has no masks to learn from; give data whose objects "
                 "have outlines"
+            )
+        if left_out:
+            logger.warning(
+                "%d expressions are left out: they cannot be asked, or an object has no outline",
+                left_out,
             )
         return cls(data, tuple(usable), most)
 

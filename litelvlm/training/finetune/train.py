@@ -54,8 +54,8 @@ def fine_tune(
 
     Raises:
         ValueError: If a package is missing, the model cannot be trained, the method cannot keep to
-            the budget, the data have no masks, memory does not suffice, or ``out`` holds something
-            else.
+            the budget, the data have no masks or fewer images than a batch, memory does not
+            suffice, or ``out`` holds something else.
     """
     check_packages()
     from accelerate import Accelerator
@@ -63,6 +63,11 @@ def fine_tune(
 
     check_trainable(model)
     examples = Examples.of(data, recipe.expressions)
+    if recipe.batch > len(examples):
+        raise ValueError(
+            f"batch {recipe.batch} is more than the {len(examples)} images of {data.name} "
+            f"{data.split} that can be learned from; lower it"
+        )
     engine = Accelerator(
         cpu=model.device.type == "cpu",
         mixed_precision="no",  # a setting of the process there; the learner knows its own

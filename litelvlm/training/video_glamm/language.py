@@ -69,7 +69,7 @@ def phi3_of(llama: LlamaForCausalLM, tokenizer: Phi3Tokenizer, seg_id: int) -> P
     """
     fields = config(tokenizer.size, tokenizer.added[ENDS].id)
     names = Phi3Config().to_dict().keys() & fields.keys() - {"architectures", "model_type"}
-    own = Phi3Config(**{name: fields[name] for name in names})  # type: ignore[arg-type]  # as above
+    own = Phi3Config(**{name: fields[name] for name in names})  # type: ignore[arg-type]  # numbers
     own.sliding_window = None
     phi3: Phi3ForCausalLM = Phi3ForCausalLM._from_config(own, attn_implementation="sdpa")
     weights = llama.state_dict()

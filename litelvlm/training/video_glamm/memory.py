@@ -31,9 +31,13 @@ _SURE = 20.0  # mask logit of a true mask in memory
 
 
 def follow(
-    sam: Sam2VideoModel, frames: Sequence[Tensor], ids: Tensor, prompts: Tensor, objects: Tensor,
+    sam: Sam2VideoModel,
+    frames: Sequence[Tensor],
+    ids: Tensor,
+    prompts: Tensor,
+    objects: Tensor,
     forced: bool,
-) -> Losses:  # fmt: skip
+) -> Losses:
     """Losses along a stretch of frames: the first reads the prompts, the others what came before.
 
     The object score of the first frame says that the object is in the clip, since its pointer is
