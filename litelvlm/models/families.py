@@ -135,8 +135,8 @@ class ModelFamily:
         return self.load(request)
 
 
-def load_by(
-    load: Callable[..., StudiedModel],  # type: ignore[explicit-any]  # families take different fields
+def load_by(  # type: ignore[explicit-any]  # families take different fields
+    load: Callable[..., StudiedModel],
     options: type[ModelOptions],
     request: ModelRequest,
 ) -> StudiedModel:

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from litelvlm.layout import Layout
-from litelvlm.models.vlm_base.tower import Patches
+from litelvlm.models.vlm_base.patches import Patches
 
 FindLayout = Callable[[PreTrainedConfig, Mapping[str, object], str, int, int], Layout]
 """(configuration, arguments of the call, modality, index of the image, tokens) to its layout."""

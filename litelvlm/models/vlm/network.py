@@ -13,7 +13,8 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.families import VLM_FAMILIES, VlmFamily
-from litelvlm.models.vlm_base.tower import Patches, TowerSignals, tower_watched
+from litelvlm.models.vlm_base.patches import Patches
+from litelvlm.models.vlm_base.tower import TowerSignals, tower_watched
 
 FIRST_RELEASE = (5, 19)
 """First release of transformers whose models take features that were computed before."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from math import isqrt
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from litelvlm.models.vlm_base.attention import AttentionStates, reading
+from litelvlm.models.vlm_base.patches import Patches
 
-Patches = Literal["one", "blocks", "groups", "unknown"]
-"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
 QUERIES_AT_ONCE = 512
 
 
