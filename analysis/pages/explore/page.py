@@ -26,10 +26,8 @@ from litelvlm.analysis.studies.stories import STORIES, story_of
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
-from litelvlm.data.dataset import Sample
+from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.files import atomic_write
-from litelvlm.data.refer import ReferDataset
-from litelvlm.data.video.clips import ClipDataset
 from litelvlm.models.base import GroundingModel
 
 SCRIPTS = (
@@ -44,7 +42,7 @@ SCRIPTS = (
 
 def build_page(
     model: GroundingModel,
-    data: ReferDataset | ClipDataset,
+    data: Dataset,
     run: Path,
     out: Path,
     legend: Mapping[str, tuple[str, str]],
@@ -161,9 +159,7 @@ def read_config(run: Path) -> Config:
     return config
 
 
-def check_source(
-    record: RunRecord, model: GroundingModel, data: ReferDataset | ClipDataset, run: Path
-) -> None:
+def check_source(record: RunRecord, model: GroundingModel, data: Dataset, run: Path) -> None:
     """Refuse a run that is not whole, or that another model or other data made.
 
     Raises:
