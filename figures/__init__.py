@@ -19,7 +19,6 @@ from litelvlm.figures import (
     reversal,
     significance,
     sink,
-    sink_causal,
     sweep,
 )
 from litelvlm.figures.saved import Drawing
@@ -30,7 +29,6 @@ FIGURES: dict[str, Drawing] = {
         *reversal.DRAWINGS,
         *mechanism.DRAWINGS,
         *sink.DRAWINGS,
-        *sink_causal.DRAWINGS,
         *emergence.DRAWINGS,
         *importance.DRAWINGS,
         *faithfulness.DRAWINGS,

@@ -20,6 +20,7 @@ from tests import tiny_unipixel
 from tests.docs_commands import ROOT, blocks
 from tests.glamm_parts import EMBEDDED
 from tests.tiny_vlms.folder import write_tiny
+from tests.unit import clip_tree
 from tests.video_glamm_parts import clip_frames, write_folder
 
 SMALL_WORLDS = {
@@ -97,6 +98,7 @@ def write_supplies(root):
         "TRAININGS": root / "trainings",
         "VideoGLaMM": root / "VideoGLaMM",
         "clip": root / "clip",
+        "MeViS": clip_tree.mevis(root / "mevis"),
         "photo.jpg": root / "photo",
         "photo.png": root / "photo",
         "mine.yaml": root / "mine.yaml",

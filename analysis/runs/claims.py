@@ -300,10 +300,10 @@ def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
     """A claim that needs all of its parts; it shows the part that decides.
 
     The part with the worst verdict decides; of equal verdicts the one with the largest p-value,
-    then the one whose interval comes nearest to its null. The p-value is the largest one-sided one.
-    No correction is due among the parts, since each of them must hold (intersection-union test),
-    and each in its claimed direction: a two-sided p-value would be small for an effect on the wrong
-    side.
+    then the one whose interval reaches lowest beside its null. The p-value is the largest one-sided
+    one. No correction is due among the parts, since each of them must hold (intersection-union
+    test), and each in its claimed direction: a two-sided p-value would be small for an effect on
+    the wrong side.
     """
     p_value = float(np.max([part.p_claimed for part in parts]))
     deciding = max(

@@ -73,7 +73,8 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
     summary = read_summary(planted_faithfulness(tmp_path))
     claims = claims_by_id(summary)
     # Planted areas are .1 x place: reversed 0, random .2, for insertion and deletion alike.
-    assert claims["F.insertion"].estimate == pytest.approx(-0.2, abs=0.01)
+    assert claims["F.insertion"].estimate == claims["F.insertion.moved"].estimate
+    assert claims["F.insertion.random"].estimate == pytest.approx(-0.2, abs=0.01)
     assert claims["F.insertion"].verdict == "not supported"
     assert claims["F.deletion"].verdict == "supported"
     assert claims["F.deletion.random"].estimate == claims["F.deletion"].estimate

@@ -76,7 +76,7 @@ def build_page(
     chosen = choose_expressions(rows, pair[0], samples)
     places = {
         int(expression.sent_id): (sample, expression)
-        for sample in data
+        for sample in (data[index] for index in range(len(data)))
         for expression in sample.expressions
     }
     names = {
