@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from litelvlm.analysis.studies.emergence import scenes
 from litelvlm.data import load
 from litelvlm.data.embedded import EMBEDDED as WORLDS
+from litelvlm.data.embedded import EMBEDDED_CLIPS
 from litelvlm.data.refer_writer import fill_refer
+from litelvlm.data.video import layout
 from litelvlm.models import families
 from litelvlm.training.trainings.factors import Factors, Member
 from litelvlm.training.trainings.train import train_member
@@ -26,6 +28,10 @@ from tests.video_glamm_parts import clip_frames, write_folder
 SMALL_WORLDS = {
     name: replace(world, seeds={split: seeds[:12] for split, seeds in world.seeds.items()})
     for name, world in WORLDS.items()
+}
+SMALL_CLIPS = {
+    name: replace(world, seeds={split: seeds[:4] for split, seeds in world.seeds.items()})
+    for name, world in EMBEDDED_CLIPS.items()
 }
 TRAINED = Factors(
     image="grid", width=16, text_depth=2, image_depth=2, categories=8, steps=2, batch=8
@@ -45,9 +51,10 @@ def use_families(monkeypatch, table):
 
 
 def use_small_worlds(monkeypatch):
-    """Let the embedded worlds have 12 images in each split, and 24 to train a reader on."""
+    """Let embedded worlds have 12 images or 4 clips in a split, and 24 to train a reader on."""
     monkeypatch.setattr(scenes, "SCENES", 24)
     monkeypatch.setattr(load, "EMBEDDED", SMALL_WORLDS)
+    monkeypatch.setattr(layout, "EMBEDDED_CLIPS", SMALL_CLIPS)
 
 
 def write_supplies(root):
