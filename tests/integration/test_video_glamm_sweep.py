@@ -1,5 +1,6 @@
 """A sweep of VideoGLaMM over clips: its rows say how many tokens the language model read."""
 
+import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import ClassVar
@@ -63,6 +64,14 @@ def test_rows_hold_the_tokens_that_the_language_model_reads(tmp_path, point, bud
         assert {m for m, budget in left_out if budget != 48} == {"fastv"}
     else:
         assert {method for method, _ in left_out} == {"fastv"}
+
+
+def test_a_size_that_is_no_number_is_refused_by_name(tmp_path):
+    path = write_folder(tmp_path) / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"sam2": {**config.get("sam2", {}), "width": "x"}}))
+    with pytest.raises(ValueError, match=r"width='x' of SAM2 .allowed: 1 to 4096"):
+        load(tmp_path)
 
 
 CONTROLS = ("uniform", "uniform(frames=first)", "random(frames=whole)")

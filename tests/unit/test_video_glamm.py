@@ -407,7 +407,7 @@ def test_what_the_prune_point_cannot_take_is_refused(model):
         ({"internvideo": {"hidden_size": 48, "frames": 3}}, "a video tower of 3 frames"),
         ({"internvideo": {"hidden_size": 48, "frames": 0}}, "a video tower of 0 frames"),
         ({"sam2": 3}, "has sam2=3; it holds sizes by name"),
-        ({"sam2": {"width": "x"}}, "config.json: width='x' of SAM2 .allowed: 1 to 4096"),
+        ({"sam2": {"width": 0}}, "config.json: width=0 of SAM2 .allowed: 1 to 4096"),
         ({"sam2": {"version": "3"}}, "unknown version of SAM2 '3'"),
         ({"rms_norm_eps": "x"}, "rms_norm_eps='x'"),
     ],
