@@ -5,9 +5,9 @@ An image is a clip of one frame.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, TypeVar, overload, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -141,6 +141,39 @@ class Sample(ABC):
                 f"sample {self.image_id} is a clip of {self.frames} frames, and this reads one "
                 f"image; use {instead}, or read frames as images (--stills N, `Stills`)"
             )
+
+
+SampleT = TypeVar("SampleT", bound=Sample)
+
+
+class Samples(Sequence[SampleT]):
+    """The samples of a split, one at a time or a slice of them.
+
+    Args:
+        samples: In their order.
+    """
+
+    def __init__(self, samples: Iterable[SampleT]) -> None:
+        self._samples = tuple(samples)
+
+    @property
+    def n_expressions(self) -> int:
+        """Number of expressions of all samples."""
+        return sum(len(sample.expressions) for sample in self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> SampleT: ...
+    @overload
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: slice
+    ) -> tuple[SampleT, ...]: ...
+    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
+        self, index: int | slice
+    ) -> SampleT | tuple[SampleT, ...]:
+        return self._samples[index]
 
 
 class Frames(Sequence[Image.Image]):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,7 +14,7 @@ from PIL import Image
 from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
-from litelvlm.data.dataset import Expression, Sample
+from litelvlm.data.dataset import Expression, Sample, Samples
 from litelvlm.data.images import open_image
 from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, SplitSize
 from litelvlm.data.refs import NO_TARGET
@@ -91,7 +90,7 @@ class ReferSample(Sample):
         return np.stack([self.mask(expression) for expression in self.expressions])
 
 
-class ReferDataset(Sequence[ReferSample]):
+class ReferDataset(Samples[ReferSample]):
     """The images of one split.
 
     Attributes:
@@ -122,10 +121,8 @@ class ReferDataset(Sequence[ReferSample]):
     ) -> None:
         self.name, self.split, self.split_by, self.root = name, split, split_by, root
         self.categories, self._tables_digest = categories, digest
-        self._samples = tuple(samples)
-        self.counts = SplitSize(
-            sum(len(sample.expressions) for sample in samples), n_refs, len(samples)
-        )
+        super().__init__(samples)
+        self.counts = SplitSize(self.n_expressions, n_refs, len(samples))
         self.count_note = "; ".join(
             filter(None, (_count_note(name, split_by, split, self.counts), note))
         )
@@ -135,25 +132,6 @@ class ReferDataset(Sequence[ReferSample]):
         """SHA-256 over the tables and the content of every picture."""
         pictures = content_digest(sample.folder / sample.file_name for sample in self._samples)
         return sha256(f"{self._tables_digest} {pictures}".encode()).hexdigest()
-
-    @property
-    def n_expressions(self) -> int:
-        """Number of expressions in the split."""
-        return self.counts.expressions or 0
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    @overload
-    def __getitem__(self, index: int) -> ReferSample: ...
-    @overload
-    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
-        self, index: slice
-    ) -> tuple[ReferSample, ...]: ...
-    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
-        self, index: int | slice
-    ) -> ReferSample | tuple[ReferSample, ...]:
-        return self._samples[index]
 
     def __repr__(self) -> str:
         return (

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from litelvlm import get_pruner, load_model, load_refer
+from litelvlm import get_pruner, load_clips, load_model, load_refer
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.inputs.image_cache import with_image_cache
+from litelvlm.data.video.stills import Stills
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.training.finetune import adapters, memory, train
@@ -21,6 +22,7 @@ from litelvlm.training.finetune.examples import Examples
 from litelvlm.training.finetune.learner import Learner
 from litelvlm.training.finetune.recipe import FineTuneRecipe
 from litelvlm.training.finetune.train import CHECKPOINT, fine_tune
+from tests.unit import clip_tree
 
 SHORT = {"pruner": "litelvlm", "budget": (16,), "steps": 5, "batch": 1, "accumulation": 2}
 SHORT |= {"warmup": 2, "expressions": 2}
@@ -310,6 +312,15 @@ def test_data_without_masks_and_clips_are_refused(data, caplog):
     kept = Examples.of(Few(replace(sample, expressions=(odd, *sample.expressions[1:3]))), 3)
     assert kept.usable == ((0, (1, 2)),)
     assert "1 expressions are left out" in caplog.text
+
+
+def test_stills_of_clips_teach_what_their_frame_shows(tmp_path):
+    clips = load_clips(clip_tree.davis(tmp_path / "davis"), "ref-davis17")
+    found = Examples.of(Stills(clips, 3), 2)
+    # Object 2 of the second clip is gone in its last frame.
+    assert [len(places) for _, places in found.usable] == [4, 4, 4, 8, 8, 4]
+    example = found.draw(5, fresh(), np.random.default_rng(0))
+    assert example.target.flatten(1).any(1).all()
 
 
 def test_another_training_in_the_folder_is_refused(data, tuned, tmp_path):

@@ -6,7 +6,6 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import overload
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,7 +14,7 @@ from PIL import Image
 from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation, RefDataError
 from litelvlm.data.content import content_digest
-from litelvlm.data.dataset import Expression, Sample
+from litelvlm.data.dataset import Expression, Sample, Samples
 from litelvlm.data.images import open_image
 from litelvlm.data.video.targets import Targets
 
@@ -99,7 +98,7 @@ def frame_path(folder: Path, name: str) -> Path:
     )
 
 
-class ClipDataset(Sequence[ClipSample]):
+class ClipDataset(Samples[ClipSample]):
     """The clips of one split.
 
     Attributes:
@@ -119,7 +118,8 @@ class ClipDataset(Sequence[ClipSample]):
         self, name: str, split: str, table: Path, samples: Sequence[ClipSample], count_note: str
     ) -> None:
         self.name, self.split, self.count_note = name, split, count_note
-        self._table, self._samples = table, tuple(samples)
+        self._table = table
+        super().__init__(samples)
 
     @cached_property
     def digest(self) -> str:
@@ -130,25 +130,6 @@ class ClipDataset(Sequence[ClipSample]):
             masks = sample.targets.files(sample.name, sample.frame_names)
             found.update(f"{sample.name} {content_digest(frames)} {content_digest(masks)}".encode())
         return found.hexdigest()
-
-    @property
-    def n_expressions(self) -> int:
-        """Number of expressions in the split."""
-        return sum(len(sample.expressions) for sample in self._samples)
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    @overload
-    def __getitem__(self, index: int) -> ClipSample: ...
-    @overload
-    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
-        self, index: slice
-    ) -> tuple[ClipSample, ...]: ...
-    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
-        self, index: int | slice
-    ) -> ClipSample | tuple[ClipSample, ...]:
-        return self._samples[index]
 
     def __repr__(self) -> str:
         return (

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import overload
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,7 +11,7 @@ from PIL import Image
 
 from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation
-from litelvlm.data.dataset import Expression, Sample
+from litelvlm.data.dataset import Expression, Sample, Samples
 from litelvlm.data.video.clips import ClipDataset, ClipSample
 
 
@@ -70,7 +69,7 @@ class Still(Sample):
         return replace(self, expressions=tuple(expressions))
 
 
-class Stills(Sequence[Still]):
+class Stills(Samples[Still]):
     """Some frames of every clip of a split, each as an image with the clip's expressions.
 
     Args:
@@ -95,7 +94,7 @@ class Stills(Sequence[Still]):
         self.clips, self.per_clip = clips, per_clip
         self.name, self.split, self.split_by = clips.name, clips.split, clips.split_by
         self.categories, self.count_note = clips.categories, clips.count_note
-        self._stills = tuple(still for clip in clips for still in self._of(clip))
+        super().__init__(still for clip in clips for still in self._of(clip))
 
     def _of(self, clip: ClipSample) -> Iterator[Still]:
         longest = max(one.frames for one in self.clips)
@@ -117,25 +116,6 @@ class Stills(Sequence[Still]):
     def digest(self) -> str:
         """As above; every frame and mask is read when it is first asked for."""
         return sha256(f"{self.clips.digest} {self.per_clip} stills".encode()).hexdigest()
-
-    @property
-    def n_expressions(self) -> int:
-        """Number of expressions, counted once in every frame."""
-        return sum(len(still.expressions) for still in self)
-
-    def __len__(self) -> int:
-        return len(self._stills)
-
-    @overload
-    def __getitem__(self, index: int) -> Still: ...
-    @overload
-    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
-        self, index: slice
-    ) -> tuple[Still, ...]: ...
-    def __getitem__(  # type: ignore[explicit-any]  # a slice has no types at run time
-        self, index: int | slice
-    ) -> Still | tuple[Still, ...]:
-        return self._stills[index]
 
     def __repr__(self) -> str:
         return f"Stills({self.clips!r}, {self.per_clip})"

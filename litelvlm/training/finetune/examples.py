@@ -11,10 +11,10 @@ from torch import Tensor
 
 from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET
+from litelvlm.metrics.pixels import IGNORE
 from litelvlm.models.base import Conversation, GroundingModel
 
 logger = logging.getLogger(__name__)
-IGNORED = 255
 _NO_OUTLINE = ("null", "[]", "")
 
 
@@ -53,7 +53,8 @@ class Examples:
     def of(cls, data: Dataset, most: int) -> "Examples":
         """Find what can be learned from; no picture is opened.
 
-        Left out are expressions that cannot be asked, and those of objects without an outline.
+        Left out are expressions that cannot be asked, and those of objects without an outline or,
+        in stills of clips, without a pixel.
 
         Raises:
             ValueError: If there are clips, or no mask at all.
@@ -64,12 +65,12 @@ class Examples:
             if sample.frames != 1:
                 raise ValueError(
                     f"{data.name} {data.split} holds clips, and a GLaMM is fine-tuned on images; "
-                    "give data of images"
+                    "give data of images, or --stills N"
                 )
             places = []
             for place, expression in enumerate(sample.expressions):
                 meant = [one for one in expression.ann_ids if one != NO_TARGET]
-                if _asked(expression) and all(_outlined(sample, one) for one in meant):
+                if _asked(expression) and (not meant or _outlined(sample, expression)):
                     places.append(place)
                     outlined |= bool(meant)
             left_out += len(sample.expressions) - len(places)
@@ -107,7 +108,7 @@ class Examples:
         )
         masks = torch.from_numpy(np.stack([sample.mask(one) for one in chosen]))
         asked = model.conversation([one.sent for one in chosen], questions, answers)
-        valid = masks != IGNORED
+        valid = masks != IGNORE
         return Example(sample.image(), asked, ((masks > 0) & valid).float(), valid.float())
 
 
@@ -119,5 +120,9 @@ def _asked(expression: Expression) -> bool:
     return True
 
 
-def _outlined(sample: Sample, ann_id: int) -> bool:
-    return sample.annotations[ann_id].outline not in _NO_OUTLINE
+def _outlined(sample: Sample, expression: Expression) -> bool:
+    """Whether every object that is meant has an outline, or the frame of a clip shows something."""
+    if sample.frame_of_clip is not None:  # its objects are known by their masks alone
+        return bool((sample.mask(expression) > 0).any())
+    outlines = [sample.annotations[one].outline for one in expression.ann_ids if one != NO_TARGET]
+    return not any(outline in _NO_OUTLINE for outline in outlines)
