@@ -20,6 +20,7 @@ from litelvlm.figures import (
     significance,
     sink,
     sweep,
+    video,
 )
 from litelvlm.figures.saved import Drawing
 
@@ -33,6 +34,7 @@ FIGURES: dict[str, Drawing] = {
         *importance.DRAWINGS,
         *faithfulness.DRAWINGS,
         *sweep.DRAWINGS,
+        *video.DRAWINGS,
         *published.DRAWINGS,
         *ablations.DRAWINGS,
         *significance.DRAWINGS,

@@ -23,6 +23,13 @@ SMALL = {
         "official_seeds": 1,
         "pool": 4,
     },
+    "video": {
+        "methods": ("litelvlm", "random"),
+        "points": ("V3",),
+        "seeds": 1,
+        "clips": 2,
+        "expressions": 1,
+    },
     "quantisation": {
         "methods": ("litelvlm", "random", "llm_attention"),
         "budgets": (48,),

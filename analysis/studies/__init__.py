@@ -23,6 +23,7 @@ QUESTIONS: Mapping[str, str] = MappingProxyType(
         "ablations": (
             "What is left of the method when each part of it is removed, reversed or replaced?"
         ),
+        "video": "What does pruning do to clips, and where in the model must it happen?",
         "quantisation": "Does pruning cost more where the language model has fewer bits?",
         "finetuning": "Does the choice of tokens still matter once the model may adapt to it?",
     }
@@ -35,6 +36,11 @@ STUDIES = tuple(QUESTIONS)
 
 BY_NAME = ("quantisation", "finetuning")
 """Studies that run only where they are named, never with "all": they need an extra package."""
+
+BUNDLED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"video": ("embedded-video", "embedded-moving")}
+)
+"""Model and data of studies that ask about clips, where a command names neither."""
 
 BENCH = "efficiency"
 """The study that times the machine; ``litelvlm bench`` runs it by itself, never with the others."""

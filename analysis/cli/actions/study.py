@@ -42,15 +42,17 @@ def run(verb: StudyVerb) -> int:
     )
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
     # Data first: a split that does not exist is told at once, a model can take minutes.
-    data, model = data_of(verb), studied_of(verb)
+    read = {name: verb.as_read(name) for name in names}
+    data = {asked: data_of(asked) for asked in read.values()}
+    models = {asked: studied_of(asked) for asked in read.values()}
 
     watch = partial(progress, names)
     with workers as processes:
         folders = [
             run_with_pictures(
                 get_study(name),
-                model,
-                data,
+                models[read[name]],
+                data[read[name]],
                 configs[name],
                 verb.out,
                 shard,
@@ -97,7 +99,8 @@ def mapper(verb: StudyVerb, name: str, processes: Processes) -> Mapper:
 def job(verb: StudyVerb, name: str) -> Job:
     """A study prepared with model and data of its own, for a worker."""
     verb.load_plugins()
-    return prepare(get_study(name), studied_of(verb), data_of(verb), configure(verb, name))
+    asked = verb.as_read(name)
+    return prepare(get_study(name), studied_of(asked), data_of(asked), configure(verb, name))
 
 
 def configure(verb: StudyVerb, name: str) -> StudyConfig:

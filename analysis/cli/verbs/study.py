@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
-from litelvlm.analysis.studies import BY_NAME, STUDIES
+from litelvlm.analysis.cli.options import (
+    Common,
+    DataOptions,
+    Printing,
+    RunOptions,
+    require_writable,
+)
+from litelvlm.analysis.studies import BUNDLED, BY_NAME, STUDIES
 from litelvlm.names import check_name
 
 
@@ -72,7 +78,9 @@ class StudyVerb(RunOptions, Printing):
             require_writable(self.report, folder=True, option="--report")
 
     def chosen(self) -> tuple[str, ...]:
-        """The studies to run, in the order of the table, each once; "all" leaves out ``BY_NAME``.
+        """The studies to run, in the order of the table, each once.
+
+        "all" leaves out ``BY_NAME``, and those of ``BUNDLED`` where a model or data are named.
 
         Raises:
             ValueError: If none is named, or one is unknown.
@@ -81,5 +89,25 @@ class StudyVerb(RunOptions, Printing):
             raise ValueError(f"name a study: {', '.join(STUDIES)}, or all")
         for name in self.names:
             check_name(name, [*STUDIES, "all"], "study")
-        together = set(STUDIES) - set(BY_NAME) if "all" in self.names else set()
+        alone = {*BY_NAME, *(BUNDLED if self.names_inputs else ())}
+        together = set(STUDIES) - alone if "all" in self.names else set()
         return tuple(name for name in STUDIES if name in {*self.names, *together})
+
+    @property
+    def names_inputs(self) -> bool:
+        """Whether a model, data or anything about them was chosen, other than split and device."""
+        free = {"split", "device", *(field.name for field in fields(Common))}
+        asked = [field for field in fields(DataOptions) if field.name not in free]
+        changed = any(getattr(self, field.name) != field.default for field in asked)
+        return changed or self.cache is not None
+
+    def as_read(self, name: str) -> StudyVerb:
+        """The command as a study reads it: one about clips has a bundled model and data for them.
+
+        Args:
+            name: Of the study.
+        """
+        if name not in BUNDLED or self.names_inputs:
+            return self
+        model, data = BUNDLED[name]
+        return replace(self, model=model, data=data)

@@ -1,4 +1,4 @@
-"""The protocol of unsupervised DAVIS in a sweep: one annotator's masks of a clip, paired anew.
+"""The protocol of unsupervised DAVIS in a sweep: masks of a clip's objects, paired anew.
 
 Each expression is also scored against its own object; the difference is what pairing hides.
 """
@@ -17,6 +17,7 @@ from litelvlm.analysis.studies.scores import MATCHED
 from litelvlm.analysis.studies.sweep.passes import Loaded, Pass
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Expression
+from litelvlm.data.refs import NO_TARGET
 from litelvlm.data.video.read import ANNOTATORS
 from litelvlm.metrics import IGNORE, match_objects, merge_masks
 
@@ -25,14 +26,14 @@ Cell = tuple[str, int, int]
 
 
 class MatchedMasks:
-    """Masks of a clip, packed until those of an annotator are complete.
+    """Masks of a clip, packed until those of a group are complete.
 
     Args:
         loaded: The clip with its true masks.
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        self.loaded, self.groups = loaded, annotators(loaded.sample.expressions)
+        self.loaded, self.groups = loaded, loaded.matched
         self._masks: dict[Cell, dict[int, bytes]] = {}
 
     def add(self, made: Pass, turn: int, masks: Bool[Tensor, "f h w"]) -> None:
@@ -42,7 +43,7 @@ class MatchedMasks:
             self._masks.setdefault(cell_of(made), {})[turn] = zlib.compress(bits, level=1)
 
     def columns(self) -> dict[tuple[Cell, int], Row]:
-        """Scores of the objects by cell and expression, for annotators whose masks are complete."""
+        """Scores of the objects by cell and expression, for groups whose masks are complete."""
         found = dict[tuple[Cell, int], Row]()
         for cell, masks in self._masks.items():
             for turns in self.groups:
@@ -55,7 +56,8 @@ class MatchedMasks:
         """Columns of each expression: those of its object, paired with whichever prediction."""
         shape = self.loaded.masks.shape[1:]
         predicted = np.stack([_unpacked(one, shape) for one in masks])
-        labels = [self.loaded.sample.expressions[turn].ann_ids[0] for turn in turns]
+        objects = [self.loaded.sample.expressions[turn].ann_ids[0] for turn in turns]
+        labels = [1 + sorted(objects).index(own) for own in objects]
         truth = torch.zeros(shape, dtype=torch.uint8)
         for label, turn in zip(labels, turns, strict=True):
             own = torch.from_numpy(self.loaded.masks[turn])
@@ -99,3 +101,15 @@ def annotators(expressions: Sequence[Expression]) -> list[tuple[int, ...]]:
     ]
     most = max(map(len, groups))
     return [places for places in groups if places and len(places) == most]
+
+
+def first_of_each_object(expressions: Sequence[Expression]) -> list[tuple[int, ...]]:
+    """Places of the first expression of each object, as one group.
+
+    Expressions of several objects, or of none, stand in no group.
+    """
+    firsts = dict[int, int]()
+    for place, expression in enumerate(expressions):
+        if len(expression.ann_ids) == 1 and expression.ann_ids[0] != NO_TARGET:
+            firsts.setdefault(expression.ann_ids[0], place)
+    return [tuple(firsts.values())] if firsts else []

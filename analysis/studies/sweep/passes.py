@@ -187,6 +187,8 @@ class Loaded:
         coverage: Share of each token's patch that the mask covers, one row per expression.
         keys: Key columns, one entry per expression.
         skipped: The reason for each expression that was left out because it cannot be asked.
+        matched: Groups of places of expressions, each of which names objects of its own; their
+            masks are also paired anew with the objects (``sweep.matching``).
     """
 
     sample: Sample
@@ -195,6 +197,7 @@ class Loaded:
     coverage: Array
     keys: tuple[Row, ...]
     skipped: tuple[str, ...] = ()
+    matched: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from litelvlm.analysis.inputs.samples import (
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
-from litelvlm.analysis.studies.sweep.matching import MatchedMasks, cell_of
+from litelvlm.analysis.studies.sweep.matching import MatchedMasks, annotators, cell_of
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Loaded,
@@ -66,7 +66,8 @@ def load(context: SweepContext, index: int) -> Loaded:
             found = key_columns(context.data, sample, expression, plain, view)
             keys.append(found | label_columns(coverage[-1]))
     read = clip[:] if len(clip) == 1 else clip
-    return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped)
+    groups = tuple(annotators(sample.expressions))
+    return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped, groups)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from litelvlm.analysis.stats.lines import adjusted, lines_of, wider_ends
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.scores import (
     NO_TARGET_SCORES,
+    RESAMPLED,
     SCORES,
     WITHOUT_SEG,
     Score,
@@ -137,10 +138,10 @@ def no_target_table(rows: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["method", "budget"], kind="stable", ignore_index=True)
 
 
-def stratum_table(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+def stratum_table(rows: pd.DataFrame, by: str, scores: Sequence[Score] = RESAMPLED) -> pd.DataFrame:
     """``score_table`` within each value of a column that describes expressions, such as kind."""
     parts = [
-        score_table(pair_scores(group)).assign(**{by: value})
+        score_table(pair_scores(group, scores)).assign(**{by: value})
         for value, group in rows.groupby(by, sort=True)
     ]
     return pd.concat(parts, ignore_index=True)
