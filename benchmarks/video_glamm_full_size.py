@@ -112,6 +112,7 @@ def measure(
     pixels = np.random.default_rng(0).integers(0, 256, (clip_frames, 480, 640, 3), dtype=np.uint8)
     frames = [Image.fromarray(one) for one in pixels]
     asked = built.clip_conversation([TEXT], num_frames)
+    prompt = full_prompt(asked, num_frames, built.config.marked)
     weights = sum(p.nbytes for p in built.parameters()) + sum(b.nbytes for b in built.buffers())
     return {
         "model": "VideoGLaMM's published sizes (random weights)",
@@ -123,8 +124,7 @@ def measure(
         "weight_bytes": weights,
         "load_seconds": took,
         "peak_bytes_after_load": peak,
-        "text_tokens": len(built.tokenizer.encode(full_prompt(asked, num_frames, built.marked)))
-        - num_frames,
+        "text_tokens": len(built.tokenizer.encode(prompt)) - num_frames,
         "shares": [stages(built, frames, share, repeats) for share in shares],
     }
 

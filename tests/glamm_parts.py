@@ -1,7 +1,7 @@
 """The parts of GLaMM that tests drive by themselves; their homes stand here alone."""
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.language.llama import causal_mask, decode
 from litelvlm.models.glamm.prompting.prompts import (
     ANSWERS,

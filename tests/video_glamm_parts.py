@@ -1,6 +1,7 @@
 """The tiny VideoGLaMM of the parity fixtures, its SAM2 drawn at random, for tests of the parts."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +20,16 @@ def write_folder(folder: Path) -> Path:
     index = json.loads((RECORDING / "index.json").read_text())
     write_videoglamm_folder(RECORDING, index, folder)
     return folder
+
+
+def write_changed(folder: Path, place: Path, changes: Mapping[str, object]) -> Path:
+    """The same folder in another place, with some fields of its ``config.json`` changed."""
+    for path in folder.iterdir():
+        if path.name != "config.json":
+            (place / path.name).symlink_to(path)
+    config = json.loads((folder / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | dict(changes)))
+    return place
 
 
 def load(folder: Path, **options: object) -> VideoGlamm:

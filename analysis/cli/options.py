@@ -94,12 +94,12 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded", "embedded-shapes", a folder, a hub id, "glamm-7b" (random weights), or "vlm:"
-    with the folder or hub id of a LLaVA-1.5 or Qwen-VL."""
+    """"embedded", "embedded-shapes", "embedded-video" (for clips), a folder, a hub id, "glamm-7b"
+    (random weights), or "vlm:" with the folder or hub id of a LLaVA-1.5 or Qwen-VL."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number type; "auto" takes float32 for the miniature and bfloat16 otherwise."""
+    """Number type; "auto" takes float32 for a miniature and bfloat16 otherwise."""
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """Attention kernel."""
     clip: str | None = None

@@ -11,6 +11,7 @@ import torch
 
 from litelvlm.models.base import GroundingModel, StudiedModel
 from litelvlm.models.configs import read_fields
+from litelvlm.models.files import EMBEDDED as MINIATURES
 from litelvlm.models.files import find_files
 from litelvlm.models.glamm import build as glamm
 from litelvlm.models.glamm.model import Glamm
@@ -221,12 +222,12 @@ models of one family each."""
 def family_for(name: str) -> ModelFamily:
     """The family of a model's name.
 
-    It is the one with the longest prefix that the name begins with; of a folder or a local copy
-    without a prefix, the one that its ``config.json`` names.
+    It is the one with the longest prefix that the name begins with; of a folder, a local copy or a
+    bundled model without a prefix, the one that its ``config.json`` names.
 
     Example:
-        >>> family_for("embedded").name, family_for("vlm:embedded").name
-        ('glamm', 'vlm')
+        >>> [family_for(name).name for name in ("embedded", "embedded-video", "vlm:embedded")]
+        ['glamm', 'video_glamm', 'vlm']
     """
     fitting = [family for family in FAMILIES.values() if name.startswith(family.prefix)]
     best = max(fitting, key=lambda family: len(family.prefix))
@@ -235,9 +236,10 @@ def family_for(name: str) -> ModelFamily:
 
 
 def _model_type(name: str) -> str:
-    """What the ``config.json`` of a folder or of a local copy calls its family; "" without one."""
+    """What the ``config.json`` behind a name calls the family; "" without one."""
     try:
-        return str(read_fields(find_files(name, (), fetch=False).folder, "model")["model_type"])
+        place = find_files(MINIATURES.get(name, name), (), fetch=False).folder
+        return str(read_fields(place, "model")["model_type"])
     except (FileNotFoundError, ValueError, KeyError):  # the family that loads it says what is wrong
         return ""
 
@@ -256,9 +258,10 @@ def load_model(
     """Load a model that answers with masks, of the family that its name or its files tell.
 
     Args:
-        name: "embedded" or "embedded-shapes" (the shipped miniatures), a folder in a family's
-            published layout, a hub id, or "glamm-7b" together with ``random_init``.
-        dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16
+        name: "embedded" or "embedded-shapes" (the shipped miniatures), "embedded-video" (the one
+            that reads clips), a folder in a family's published layout, a hub id, or "glamm-7b"
+            together with ``random_init``.
+        dtype: "float32", "bfloat16" or "float16"; None takes float32 for a miniature and bfloat16
             otherwise.
         device: None takes the first GPU, else the CPU.
         attn: Attention kernel of the language model and the towers: "sdpa", "eager" or

@@ -1,9 +1,10 @@
 """What loading a model of any family begins with: its files or random weights, its kernel."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,18 @@ from litelvlm.names import check_name, unknown_name
 # No TensorFlow or Flax copies, images or papers.
 _WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin", "*.jinja")
 
+WEIGHTS = Path(__file__).parents[1] / "embedded" / "weights"
+"""Folder of all that is bundled."""
+EMBEDDED: Mapping[str, Path] = MappingProxyType(
+    {
+        "embedded": WEIGHTS / "pictograms",
+        "embedded-pictograms": WEIGHTS / "pictograms",
+        "embedded-shapes": WEIGHTS / "shapes",
+        "embedded-video": WEIGHTS / "moving",
+    }
+)
+"""Folders of the bundled models that answer with masks, by the names they are loaded with; the
+first name is the default. A folder's ``config.json`` tells its family."""
 KERNELS = ("sdpa", "eager", "flash_attention_2")
 """Attention kernels."""
 
@@ -26,6 +39,20 @@ class CheckpointSource(NamedTuple):
 
     folder: Path
     commit: str
+
+
+def usual_number_type(name: str | Path | None) -> str:
+    """The number type that a model runs in unless another is asked for.
+
+    Args:
+        name: As ``load_model`` takes it, without a prefix; None stands for the published
+            checkpoint.
+
+    Example:
+        >>> usual_number_type("embedded"), usual_number_type(None)
+        ('float32', 'bfloat16')
+    """
+    return "float32" if str(name) in EMBEDDED else "bfloat16"
 
 
 def check_kernel(attn: str) -> None:
@@ -96,7 +123,8 @@ def digest(folder: Path, *others: Path) -> str:
 
 
 def _parts(folder: Path, others: tuple[Path, ...]) -> Iterator[bytes]:
-    for root in (folder, *(other for other in others if folder not in other.parents)):
+    inside = folder.resolve()
+    for root in (folder, *(one for one in others if inside not in one.resolve().parents)):
         for path in content_files(root):
             yield path.relative_to(root).as_posix().encode()
             with path.open("rb") as file:

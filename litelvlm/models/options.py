@@ -1,11 +1,12 @@
 """Open choices inside a model as typed options; every default is the official code's choice."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar, get_args, get_type_hints
+from typing import TypeVar, get_type_hints
 
 from litelvlm.names import check_name
-from litelvlm.pruning.options import check_field_values
+from litelvlm.pruning.options import check_field_values, choices_of, kinds_of
 
 Options = TypeVar("Options", bound="ModelOptions")
 
@@ -58,9 +59,10 @@ class ModelOptions:
         for entry in entries:
             name, equals, text = entry.partition("=")
             if not equals:
+                known = next(field for field in fields(cls) if field.default is not None)
                 raise ValueError(
                     f"option {entry!r} is not of the form field=value, such as "
-                    f"{fields(cls)[0].name}={fields(cls)[0].default}"
+                    f"{known.name}={known.default}"
                 )
             check_name(name, hints, "option")
             if name in values:
@@ -93,7 +95,9 @@ def _value(text: str, kind: object, name: str) -> object:
     if kind is bool:
         return check_name(text.lower(), ("true", "false"), name) == "true"
     if kind is not float:
-        return next((choice for choice in get_args(kind) if str(choice) == text), text)
+        whole = int in kinds_of(kind) and re.fullmatch("-?[0-9]{1,18}", text)
+        known = (choice for choice in choices_of(kind) if str(choice) == text)
+        return next(known, int(text) if whole else text)
     try:
         return float(text)
     except ValueError:

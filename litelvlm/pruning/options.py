@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from math import inf
 from numbers import Integral, Real
-from typing import Annotated, Literal, cast, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from litelvlm.names import check_name
+from litelvlm.names import unknown_name
 
 # How an error message calls a number type.
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
@@ -57,52 +58,67 @@ FromOne = Annotated[int, Bounds(1, without_high=True)]
 _hints_of = cache(partial(get_type_hints, include_extras=True))
 
 
+def kinds_of(hint: object) -> tuple[object, ...]:
+    """The annotations that a union allows, bounds left out; of another annotation itself."""
+    bare = cast(type, hint.__origin__) if get_origin(hint) is Annotated else hint
+    kinds = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    return tuple(kind.__origin__ if get_origin(kind) is Annotated else kind for kind in kinds)
+
+
+def choices_of(hint: object) -> tuple[object, ...]:
+    """The values that an annotation names."""
+    return tuple(c for k in kinds_of(hint) if get_origin(k) is Literal for c in get_args(k))
+
+
 def check_field_values(cls: type, options: Mapping[str, object]) -> None:
     """Refuse a field value that the annotation of its class does not allow.
 
-    Only ``Literal`` and number annotations are checked.
+    Only ``Literal`` and number annotations, and unions of them, are checked.
 
     Raises:
         ValueError: Naming the field, the value and what is allowed.
     """
-    hints = _hints_of(cls)
     for name, value in options.items():
-        hint = hints[name]
-        bare = hint.__origin__ if get_origin(hint) is Annotated else hint
-        if get_origin(bare) is Literal:
-            _check_allowed(value, get_args(bare), name)
+        hint = _hints_of(cls)[name]
+        named = choices_of(hint)
+        kinds = tuple(kind for kind in kinds_of(hint) if get_origin(kind) is not Literal)
+        if (value is None and type(None) in kinds) or any(_is(value, choice) for choice in named):
             continue
-        kinds = get_args(bare) or (bare,)
-        _check_number(value, tuple(getattr(kind, "__origin__", kind) for kind in kinds), name)
-        for entry in (e for kind in (hint, *kinds) for e in getattr(kind, "__metadata__", ())):
-            if value is not None and isinstance(entry, Bounds):
+        if set(kinds) <= {type(None)}:
+            raise _not_named(value, named, name)
+        _check_number(value, kinds, named, name)
+        parts = (hint, *get_args(hint))
+        for entry in (e for part in parts for e in getattr(part, "__metadata__", ())):
+            if isinstance(entry, Bounds):
                 entry.check(cast(float, value), name)
 
 
-def _check_allowed(value: object, allowed: tuple[object, ...], what: str) -> None:
-    """Refuse a value outside a closed set of options.
-
-    Raises:
-        ValueError: Naming the value and the options.
-    """
-    if isinstance(value, str) and all(isinstance(option, str) for option in allowed):
-        check_name(value, [str(option) for option in allowed], what)
-    if value not in allowed:
-        raise ValueError(
-            f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, allowed))}"
-        )
+def _is(value: object, choice: object) -> bool:
+    """Whether a value is a named one; 8.0 is not 8, and True is not 1."""
+    kind = _ACCEPTED.get(type(choice), type(choice))
+    alike = isinstance(value, kind) and isinstance(value, bool) == isinstance(choice, bool)
+    return alike and value == choice
 
 
-def _check_number(value: object, kinds: tuple[type, ...], what: str) -> None:
+def _not_named(value: object, named: tuple[object, ...], what: str) -> ValueError:
+    """The error for a value outside a closed set of options."""
+    if isinstance(value, str) and all(isinstance(choice, str) for choice in named):
+        return unknown_name(value, [str(choice) for choice in named], what)
+    return ValueError(f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, named))}")
+
+
+def _check_number(
+    value: object, kinds: tuple[object, ...], named: tuple[object, ...], what: str
+) -> None:
     """Refuse a value of none of the number types ``kinds``; fields of other types pass.
 
     Raises:
-        ValueError: Naming the value and the types.
+        ValueError: Naming the value, the types and the values that have a name.
     """
-    if not set(kinds) <= set(_WORDS):
+    words = [_WORDS[kind] for kind in kinds if kind in _WORDS]
+    if len(words) < len(kinds):
         return
-    accepted = tuple(_ACCEPTED.get(kind, kind) for kind in kinds)
+    accepted = tuple(_ACCEPTED.get(kind, kind) for kind in cast(tuple[type, ...], kinds))
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(
-            f"{what} {value!r} is not allowed; give {' or '.join(_WORDS[kind] for kind in kinds)}"
-        )
+        allowed = " or ".join([*words, *map(repr, named)])
+        raise ValueError(f"{what} {value!r} is not allowed; give {allowed}")

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.models import weights
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import read_config
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.weights import load_into, save_checkpoint
 
 SIZES = {

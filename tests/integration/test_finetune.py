@@ -14,7 +14,7 @@ from litelvlm import get_pruner, load_clips, load_model, load_refer
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.video.stills import Stills
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.training.finetune import adapters, memory, train
 from litelvlm.training.finetune.adapters import add_adapters

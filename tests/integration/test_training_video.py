@@ -17,7 +17,6 @@ from litelvlm.models.sam2.frames import Sam2Frames
 from litelvlm.models.sam2.masker import ClipMasker
 from litelvlm.models.sam2.preprocess import longest_side_stretched
 from litelvlm.models.video_glamm.network import pool_squares
-from litelvlm.models.video_glamm.options import VideoGlammOptions
 from litelvlm.models.video_glamm.prompts import ANSWERS
 from litelvlm.training.video_glamm import memory
 from litelvlm.training.video_glamm.helper import Helper, attribute_labels, object_shares
@@ -59,8 +58,7 @@ def batch(clips):
 
 @pytest.fixture(scope="module")
 def model(parts):
-    options = VideoGlammOptions(num_frames=8)
-    return load_model(parts[1], dtype="float32", device="cpu", options=options)
+    return load_model(parts[1], dtype="float32", device="cpu")
 
 
 def test_phi3_computes_what_the_llama_it_starts_from_computes(parts):
@@ -77,6 +75,7 @@ def test_the_checkpoint_is_small_and_read_like_a_published_one(parts, model, cli
     assert sum(p.stat().st_size for p in parts[1].rglob("*.safetensors")) <= 20e6
     frames = [Image.fromarray(frame) for frame in clips[0].frames]
     sentence = clips[0].expressions[0].sent
+    assert model.num_frames == FRAMES
     result = model.segment(frames, sentence)
     assert result.masks.shape == (1, FRAMES, 168, 168)
     said = model.segment(frames, sentence, "litelvlm", 8 * 9, answer="generated", max_new_tokens=4)

@@ -10,7 +10,7 @@ from litelvlm.data.safe.archives import check_archive, check_archives
 from litelvlm.data.safe.pickle_gate import check_pickle
 from litelvlm.data.safe.weight_files import check_shard, read_shard
 from litelvlm.models.clip_files import read_clip
-from litelvlm.models.glamm.checkpoints import source
+from litelvlm.models.files import EMBEDDED
 from tests.warm import run_python
 
 WEIGHTS = {"a.weight": torch.arange(3.0), "b.bias": torch.ones(2, 2).t()}
@@ -50,7 +50,7 @@ def test_packed_entries_would_be_read_as_other_numbers(tmp_path):
 @pytest.mark.parametrize("read", [read_clip, load_tower])
 def test_every_way_to_a_clip_checks_its_archives(tmp_path, read):
     (tmp_path / "config.json").write_bytes(
-        (source.EMBEDDED["embedded"] / "clip" / "config.json").read_bytes()
+        (EMBEDDED["embedded"] / "clip" / "config.json").read_bytes()
     )
     weights(tmp_path / "pytorch_model.bin", kind=zipfile.ZIP_DEFLATED)
     given = (tmp_path, torch.float32, "sdpa") if read is read_clip else (tmp_path,)

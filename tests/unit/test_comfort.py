@@ -34,7 +34,7 @@ def test_listings_as_json(capsys):
     methods = found(capsys, "ls", "methods", "--json")
     assert [line["name"] for line in methods] == list(list_pruners())
     everything = found(capsys, "ls", "--json")
-    assert set(everything) == {"methods", "studies", "figures", "splits", "families"}
+    assert set(everything) == {"methods", "studies", "figures", "splits", "models", "families"}
     assert {"column", "type", "meaning"} == set(found(capsys, "ls", "columns", "sink", "--json")[0])
 
 

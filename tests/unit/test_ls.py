@@ -7,10 +7,13 @@ import pytest
 
 from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.actions.ls import method_rows
+from litelvlm.analysis.cli.actions.ls import method_rows, models
 from litelvlm.analysis.studies import BENCH, QUESTIONS, STUDIES
 from litelvlm.analysis.studies.table import get_study
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
+from litelvlm.models.vlm.load import EMBEDDED as LLAVAS
+from litelvlm.models.vlm.load import PREFIX
 from litelvlm.pruning import registry
 from tests.study_inputs import Method
 
@@ -45,6 +48,10 @@ def test_a_listing_imports_no_study_that_loads_towers_and_no_model_class():
         *("open_clip", "captum", "torchvision", "transformers.modeling_utils"),
         *(f"litelvlm.analysis.studies.{name}" for name in STUDIES),
     }
+
+
+def test_the_listed_models_are_those_that_names_load():
+    assert set(models()) == {*EMBEDDED, *(f"{PREFIX}{name}" for name in LLAVAS)}
 
 
 @pytest.mark.parametrize("name", STUDIES)

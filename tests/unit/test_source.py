@@ -12,10 +12,10 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from litelvlm.models.clip_files import clip_source
-from litelvlm.models.files import digest
+from litelvlm.models.files import EMBEDDED, digest
 from litelvlm.models.glamm.checkpoints.config import check_config, full_config, read_config
 from litelvlm.models.glamm.checkpoints.inventory import inventory
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, locate, named_clip
+from litelvlm.models.glamm.checkpoints.source import locate, named_clip
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 

@@ -97,6 +97,18 @@ def splits() -> dict[str, str]:
     }
 
 
+def models() -> dict[str, str]:
+    """Bundled models and what each is."""
+    return {
+        "embedded": "the miniature GLaMM, trained on pictograms; its ranking is reversed",
+        "embedded-pictograms": "the same",
+        "embedded-shapes": "a miniature GLaMM, trained on coloured shapes, without the reversal",
+        "embedded-video": "the miniature VideoGLaMM, trained on clips of moving pictograms",
+        "vlm:embedded": "a miniature LLaVA that answers questions in words",
+        "vlm:embedded-boxes": "a miniature LLaVA that writes boxes",
+    }
+
+
 def families() -> dict[str, str]:
     """Families of vision-language models that ``litelvlm.prune`` takes, and what is special."""
     return {name: "; ".join(family.special) or "-" for name, family in VLM_FAMILIES.items()}
@@ -167,6 +179,7 @@ LISTINGS = {
     "studies": studies,
     "figures": drawings,
     "splits": splits,
+    "models": models,
     "families": families,
 }
 """What `litelvlm ls` lists, each name with a sentence."""

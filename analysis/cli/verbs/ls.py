@@ -1,4 +1,4 @@
-"""`litelvlm ls`: the names of methods, studies, figures, splits and model families."""
+"""`litelvlm ls`: the names of methods, studies, figures, splits, models and model families."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from litelvlm.analysis.cli.options import Printing
 
 @dataclass(frozen=True, kw_only=True)
 class Ls(Printing):
-    """List the names of methods, studies, figures, splits and families, each with one sentence.
+    """List names of methods, studies, figures, splits, models and families, each with a sentence.
 
     "methods" prints a table: the stage where a method works, whether it reads the text, the cues it
     needs, its order and positions, whether it runs with attention kernels that return no weights
@@ -19,6 +19,8 @@ class Ls(Printing):
     checked against the official code. B: checked in part. C: from the paper alone.
 
     "columns" with a study prints what each column of its rows holds.
+
+    "models" prints the bundled models; other models are folders and hub ids.
 
     "families" prints the vision-language models of transformers that litelvlm.prune takes: what is
     special, and the largest differences of logits measured on tiny random models. "handed back":
@@ -36,6 +38,6 @@ class Ls(Printing):
     """
 
     kind: tyro.conf.Positional[str] = "all"
-    """methods, studies, figures, splits, families, columns, or all."""
+    """methods, studies, figures, splits, models, families, columns, or all."""
     study: tyro.conf.Positional[str] = ""
     """The study whose columns to list."""

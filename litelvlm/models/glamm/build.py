@@ -10,7 +10,13 @@ from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoder
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.models.clip_files import check_clip_config, check_clip_width, clip_source, read_clip
-from litelvlm.models.files import check_kernel, digest, random_weights
+from litelvlm.models.files import (
+    EMBEDDED,
+    check_kernel,
+    digest,
+    random_weights,
+    usual_number_type,
+)
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
     check_config,
@@ -21,12 +27,7 @@ from litelvlm.models.glamm.checkpoints.config import (
     sam_config,
 )
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
-from litelvlm.models.glamm.checkpoints.source import (
-    EMBEDDED,
-    locate,
-    named_clip,
-    usual_number_type,
-)
+from litelvlm.models.glamm.checkpoints.source import locate, named_clip
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions

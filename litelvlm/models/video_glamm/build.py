@@ -9,7 +9,14 @@ from transformers import CLIPConfig, CLIPModel, Phi3ForCausalLM
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.models.clip_files import check_clip_config, check_clip_width, clip_source, read_clip
-from litelvlm.models.files import check_kernel, digest, find_files, random_weights
+from litelvlm.models.files import (
+    EMBEDDED,
+    check_kernel,
+    digest,
+    find_files,
+    random_weights,
+    usual_number_type,
+)
 from litelvlm.models.sam2.sizes import new_sam2
 from litelvlm.models.video_glamm.config import VideoGlammConfig, read_config
 from litelvlm.models.video_glamm.internvideo import InternVideo
@@ -37,8 +44,9 @@ def load_video_glamm(
     """Load a VideoGLaMM; arguments as for ``litelvlm.models.families.load_model``.
 
     Args:
-        name: Folder in the published layout, or a hub id, behind ``PREFIX`` or without it.
-        dtype: None takes bfloat16.
+        name: "embedded-video", a folder in the published layout, or a hub id, behind ``PREFIX`` or
+            without it.
+        dtype: As there.
         device: As there.
         attn: "sdpa", or "eager" as the official code.
         random_init: As there; sizes, tokenizer and CLIP's sizes are the folder's.
@@ -56,10 +64,12 @@ def load_video_glamm(
             "attention kernel 'flash_attention_2' was not compared with the published window of "
             "attention; use 'sdpa'"
         )
-    kind, chosen = number_type(dtype, "bfloat16"), options or VideoGlammOptions()
+    plain, chosen = str(name).removeprefix(PREFIX), options or VideoGlammOptions()
+    kind = number_type(dtype, usual_number_type(plain))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    choices = ["a folder in VideoGLaMM's layout", "a hub id 'owner/name'"]
-    folder, commit = find_files(str(name).removeprefix(PREFIX), choices, revision, prefix=PREFIX)
+    choices = ["embedded-video", "a folder in VideoGLaMM's layout", "a hub id 'owner/name'"]
+    source = EMBEDDED.get(plain, plain)
+    folder, commit = find_files(source, choices, revision, prefix=PREFIX)
     called = f"{name}@{commit[:12]}" if commit else str(name)
     config = read_config(folder)
     tokenizer = Phi3Tokenizer.from_pretrained(folder, config.marked)
@@ -85,8 +95,7 @@ def load_video_glamm(
         **parts,  # type: ignore[arg-type]  # the table of parts holds plain modules
         tower=tower,
         tokenizer=tokenizer,
-        ends=config.ends,
-        marked=config.marked,
+        config=config,
         name=called,
         digest=content,
         options=chosen,
@@ -114,7 +123,7 @@ def new_parts(
     config: VideoGlammConfig, attn: str, options: VideoGlammOptions
 ) -> dict[str, nn.Module]:
     """Components other than CLIP, on the current default device, with freshly drawn weights."""
-    language = config.phi3(windowed=options.window == "published")
+    language = config.phi3(options.window)
     width = language.hidden_size
     video, image = config.projectors
     return {

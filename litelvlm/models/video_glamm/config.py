@@ -1,9 +1,9 @@
 """Sizes of a VideoGLaMM: its ``config.json``, read and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from transformers import Phi3Config
 
@@ -11,6 +11,7 @@ from litelvlm.data.safe.shown import shown
 from litelvlm.models.configs import check_bounds, read_fields
 from litelvlm.models.sam2.sizes import SAM2_LARGE, Sam2Sizes
 from litelvlm.models.video_glamm.internvideo import InternVideoSizes
+from litelvlm.models.video_glamm.options import FrameCount, VideoGlammOptions, Window
 from litelvlm.names import check_name
 
 MODEL_TYPE = "VideoGPT+"
@@ -45,6 +46,7 @@ class VideoGlammConfig:
     Attributes:
         language: Fields of Phi-3.
         window: ``sliding_window`` as published: tokens before itself that a token sees.
+        num_frames: Frames that the language model sees of a clip; published files do not say.
         video: Sizes of the video tower: the published ones, or the entry "internvideo".
         sam2: Sizes of SAM2: the published large one, or the entry "sam2".
         image_width: Width of CLIP's patch states.
@@ -56,6 +58,7 @@ class VideoGlammConfig:
 
     language: Mapping[str, object]
     window: int
+    num_frames: int
     video: InternVideoSizes
     sam2: Sam2Sizes
     image_width: int
@@ -64,15 +67,21 @@ class VideoGlammConfig:
     clip: str | None
     ends: frozenset[int]
 
-    def phi3(self, windowed: bool) -> Phi3Config:
-        """The language model's configuration.
+    def phi3(self, window: Window) -> Phi3Config:
+        """The language model's configuration with a window of attention."""
+        return Phi3Config(**self.language, sliding_window=self.seen(window))  # type: ignore[arg-type]  # checked
 
-        Args:
-            windowed: Whether the published window holds. A token then sees itself and ``window``
-                tokens before it, which today's library calls a window of one more.
-        """
-        window = self.window + 1 if windowed else None
-        return Phi3Config(**self.language, sliding_window=window)  # type: ignore[arg-type]  # checked
+    def seen(self, window: Window) -> int | None:
+        """Tokens that a token sees, itself included, as today's library counts; None for all."""
+        if window == "none":
+            return None
+        return self.window + 1 if window == "published" else int(window)
+
+    def own(self, options: VideoGlammOptions) -> VideoGlammOptions:
+        """The same options; one that only repeats what the checkpoint says has its default."""
+        frames = None if options.num_frames == self.num_frames else options.num_frames
+        same = self.seen(options.window) == self.window + 1
+        return replace(options, num_frames=frames, window="published" if same else options.window)
 
 
 def read_config(folder: Path) -> VideoGlammConfig:
@@ -106,12 +115,18 @@ def read_config(folder: Path) -> VideoGlammConfig:
     for name, width in (("mm_hidden_size", video.hidden_size), ("out_dim", sam2.width)):
         if config.get(name, width) != width:
             raise ValueError(f"{where} has {name}={shown(config[name])}, its parts have {width}")
+    frames = config.get("num_frames", 16)
+    if not (type(frames) is int and frames in get_args(FrameCount)):
+        raise ValueError(
+            f"{where} has num_frames={shown(frames)}; the language model sees 8 or 16 frames"
+        )
     clip = config.get("image_mm_vision_tower") or config.get("image_vision_tower")
     language = {n: config[n] for n in (*_LANGUAGE, *_OPTIONAL) if n in config}
     del language["sliding_window"]
     return VideoGlammConfig(
         language={**language, "tie_word_embeddings": False},
         window=cast(int, config["sliding_window"]),
+        num_frames=frames,
         video=video,
         sam2=sam2,
         image_width=cast(int, config["image_mm_hidden_size"]),

@@ -1,6 +1,8 @@
 """Phi-3 over a prompt with visual tokens: given answers in one pass, others with a cache."""
 
 from collections.abc import Set
+from copy import deepcopy
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,19 @@ class Generated(NamedTuple):
 
     ids: tuple[int, ...]
     states: Float[Tensor, "n e"]
+
+
+def with_window(phi3: Phi3ForCausalLM, window: int | None) -> Phi3ForCausalLM:
+    """The same language model with another window of attention; both share every tensor.
+
+    Args:
+        phi3: The language model, which does not change.
+        window: Tokens that a token sees, itself included; None for all.
+    """
+    config = deepcopy(phi3.config)
+    config.sliding_window = window
+    shared = {id(tensor): tensor for tensor in chain(phi3.parameters(), phi3.buffers())}
+    return deepcopy(phi3, {**shared, id(phi3.config): config})
 
 
 def read_prompt(

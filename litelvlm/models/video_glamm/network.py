@@ -21,7 +21,9 @@ from litelvlm.models.sam2.masker import ClipMasker, FramewiseMasker
 from litelvlm.models.sam2.preprocess import longest_side_stretched
 from litelvlm.models.segmenting import Stopwatch
 from litelvlm.models.studied import TowerModel
+from litelvlm.models.video_glamm.config import VideoGlammConfig
 from litelvlm.models.video_glamm.internvideo import InternVideo
+from litelvlm.models.video_glamm.language import with_window
 from litelvlm.models.video_glamm.options import VideoGlammOptions
 from litelvlm.models.video_glamm.outputs import ClipState, Spliced, VisualBlock
 from litelvlm.models.video_glamm.points import POINTS, ClipGrids, PrunePoint
@@ -65,8 +67,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         seg_head: The language model's width to that of SAM2's prompts.
         sam2: Image encoder, mask decoder and memory.
         tokenizer: Phi-3's tokenizer with the added tokens.
-        ends: Tokens that end an answer.
-        marked: Whether start and end tokens stand around the visual ones.
+        config: What the checkpoint says of itself.
         name: The name it was loaded by.
         digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" for
             random weights.
@@ -88,8 +89,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         seg_head: nn.Module,
         sam2: Sam2VideoModel,
         tokenizer: Phi3Tokenizer,
-        ends: frozenset[int],
-        marked: bool,
+        config: VideoGlammConfig,
         name: str,
         digest: str,
         options: VideoGlammOptions,
@@ -97,27 +97,40 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         super().__init__()
         self.tower, self.video_tower, self.phi3, self.sam2 = tower, video_tower, phi3, sam2
         self.image_projector, self.video_projector = image_projector, video_projector
-        self.seg_head, self.tokenizer, self.ends, self.digest = seg_head, tokenizer, ends, digest
-        self.marked = marked
-        self.options, self._plain_name, self.name = options, name, f"{name}{options}"
+        self.seg_head, self.tokenizer, self.digest = seg_head, tokenizer, digest
+        self.config, self.options, self._plain_name = config, config.own(options), name
+        self.name = f"{name}{self.options}"
 
     def with_options(self: Network, **changes: object) -> Network:
         """A model of the same weights with other options; this model does not change.
 
         Args:
-            **changes: Fields of ``VideoGlammOptions``, except the window.
+            **changes: Fields of ``VideoGlammOptions``.
 
         Raises:
-            ValueError: If a field or a value is unknown, or it is ``window``.
+            ValueError: If a field or a value is unknown.
         """
-        options = self.options.replaced(changes)
+        options, other = self.config.own(self.options.replaced(changes)), copy(self)
         if options.window != self.options.window:
-            raise ValueError(
-                "window cannot change after loading; give it to load_model(..., options=)"
-            )
-        other = copy(self)
+            # The copy has its own table of parts; the parts are shared.
+            other._modules = dict(self._modules)
+            other.phi3 = with_window(self.phi3, self.config.seen(options.window))
         other.options, other.name = options, f"{self._plain_name}{options}"
         return other
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the language model sees of a clip."""
+        return self.options.num_frames or self.config.num_frames
+
+    def window_bites(self, n_tokens: int) -> bool:
+        """Whether the window of attention hides anything from a sequence.
+
+        Args:
+            n_tokens: Length of the whole sequence: text, visual tokens and answer.
+        """
+        seen = self.config.seen(self.options.window)
+        return seen is not None and n_tokens > seen
 
     @property
     def device(self) -> torch.device:
@@ -144,7 +157,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
     def grids(self) -> ClipGrids:
         """Sides of the token grids of clips."""
         return ClipGrids(
-            frames=self.options.num_frames,
+            frames=self.num_frames,
             image=self.tower.grid[0],
             video=self.video_tower.sizes.grid,
         )
@@ -153,7 +166,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
     def clip_layout(self) -> Layout:
         """How the tokens of every clip lie that a method chooses from."""
         side = self.grids.side(self.point)
-        return Layout(self.options.num_frames, side, side)
+        return Layout(self.num_frames, side, side)
 
     @property
     def masker(self) -> Masker:
@@ -167,7 +180,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         whole = tower_view(self.tower, height, width)
         if frames == 1:
             return whole
-        seen = tuple((i,) for i in language_frames(frames, self.options.num_frames))
+        seen = tuple((i,) for i in language_frames(frames, self.num_frames))
         return ImageView(self.clip_layout, whole.crop, whole.image_size, seen)
 
     def project_image(self, patch_tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
@@ -211,7 +224,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         Raises:
             ValueError: If the language model cannot read so many tokens.
         """
-        ids = self.tokenizer.encode(full_prompt(conversation, n_frames, self.marked))
+        ids = self.tokenizer.encode(full_prompt(conversation, n_frames, self.config.marked))
         start = ids.index(IMAGE_INDEX)
         text = torch.tensor(ids[:start] + ids[start + n_frames :], device=self.device)
         needed, limit = len(text) + room, int(self.phi3.config.max_position_embeddings)
@@ -245,7 +258,7 @@ class VideoGlammNetwork(nn.Module, TowerModel):
         watch = Stopwatch(self.device)
         with watch("preprocess"):
             sam_frames = Sam2Frames(self.sam2, frames, longest_side_stretched)
-            shown = language_frames(len(frames), self.options.num_frames)
+            shown = language_frames(len(frames), self.num_frames)
             distinct = sorted(set(shown)) if len(frames) > 1 else [0]
             pictures = [sam_frames.image(i) for i in distinct]
             crops = torch.cat([self.tower.pixel_values(picture) for picture in pictures])

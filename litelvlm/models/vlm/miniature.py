@@ -18,8 +18,8 @@ from transformers import (
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.finite import require_finite_weights
+from litelvlm.models.files import WEIGHTS
 
-WEIGHTS = Path(__file__).parents[2] / "embedded" / "weights"
 LLAVA, BOXES = WEIGHTS / "llava", WEIGHTS / "llava_boxes"
 CLIP = WEIGHTS / "pictograms" / "clip"
 """What is stored of the two miniature LLaVAs, and the CLIP that they share with GLaMM's."""

@@ -9,9 +9,9 @@ from torch import nn
 from transformers import CLIPTokenizer, SamModel
 
 from litelvlm.clip.hf import ClipTower
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.build import assemble
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.weights import save_checkpoint

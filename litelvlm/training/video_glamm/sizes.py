@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import Sam2VideoModel
 
+from litelvlm.data.worlds.moving.objects import FRAMES
 from litelvlm.models.sam2.sizes import Sam2Sizes, new_sam2
 from litelvlm.models.video_glamm.config import MODEL_TYPE
 from litelvlm.models.video_glamm.internvideo import InternVideo, InternVideoSizes, LayerScale
@@ -60,6 +61,7 @@ def config(vocab_size: int, ends: int) -> dict[str, object]:
         "num_attention_heads": 4,
         "rms_norm_eps": 1e-5,
         "sliding_window": WINDOW,
+        "num_frames": FRAMES,
         "max_position_embeddings": 2048,
         "original_max_position_embeddings": 2048,
         "bos_token_id": 1,

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from litelvlm.data.safe.weight_files import check_shard, shard_paths
 from litelvlm.models.clip_files import clip_source
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, locate, named_clip
+from litelvlm.models.glamm.checkpoints.source import locate, named_clip
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 

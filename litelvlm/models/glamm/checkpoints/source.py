@@ -1,35 +1,9 @@
-"""Where a model's files are: the shipped miniature, a folder or a hub id."""
+"""Where the files of a GLaMM are: in the package, in a folder or on the hub."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
-from litelvlm.models.files import CheckpointSource, find_files
-
-_WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
-_PICTOGRAMS = _WEIGHTS / "pictograms"
-EMBEDDED: Mapping[str, Path] = MappingProxyType(
-    {
-        "embedded": _PICTOGRAMS,
-        "embedded-pictograms": _PICTOGRAMS,
-        "embedded-shapes": _WEIGHTS / "shapes",
-    }
-)
-"""Folders of the miniatures in the package, by the names they are loaded with; the first name is
-the default."""
-
-
-def usual_number_type(name: str | Path | None) -> str:
-    """The number type that a model runs in unless another is asked for.
-
-    Args:
-        name: As ``load_model`` takes it; None stands for the published checkpoint.
-
-    Example:
-        >>> usual_number_type("embedded"), usual_number_type(None)
-        ('float32', 'bfloat16')
-    """
-    return "float32" if name in EMBEDDED else "bfloat16"
+from litelvlm.models.files import EMBEDDED, CheckpointSource, find_files
 
 
 def locate(name: str | Path, revision: str | None = None, fetch: bool = True) -> CheckpointSource:
