@@ -284,6 +284,8 @@ def test_pages_show_strips_of_frames_and_animations(tmp_path):
     with Image.open(files[0]) as moving:
         assert (moving.n_frames, moving.size) == (FRAMES, (2 * 24 + 4, 24))
     report = write_report([run], tmp_path / "report").read_text()
+    assert "n = 8 expressions from 4 clips; bars: one-sided 95 % lower bounds" in report
+    assert "<em>clips</em> with all their expressions, because expressions of one clip" in report
     assert report.count("all tokens on the left, 12 tokens") == 2 * len(shown)
 
     legend = {name: (name, "black") for name in ("input_similarity", "random")}
