@@ -90,8 +90,8 @@ def video_tokens(run: Saved) -> RenderedFigure:
     for ax in places[len(points) :]:
         ax.set_axis_off()
     style.heading(figure, run.title("What pruning does to clips"))
-    what = "bands: 95 % intervals from resampling clips; oracles read the true mask"
-    return RenderedFigure(figure, sample_note(own, what, resampled="clips"))
+    what = "bands: 95 % intervals from resampling images; oracles read the true mask"
+    return RenderedFigure(figure, sample_note(own, what))
 
 
 @Drawing("video", ("scores",), drawable=lambda run: not two_windows(run).empty)
@@ -105,9 +105,9 @@ def video_window(run: Saved) -> RenderedFigure:
     ax.set_title(run.title("What a window costs"))
     what = (
         f"filled: the model's own window; hollow: a token sees {seen}; bars: 95 % intervals from "
-        "resampling clips"
+        "resampling images"
     )
-    return RenderedFigure(figure, sample_note(table, what, resampled="clips"))
+    return RenderedFigure(figure, sample_note(table, what))
 
 
 DRAWINGS = (video_tokens, video_window)

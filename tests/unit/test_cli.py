@@ -175,6 +175,17 @@ def test_study_all_gives_each_study_the_options_it_has():
     assert (sink.limit, sink.seed) == (3, 2)
 
 
+def test_a_study_of_clips_has_a_bundled_model_where_the_command_names_none():
+    study = parse("study", "all", "--split", "testA")
+    read = study.as_read("video")
+    assert (read.model, read.data, read.split) == ("embedded-video", "embedded-moving", "testA")
+    assert study.as_read("sweep") == study
+    for own in (["--data", "embedded-fresh"], ["--model", "vlm:embedded"], ["--cache", "kept"]):
+        named = parse("study", "all", *own)
+        assert "video" not in named.chosen()
+        assert parse("study", "video", *own).as_read("video") == parse("study", "video", *own)
+
+
 @pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])
 def test_an_option_that_one_of_the_chosen_studies_has_is_taken(names):
     study = StudyVerb(names=names, methods=("random",))
