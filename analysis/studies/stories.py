@@ -260,6 +260,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
             explorable=True,
         ),
         "ablations": Story(("official.random", "H7")),
+        "video": Story(("V3.random@", "V3.keeps@")),
         "quantisation": Story(strongest=_costliest),
     }
 )
