@@ -1,4 +1,4 @@
-"""SAM2 learns to follow an object through short stretches of a clip."""
+"""SAM2 learns to follow an object, through short stretches of a clip and then through all of it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +24,6 @@ from litelvlm.training.video_glamm.sam2 import (
     target_masks,
 )
 
-STRETCH = 4
-"""Frames that are unrolled."""
 _UNSEEN = 0.25
 _SURE = 20.0  # mask logit of a true mask in memory
 
@@ -78,25 +76,43 @@ def follow(
 
 
 def train_memory(
-    stage: Stage, sam: Sam2VideoModel, pool: ClipPool, folder: Path, seed: int, device: torch.device
+    stage: Stage,
+    stretch: int,
+    order: int,
+    sam: Sam2VideoModel,
+    pool: ClipPool,
+    folder: Path,
+    seed: int,
+    device: torch.device,
 ) -> None:
-    """Train all but the image encoder on stretches that begin anywhere in a clip."""
+    """Train all but the image encoder on stretches that begin anywhere in a clip.
+
+    Args:
+        stage: Length and rate.
+        stretch: Frames that are unrolled.
+        order: Tells the order of the clips, and every choice, from those of other stages.
+        sam: What is trained.
+        pool: Clips.
+        folder: Where the states go.
+        seed: Of the training.
+        device: Where to train.
+    """
     sam.vision_encoder.requires_grad_(False)
 
     def losses(step: int) -> Losses:
-        rng = np.random.default_rng([seed, step, 3])
-        batch = pool[pool.indices(seed + 3, step, stage.batch)]
-        first = int(rng.integers(FRAMES - STRETCH + 1))
+        rng = np.random.default_rng([seed, step, order])
+        batch = pool[pool.indices(seed + order, step, stage.batch)]
+        first = int(rng.integers(FRAMES - stretch + 1))
         objects = pick_objects(batch.ids[:, first], batch.meta, _UNSEEN, rng)
         rows = torch.arange(len(objects)).repeat_interleave(objects.shape[1])
         objects = objects.flatten()
-        ids = batch.ids[rows, first : first + STRETCH]
+        ids = batch.ids[rows, first : first + stretch]
         points = shown_points(ids[:, 0], batch.centres[rows, objects, first], objects, rng)
         prompts = point_prompt(sam, points.to(device))
         prompts = prompts + blur(prompts, seed, step)
         frames = [
             sam_pixels(batch.square[:, number].to(device))
-            for number in range(first, first + STRETCH)
+            for number in range(first, first + stretch)
         ]
         forced = bool(rng.random() < 0.5)
         return follow(sam, frames, ids.to(device), prompts, objects.to(device), forced)

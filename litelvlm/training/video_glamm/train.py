@@ -1,4 +1,4 @@
-"""The four stages of the miniature VideoGLaMM one after another, and the checkpoint they make."""
+"""The five stages of the miniature VideoGLaMM one after another, and the checkpoint they make."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,6 +10,7 @@ from torch import nn
 from transformers import Sam2VideoModel
 
 from litelvlm.models.files import EMBEDDED
+from litelvlm.data.worlds.moving.objects import FRAMES
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.video_glamm.prompts import END
@@ -38,12 +39,13 @@ class Recipe:
 
     Attributes:
         clips: Distinct training clips.
-        frames, memory, point, joint: The four stages.
+        frames, memory, whole, point, joint: The five stages.
     """
 
     clips: int
     frames: Stage
     memory: Stage
+    whole: Stage
     point: Stage
     joint: Stage
 
@@ -52,6 +54,7 @@ RECIPE = Recipe(
     clips=3000,
     frames=Stage("sam_frames", 1200, batch=12, lr=4e-4, warmup=100, autocast=False),
     memory=Stage("sam_memory", 800, batch=6, lr=3e-4, warmup=50, autocast=False),
+    whole=Stage("sam_whole", 600, batch=4, lr=3e-4, warmup=30, save_every=100, autocast=False),
     point=Stage("point", 3000, batch=8, lr=8e-4, save_every=100),
     joint=Stage("joint", 800, batch=6, lr=3e-4, warmup=50, save_every=100),
 )
@@ -113,7 +116,8 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     sam: nn.Module = parts.sam
     sam.to(device)
     train_frames(recipe.frames, parts.sam, pool, out, seed, device)
-    train_memory(recipe.memory, parts.sam, pool, out, seed, device)
+    train_memory(recipe.memory, 4, 3, parts.sam, pool, out, seed, device)
+    train_memory(recipe.whole, FRAMES, 5, parts.sam, pool, out, seed, device)
     reader = Reader(parts.side, parts.helper, parts.tokenizer, pool, images, seed, device)
     goal = parts.sam.shared_image_embedding.positional_embedding
     train_pointing(recipe.point, reader, goal, out)
