@@ -114,6 +114,10 @@ class GroundingModel(StudiedModel):
         """
         return layout.n_tokens if kept is None else kept
 
+    def unknown_words(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Words that the model was never trained on, as far as a small CLIP tells."""
+        return () if self.clip_tower is None else unknown_words(self.clip_tower, texts)
+
     def check_method(self, pruner: Pruner, frames: int = 1, budget: int | None = None) -> None:
         """Refuse a method that cannot choose among the tokens of this model.
 
@@ -336,7 +340,7 @@ class GroundingModel(StudiedModel):
             self.ground([state], [asked], [selection], answer, max_new_tokens)[0]
             for asked, selection in zip(conversations, selections, strict=True)
         ]
-        unknown = () if self.clip_tower is None else unknown_words(self.clip_tower, expressions)
+        unknown = self.unknown_words(expressions)
         return joined(passes, [state.timings, watch.seconds], unknown)
 
 

@@ -62,12 +62,19 @@ def test_its_folder_is_what_the_training_writes_but_for_the_clip_that_it_shares(
 
 def test_masks_of_a_clip_are_found(model, clip, frames):
     told = model.segment(frames, clip.expressions[0].sent, answer="generated")
-    assert told.found == (True,)
+    assert (told.found, told.unknown_words) == ((True,), ())
     result = model.segment(frames, [one.sent for one in clip.expressions])
     assert result.found == (True,) * len(clip.expressions)
     assert result.masks.shape == (len(clip.expressions), *clip.frames.shape[:3])
     assert result.masks.any()
     assert (told.masks[0] == result.masks[0]).all()
+
+
+def test_words_of_motion_are_known_and_others_are_told(model):
+    sentences = [one.sent for seed in SEEDS["val"][:20] for one in sample_clip(seed).expressions]
+    assert any("standing still" in one for one in sentences)
+    assert model.unknown_words(sentences) == ()
+    assert model.unknown_words(["the zygote going left"]) == ("zygote",)
 
 
 @pytest.mark.parametrize("point", ["V3", "V4"])

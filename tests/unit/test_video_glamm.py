@@ -425,6 +425,7 @@ def test_what_the_prune_point_cannot_take_is_refused(model):
         ({"num_frames": 12}, "has num_frames=12; the language model sees 8 or 16 frames"),
         ({"num_frames": 8.0}, "has num_frames=8.0"),
         ({"num_frames": None}, "has num_frames=None"),
+        ({"words": "going"}, "has words='going'; it is a list of words"),
     ],
 )
 def test_folders_that_do_not_fit_are_refused(folder, tmp_path, changes, words):

@@ -54,6 +54,7 @@ class VideoGlammConfig:
         marked: Whether start and end tokens stand around the visual ones.
         clip: What it calls CLIP.
         ends: Tokens that end an answer.
+        words: That the language model learned and CLIP did not; published files name none.
     """
 
     language: Mapping[str, object]
@@ -66,6 +67,7 @@ class VideoGlammConfig:
     marked: bool
     clip: str | None
     ends: frozenset[int]
+    words: frozenset[str]
 
     def phi3(self, window: Window) -> Phi3Config:
         """The language model's configuration with a window of attention."""
@@ -120,6 +122,9 @@ def read_config(folder: Path) -> VideoGlammConfig:
         raise ValueError(
             f"{where} has num_frames={shown(frames)}; the language model sees 8 or 16 frames"
         )
+    words = config.get("words", [])
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise ValueError(f"{where} has words={shown(words)}; it is a list of words")
     clip = config.get("image_mm_vision_tower") or config.get("image_vision_tower")
     language = {n: config[n] for n in (*_LANGUAGE, *_OPTIONAL) if n in config}
     del language["sliding_window"]
@@ -134,6 +139,7 @@ def read_config(folder: Path) -> VideoGlammConfig:
         marked=bool(config.get("mm_use_im_start_end")),
         clip=None if clip is None else str(clip),
         ends=_ends(folder, config),
+        words=frozenset(words),
     )
 
 

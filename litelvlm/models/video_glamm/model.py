@@ -71,6 +71,10 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
             return super().language_tokens(layout, kept)
         return self.grids.flow(None if kept is None else self.point, kept)[-1].total
 
+    def unknown_words(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Those of CLIP, but for words that the language model learned from clips."""
+        return tuple(word for word in super().unknown_words(texts) if word not in self.config.words)
+
     def sizes(self, n_tokens: int) -> ModelSizes:
         """Sizes that decide which budgets a method can keep to; CLIP's last block is not read."""
         return ModelSizes(n_tokens, self.tower.n_blocks - 1, self.n_layers)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import Sam2VideoModel
 
-from litelvlm.data.worlds.moving.objects import FRAMES
+from litelvlm.data.worlds.moving.objects import ENTERS, FRAMES, LEAVES, MOTIONS
 from litelvlm.models.sam2.sizes import Sam2Sizes, new_sam2
 from litelvlm.models.video_glamm.config import MODEL_TYPE
 from litelvlm.models.video_glamm.internvideo import InternVideo, InternVideoSizes, LayerScale
@@ -40,6 +40,8 @@ VIDEO = InternVideoSizes(
     num_attention_heads=4,
     intermediate_size=512,
 )
+WORDS = sorted({word for text in (*MOTIONS, ENTERS, LEAVES, "first") for word in text.split()})
+"""Of motion and order; no caption of the miniature's CLIP holds most of them."""
 WINDOW = 511
 """``sliding_window``: as in the published model it covers 8 frames, and not all of 16."""
 
@@ -62,6 +64,7 @@ def config(vocab_size: int, ends: int) -> dict[str, object]:
         "rms_norm_eps": 1e-5,
         "sliding_window": WINDOW,
         "num_frames": FRAMES,
+        "words": WORDS,
         "max_position_embeddings": 2048,
         "original_max_position_embeddings": 2048,
         "bos_token_id": 1,
