@@ -122,18 +122,11 @@ class Claim(Frozen):
     def sample(self) -> str:
         """What the estimate rests on, in words."""
         units = f"{self.n_images} {self.unit if self.n_images != 1 else self.unit[:-1]}"
-        return (
-            units
-            if self.n == self.n_images and not self.clustered
-            else f"{self.n} samples from {units}"
-        )
+        alone = self.n == self.n_images and not self.clustered
+        return units if alone else f"{self.n} samples from {units}"
 
     def resampling(self, unit: str) -> "Claim":
-        """The same claim where the samples of one image are those of another unit.
-
-        Args:
-            unit: "images" or "clips".
-        """
+        """The same claim where what was resampled as images is ``unit``, such as "clips"."""
         told = {name: in_unit(getattr(self, name), unit) for name in _TOLD}
         return self.model_copy(update=told | ({"unit": unit} if self.clustered else {}))
 
