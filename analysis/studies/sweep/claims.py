@@ -77,8 +77,8 @@ def retention_claim(
 ) -> Claim:
     """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
-        f"With {budget} tokens {method} keeps at least {100 * retained:g}% of the unpruned {label}, "
-        f"{phrase}."
+        f"With {budget} tokens {method} keeps at least {100 * retained:g}% of the unpruned "
+        f"{label}, {phrase}."
     )
     kept, crossed = found
     estimate = kept.estimates(ONE_SIDED)[0]
@@ -162,7 +162,8 @@ def _told(method: str, prefix: str, by_id: Mapping[str, Claim], label: str) -> s
     kept = by_id.get(f"{prefix}H8")
     if kept is not None:
         parts.append(
-            f"the claim that it keeps {100 * kept.null:g}% of the unpruned {label} is {kept.verdict}"
+            f"the claim that it keeps {100 * kept.null:g}% of the unpruned {label} is "
+            f"{kept.verdict}"
         )
     return f"{method} {'; '.join(parts)}." if parts else ""
 

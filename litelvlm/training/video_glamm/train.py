@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from transformers import Sam2VideoModel
 
-from litelvlm.models.files import EMBEDDED
 from litelvlm.data.worlds.moving.objects import FRAMES
+from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.video_glamm.prompts import END
