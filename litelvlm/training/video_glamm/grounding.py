@@ -14,7 +14,7 @@ from litelvlm.training.video_glamm.reading import Reader
 from litelvlm.training.video_glamm.sam2 import point_prompt
 
 _MASKS = 2  # sentences of a clip whose masks are decoded in the joint stage
-_STRETCH = 3  # frames of these masks
+_STRETCH = 4  # frames of these masks
 
 
 def first_places(batch: ClipBatch, objects: Tensor) -> Tensor:
