@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
-from litelvlm.analysis.studies.scores import MAIN
+from litelvlm.analysis.studies.scores import main_score
 from litelvlm.figures import style
 from litelvlm.figures.axes import (
     READINGS,
@@ -43,14 +43,15 @@ NOT_OFFICIAL = 0.32
 
 
 def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
-    """D1: cIoU against the token budget, between the mask oracle and its inverse.
+    """D1: cIoU, of clips J&F, against the token budget, between the mask oracle and its inverse.
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
         ax: Where to draw; one line per method of ``LINE_STYLES`` with its intervals, moved sideways
             a little so that none hides another. The space between the oracles is shaded.
     """
-    chosen = table[table["metric"] == MAIN.name].sort_values("budget")
+    score = main_score(table["metric"])
+    chosen = table[table["metric"] == score.name].sort_values("budget")
     unpruned_level(ax, chosen[chosen["method"] == "none"])
     best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, INVERSE_ORACLE))
     if len(best) and len(worst):
@@ -70,12 +71,12 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
         line = line.assign(beside=line["budget"] * beside)
         error_bars(ax, line, "beside", "value", LINE_STYLES[method])
     budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
-    ax.set(ylabel=MAIN.label)
+    ax.set(ylabel=score.label)
     return legend_beside(ax)
 
 
 def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
-    """D3: cIoU minus that of random tokens, by quarters of the reversal index.
+    """D3: cIoU, of clips J&F, minus that of random tokens, by quarters of the reversal index.
 
     Args:
         table: Lines of one budget of the summary's table "gain": quarter, ri, method, delta, low,
@@ -101,19 +102,20 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: Lines of one budget, and of the unpruned model, of the summary's table "protocols":
-            protocol, method, ciou, low, high.
+            protocol, method, ciou (of clips jf), low, high.
         ax: Where to draw; one line per method. The filled dot is the official protocol, the hollow
             one the single protocol on the same expressions. A vertical line marks the unpruned
             model in the official protocol.
     """
     official = table["protocol"] == PROTOCOLS[0]
-    unpruned = table.loc[(table["method"] == "none") & official, "ciou"].item()
+    name = main_score(map(str, table.columns)).name
+    unpruned = table.loc[(table["method"] == "none") & official, name].item()
     methods = protocol_methods(table)
     colours = [style.colour(method) for method in methods]
     for protocol, offset in zip(PROTOCOLS, (0.0, NOT_OFFICIAL), strict=True):
         line = table[table["protocol"] == protocol].set_index("method").loc[methods]
         filled = [protocol == PROTOCOLS[0]] * len(methods)
-        dots(ax, line, "ciou", np.arange(len(methods)) + offset, colours, filled)
+        dots(ax, line, name, np.arange(len(methods)) + offset, colours, filled)
     ax.set_yticks(np.arange(len(methods)) + NOT_OFFICIAL / 2, [style.label(m) for m in methods])
     ax.set_ylim(len(methods) - 0.4, -0.5)
     ax.axvline(unpruned, color=style.MUTED, linewidth=0.8, zorder=0)
@@ -136,7 +138,7 @@ def compared_protocols(run: Saved) -> bool:
 
 @Drawing("ablations", ("scores",))
 def ablation_budgets(run: Saved) -> RenderedFigure:
-    """The cIoU of the method and its parts against visual tokens."""
+    """The cIoU, of clips J&F, of the method and its parts against visual tokens."""
     table = run.table("scores")
     figure, ax = style.new_figure(style.PAGE, 3.6)
     draw_budgets(table, ax).set_title(run.title("What is each part of the method worth?"))
@@ -149,13 +151,13 @@ def ablation_budgets(run: Saved) -> RenderedFigure:
 
 @Drawing("ablations", ("gain",))
 def ablation_gain(run: Saved) -> RenderedFigure:
-    """The cIoU minus that of random tokens, by quarters of the reversal index."""
-    table = run.table("gain")
+    """The cIoU, of clips J&F, minus that of random tokens, by quarters of the reversal index."""
+    table, score = run.table("gain"), main_score(run.table("scores")["metric"])
     budgets = sorted(table["budget"].unique(), reverse=True)
     figure, axes = style.new_panels(len(budgets), style.PAGE, 2.7, sharex=True, sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
         draw_gain(table[table["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
-    axes[0].set_ylabel("cIoU minus that of random tokens", fontsize=8)
+    axes[0].set_ylabel(f"{score.label} minus that of random tokens", fontsize=8)
     figure.supxlabel("reversal index, mean of each quarter of the expressions", fontsize=9)
     style.heading(figure, run.title("Does reversal predict the benefit?"))
     what = f"per quarter; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
@@ -164,7 +166,7 @@ def ablation_gain(run: Saved) -> RenderedFigure:
 
 @Drawing("ablations", ("protocols",), drawable=compared_protocols)
 def ablation_protocols(run: Saved) -> RenderedFigure:
-    """The cIoU of the method and its parts in the official and the single protocol."""
+    """The cIoU, of clips J&F, of the method and its parts, official beside single protocol."""
     table = run.table("protocols")
     budgets = sorted(table.loc[table["method"] != "none", "budget"].unique(), reverse=True)
     height = 1.6 + 0.26 * len(protocol_methods(table))
@@ -172,7 +174,7 @@ def ablation_protocols(run: Saved) -> RenderedFigure:
     for ax, budget in zip(axes, budgets, strict=True):
         lines = table[(table["budget"] == budget) | (table["method"] == "none")]
         draw_protocols(lines, ax).set_title(f"{budget} tokens", fontsize=9)
-    figure.supxlabel("cIoU", fontsize=9)
+    figure.supxlabel(main_score(map(str, table.columns)).label, fontsize=9)
     style.heading(figure, run.title("What carries the score in the official protocol?"))
     what = (
         "n counts every draw; filled: official protocol, up to three expressions in one "

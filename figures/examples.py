@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from litelvlm.analysis.studies.examples import FILE, RULE, Example, read_examples
+from litelvlm.analysis.studies.scores import score_of_one
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
@@ -56,7 +57,8 @@ def examples(run: Saved) -> RenderedFigure:
     tokens = "Pruned tokens are dark. What CLIP does not see is hatched."
     if "jf" in run.rows:
         tokens = "Of each clip the first, the middle and the last frame are shown."
-    note = f"n = {len(shown)} expressions. {RULE}. {marks} {tokens}"
+    rule = RULE.format(score=score_of_one(run.rows)[1])
+    note = f"n = {len(shown)} expressions. {rule}. {marks} {tokens}"
     return RenderedFigure(figure, note)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.runs.claims import in_unit
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.saved import SavedRun
@@ -83,7 +84,8 @@ class Drawing:
             OldRunError: If the run is of an earlier version that lacks a column.
         """
         try:
-            return self.draw(run)
+            figure, note = self.draw(run)
+            return RenderedFigure(figure, in_unit(note, run.record.unit))
         except _LACKS as error:
             raise OldRunError(f"figure {self.name!r} of {run.folder}: {_older(error)}") from error
 
@@ -120,22 +122,19 @@ def sample_note(
     table: pd.DataFrame,
     what: str = INTERVALS,
     counted: str = "expressions",
-    resampled: str = "images",
 ) -> str:
     """State n of a table, as a range if its lines differ, and what the intervals are."""
     n, images = (_span(table[column]) for column in ("n", "n_images"))
-    return f"n = {n} {counted} from {images} {resampled}; {what}."
+    return f"n = {n} {counted} from {images} images; {what}."
 
 
-def protocol_note(
-    run: Saved, table: pd.DataFrame, what: str = INTERVALS, resampled: str = "images"
-) -> str:
+def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
     """``sample_note`` with the protocol of the run, which is left out where it is "single"."""
     if run.record.protocol == "single":
-        return sample_note(table, what, resampled=resampled)
+        return sample_note(table, what)
     protocol = protocol_of(run.record.protocol)
     what = f"{run.record.protocol} protocol: {protocol.description}; {what}"
-    return sample_note(table, what, protocol.counted, resampled)
+    return sample_note(table, what, protocol.counted)
 
 
 def _span(counts: "pd.Series[int]") -> str:

@@ -1,13 +1,14 @@
 """Figures of significance: differences to the paper's method, and the share of the score kept."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from litelvlm.analysis.inputs.methods import PAPER
-from litelvlm.analysis.studies.scores import MAIN
+from litelvlm.analysis.studies.scores import MAIN, Score, main_score
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
@@ -46,11 +47,12 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
     ]
     colours, sure = shown["method"].map(style.colour).tolist(), shown["p_holm"] <= LEVEL
     forest(ax, shown, "delta", names, colours, filled=sure.tolist())
-    ax.set(xlabel=f"{MAIN.label} minus that of LiteLVLM at the same budget")
+    label = main_score(table["metric"]).label
+    ax.set(xlabel=f"{label} minus that of LiteLVLM at the same budget")
     return ax
 
 
-def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
+def draw_retention(table: pd.DataFrame, ax: Axes, score: Score = MAIN) -> Axes:
     """S2: share of the unpruned score that each method keeps, with 95 % intervals.
 
     Args:
@@ -58,11 +60,12 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
             high, bound.
         ax: Where to draw; a dot is filled where the one-sided 95 % bound clears the share that
             claims are about.
+        score: What is kept.
     """
     shown = table.sort_values("kept", ascending=False, kind="stable")
     names, colours = (shown["method"].map(name).tolist() for name in (style.label, style.colour))
     forest(ax, shown, "kept", names, colours, LEAST, (shown["bound"] > LEAST).tolist())
-    ax.set(xlabel=f"share of the unpruned {MAIN.label}")
+    ax.set(xlabel=f"share of the unpruned {score.label}")
     return ax
 
 
@@ -114,9 +117,10 @@ def exceptions(table: pd.DataFrame) -> list[str]:
 
 @Drawing("ablations", ("deltas",))
 def ablation_deltas(run: Saved) -> RenderedFigure:
-    """Paired differences of cIoU to the paper's method."""
+    """Paired differences of cIoU, of clips J&F, to the paper's method."""
     table = run.table("deltas")
-    lines = table[(table["metric"] == MAIN.name) & (table["budget"] == table["budget"].max())]
+    score = main_score(table["metric"])
+    lines = table[(table["metric"] == score.name) & (table["budget"] == table["budget"].max())]
     title = run.title(f"Which methods differ from LiteLVLM? {lines['budget'].max()} tokens")
     what = (
         "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 "
@@ -128,12 +132,13 @@ def ablation_deltas(run: Saved) -> RenderedFigure:
 
 @Drawing("ablations", ("retention",))
 def ablation_retention(run: Saved) -> RenderedFigure:
-    """Share of the unpruned cIoU kept, against the share that claims are about."""
+    """Share of the unpruned cIoU, of clips J&F, kept, against the share that claims are about."""
     table, least = run.table("retention"), f"{100 * LEAST:g} %"
     lines = table[table["budget"] == table["budget"].max()]
     title = run.title(f"Is {least} kept? {lines['budget'].max()} tokens")
     what = f"95 % intervals, paired, from resampling images; filled: one-sided bound above {least}"
-    return RenderedFigure(by_request(lines, draw_retention, title), sample_note(lines, what))
+    draw = partial(draw_retention, score=main_score(run.table("scores")["metric"]))
+    return RenderedFigure(by_request(lines, draw, title), sample_note(lines, what))
 
 
 DRAWINGS = (ablation_deltas, ablation_retention)

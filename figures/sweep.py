@@ -204,14 +204,12 @@ def compared_with(reference: str, run: Saved) -> bool:
     return not table.empty and bool((table["reference"] == reference).any())
 
 
-def _accuracy(
-    run: Saved, metric: str, tokens: str = "budget", resampled: str = "images"
-) -> RenderedFigure:
+def _accuracy(run: Saved, metric: str, tokens: str = "budget") -> RenderedFigure:
     table = run.table("scores")
     title = run.title(f"{SCORES[metric].label} against visual tokens")
     figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax, tokens), title)
-    what = f"bands: 95 % intervals from resampling {resampled}; oracles read the true mask"
-    return RenderedFigure(figure, protocol_note(run, table, what, resampled))
+    what = "bands: 95 % intervals from resampling images; oracles read the true mask"
+    return RenderedFigure(figure, protocol_note(run, table, what))
 
 
 def of_clips(run: Saved) -> bool:
@@ -222,7 +220,7 @@ def of_clips(run: Saved) -> bool:
 @Drawing("sweep", ("scores",), drawable=of_clips, opens=1)
 def accuracy_jf(run: Saved) -> RenderedFigure:
     """The J&F of clips against the visual tokens that the language model reads, by method."""
-    return _accuracy(run, "jf", "n_kept", "clips")
+    return _accuracy(run, "jf", "n_kept")
 
 
 @Drawing("sweep", ("scores",), opens=1)

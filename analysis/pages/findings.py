@@ -30,10 +30,11 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
         for record in records
         if not record.complete
     ]
-    limits = {record.limit for record in records} - {None}
-    if limits:
+    limited = [record for record in records if record.limit]
+    if limited:
+        most = max(limited, key=lambda record: record.limit or 0)
         found.append(
-            f"only the first {max(filter(None, limits))} images were read (--limit); this is a "
+            f"only the first {most.limit} {most.samples} were read (--limit); this is a "
             "sample, not the result"
         )
     failed = sum(record.counts.failed for record in records)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.data.dataset import CLIPS, IMAGES
 
 # A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94
 # with 20 (simulated).
@@ -17,6 +18,8 @@ ALPHA = 0.05
 Verdict = Literal["supported", "not supported", "undetermined"]
 Direction = Literal["greater", "less"]
 _WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
+_TOLD = ("null_description", "method", "generalises")
+"""Fields of a claim that may speak of the images which are resampled."""
 _DETECTABLE = (1.959964 + 0.841621) / 1.959964
 # JSON has no nan: it is written as null and read back as nan.
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
@@ -47,7 +50,8 @@ class Claim(Frozen):
             advance.
         p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
             as the null.
-        unit: What the interval resamples or counts: "images", "trainings", or "cells" of them.
+        unit: What the interval resamples or counts: "images" or "clips", each with all its samples,
+            "trainings", or "cells" of them.
         low_categories: Lower end of the interval over images and categories, never narrower than
             that over images; nan where categories say nothing about it.
         high_categories: Its upper end; nan likewise.
@@ -71,7 +75,7 @@ class Claim(Frozen):
     excluded: dict[str, int] = Field(default_factory=dict)
     margin: Number = float("nan")
     p_equivalent: Number = float("nan")
-    unit: str = "images"
+    unit: str = IMAGES
     low_categories: Number = float("nan")
     high_categories: Number = float("nan")
     generalises: str = ""
@@ -110,14 +114,21 @@ class Claim(Frozen):
         return f"smallest detectable difference {self.detectable:.2g}"
 
     @property
+    def clustered(self) -> bool:
+        """Whether the interval resamples what may hold several samples."""
+        return self.unit in (IMAGES, CLIPS)
+
+    @property
     def sample(self) -> str:
         """What the estimate rests on, in words."""
         units = f"{self.n_images} {self.unit if self.n_images != 1 else self.unit[:-1]}"
-        return (
-            units
-            if self.n == self.n_images and self.unit != "images"
-            else f"{self.n} samples from {units}"
-        )
+        alone = self.n == self.n_images and not self.clustered
+        return units if alone else f"{self.n} samples from {units}"
+
+    def resampling(self, unit: str) -> "Claim":
+        """The same claim where what was resampled as images is ``unit``, such as "clips"."""
+        told = {name: in_unit(getattr(self, name), unit) for name in _TOLD}
+        return self.model_copy(update=told | ({"unit": unit} if self.clustered else {}))
 
     @property
     def equivalent(self) -> bool:
@@ -131,6 +142,16 @@ class Claim(Frozen):
             return ""
         tested = f"within {self.margin:g} of that value (p = {self.p_equivalent:.3g})"
         return f"{'' if self.equivalent else 'not '}shown to lie {tested}"
+
+
+def in_unit(text: str, unit: str) -> str:
+    """A text on how images are resampled, where clips are.
+
+    Example:
+        >>> in_unit("95% image bootstrap", "clips"), in_unit("other images", "images")
+        ('95% clip bootstrap', 'other images')
+    """
+    return text if unit == IMAGES else text.replace("an image", "a clip").replace("image", "clip")
 
 
 def verdict(estimate: Estimate, null: float) -> Verdict:

@@ -323,7 +323,8 @@ def run_chunk(
 def summary_of(study: Study[ModelT, DataT, ConfigT], config: ConfigT, run: Run) -> Summary:
     """Claims and tables from all rows of a run."""
     rows = run.rows()
-    claims = [] if rows.empty else study.claims(rows, config)
+    found = [] if rows.empty else study.claims(rows, config)
+    claims = [claim.resampling(run.record.unit) for claim in found]
     tables = {} if rows.empty else study.tables(rows, config)
     return Summary(
         study=study.name,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.outcome import Counts, Exclusion, Frozen
+from litelvlm.data.dataset import CLIPS, IMAGES
 
 State = Literal["running", "partial", "done", "failed"]
 
@@ -124,6 +125,16 @@ class RunRecord(Session):
     ended: str | None = None
 
     @property
+    def samples(self) -> str:
+        """What the samples of the data are: "images", "clips", or "stills" of clips."""
+        return self.data.get("samples", IMAGES)
+
+    @property
+    def unit(self) -> str:
+        """What intervals resample: "images", or "clips", which stills lie in."""
+        return IMAGES if self.samples == IMAGES else CLIPS
+
+    @property
     def complete(self) -> bool:
         """Whether every part is there."""
         return self.parts_done == self.n_parts
@@ -132,7 +143,9 @@ class RunRecord(Session):
     def state_in_words(self) -> str:
         """How far the run is, for people."""
         if self.state == "partial" and self.complete:
-            return f"complete for the first {self.limit} images, which is not the whole split"
+            return (
+                f"complete for the first {self.limit} {self.samples}, which is not the whole split"
+            )
         if self.state == "partial":
             return f"{self.parts_done} of {self.n_parts} parts are there"
         return self.state

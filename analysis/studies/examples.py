@@ -20,15 +20,15 @@ from litelvlm.data.files import atomic_write
 FILE = Path("maps") / "examples.safetensors"
 HOW_DRAWN = "the command of a sweep of protocol 'single' draws it, also when it is given again"
 FOUND = 0.5
-"""IoU from which a mask counts as found."""
+"""IoU of an image, or J&F of a clip, from which masks count as found."""
 SHOWN = (75, 25)
 """Percentiles of the scores of each group that pictures show."""
 RULE = (
     "Successes and failures by rule, not by eye: of the expressions that the unpruned model finds "
-    "(IoU 0.5), those that are still found at the largest budget and those that are not, at the "
-    "75th and 25th percentile of IoU in either group"
+    "({score} 0.5), those that are still found at the largest budget and those that are not, at "
+    "the 75th and 25th percentile of {score} in either group"
 )
-"""``successes_and_failures`` in words."""
+"""``successes_and_failures`` in words; the label of the score takes the place of {score}."""
 
 
 def at_percentiles(scores: "pd.Series[float]", percentiles: Sequence[int]) -> dict[int, int]:
@@ -73,8 +73,8 @@ def successes_and_failures(
     group without expressions shows none, and one expression is shown once.
 
     Args:
-        whole: IoU of the unpruned model by ``sent_id``.
-        pruned: IoU of the method, likewise.
+        whole: Score of the unpruned model by ``sent_id``, IoU or J&F.
+        pruned: That of the method, likewise.
     """
     scores = pruned[whole.reindex(pruned.index) >= FOUND]
     groups = {"success": scores[scores >= FOUND], "failure": scores[scores < FOUND]}

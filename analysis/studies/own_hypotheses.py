@@ -5,6 +5,7 @@ tested count with p = 1, so leaving one out never helps another.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -22,16 +23,20 @@ from litelvlm.analysis.studies import EVERY_STUDY
 from litelvlm.analysis.studies.chosen_rows import ChosenRows
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.arrays import Array
+from litelvlm.data.dataset import IMAGES
 
 
 def judge(
-    family: HypothesisFamily, rows: Mapping[str, pd.DataFrame]
+    family: HypothesisFamily,
+    rows: Mapping[str, pd.DataFrame],
+    units: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Claim], pd.DataFrame]:
     """Claims of the hypotheses whose study has rows, and the family after Holm's adjustment.
 
     Args:
         family: As read from a file.
         rows: By study.
+        units: What intervals resample, "images" or "clips", by study; images if left out.
 
     Returns:
         The claims, and one line for each member: id, statement, estimate, low, high (the widest
@@ -42,7 +47,9 @@ def judge(
         ValueError: As ``claim_of``.
     """
     claims = {
-        one.id: claim_of(one, rows[one.study]) for one in family.hypotheses if one.study in rows
+        one.id: claim_of(one, rows[one.study]).resampling(units.get(one.study, IMAGES))
+        for one in family.hypotheses
+        if one.study in rows
     }
     statements = {one.id: one.statement for one in family.hypotheses}
     return list(claims.values()), family_table(statements, claims, lambda claim: claim.p_claimed)

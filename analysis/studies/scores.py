@@ -155,6 +155,12 @@ def main_score(names: Iterable[str]) -> Score:
     return of_clips if of_clips.name in set(names) else MAIN
 
 
+def score_of_one(rows: pd.DataFrame) -> tuple[str, str]:
+    """Column and label of what one expression scores: J&F of clips, IoU of images."""
+    of_clips = SCORES["jf"]
+    return (of_clips.name, of_clips.label) if of_clips.name in rows else ("iou", "IoU")
+
+
 def stated(rows: pd.DataFrame, scores: Iterable[Score]) -> tuple[Score, ...]:
     """Those scores whose columns the rows have: rows of images lack what only clips have."""
     lacking = {

@@ -22,6 +22,9 @@ CONTROL = re.compile(
     r"</?s>|</?p>|<\|\w+\|>|<(?:unk|image|video|im_start|im_end|vid_start|vid_end|bbox|point)>"
 )
 
+IMAGES, CLIPS, STILLS = "images", "clips", "stills"
+"""What the samples of a split can be."""
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -238,3 +241,14 @@ class Dataset(IdentifiedData, Protocol):
 
     def __getitem__(self, index: int, /) -> Sample:
         """One image or clip with its expressions."""
+
+
+def kind_of_samples(data: Dataset) -> str:
+    """What the samples of a split are: images, clips of several frames, or stills of clips.
+
+    Stills of one clip share its ``image_id``, so who resamples images resamples their clips.
+    """
+    samples = [data[index] for index in range(len(data))]
+    if any(sample.frame_of_clip is not None for sample in samples):
+        return STILLS
+    return CLIPS if any(sample.frames > 1 for sample in samples) else IMAGES

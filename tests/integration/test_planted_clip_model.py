@@ -247,6 +247,22 @@ def test_ablations_run_without_a_text_tower(ablated):
     assert any("a text tower of CLIP is needed" in note for note in read_record(ablated).notes)
 
 
+def test_ablations_of_clips_show_j_and_f(ablated):
+    run, rows = Saved(ablated), read_rows(ablated)
+    drawn = rows[(rows["protocol"] == "official") & (rows["method"] == "random")]
+    protocols = run.table("protocols").set_index(["protocol", "method"])["jf"]
+    assert protocols["official", "random"] == pytest.approx(drawn["jf"].mean())
+    assert drawn["jf"].mean() != pytest.approx(drawn["iou"].mean())
+    for name, shown in (
+        ("ablation_budgets", lambda figure: figure.axes[0].get_ylabel()),
+        ("ablation_protocols", lambda figure: figure.get_supxlabel()),
+        ("ablation_retention", lambda figure: figure.axes[-1].get_xlabel()),
+    ):
+        figure, note = FIGURES[name].drawn(run)
+        assert shown(figure).endswith("J&F")
+        assert "4 clips" in note
+
+
 def test_segment_takes_a_clip_and_numbers_its_frames(tmp_path):
     model, sample = ClipModel(), clips(1)[0]
     result = model.segment(sample.clip, ["ball", "cube"], "input_similarity", 24)
@@ -277,6 +293,8 @@ def test_pages_show_strips_of_frames_and_animations(tmp_path):
     run = complete_run(sweep.STUDY, model, data, config, tmp_path)
     sweep.STUDY.pictures(model, data, run, config)
     _, shown = read_examples(run)
+    assert {one.titles[1] for one in shown} == {"unpruned, J&F 1.00"}
+    assert "finds (J&F 0.5)" in FIGURES["examples"].drawn(Saved(run)).note
     # Three frames below one another, with gaps.
     assert {panel.shape for one in shown for panel in one.panels} == {(3 * 24 + 2 * 4, 24, 3)}
     files = sorted(run.glob("maps/clip-*.webp"))
@@ -284,6 +302,8 @@ def test_pages_show_strips_of_frames_and_animations(tmp_path):
     with Image.open(files[0]) as moving:
         assert (moving.n_frames, moving.size) == (FRAMES, (2 * 24 + 4, 24))
     report = write_report([run], tmp_path / "report").read_text()
+    assert "n = 8 expressions from 4 clips; bars: one-sided 95 % lower bounds" in report
+    assert "<em>clips</em> with all their expressions, because expressions of one clip" in report
     assert report.count("all tokens on the left, 12 tokens") == 2 * len(shown)
 
     legend = {name: (name, "black") for name in ("input_similarity", "random")}

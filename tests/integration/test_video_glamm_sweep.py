@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from litelvlm.analysis.api import complete_run, read_record, read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
+from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.studies import ablations, sweep
 from litelvlm.data.dataset import Expression, Sample
 from tests.video_glamm_parts import clip_frames, load, write_folder
@@ -114,3 +115,10 @@ def test_ablations_leave_out_by_name_what_a_clip_or_its_model_cannot_give(tmp_pa
     assert {one.budget for one in record.excluded if one.method == "litelvlm"} == {4}
     assert rows["jaccard_36"].notna().any()
     assert "jaccard_4" not in rows or rows["jaccard_4"].isna().all()
+    by_id = {claim.id: claim for claim in read_summary(folder).claims}
+    assert {claim.unit for claim in by_id.values()} == {record.unit} == {"clips"}
+    for claim in by_id.values():
+        assert "image" not in claim_text(claim)
+        assert "(2 clips are fewer than the 20 that an interval needs)" in claim_text(claim)
+    assert "to the text of another clip" in by_id["true_text"].null_description
+    assert by_id["even"].method == "95% clip bootstrap, B=10000"

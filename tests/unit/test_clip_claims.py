@@ -1,4 +1,4 @@
-"""Clips are judged by J&F, wherever a sweep of images is judged by cIoU."""
+"""Clips are judged by J&F, wherever images are judged by cIoU."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from litelvlm.analysis.cli.method_lines import method_text
 from litelvlm.analysis.pages.report.tables import beside
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import Summary, Table
-from litelvlm.analysis.studies import stories, sweep
+from litelvlm.analysis.studies import ablations, stories, sweep
 from litelvlm.analysis.studies.scores import main_score
 
 CONFIG = sweep.Config()
@@ -78,6 +78,34 @@ def test_claims_tables_and_sentences_follow_the_score_of_the_data(ciou, jf, labe
         f"{label} [95 % interval]",
         f"Share of the unpruned {label} that is kept (one-sided 95 % bound)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ciou", "jf", "label", "verdict"),
+    [
+        (LEVEL, AHEAD, "J&F", "supported"),
+        (AHEAD, LEVEL, "J&F", "not supported"),
+        (AHEAD, None, "cIoU", "supported"),
+    ],
+)
+def test_ablations_follow_the_score_of_the_data(ciou, jf, label, verdict):
+    rows = rows_of(ciou, jf)
+    rivals = [rows[rows["method"] == "random"].assign(method=name) for name in ("uniform", "trim")]
+    rows = pd.concat([rows, *rivals]).assign(
+        part="methods", protocol="single", ri=rows["sent_id"] / 60
+    )
+    config = ablations.Config(margin=0.05)
+    claims = {claim.id: claim for claim in ablations.make_claims(rows, config)}
+    lead = (jf or ciou)["litelvlm"] - (jf or ciou)["random"]
+    assert {claims[id].verdict for id in ("even", "H7", "H7@20", "H7.points")} == {verdict}
+    assert claims["even"].estimate == pytest.approx(lead, abs=0.02)
+    assert claims["H7.points@20"].estimate == pytest.approx(lead, abs=0.02)
+    assert claims["even"].null_description == f"{label} of evenly spread tokens"
+    assert all(f" {label}" in claim.statement for claim in claims.values())
+    tables = ablations.make_tables(rows, config)
+    assert tables["gain"]["delta"].mean() == pytest.approx(lead, abs=0.02)
+    kept = tables["retention"].set_index("method")["kept"]
+    assert kept["litelvlm"] == pytest.approx((jf or ciou)["litelvlm"] / 0.9, abs=0.02)
 
 
 def test_tables_say_what_the_language_model_reads():

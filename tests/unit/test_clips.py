@@ -86,9 +86,7 @@ def test_frames_and_masks_are_read_when_they_are_asked_for(tmp_path):
     assert sample.clip[0].size == (tree.WIDTH, tree.HEIGHT)
     with pytest.raises(FileNotFoundError, match=f"missing frame {re.escape(str(last))}; unpack"):
         sample.frame(2)
-    with pytest.raises(
-        ValueError, match=r"1 of 2 of 2 images read cannot be used: .*missing frame"
-    ):
+    with pytest.raises(ValueError, match=r"1 of 2 of 2 clips read cannot be used: .*missing frame"):
         check_references(data, every_image=True)
 
 

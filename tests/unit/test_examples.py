@@ -60,7 +60,8 @@ def test_kept_tokens_are_drawn_where_they_look():
     assert token_box(tower.preprocessing.crop(6, 4, 6), (2, 2)) == [0, -1 / 4, 1, 5 / 4]
 
 
-def test_successes_stand_beside_failures_at_the_largest_budget():
+@pytest.mark.parametrize("clips", [False, True])
+def test_successes_stand_beside_failures_at_the_largest_budget(clips):
     # Of 200 expressions the unpruned model finds 0 to 99; pruning keeps 0 to 59 of them at the
     # largest budget, and other ones at the smaller.
     rows = pd.DataFrame(
@@ -76,6 +77,8 @@ def test_successes_stand_beside_failures_at_the_largest_budget():
             for i in range(200)
         ]
     )
+    if clips:  # the pixels of the whole clip say the opposite of its frames
+        rows = rows.assign(jf=rows["iou"], iou=1 - rows["iou"])
     shown = shown_expressions(rows, "litelvlm")
     assert [(one.group, one.percentile, one.size) for one in shown] == [
         ("success", 75, 60),

@@ -53,6 +53,8 @@ def test_a_planted_difference_of_groups_is_found_and_its_absence_is_not():
     assert claim.estimate == pytest.approx(0.3, abs=0.04)
     assert claim.verdict == line["verdict"] == "supported"
     assert np.isfinite(claim.low_categories)
+    (of_clips,), _ = judge(family(), {"reversal": rows(effect=0.3)}, {"reversal": "clips"})
+    assert of_clips.sample == claim.sample.replace("image", "clip")
     none, _ = only(family(), rows(effect=0.0))
     assert none.verdict == "undetermined"
     assert only(family(margin=0.1), rows(effect=0.0))[0].verdict == "not supported"

@@ -120,6 +120,8 @@ def test_runs_are_told_apart_by_what_differs(saved_runs):
     a, b, c = Path("a"), Path("b"), Path("c")
     assert run_labels({a: record}) == {a: ""}
     assert run_labels({a: record, b: limited}) == {a: "all images", b: "first 5 images"}
+    few_clips = limited.model_copy(update={"data": record.data | {"samples": "clips"}})
+    assert run_labels({a: record, b: few_clips}) == {a: "all images", b: "first 5 clips"}
     labels = run_labels({a: record, b: later})
     assert labels[b].startswith("commit fffffffff")
     assert len({*run_labels({a: record, b: later, c: limited}).values()}) == 3

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from litelvlm import load_clips, load_model
-from litelvlm.analysis.api import complete_run, read_rows, read_summary
+from litelvlm import load_clips, load_model, load_refer
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.cli.actions import loading
 from litelvlm.analysis.cli.actions.data_check import check_references
 from litelvlm.analysis.cli.options import DataOptions
+from litelvlm.analysis.runs.origin.provenance import data_identity
 from litelvlm.analysis.studies import reversal
 from litelvlm.data.video.stills import Stills
 from litelvlm.figures import FIGURES
@@ -46,6 +47,10 @@ def test_the_number_of_stills_makes_other_data(tmp_path):
     clips = load_clips(tree.mevis(tmp_path / "mevis"), split="valid_u")
     assert [one.place for one in Stills(clips, 9)] == [0, 1, 2] * 2  # clips of three frames
     assert [one.place for one in Stills(clips, 1)] == [0, 0]
+    assert [data_identity(one).get("samples") for one in (clips, Stills(clips, 1))] == [
+        *("clips", "stills"),
+    ]
+    assert data_identity(load_refer("embedded")).keys() == {"name", "split", "split_by", "digest"}
     assert len({clips.digest, Stills(clips, 1).digest, Stills(clips, 2).digest}) == 3
     with pytest.raises(ValueError, match="0 stills of each clip; take 1 or more"):
         Stills(clips, 0)
@@ -56,7 +61,7 @@ def test_stills_are_asked_for_by_an_option(tmp_path):
     verb = DataOptions(data=str(root), split="valid_u", stills=2)
     found = loading.data_of(verb)
     assert isinstance(found, Stills)
-    assert "8 expressions, 4 images, 4 of 4 images read" in check_references(found, True)
+    assert "8 expressions, 4 stills, 4 of 4 stills read" in check_references(found, True)
     with pytest.raises(ValueError, match="--stills 2 goes with clips; leave it out for images"):
         loading.data_of(DataOptions(stills=2))
 
@@ -70,7 +75,10 @@ def test_reversal_reads_every_moment_and_counts_clips(tmp_path):
     assert set(rows["frame"]) == {0, 1, 2}
     # Object 2 is gone in the last frame: four expressions less.
     assert rows["sent_id"].nunique() == stills.n_expressions - 4
-    moments = read_summary(folder).table("moments").set_index(["kind", "moment"])
+    record, summary = read_record(folder), read_summary(folder)
+    assert (record.samples, record.unit) == ("stills", "clips")
+    assert {claim.sample.partition(" from ")[2] for claim in summary.claims} == {"2 clips"}
+    moments = summary.table("moments").set_index(["kind", "moment"])
     assert set(moments["n_images"]) == {2}
     assert moments.index.get_level_values("kind").unique().tolist() == [
         "all", "annot1", "annot1_full_video", "annot2", "annot2_full_video",
@@ -80,7 +88,8 @@ def test_reversal_reads_every_moment_and_counts_clips(tmp_path):
     for place in range(3):
         mean = true.loc[(true["frame"] == place) & (true["visible_frac"] >= 0.5), "ri"].mean()
         assert moments["ri"]["all", place + 1] == pytest.approx(mean)
-    drawn = FIGURES["reversal_moments"].drawn(Saved(folder)).figure
+    drawn, note = FIGURES["reversal_moments"].drawn(Saved(folder))
+    assert "from 2 clips" in note
     shown = {text.get_text() for text in drawn.axes[0].get_legend().get_texts()}
     assert shown == set(moments.index.get_level_values("kind"))
     with pytest.raises(ValueError, match=r"is a clip of 3 frames.*--stills N"):

@@ -316,6 +316,21 @@ def test_a_clip_is_segmented(model, answer):
         assert len(talk.selections) == 1
 
 
+def test_entries_about_several_clips_are_answered_as_each_alone(model):
+    first, second = (model.encode_clip(clip_frames(frames)) for frames in (6, 3))
+    one, two = asked(model, 6), asked(model, 6, ("the cat", "it"))
+    entries = [(first, one), (first, two), (second, asked(model, 3)), (first, one)]
+    states, conversations = zip(*entries, strict=True)
+    together = model.ground(states, conversations, [None] * 4)
+    assert [len(found.logits) for found in together] == [1, 2, 1, 1]
+    for found, (state, conversation) in zip(together, entries, strict=True):
+        (alone,) = model.ground([state], [conversation], [None])
+        assert found.logits.shape == alone.logits.shape
+        assert torch.equal(found.seg_state, alone.seg_state)
+        assert (found.logits - alone.logits).abs().max() < 1e-2
+        assert found.timings.keys() == alone.timings.keys()
+
+
 def test_an_answer_without_seg_gives_no_mask(model):
     index = json.loads((RECORDING / "index.json").read_text())["cases"]["noseg"]
     found = model.segment(clip_frames(), index["phrase"], answer="generated", max_new_tokens=12)

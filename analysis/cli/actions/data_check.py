@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from litelvlm.analysis.inputs.boxes import mask_box, misfit
 from litelvlm.analysis.inputs.subset import middles
 from litelvlm.data.annotations import union_mask
-from litelvlm.data.dataset import Sample, clean
+from litelvlm.data.dataset import Sample, clean, kind_of_samples
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.video.clips import ClipDataset
 from litelvlm.data.video.stills import Stills
@@ -27,10 +27,11 @@ def check_references(data: ReferDataset | ClipDataset | Stills, every_image: boo
     places = middles(len(data), len(data) if every_image else SOME)
     samples = [data[place] for place in places]
     broken = [told for told in map(unusable, samples) if told]
-    read = f"{len(places)} of {len(data)} images read"
+    kind = kind_of_samples(data)
+    read = f"{len(places)} of {len(data)} {kind} read"
     if broken:
         raise ValueError(f"{len(broken)} of {read} cannot be used: {_first(broken)}")
-    counts = f"{data.n_expressions} expressions, {len(data)} images"
+    counts = f"{data.n_expressions} expressions, {len(data)} {kind}"
     odd = [told for sample in samples for told in oddities(sample)]
     notes = [data.count_note, f"{len(odd)} objects look odd: {_first(odd)}" if odd else ""]
     told = f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}"

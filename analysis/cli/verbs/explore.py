@@ -28,7 +28,7 @@ class Explore(DataOptions, Printing):
     out: Path = Path("explore.html")
     """Where to write the page."""
     samples: int = 50
-    """How many expressions the page holds, spread evenly over the ranks of IoU."""
+    """How many expressions the page holds, spread evenly over the ranks of IoU (clips: J&F)."""
     signals: Literal["all", "clip"] = "all"
     """"clip" omits the signals of the language model: about 40 passes less per expression."""
 

@@ -82,9 +82,11 @@ class Show(Printing):
         family = read_family(self.hypotheses or Path())
         for one in family.hypotheses:
             check_name(one.study, EVERY_STUDY, f"study of hypothesis {one.id!r}:")
-        studies = [read_record(folder).study for folder in self.folders]
+        records = [read_record(folder) for folder in self.folders]
+        studies = [record.study for record in records]
         if len(set(studies)) < len(studies):
             raise ValueError("two runs of one study are named; hypotheses need one of each")
         rows = {study: read_rows(run) for study, run in zip(studies, self.folders, strict=True)}
-        claims, table = judge(family, rows)
+        units = {record.study: record.unit for record in records}
+        claims, table = judge(family, rows, units)
         return "\n" + "".join(map(claim_text, claims)) + family_text(family, table)

@@ -13,7 +13,7 @@ from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.pages.explore.pack import pack_bits, pack_levels, pack_mask, pack_picture
 from litelvlm.analysis.pages.explore.scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
-from litelvlm.analysis.studies.sweep.examples import largest_budget_ious, query_example
+from litelvlm.analysis.studies.sweep.examples import largest_budget_scores, query_example
 from litelvlm.analysis.studies.sweep.passes import SweepContext, expression_passes
 from litelvlm.clip.geometry import Crop
 from litelvlm.clip.tower import Tower
@@ -29,7 +29,9 @@ FOUND = 0.5
 
 
 def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]:
-    """Expressions (``sent_id``) at even ranks of a method's IoU at its largest budget, worst first.
+    """Expressions (``sent_id``) at even ranks of a method's largest budget, worst first.
+
+    Ranked by IoU, of clips by J&F.
 
     Example:
         >>> iou = [0.4, 0.1, 0.3, 0.2, 0.5]
@@ -37,7 +39,7 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
         >>> choose_expressions(rows, "m", 3)
         [1, 2, 4]
     """
-    scores = largest_budget_ious(rows, method).sort_values(kind="stable")
+    scores = largest_budget_scores(rows, method).sort_values(kind="stable")
     places = np.linspace(0, len(scores) - 1, min(count, len(scores))).round().astype(int)
     return [int(scores.index[place]) for place in places]
 

@@ -127,11 +127,11 @@ def claim_row(claim: Claim) -> dict[str, object]:
 
 
 def intervals_of(claim: Claim) -> str:
-    """The interval over images and, where there is one, the wider one over categories too."""
+    """The interval of a claim and, where there is one, the wider one over categories too."""
     found = interval(claim.low, claim.high)
     if math.isfinite(claim.low_categories):
         wider = interval(claim.low_categories, claim.high_categories)
-        return f"{found} over images, {wider} over images and categories"
+        return f"{found} over {claim.unit}, {wider} over {claim.unit} and categories"
     return found
 
 
@@ -153,34 +153,34 @@ def _title(record: RunRecord) -> str:
 
 
 def _family(title: str, claims: Sequence[Claim]) -> FamilyView:
-    reasons = {
-        claim.id: "; ".join(filter(None, (undetermined_reason(claim), claim.power)))
-        for claim in claims
-    }
+    by_id = {claim.id: claim for claim in claims}
     try:
         table = confirmatory(claims)
     except ValueError as error:
         return {"title": title, "lines": [], "problem": str(error)}
-    lines = [family_line(line, reasons) for _, line in table.iterrows()]
+    lines = [family_line(line, by_id.get(str(line["id"]))) for _, line in table.iterrows()]
     return {"title": title, "lines": lines, "problem": ""}
 
 
-def family_line(line: "pd.Series[float]", reasons: Mapping[str, str]) -> dict[str, str]:
+def family_line(line: "pd.Series[float]", claim: Claim | None) -> dict[str, str]:
     """One line of the confirmatory hypotheses with its numbers as text.
 
     Args:
         line: Of the table.
-        reasons: Claim id to why it is undetermined by itself, and what it could have shown.
+        claim: That was tested; None if none was.
     """
     told = {name: str(line[name]) for name in ("id", "statement", "verdict", "alone")}
     tested = told["verdict"] != NOT_TESTED
     found = f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
     weaker = told["verdict"] == "undetermined" and told["alone"] == "supported"
+    open_ = (undetermined_reason(claim), claim.power) if claim else ()
     return told | {
-        "reason": "its adjusted p-value is above 0.05" if weaker else reasons.get(told["id"], ""),
+        "reason": "its adjusted p-value is above 0.05"
+        if weaker
+        else "; ".join(filter(None, open_)),
         "found": found if tested else "",
         "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
-        "n": f"{line['n']} from {line['n_images']} images" if tested else "",
+        "n": f"{claim.n} from {claim.n_images} {claim.unit}" if claim else "",
     }
 
 

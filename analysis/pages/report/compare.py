@@ -84,7 +84,7 @@ def facets(record: RunRecord) -> dict[str, str]:
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
         "protocol": f"protocol {record.protocol}",
-        "limit": f"first {record.limit} images" if record.limit else "all images",
+        "limit": f"{f'first {record.limit}' if record.limit else 'all'} {record.samples}",
         "commit": f"commit {(record.commit or 'unknown')[:9]}{' changed' if record.dirty else ''}",
         "started": f"run of {record.started}",
         "key": f"key {record.key[:12]}",

@@ -18,23 +18,28 @@ def question(records: Sequence[RunRecord]) -> str:
     return common_question(studies)
 
 
+def units_of(records: Sequence[RunRecord]) -> str:
+    """What the intervals of the runs resample, in words."""
+    return " or ".join(dict.fromkeys(record.unit for record in records))
+
+
 def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list[str]:
-    """What stands behind the answers: images, verdicts and what the intervals cover."""
+    """What stands behind the answers: verdicts, what was resampled and what the intervals cover."""
     claims = [claim for summary in summaries for claim in summary.claims]
     if not claims:
         return []
     counts = Counter(claim.verdict for claim in claims)
-    images = sorted({claim.n_images for claim in claims if claim.unit == "images"})
-    many = " to ".join(str(n) for n in dict.fromkeys((*images[:1], *images[-1:])))
+    sizes, units = sorted({c.n_images for c in claims if c.clustered}), units_of(records)
+    many = " to ".join(str(n) for n in dict.fromkeys((*sizes[:1], *sizes[-1:])))
     found = [
         f"Of {len(claims)} claims {counts['supported']} are supported, "
         f"{counts['not supported']} are not supported and {counts['undetermined']} are "
         "undetermined, each by itself. Controls are among them. Failures stay in the count.",
     ]
-    if images:
+    if sizes:
         found.append(
-            f"Each interval comes from drawing its images anew ({many}, depending on the claim). "
-            "It says what other images of this kind would change."
+            f"Each interval comes from drawing its {units} anew ({many}, depending on the claim). "
+            f"It says what other {units} of this kind would change."
         )
     if any(claim.widest != (claim.low, claim.high) for claim in claims):
         found.append(
@@ -57,9 +62,10 @@ def what_would_change_it(
         summaries: Of the finished runs, by a name for readers.
     """
     found = []
+    kinds = " or ".join(dict.fromkeys(record.samples for record in records))
     if most := max((record.limit or 0 for record in records), default=0):
         found.append(
-            f"More images. Only the first {most} of the split were read (--limit), so this is a "
+            f"More {kinds}. Only the first {most} of the split were read (--limit), so this is a "
             "sample and no result."
         )
     open_ = [
@@ -69,7 +75,8 @@ def what_would_change_it(
         if c.id in HYPOTHESES and c.verdict == "undetermined"
     ]
     if open_:
-        found.append(f"More or other images, for the hypotheses that are open: {'; '.join(open_)}.")
+        what = f"More or other {units_of(records)}"
+        found.append(f"{what}, for the hypotheses that are open: {'; '.join(open_)}.")
     models = sorted({record.model["name"] for record in records})
     many = "one model" if len(models) == 1 else f"{len(models)} models"
     protocols = sorted({record.protocol for record in records})

@@ -25,7 +25,12 @@ from litelvlm.analysis.pages.report.claims import (
 )
 from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, terms
-from litelvlm.analysis.pages.report.opening import how_sure, question, what_would_change_it
+from litelvlm.analysis.pages.report.opening import (
+    how_sure,
+    question,
+    units_of,
+    what_would_change_it,
+)
 from litelvlm.analysis.pages.report.tables import (
     beside,
     published_tables,
@@ -97,6 +102,7 @@ def build_report(
         "miniature_note": MINIATURE_NOTE if miniature else "",
         "warnings": warnings_of(records),
         "lead": lead_picture(pictures, labels, out),
+        "units": units_of(every),
         "sure": how_sure(every, list(finished.values())),
         "change": what_would_change_it(every, told),
         "commands": list(dict.fromkeys(runnable(record.command) for record in every)),
@@ -229,7 +235,7 @@ def _warnings(record: RunRecord) -> list[str]:
     if not record.complete:
         found.append(f"{unfinished_text(record)}.")
     if record.limit is not None:
-        part = f"limited to the first {record.limit} images of the split"
+        part = f"limited to the first {record.limit} {record.samples} of the split"
         found.append(f"{part}; this is only a sample of the result.")
     if record.failures:
         failed = record.counts.failed

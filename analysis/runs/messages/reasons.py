@@ -22,20 +22,21 @@ def undetermined_reason(claim: Claim) -> str:
     """
     if claim.verdict != "undetermined":
         return ""
-    if claim.unit == "images" and claim.n_images < MIN_IMAGES:
-        images = "1 image is" if claim.n_images == 1 else f"{claim.n_images} images are"
-        return f"{images} fewer than the {MIN_IMAGES} that an interval needs"
+    if claim.clustered and claim.n_images < MIN_IMAGES:
+        one = f"1 {claim.unit.removesuffix('s')} is"
+        many = one if claim.n_images == 1 else f"{claim.n_images} {claim.unit} are"
+        return f"{many} fewer than the {MIN_IMAGES} that an interval needs"
     if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
         return f"there is no interval ({claim.method})" if claim.method else "there is no interval"
     low, high = claim.widest
     if claim.seen_only:
         return (
-            "settled for the categories seen here, open for others: only the interval over images "
-            f"and categories {interval(low, high)} contains {number(claim.null)}"
+            "settled for the categories seen here, open for others: only the interval over "
+            f"{claim.unit} and categories {interval(low, high)} contains {number(claim.null)}"
         )
     if low <= claim.null <= high and not math.isfinite(claim.margin):
         return f"the interval contains {number(claim.null)}, the value without an effect"
-    beside = claim.unit != "images" and not low <= claim.null <= high
+    beside = not claim.clustered and not low <= claim.null <= high
     if beside and math.isfinite(claim.p_value):
         return (
             f"the interval lies beside {number(claim.null)}, but {claim.sample} with "

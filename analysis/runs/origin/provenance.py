@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
-from litelvlm.data.dataset import IdentifiedData
+from litelvlm.data.dataset import IMAGES, Dataset, IdentifiedData, kind_of_samples
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.models.base import IdentifiedModel
 
@@ -152,10 +152,14 @@ def model_identity(model: IdentifiedModel) -> dict[str, str]:
 
 
 def data_identity(data: IdentifiedData) -> dict[str, str]:
-    """Name, split and content of a data set: its part of a run's key."""
+    """Name, split and content of a data set: its part of a run's key.
+
+    It says what the samples are too, where these are no images (``kind_of_samples``).
+    """
+    kind = kind_of_samples(data) if isinstance(data, Dataset) else IMAGES
     return {
         "name": data.name,
         "split": data.split,
         "split_by": data.split_by,
         "digest": data.digest,
-    }
+    } | ({"samples": kind} if kind != IMAGES else {})

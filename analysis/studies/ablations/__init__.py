@@ -19,7 +19,8 @@ Reviewers asked for it row by row; the requests and the methods that answer them
     attention    correlation of the reversed similarity with the language model's attention
 
 All are paired with the paper's method on the same images, expressions and template. H7: the paper's
-method exceeds the best rival by more than 5 % of that rival's cIoU, whichever rival it is.
+method exceeds the best rival by more than 5 % of that rival's cIoU (of clips its J&F), whichever
+rival it is.
 """
 
 from litelvlm.analysis.runs.study import Study

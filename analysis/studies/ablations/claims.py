@@ -23,7 +23,6 @@ from litelvlm.analysis.studies.ablations.pairs import (
     pair_claims,
 )
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART
-from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.analysis.studies.sweep.paired import READINGS, PairedScores, budgets_of, pair_scores
 from litelvlm.arrays import Array
 
@@ -40,8 +39,8 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return []
     alone = rows[rows["part"] == METHODS_PART]
-    paired, score = pair_scores(alone), MAIN
-    claims = pair_claims(PAIRS, paired, score, config.margin)
+    paired = pair_scores(alone)
+    claims = pair_claims(PAIRS, paired, config.margin)
     official = official_scores(rows)
     if official is not None:
         claims += official_claims(official, config)
@@ -92,7 +91,7 @@ def leads_at_every_budget(
         protocol: What every id begins with.
         where: What every statement ends with, before its full stop.
     """
-    claims, label, points = list[Claim](), MAIN.label, 100 * config.lead
+    claims, label, points = list[Claim](), paired.main.label, 100 * config.lead
     if "rivals" not in config.requests:  # some of them may have run for another request
         return claims
     for method, rule in READINGS.items():
@@ -120,7 +119,7 @@ def lead_claims(
     paired: PairedScores, config: Config, budget: int, method: str = PAPER
 ) -> list[Claim]:
     """H7 in both readings at one budget; none if no rival was run."""
-    own, score = (method, budget), MAIN
+    own, score = (method, budget), paired.main
     rivals = [cell for cell in paired.cells if cell[0] in RIVALS and cell[1] == budget]
     if not rivals or own not in paired.cells:
         return []

@@ -22,7 +22,6 @@ from litelvlm.analysis.studies.ablations.config import (
 )
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
-from litelvlm.analysis.studies.scores import MAIN, Score
 from litelvlm.analysis.studies.sweep.paired import (
     MethodBudget,
     PairedScores,
@@ -138,17 +137,17 @@ def cells_of(
 
 
 def pair_claims(
-    pairs: Iterable[Pair], paired: PairedScores, score: Score, margin: float, where: str = ""
+    pairs: Iterable[Pair], paired: PairedScores, margin: float, where: str = ""
 ) -> list[Claim]:
-    """Claims at the largest budget that the first method of a pair has the higher score.
+    """Claims at the largest budget that the first method of a pair has the higher main score.
 
     Args:
         pairs: To compare.
         paired: Scores of the methods.
-        score: Which of them.
         margin: A difference within it counts as none.
         where: What every statement ends with, before its full stop.
     """
+    score = paired.main
     return [
         better_claim(
             pair.id,
@@ -165,20 +164,20 @@ def pair_claims(
 
 
 def official_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences of the score in the official protocol, every pair at every budget.
+    """Paired differences of the main score in the official protocol, every pair at every budget.
 
     The table is empty if the protocol was not run.
 
     Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
     over all lines), n_images, n (drawn expressions).
     """
-    paired, score = official_scores(rows), MAIN
+    paired = official_scores(rows)
     if paired is None:
         return pd.DataFrame()
     table = pd.DataFrame(
         [
             {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": cells[0][1]}
-            | paired.difference_line(score, *cells)
+            | paired.difference_line(paired.main, *cells)
             for pair, cells in cells_of(OFFICIAL_PAIRS, paired)
         ]
     )
@@ -187,7 +186,7 @@ def official_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def official_claims(paired: PairedScores, config: Config) -> list[Claim]:
     """Every pair at the largest budget."""
-    return pair_claims(OFFICIAL_PAIRS, paired, MAIN, config.margin, WHERE)
+    return pair_claims(OFFICIAL_PAIRS, paired, config.margin, WHERE)
 
 
 def official_scores(rows: pd.DataFrame) -> PairedScores | None:

@@ -19,7 +19,7 @@ from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, reque
 from litelvlm.analysis.studies.ablations.pairs import official_table
 from litelvlm.analysis.studies.ablations.protocols import protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PART, SUMS
-from litelvlm.analysis.studies.scores import MAIN, Score
+from litelvlm.analysis.studies.scores import Score
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
     MethodBudget,
@@ -47,7 +47,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     if METHODS_PART not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
     alone = rows[rows["part"] == METHODS_PART]
-    paired, score = pair_scores(alone), MAIN
+    paired = pair_scores(alone)
+    score = paired.main
     found = {
         "scores": score_table(paired),
         "deltas": delta_table(paired, config.margin),

@@ -22,6 +22,7 @@ from litelvlm.analysis.studies.sweep.paired import (
     pair_scores,
     protocol_name,
 )
+from litelvlm.data.dataset import IMAGES
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
@@ -148,12 +149,12 @@ def _told(method: str, prefix: str, by_id: Mapping[str, Claim], label: str) -> s
         for id, claim in by_id.items()
         if id.startswith(start)
     }
-    parts = []
+    parts, unit = [], next((claim.unit for claim in by_id.values()), IMAGES)
     for found, what in (
         ("supported", "beats random tokens at"),
         ("not supported", "does not beat random tokens at"),
         ("undetermined", "cannot be told from random tokens at"),
-        ("too few", "is not compared with random tokens, for want of images, at"),
+        ("too few", f"is not compared with random tokens, for want of {unit}, at"),
     ):
         budgets = [budget for budget, result in against.items() if result == found]
         if budgets:

@@ -25,6 +25,7 @@ from litelvlm.analysis.studies.examples import (
     write_examples,
 )
 from litelvlm.analysis.studies.overlay import TINTS, Colour, draw_kept
+from litelvlm.analysis.studies.scores import score_of_one
 from litelvlm.analysis.studies.strips import clip_animation, clip_strip
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.arrays import Array
@@ -73,14 +74,14 @@ def query_example(
 def shown_expressions(rows: pd.DataFrame, method: str) -> list[ShownExpression]:
     """Successes and failures of a method at its largest budget."""
     return successes_and_failures(
-        largest_budget_ious(rows, UNPRUNED), largest_budget_ious(rows, method)
+        largest_budget_scores(rows, UNPRUNED), largest_budget_scores(rows, method)
     )
 
 
-def largest_budget_ious(rows: pd.DataFrame, method: str) -> "pd.Series[float]":
-    """IoU of each expression at a method's largest budget, mean over seeds."""
-    ours = rows[rows["method"] == method]
-    by_expression = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")["iou"]
+def largest_budget_scores(rows: pd.DataFrame, method: str) -> "pd.Series[float]":
+    """IoU, of clips J&F, of each expression at a method's largest budget, mean over seeds."""
+    ours, (column, _) = rows[rows["method"] == method], score_of_one(rows)
+    by_expression = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")[column]
     found: pd.Series[float] = by_expression.mean()
     return found
 
@@ -101,10 +102,12 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
     if config.protocol != "single" or (run / FILE).is_file():
         return
     rows = read_rows(run)
+    column, label_of_score = score_of_one(rows)
     method, fewest = shown_method(config), fewest_tokens(model, data)
     pruner, examples = method.pruner(0 if method.seeded else None), list[Example]()
     for shown in shown_expressions(rows, method.label):
-        ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
+        own = rows[rows["sent_id"] == shown.sent_id]
+        scores = own.groupby(["method", "budget"])[column].mean()
         sample, expression = expression_of(data, shown.sent_id)
         posed = query_example(model, sample, expression, config)
         view, titles = posed.state.view, ["true mask"]
@@ -122,7 +125,8 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
             panels.append(drawn(sample, found[-1], selection, view))
             name = "unpruned" if label == UNPRUNED else f"{kept[budget]} tokens"
             no_mask = "" if result.found[0] else ", no [SEG]"
-            titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}{no_mask}")
+            score = f"{label_of_score} {scores.loc[(label, budget)]:.2f}"
+            titles.append(f"{name}, {score}{no_mask}")
         if sample.frames > 1:  # all tokens beside the largest budget
             file = run / ANIMATIONS.format(len(examples))
             atomic_write(file, clip_animation(sample.clip, *found[:2]))

@@ -1,7 +1,8 @@
 """VideoGLaMM as a grounding model: cues for methods, masks for conversations about clips."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import groupby
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from litelvlm.models.video_glamm.answers import generated_turns, given_turns
 from litelvlm.models.video_glamm.block import visual_block
 from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
-from litelvlm.models.video_glamm.outputs import ClipState
+from litelvlm.models.video_glamm.outputs import Answered, ClipState
 from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 
@@ -150,8 +151,9 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
         answer: str = "forced",
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> list[Grounding]:
-        """Decode masks, one entry after the other (see ``GroundingModel.ground``).
+        """Decode masks (see ``GroundingModel.ground``).
 
+        Each entry is read by itself; masks of neighbours about one clip are decoded together.
         Generated answers are greedy, where the official evaluation samples up to 512 tokens. Each
         runs to its end, and its first [SEG] counts.
 
@@ -159,16 +161,21 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
             ValueError: As there, or if the prune point does not take a selection.
         """
         entries = checked_entries(states, conversations, selections, answer)
-        return [self._grounded(*entry, answer, max_new_tokens) for entry in entries]
+        answered = [self._answered(*entry, answer, max_new_tokens) for entry in entries]
+        found, places = list[Grounding](), range(len(entries))
+        for _, group in groupby(places, lambda place: id(entries[place][0])):
+            same = list(group)
+            found += self._drawn(entries[same[0]][0], [answered[place] for place in same])
+        return found
 
-    def _grounded(
+    def _answered(
         self,
         state: ClipState,
         conversation: Conversation,
         selection: Selection | None,
         answer: str,
         limit: int,
-    ) -> Grounding:
+    ) -> Answered:
         watch = Stopwatch(self.device)
         with watch("projector"):
             block = visual_block(self, state, selection)
@@ -178,19 +185,25 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
                 turns = given_turns(self, block, conversation, n_frames)
             else:
                 turns = generated_turns(self, block, conversation, n_frames, limit)
-        found = [turn.seg_state is not None for turn in turns]
+        found = tuple(turn.seg_state is not None for turn in turns)
         nothing = block.tokens.new_full(block.tokens.shape[1:], float("nan"))
         seg_state = torch.stack([nothing if t.seg_state is None else t.seg_state for t in turns])
-        require_finite(seg_state[found], "the language model's state for [SEG]")
+        require_finite(seg_state[list(found)], "the language model's state for [SEG]")
+        texts = tuple(turn.text for turn in turns)
+        return Answered(selection, texts, found, seg_state, watch.seconds)
+
+    def _drawn(self, state: ClipState, answered: Sequence[Answered]) -> Iterator[Grounding]:
+        """Decode the masks of all answers about one clip together; they share the time."""
+        watch, counts = Stopwatch(self.device), [len(one.found) for one in answered]
         with watch("mask_decoder"):
-            embeds: Tensor = self.seg_head(seg_state)
+            embeds: Tensor = self.seg_head(torch.cat([one.seg_state for one in answered]))
+            found = [has_seg for one in answered for has_seg in one.found]
             logits = self.masker.begin(state).decode_found(embeds, found)
-        return Grounding(
-            logits,
-            seg_state,
-            embeds,
-            (selection,),
-            watch.seconds,
-            tuple(turn.text for turn in turns),
-            tuple(found),
-        )
+        for one, own, masks in zip(
+            answered, embeds.split(counts), logits.split(counts), strict=True
+        ):
+            share = {stage: s * len(own) / len(embeds) for stage, s in watch.seconds.items()}
+            seconds = {**one.seconds, **share}
+            yield Grounding(
+                masks, one.seg_state, own, (one.selection,), seconds, one.texts, one.found
+            )

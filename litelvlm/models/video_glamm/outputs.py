@@ -9,6 +9,7 @@ from torch import Tensor
 from litelvlm.clip.states import ClipImage
 from litelvlm.models.sam2.frames import Sam2Frames
 from litelvlm.models.view import ImageView
+from litelvlm.pruning import Selection
 
 
 @dataclass(frozen=True)
@@ -83,3 +84,22 @@ class Turn:
 
     text: str
     seg_state: Float[Tensor, "e"] | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the language model made of one entry, before any mask is decoded.
+
+    Attributes:
+        selection: Of the visual tokens.
+        texts: Of its answers.
+        found: Whether each holds a [SEG].
+        seg_state: State behind each [SEG]; NaN without one.
+        seconds: Per stage.
+    """
+
+    selection: Selection | None
+    texts: tuple[str, ...]
+    found: tuple[bool, ...]
+    seg_state: Float[Tensor, "t e"]
+    seconds: Mapping[str, float]
