@@ -60,9 +60,9 @@ _hints_of = cache(partial(get_type_hints, include_extras=True))
 
 def kinds_of(hint: object) -> tuple[object, ...]:
     """The annotations that a union allows, bounds left out; of another annotation itself."""
-    bare = cast(type, hint.__origin__) if get_origin(hint) is Annotated else hint
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     kinds = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
-    return tuple(kind.__origin__ if get_origin(kind) is Annotated else kind for kind in kinds)
+    return tuple(get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds)
 
 
 def choices_of(hint: object) -> tuple[object, ...]:

@@ -50,9 +50,11 @@ def test_the_digest_covers_every_file_that_counts(folder):
 
 def test_a_clip_elsewhere_is_part_of_the_digest(folder, tmp_path):
     shutil.move(folder / "clip", tmp_path / "clip")
-    first = digest(folder, tmp_path / "clip")
+    (folder / "link").symlink_to(tmp_path / "clip")
+    places = (tmp_path / "clip", folder / ".." / "clip", folder / "link")
+    (first,) = {digest(folder, place) for place in places}
     (tmp_path / "clip" / "config.json").write_text("{}")
-    assert digest(folder, tmp_path / "clip") != first
+    assert all(digest(folder, place) != first for place in places)
 
 
 def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
