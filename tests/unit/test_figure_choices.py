@@ -113,7 +113,7 @@ def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference
             ["recovery", "litelvlm(context_share=0.5, order=raster)", half, 0.0, np.nan],
         ],
         columns=["request", "method", "reference", "delta", "p_holm"],
-    )
+    ).assign(metric="ciou")
     ax = significance.draw_deltas(table.join(around(table["delta"])), new_axes())
     np.testing.assert_allclose(points(ax)[:, 0], [0.2, -0.1, 0.0, 0.1])
     assert words(ax)[0] == "random"
