@@ -12,11 +12,14 @@ from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 STAGES = {
     "preprocess": "#BBBBBB",
     "clip_image": "#0072B2",
+    "vision": "#0072B2",
+    "video_tower": "#56B4E9",
     "selection": "#E69F00",
     "projector": "#999933",
     "llm": "#D55E00",
     "sam_encoder": "#009E73",
     "mask_decoder": "#CC79A7",
+    "sam2": "#009E73",
 }
 """Components in the order in which bars are stacked, and their colours."""
 

@@ -5,6 +5,11 @@ FLOPs. Only matrix products and convolutions are counted, as in those tables and
 no norms, no activations, no embedding look-ups, no language head.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
+from transformers import CLIPTextConfig, CLIPVisionConfig, PreTrainedConfig
+
 
 def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> int:
     """MACs of a LLaMA prefill over n tokens behind p known ones.
@@ -52,3 +57,36 @@ def decoder_macs(n: int, width: int, inner: int, queries: int, keys: int) -> int
         True
     """
     return 2 * n * width * (queries + keys) + 2 * n * n * queries + 3 * n * width * inner
+
+
+def head_widths(config: PreTrainedConfig) -> tuple[int, int]:
+    """Widths of all query heads and of all key heads of a language model."""
+    heads = int(config.num_attention_heads)
+    each = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return heads * each, int(getattr(config, "num_key_value_heads", None) or heads) * each
+
+
+def language_macs(config: PreTrainedConfig, counts: Iterable[int]) -> int:
+    """MACs of a language model's prefill.
+
+    Args:
+        config: Of the language model.
+        counts: Visual and other tokens of each layer.
+    """
+    width, inner, widths = config.hidden_size, config.intermediate_size, head_widths(config)
+    return sum(decoder_macs(count, width, inner, *widths) for count in counts)
+
+
+def clip_image_macs(config: CLIPVisionConfig, n_tokens: int) -> int:
+    """MACs of CLIP's image tower on one picture of so many patches; its last block is not run."""
+    width, side = config.hidden_size, cast(int, config.patch_size)
+    patches = 3 * side**2 * width * n_tokens
+    blocks = config.num_hidden_layers - 1
+    return patches + transformer_macs(n_tokens + 1, blocks, width, config.intermediate_size)
+
+
+def clip_text_macs(config: CLIPTextConfig, length: int) -> int:
+    """MACs of CLIP's text tower on one sentence of so many tokens, its projection included."""
+    width = config.hidden_size
+    blocks = transformer_macs(length, config.num_hidden_layers, width, config.intermediate_size)
+    return blocks + width * cast(int, config.projection_dim)

@@ -10,6 +10,7 @@ import torch
 
 from litelvlm.data.images import ImageSource
 from litelvlm.models.requests import Conversation, Grounding
+from litelvlm.models.studied import reads_images
 from litelvlm.models.view import VisualState
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerPruner, ModelSizes, Pruner, Selection, check_budget, get_pruner
@@ -93,6 +94,18 @@ def frames_of(image: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSourc
     if not len(image):
         raise ValueError("the clip has no frames; give at least one image")
     return image
+
+
+def only_frame(name: str, image: ImageSource | Sequence[ImageSource]) -> ImageSource:
+    """The image, for a model of that name which reads no clips.
+
+    Raises:
+        ValueError: If there are several frames, or none.
+    """
+    frames = frames_of(image)
+    if len(frames) != 1:
+        raise ValueError(reads_images(name, len(frames)))
+    return frames[0]
 
 
 def named_method(

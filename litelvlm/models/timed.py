@@ -16,7 +16,7 @@ LANGUAGE_MODEL = "llm"
 
 
 class TimedCall(ABC):
-    """One call about one image: its prompt is made, its parts can be run one by one."""
+    """One call about one image or clip: its prompt is made, its parts can be run one by one."""
 
     @property
     @abstractmethod
@@ -75,19 +75,23 @@ class TimedModel(StudiedModel):
 
     @abstractmethod
     def timed_call(
-        self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
+        self,
+        image: ImageSource | Sequence[ImageSource],
+        expressions: Sequence[str],
+        pruner: Pruner | None,
+        budget: int,
     ) -> TimedCall:
         """Prepare one call about all expressions together.
 
         Args:
-            image: The image.
+            image: The image; for a clip its frames.
             expressions: All in one conversation, with one selection.
             pruner: Method; None for the unpruned model.
             budget: Visual tokens to keep; all of them without a method.
 
         Raises:
-            ValueError: If the method reads what the model cannot give, or the model answers one
-                expression at a time and gets several.
+            ValueError: If the method reads what the model cannot give, the model answers one
+                expression at a time and gets several, or reads images and gets a clip.
         """
 
 

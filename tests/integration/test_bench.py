@@ -5,16 +5,22 @@ Every component is counted, formula and counter agree, and nothing is measured t
 
 import pandas as pd
 import pytest
+import torch
 
+from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.runs.folder import add_table
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.prepare import arms_of
+from litelvlm.analysis.studies.efficiency.timing import counted_macs
+from litelvlm.figures import FIGURES
+from litelvlm.figures.saved import Saved
 from tests.figure_files import write_figures
 from tests.glamm_parts import full_prompt
-from tests.tiny_unipixel import write_tiny
-from tests.video_glamm_parts import write_folder
+from tests.tiny_unipixel import load_tiny, write_tiny
+from tests.unit import clip_tree as tree
+from tests.video_glamm_parts import clip_frames, load, write_folder
 
 CONFIG = efficiency.Config(
     methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,)
@@ -166,13 +172,78 @@ def test_arms_that_cannot_be_timed_are_refused(fields, message):
         efficiency.Config(**fields)
 
 
-def test_grounding_models_of_clips_are_refused_by_name(tmp_path, capsys):
-    folders = {"UniPixel": write_tiny(tmp_path / "u"), "VideoGlamm": tmp_path / "v"}
-    folders["VideoGlamm"].mkdir()
-    write_folder(folders["VideoGlamm"])
-    for name, place in folders.items():
-        out = ["--out", str(tmp_path / "runs"), "--device", "cpu"]
-        assert main(["bench", "--model", str(place), *out]) == 2
-        said = capsys.readouterr().err
-        assert f"needs a model whose calls can be timed, and {place} ({name})" in said
-        assert "is not one; studies that can ask it: reversal" in said
+def counted(call):
+    """Multiply-adds by formula, and by torch's counter."""
+    with torch.inference_mode():
+        return dict(call.macs()), counted_macs({"llm": call.prefill, **call.parts()})
+
+
+@pytest.mark.parametrize(
+    ("point", "kept", "read"),
+    [("V1", 32, 104), ("V1", 128, 104), ("V2", 128, 160), ("V3", 32, 64), ("V5", 32, 48)],
+)
+def test_a_clip_through_video_glamm_costs_what_its_tokens_cost(tmp_path, point, kept, read):
+    model = load(write_folder(tmp_path), prune_point=point, masks="framewise")
+    whole = model.timed_call(clip_frames(), ["the dog"], None, model.clip_layout.n_tokens)
+    call = model.timed_call(clip_frames(), ["the dog"], get_pruner("uniform"), kept)
+    assert (whole.n_read, call.n_read, whole.n_other) == (104, read, call.n_other)
+    assert set(call.layer_counts) == {read}
+    macs, found = counted(call)
+    assert set(found) == {"llm", "clip_image", "video_tower", "projector", "sam2", "selection"}
+    assert macs == {name: found[name] for name in ("llm", "clip_image", "video_tower")}
+    # The prompt alone changes: towers and SAM2 have the same work, all frames of it.
+    unpruned, found_whole = counted(whole)
+    assert {name: unpruned[name] == macs[name] for name in macs} == {
+        "llm": point == "V1", "clip_image": True, "video_tower": True,
+    }  # fmt: skip
+    assert found["sam2"] == found_whole["sam2"]
+    image, seen = counted(model.timed_call(clip_frames(1), ["a"], None, 36))
+    assert seen["clip_image"] * 6 == found["clip_image"]  # two of eight frames are repeated
+    assert seen["sam2"] * 6 == pytest.approx(found["sam2"], rel=1e-3)
+    assert "video_tower" not in image.keys() | seen.keys()
+
+
+def test_a_clip_through_unipixel_costs_what_its_tokens_cost(tmp_path):
+    model = load_tiny(write_tiny(tmp_path))
+    n_tokens = model.clip_view(90, 120, 6).n_tokens
+    whole = model.timed_call(clip_frames(), ["a dog", "a cat"], None, n_tokens)
+    call = model.timed_call(clip_frames(), ["a dog", "a cat"], get_pruner("divprune"), 30)
+    assert (whole.n_read, call.n_read, whole.n_other) == (n_tokens, 30, call.n_other)
+    macs, found = counted(call)
+    assert set(found) == {"llm", "vision", "sam2", "selection"}
+    assert macs == {"llm": found["llm"]}
+    assert {name: counted(whole)[1][name] for name in ("vision", "sam2")} == {
+        name: found[name] for name in ("vision", "sam2")
+    }
+
+
+@pytest.mark.parametrize("family", ["video_glamm", "unipixel"])
+def test_the_bench_times_a_clip_of_the_data(tmp_path, capsys, family):
+    tree.davis(tmp_path / "davis")
+    (tmp_path / family).mkdir()
+    made = (write_folder if family == "video_glamm" else write_tiny)(tmp_path / family)
+    options = ["--options", "num_frames=8"] if family == "video_glamm" else []
+    data = ["--data", str(tmp_path / "davis"), "--dataset", "ref-davis17", "--split", "valid"]
+    short = ["--rounds", "2", "--warm-up", "0", "--decoded", "2", "--methods", "divprune", "fastv"]
+    where = ["--budgets", "0.25", "--out", str(tmp_path / "runs"), "--device", "cpu"]
+    assert main(["bench", "--model", str(made), *options, *data, *short, *where]) == 0
+    said = capsys.readouterr().out
+    assert "divprune, " in said
+    assert "left out: fastv@" in said
+    (run,) = (tmp_path / "runs").iterdir()
+    times = read_summary(run).table("times")
+    tower = {"clip_image", "projector", "video_tower"} if family == "video_glamm" else {"vision"}
+    assert set(times["component"]) == tower | {
+        *("preprocess", "selection", "llm", "sam2", "decode", "end_to_end"),
+    }
+    costs = read_summary(run).table("costs").set_index(["component", "metric", "method"])["value"]
+    for metric in ("visual_tokens", "activation_bytes", "kv_bytes", "analytic_macs"):
+        assert costs["llm", metric, "divprune"] < costs["llm", metric, "none"]
+    figure = FIGURES["time_components"].drawn(Saved(run)).figure
+    shown = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    assert shown >= {name.replace("_", " ") for name in (*tower, "sam2")}
+
+
+def test_a_clip_is_refused_by_a_model_that_reads_images(model):
+    with pytest.raises(ValueError, match="reads images, and the clip has 2 frames"):
+        model.timed_call(clip_frames(2), ["the dog"], None, 144)

@@ -189,7 +189,7 @@ def test_a_tenth_of_the_official_work(recorded):
                 asked = model.clip_conversation([case["phrase"]], len(frames[name])).until(0, ())
                 spliced = model.splice(block, asked, len(state.read))
                 prompt = (model.phi3, spliced.embeds, spliced.positions)
-                ids = generate(*prompt, model.config.ends, case["max_new_tokens"]).ids
+                ids = generate(*prompt, model.config.ends.__contains__, case["max_new_tokens"]).ids
             ours, rows = ours + counter.get_total_flops(), rows + calls.rows
             passes = len(ids) + 1
             n_prompt = len(spliced.embeds)

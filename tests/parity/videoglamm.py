@@ -147,7 +147,7 @@ def computed_case(
     asked = model.clip_conversation([case["phrase"]], len(frames)).until(0, ())
     spliced = model.splice(visual_block(model, state, None), asked, n_frames)
     prompt = (model.phi3, spliced.embeds, spliced.positions)
-    reply = generate(*prompt, model.config.ends, case["max_new_tokens"])
+    reply = generate(*prompt, model.config.ends.__contains__, case["max_new_tokens"])
     # All but the last token once more in one pass without a cache, as the official order of work.
     fed = model.phi3.model.embed_tokens(torch.tensor(reply.ids[:-1], dtype=torch.long))
     embeds = torch.cat([spliced.embeds, fed])

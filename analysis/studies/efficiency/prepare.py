@@ -16,13 +16,13 @@ from litelvlm.models.timed import TimedCall, TimedModel
 def arms_of(
     model: TimedModel, sample: Sample, config: Config, budgets: Sequence[int]
 ) -> tuple[dict[Arm, TimedCall], tuple[Exclusion, ...]]:
-    """What is timed on one image, each with its call, and why the rest is not."""
+    """What is timed on one image or clip, each with its call, and why the rest is not."""
     calls, excluded = dict[Arm, TimedCall](), dict[tuple[str, int], Exclusion]()
-    sizes, picture = model.sizes(view_of(model, sample).n_tokens), sample.image()
+    sizes, frames = model.sizes(view_of(model, sample).n_tokens), sample.clip[:]
     texts = [expression.sent for expression in sample.expressions]
     for n_text in config.n_texts:
         unpruned = Arm(UNPRUNED, None, sizes.n_tokens, n_text)
-        calls[unpruned] = model.timed_call(picture, texts[:n_text], None, sizes.n_tokens)
+        calls[unpruned] = model.timed_call(frames, texts[:n_text], None, sizes.n_tokens)
         for method in config.methods:
             whole = (sizes.n_tokens,) if method.label == PAPER else ()
             for budget in dict.fromkeys((*whole, *budgets)):
@@ -30,7 +30,7 @@ def arms_of(
                 arm = Arm(method.label, pruner, budget, n_text)
                 try:
                     pruner.average_tokens(budget, sizes)
-                    calls[arm] = model.timed_call(picture, texts[:n_text], pruner, budget)
+                    calls[arm] = model.timed_call(frames, texts[:n_text], pruner, budget)
                 except ValueError as error:
                     excluded[method.label, budget] = Exclusion(
                         method=method.label, budget=budget, reason=str(error)
@@ -39,11 +39,12 @@ def arms_of(
 
 
 def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
-    """Choose the arms; all rounds on the first image are one part."""
+    """Choose the arms; all rounds on the first image or clip are one part."""
     sample = data[0]
+    one = "image" if sample.frames == 1 else "clip"
     if max(config.n_texts) > len(sample.expressions):
         raise ValueError(
-            f"n_texts asks for {max(config.n_texts)} expressions, and the first image has "
+            f"n_texts asks for {max(config.n_texts)} expressions, and the first {one} has "
             f"{len(sample.expressions)}; name smaller numbers"
         )
     sizes = model.sizes(view_of(model, sample).n_tokens)

@@ -23,13 +23,13 @@ from litelvlm.pruning import Pruner
 
 COLUMNS: tuple[Column, ...] = (
     Column("method", str, "Label of the pruning method.", CONDITION),
-    Column("k", int, "Visual tokens that enter the language model.", CONDITION),
+    Column("k", int, "Visual tokens that the method keeps.", CONDITION),
     Column("n_text", int, "Expressions in the conversation.", CONDITION),
     Column("round", int, "Timed round, from 0; -1 for what is measured once.", CONDITION),
     Column("component", str, "Part of the pipeline.", CONDITION),
     Column("metric", str, "What is measured.", CONDITION),
     Column("value", float, "Its value."),
-    Column("unit", str, "ms, MAC, FLOP or B."),
+    Column("unit", str, "ms, MAC, FLOP, B or tokens."),
 )
 
 
@@ -84,7 +84,9 @@ def _costs(model: TimedModel, arm: Arm, call: TimedCall, prefill_only: bool) -> 
         yield from _operations(arm, part, "counted", macs)
     with WrittenBytes() as written:
         call.prefill()
-    kept = sum(count + call.n_other for count in call.layer_counts)
+    counts = call.layer_counts
+    yield _row(arm, -1, PREFILL, "visual_tokens", sum(counts) / len(counts), "tokens")
+    kept = sum(count + call.n_other for count in counts)
     cache = 2 * kept * call.cache_width * model.dtype.itemsize
     yield _row(arm, -1, PREFILL, "activation_bytes", written.total, "B")
     yield _row(arm, -1, PREFILL, "kv_bytes", cache, "B")

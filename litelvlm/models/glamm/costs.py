@@ -4,7 +4,7 @@ from typing import cast
 
 from transformers import SamMaskDecoderConfig, SamVisionConfig
 
-from litelvlm.models.costs import llama_macs, transformer_macs
+from litelvlm.models.costs import clip_image_macs, clip_text_macs, llama_macs
 from litelvlm.models.glamm.network import GlammNetwork
 
 
@@ -25,17 +25,7 @@ def model_macs(
         only.
     """
     llama, vision, text = model.llama.config, model.tower.vision_config, model.tower.text_config
-    n_tokens, kept = model.n_tokens, layer_counts[0]
-    # transformers also allows a pair of sizes, and no projection; a GLaMM's tower has neither.
-    patch_size, projection = cast(int, vision.patch_size), cast(int, text.projection_dim)
-    patch = 3 * patch_size**2 * vision.hidden_size * n_tokens
-    blocks = vision.num_hidden_layers - 1  # the last block is not run
-    tower = patch + transformer_macs(
-        n_tokens + 1, blocks, vision.hidden_size, vision.intermediate_size
-    )
-    sentence = transformer_macs(
-        text_length, text.num_hidden_layers, text.hidden_size, text.intermediate_size
-    )
+    kept = layer_counts[0]
     d, m = llama.hidden_size, llama.intermediate_size
     sam = model.sam.config
     encoder = cast(SamVisionConfig, sam.vision_config)
@@ -43,8 +33,8 @@ def model_macs(
     side = cast(int, encoder.image_size) // cast(int, encoder.patch_size)
     one_mask = mask_decoder_macs(decoder, side**2) + d * (d + decoder.hidden_size)
     return {
-        "clip_image": int(tower),
-        "clip_text": int(n_text * (sentence + text.hidden_size * projection)),
+        "clip_image": clip_image_macs(vision, model.n_tokens),
+        "clip_text": n_text * clip_text_macs(text, text_length),
         "projector": int(kept * (vision.hidden_size * d + d * d)),
         "llm": sum(llama_macs(count + n_other, 1, d, m) for count in layer_counts),
         "sam_encoder": sam_encoder_macs(encoder, side),

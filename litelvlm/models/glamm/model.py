@@ -24,7 +24,7 @@ from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.timed import GlammCall
-from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries
+from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries, only_frame
 from litelvlm.models.timed import TimedModel
 from litelvlm.pruning import Cues, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
@@ -91,12 +91,17 @@ class Glamm(GlammNetwork, TowerGroundingModel, QueriedModel, TimedModel):
 
     @torch.inference_mode()
     def timed_call(
-        self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
+        self,
+        image: ImageSource | Sequence[ImageSource],
+        expressions: Sequence[str],
+        pruner: Pruner | None,
+        budget: int,
     ) -> GlammCall:
         """Prepare one call about all expressions in one conversation; kept images are not read."""
         if self.image_cache is not None:
             return self.with_image_cache(None).timed_call(image, expressions, pruner, budget)
-        picture, conversation = open_image(image), self.conversation(expressions)
+        picture = open_image(only_frame(self.name, image))
+        conversation = self.conversation(expressions)
         given = None if pruner is None else budget
         segment = partial(self.segment, picture, expressions, pruner, given, "conversation")
         call = GlammCall(self, picture, conversation, pruner, budget, segment)

@@ -78,6 +78,10 @@ class Sam2Frames:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def unread(self) -> "Sam2Frames":
+        """The same clip without the features that are kept of it."""
+        return Sam2Frames(self.sam, self.sources, self.square)
+
     def image(self, frame: int) -> Image.Image:
         """A frame as an RGB picture.
 

@@ -1,6 +1,6 @@
 """UniPixel's language model: it reads a conversation with a cache, and answers greedily."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -88,13 +88,13 @@ class Reading:
         self._last, self._before = out.last_hidden_state[0, -1], seen[0][0, -1]
         return seen[0][0]
 
-    def answer(self, end: int, most: int, until: int | None = None) -> Answer:
+    def answer(self, stop: Callable[[int], bool], most: int) -> Answer:
         """Take the likeliest token at each step.
 
         Args:
-            end: Token that ends an answer.
+            stop: Whether nothing is generated behind a token; it is not asked of the last that
+                fits.
             most: Tokens of the longest answer.
-            until: Token behind which nothing more is generated; None for the whole answer.
         """
         ids: list[int] = []
         states, logits = [], []
@@ -104,7 +104,7 @@ class Reading:
             states.append(self._before)
             logits.append(self.model.lm_head(self._last))
             ids.append(int(logits[-1].argmax()))
-            if ids[-1] in (end, until) or len(ids) == most:
+            if len(ids) == most or stop(ids[-1]):
                 break
             self.read(self.embed(torch.tensor(ids[-1:])))
         return Answer(tuple(ids), torch.stack(states), torch.stack(logits))

@@ -10,12 +10,15 @@ from torch import Tensor
 from litelvlm.data.images import ImageSource
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, Grounding, GroundingModel, ImageView
+from litelvlm.models.sam2.timed import ClipCall
 from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries
+from litelvlm.models.timed import TimedModel
 from litelvlm.models.unipixel import prompts
 from litelvlm.models.unipixel.cues import LACKS, SUBSTITUTES, clip_cues
 from litelvlm.models.unipixel.frames import frame_view
 from litelvlm.models.unipixel.network import UniPixelNetwork
 from litelvlm.models.unipixel.state import UniPixelState
+from litelvlm.models.unipixel.timed import UniPixelCall
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
 
@@ -23,7 +26,7 @@ SEG_STATE = "the state that predicts the mask"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class UniPixel(UniPixelNetwork, GroundingModel):
+class UniPixel(UniPixelNetwork, GroundingModel, TimedModel):
     """UniPixel, which reads images as clips of one frame.
 
     Attributes:
@@ -92,6 +95,19 @@ class UniPixel(UniPixelNetwork, GroundingModel):
                 f"{self.family!r} runs whole; take a method that chooses between the two, for "
                 "example 'divprune'"
             )
+
+    @torch.inference_mode()
+    def timed_call(
+        self,
+        image: ImageSource | Sequence[ImageSource],
+        expressions: Sequence[str],
+        pruner: Pruner | None,
+        budget: int,
+    ) -> UniPixelCall:
+        """Prepare one call about all expressions in one conversation."""
+        call = UniPixelCall(ClipCall.of(self, image, expressions, pruner, budget), self)
+        _ = call.n_read  # what a method cannot choose is refused now
+        return call
 
     def question(self, expression: str, question_index: int = 0) -> str:
         """The sentence that asks about an expression (``prompts.QUESTIONS``)."""

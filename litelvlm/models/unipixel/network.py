@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from litelvlm.data.images import ImageSource
+from litelvlm.layout import Layout
 from litelvlm.models.requests import Conversation
 from litelvlm.models.sam2.frames import Sam2Frames
 from litelvlm.models.sam2.masker import ClipMasker
@@ -26,7 +27,7 @@ from litelvlm.models.unipixel.positions import prompt_positions, selected_positi
 from litelvlm.models.unipixel.prompts import END, SEG, answer_text, user_turn
 from litelvlm.models.unipixel.state import UniPixelState
 from litelvlm.models.vlm_base.layer_view import head_rows
-from litelvlm.models.vlm_base.tower import tower_watched
+from litelvlm.models.vlm_base.tower import TowerSignals, tower_watched
 from litelvlm.pruning import Selection
 
 
@@ -117,18 +118,28 @@ class UniPixelNetwork:
         view = frame_view(*clip.size, len(clip))
         with watch("preprocess"):
             rows = patch_rows([clip.image(n) for n in sampled(len(clip))])
-        given = rows.to(self.device, self.dtype)
-        merge = CELL // PATCH
-        layout = view.layout
-        grid = torch.tensor([[layout.frames, layout.rows * merge, layout.columns * merge]])
-        with watch("vision"), tower_watched(self.qwen, "groups") as signals:
-            out = self.qwen.model.get_video_features(given, grid.to(self.device), return_dict=True)
-            seen = signals()
+        with watch("vision"):
+            tokens, seen = self.look(rows, view.layout)
         with watch("sam_encoder"):
             clip.features(0)
+        return UniPixelState(view, tokens, seen, clip, watch.seconds)
+
+    def look(
+        self, patches: Float[Tensor, "p e"], layout: Layout
+    ) -> tuple[Float[Tensor, "n d"], TowerSignals]:
+        """Run the image tower over the patches of the frames that it reads.
+
+        Raises:
+            ValueError: If the release of transformers shows nothing of the tower's inside.
+        """
+        given, merge = patches.to(self.device, self.dtype), CELL // PATCH
+        grid = torch.tensor([[layout.frames, layout.rows * merge, layout.columns * merge]])
+        with tower_watched(self.qwen, "groups") as signals:
+            out = self.qwen.model.get_video_features(given, grid.to(self.device), return_dict=True)
+            seen = signals()
         if seen is None:
             raise ValueError("the image tower of this release of transformers cannot be read")
-        return UniPixelState(view, out.pooler_output[0], seen, clip, watch.seconds)
+        return out.pooler_output[0], seen
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of a piece of the chat."""
@@ -156,7 +167,18 @@ class UniPixelNetwork:
         Raises:
             ValueError: If the selection is of another clip.
         """
-        reading, visual = Reading(self.qwen), state.tokens
+        reading = Reading(self.qwen)
+        return reading, reading.read(*self.spliced(state, prompt, selection))
+
+    def spliced(
+        self, state: UniPixelState, prompt: ClipPrompt, selection: Selection | None
+    ) -> tuple[Float[Tensor, "s d"], Int[Tensor, "3 s"]]:
+        """A prompt with the chosen visual tokens, and the position of each of its tokens.
+
+        Raises:
+            ValueError: If the selection is of another clip.
+        """
+        embed, visual = Reading(self.qwen).embed, state.tokens
         end = prompt.start + len(visual)
         positions = prompt.positions
         if selection is not None:
@@ -168,11 +190,8 @@ class UniPixelNetwork:
             positions = selected_positions(positions, prompt.start, selection)
             chosen = selection.tokens
             visual = visual[selection.indices.to(visual.device)] if chosen is None else chosen
-        before, after = (
-            reading.embed(part) for part in (prompt.ids[: prompt.start], prompt.ids[end:])
-        )
-        embeds = torch.cat([before, visual.to(before.dtype), after])
-        return reading, reading.read(embeds, positions)
+        before, after = (embed(part) for part in (prompt.ids[: prompt.start], prompt.ids[end:]))
+        return torch.cat([before, visual.to(before.dtype), after]), positions
 
     def answered(self, state: UniPixelState, conversation: Conversation) -> ClipPrompt:
         """The prompt with the conversation's own answers."""
@@ -237,8 +256,8 @@ class UniPixelNetwork:
                 said = [answers[-1].ids[-1]]
                 said += [self.end_token_id] if said != [self.end_token_id] else []
                 reading.read(reading.embed(torch.tensor([*said, *self.text_ids(text)])))
-            until = self.seg_token_id if turn == last and not whole else None
-            answers.append(reading.answer(self.end_token_id, most, until))
+            until = self.seg_token_id if turn == last and not whole else self.end_token_id
+            answers.append(reading.answer({self.end_token_id, until}.__contains__, most))
             words = str(self.tokenizer.decode(list(answers[-1].ids)))
             texts.append(words.removesuffix(END).replace(SEG, "[SEG]"))
         found = [answer.state_of(self.seg_token_id) for answer in answers]

@@ -37,8 +37,9 @@ def generated_turns(
     for number in range(len(conversation.questions)):
         so_far = conversation.until(number, tuple(turn.text for turn in turns))
         spliced = model.splice(block, so_far, n_frames, limit)
-        reply = generate(model.phi3, spliced.embeds, spliced.positions, model.config.ends, limit)
-        ids = reply.ids[:-1] if reply.ids[-1] in model.config.ends else reply.ids
+        ends = model.config.ends.__contains__
+        reply = generate(model.phi3, spliced.embeds, spliced.positions, ends, limit)
+        ids = reply.ids[:-1] if ends(reply.ids[-1]) else reply.ids
         seg = model.tokenizer.seg_id
         state = reply.states[reply.ids.index(seg)] if seg in reply.ids else None
         # A placeholder that the model spells must not become one in the next turn.

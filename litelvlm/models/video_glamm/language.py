@@ -1,6 +1,6 @@
 """Phi-3 over a prompt with visual tokens: given answers in one pass, others with a cache."""
 
-from collections.abc import Set
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import chain
 from typing import NamedTuple
@@ -68,7 +68,7 @@ def generate(
     phi3: Phi3ForCausalLM,
     embeds: Float[Tensor, "s e"],
     positions: Int[Tensor, "s"],
-    ends: Set[int],
+    stop: Callable[[int], bool],
     limit: int,
 ) -> Generated:
     """Generate the most probable token again and again; of equal ones the lowest id.
@@ -79,7 +79,7 @@ def generate(
         phi3: The language model.
         embeds: The prompt.
         positions: Rotary position of every token; the answer continues from the last one.
-        ends: Tokens that end the answer.
+        stop: Whether a token ends the answer; it is not asked of the last one that fits.
         limit: Tokens at most, 1 or more.
     """
     cache, ids = DynamicCache(), list[int]()
@@ -87,7 +87,7 @@ def generate(
     while True:
         logits = phi3.lm_head(states[-1])
         ids.append(int((logits == logits.max()).nonzero()[0]))
-        if ids[-1] in ends or len(ids) == limit:
+        if len(ids) == limit or stop(ids[-1]):
             return Generated(tuple(ids), torch.stack(states))
         token = phi3.model.embed_tokens(torch.tensor(ids[-1:], device=embeds.device))
         states.append(read_prompt(phi3, token, positions[-1:] + len(ids), cache)[0])

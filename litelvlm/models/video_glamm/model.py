@@ -13,19 +13,22 @@ from litelvlm.data.images import ImageSource
 from litelvlm.finite import require_finite
 from litelvlm.layout import Layout
 from litelvlm.models.base import Conversation, Grounding, TowerGroundingModel
+from litelvlm.models.sam2.timed import ClipCall
 from litelvlm.models.segmenting import MAX_NEW_TOKENS, Stopwatch, checked_entries
 from litelvlm.models.templates import filled_conversation
+from litelvlm.models.timed import TimedModel
 from litelvlm.models.video_glamm import prompts
 from litelvlm.models.video_glamm.answers import generated_turns, given_turns
 from litelvlm.models.video_glamm.block import visual_block
 from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
 from litelvlm.models.video_glamm.outputs import Answered, ClipState
+from litelvlm.models.video_glamm.timed import VideoGlammCall
 from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 
 
-class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
+class VideoGlamm(VideoGlammNetwork, TowerGroundingModel, TimedModel):
     """VideoGLaMM, the grounding model of clips and images of the official code."""
 
     family = "video_glamm"
@@ -78,6 +81,24 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel):
     def sizes(self, n_tokens: int) -> ModelSizes:
         """Sizes that decide which budgets a method can keep to; CLIP's last block is not read."""
         return ModelSizes(n_tokens, self.tower.n_blocks - 1, self.n_layers)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights."""
+        return sum(parameter.nbytes for parameter in self.parameters())
+
+    @torch.inference_mode()
+    def timed_call(
+        self,
+        image: ImageSource | Sequence[ImageSource],
+        expressions: Sequence[str],
+        pruner: Pruner | None,
+        budget: int,
+    ) -> VideoGlammCall:
+        """Prepare one call about all expressions in one conversation."""
+        call = VideoGlammCall(ClipCall.of(self, image, expressions, pruner, budget), self)
+        _ = call.n_read  # what a method cannot choose is refused now
+        return call
 
     def question(self, expression: str, question_index: int = 0) -> str:
         """The sentence that asks about an expression in an image."""

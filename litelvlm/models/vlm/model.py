@@ -15,6 +15,7 @@ from transformers.utils.generic import ModelOutput
 from litelvlm.clip.tower import Tower
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import IdentifiedModel, ImageView, TowerModel, VisualLM
+from litelvlm.models.segmenting import only_frame
 from litelvlm.models.timed import TimedModel
 from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.door import prune
@@ -263,7 +264,11 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
         return ModelSizes(n_tokens, blocks, depth)
 
     def timed_call(
-        self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
+        self,
+        image: ImageSource | Sequence[ImageSource],
+        expressions: Sequence[str],
+        pruner: Pruner | None,
+        budget: int,
     ) -> VlmCall:
         """Prepare one question about one expression."""
         if len(expressions) != 1:
@@ -276,7 +281,8 @@ class QueriedVlm(Vlm, VisualLM, TimedModel):
             tower = self.clip_tower
             text = None if tower is None else sentence
             settings = prune(self.network, pruner, budget, clip=tower, text=text).settings
-        call = VlmCall(self.encode, self.prompter, open_image(image), sentence, settings)
+        picture = open_image(only_frame(self.name, image))
+        call = VlmCall(self.encode, self.prompter, picture, sentence, settings)
         _ = call.prepared  # what a method cannot choose is refused now
         return call
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from litelvlm.models.costs import decoder_macs
+from litelvlm.models.costs import head_widths, language_macs
 from litelvlm.models.segmenting import Stopwatch
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.door import PrunedVlm
@@ -99,15 +99,7 @@ class VlmCall(TimedCall):
     @property
     def cache_width(self) -> int:
         """Width of all key heads."""
-        return self._widths[1]
-
-    @property
-    def _widths(self) -> tuple[int, int]:
-        """Widths of all query heads and of all key heads."""
-        config = self.encoded.network.config.get_text_config()
-        heads = int(config.num_attention_heads)
-        each = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-        return heads * each, int(config.num_key_value_heads or heads) * each
+        return head_widths(self.encoded.network.config.get_text_config())[1]
 
     def prefill(self) -> None:
         """The language model over the prompt, without its head."""
@@ -148,13 +140,9 @@ class VlmCall(TimedCall):
 
     def macs(self) -> Mapping[str, int]:
         """Of the language model; what the image tower needs is counted only."""
-        config = self.encoded.network.config.get_text_config()
-        width, inner = int(config.hidden_size), int(config.intermediate_size)
-        other = self.n_other
-        layers = [
-            decoder_macs(count + other, width, inner, *self._widths) for count in self.layer_counts
-        ]
-        return {LANGUAGE_MODEL: sum(layers)}
+        config, other = self.encoded.network.config.get_text_config(), self.n_other
+        counts = [count + other for count in self.layer_counts]
+        return {LANGUAGE_MODEL: language_macs(config, counts)}
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
         """Image tower with projector, and choice."""
