@@ -140,8 +140,9 @@ class Claim(Frozen):
         """The test of equivalence in words; empty if there is none."""
         if not np.isfinite(self.p_equivalent):
             return ""
-        tested = f"within {self.margin:g} of that value (p = {self.p_equivalent:.3g})"
-        return f"{'' if self.equivalent else 'not '}shown to lie {tested}"
+        tested = f"two one-sided tests, p = {self.p_equivalent:.3g}"
+        shown = f"shown to lie within {self.margin:g} of that value ({tested})"
+        return f"{'' if self.equivalent else 'not '}{shown}"
 
 
 def in_unit(text: str, unit: str) -> str:
