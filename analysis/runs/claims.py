@@ -1,5 +1,6 @@
 """Claims and their verdicts: a statement, its estimate against a null, and what follows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -146,13 +147,13 @@ class Claim(Frozen):
 
 
 def in_unit(text: str, unit: str) -> str:
-    """A text on how images are resampled, where clips are.
+    """A text on how images are resampled, where clips are; "the image" is a picture and stays.
 
     Example:
         >>> in_unit("95% image bootstrap", "clips"), in_unit("other images", "images")
         ('95% clip bootstrap', 'other images')
     """
-    return text if unit == IMAGES else text.replace("an image", "a clip").replace("image", "clip")
+    return text if unit == IMAGES else re.sub(r"(?<!an )(?<!the )\bimage", "clip", text)
 
 
 def verdict(estimate: Estimate, null: float) -> Verdict:
