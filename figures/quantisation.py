@@ -115,8 +115,8 @@ def quantisation_memory(run: Saved) -> RenderedFigure:
     draw_memory(run.table("memory"), ax)
     ax.set_title(run.title("What do weights and visual tokens take?"))
     note = (
-        "Bytes of weights, and of keys and values of one image's visual tokens; activations and "
-        "the text's keys and values are not counted. Counted, so without intervals."
+        "Bytes of weights, and of keys and values of the visual tokens of an image; activations "
+        "and the text's keys and values are not counted. Counted, so without intervals."
     )
     return RenderedFigure(figure, note)
 

@@ -110,7 +110,8 @@ def confirmatory_text(folders: Sequence[Path]) -> str:
     parts = []
     for family in families(records, summaries):
         title = (
-            "confirmatory hypotheses, p-values adjusted together by Holm's method "
+            "confirmatory hypotheses, p-values (two-sided unless the claim has one side) adjusted "
+            "together by Holm's method "
             f"({family['title']})\n"
         )
         tested = [line for line in family["lines"] if line["verdict"] != NOT_TESTED]

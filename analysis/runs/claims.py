@@ -1,5 +1,6 @@
 """Claims and their verdicts: a statement, its estimate against a null, and what follows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -140,18 +141,19 @@ class Claim(Frozen):
         """The test of equivalence in words; empty if there is none."""
         if not np.isfinite(self.p_equivalent):
             return ""
-        tested = f"within {self.margin:g} of that value (p = {self.p_equivalent:.3g})"
-        return f"{'' if self.equivalent else 'not '}shown to lie {tested}"
+        tested = f"two one-sided tests, p = {self.p_equivalent:.3g}"
+        shown = f"shown to lie within {self.margin:g} of that value ({tested})"
+        return f"{'' if self.equivalent else 'not '}{shown}"
 
 
 def in_unit(text: str, unit: str) -> str:
-    """A text on how images are resampled, where clips are.
+    """A text on how images are resampled, where clips are; "the image" is a picture and stays.
 
     Example:
         >>> in_unit("95% image bootstrap", "clips"), in_unit("other images", "images")
         ('95% clip bootstrap', 'other images')
     """
-    return text if unit == IMAGES else text.replace("an image", "a clip").replace("image", "clip")
+    return text if unit == IMAGES else re.sub(r"(?<!an )(?<!the )\bimage", "clip", text)
 
 
 def verdict(estimate: Estimate, null: float) -> Verdict:

@@ -118,9 +118,9 @@ def _linear(numbers: Float[Array, "n"], sides: Shaped[Array, "n 2"]) -> Float[Ar
 
 def family_text(family: HypothesisFamily, table: pd.DataFrame) -> str:
     """The family after adjustment, as lines of a terminal."""
-    lines = [f"family {family.family}, p-values adjusted together by Holm's method\n"]
+    lines = [f"family {family.family}, one-sided p-values adjusted together by Holm's method\n"]
     for line in table.to_dict("records"):
-        p = "" if line["alone"] == NOT_TESTED else f", adjusted p {line['p_holm']:.3g}"
+        p = "" if line["alone"] == NOT_TESTED else f", adjusted one-sided p {line['p_holm']:.3g}"
         lines.append(
             f"  {line['id']}  {str(line['verdict']).upper()} (alone: {line['alone']}){p}: "
             f"{line['statement']}\n"

@@ -112,13 +112,19 @@ def test_equivalence_refutes_only_what_the_interval_leaves_open():
     for numbers, expected in ((open_, "not supported"), (small, "supported")):
         claim = make_claim("a", "A.", numbers, 0.0, "nothing", margin=0.05, p_equivalent=0.001)
         assert (claim.verdict, claim.equivalent) == (expected, True)
-        assert claim.equivalence == "shown to lie within 0.05 of that value (p = 0.001)"
+        assert (
+            claim.equivalence
+            == "shown to lie within 0.05 of that value (two one-sided tests, p = 0.001)"
+        )
         assert claim_text(claim).endswith(f"null 0 (nothing); {claim.equivalence}\n")
     few = make_claim(
         "a", "A.", open_._replace(n_images=19), 0.0, "nothing", margin=0.05, p_equivalent=0.001
     )
     assert (few.verdict, few.equivalent) == ("undetermined", False)
-    assert few.equivalence == "not shown to lie within 0.05 of that value (p = 0.001)"
+    assert (
+        few.equivalence
+        == "not shown to lie within 0.05 of that value (two one-sided tests, p = 0.001)"
+    )
     bare = make_claim("a", "A.", open_, 0.0, "nothing", excluded={"gone": 2, "kept": 0})
     assert (bare.verdict, bare.equivalence, bare.excluded) == ("undetermined", "", {"gone": 2})
 

@@ -261,6 +261,7 @@ def test_show_adjusts_the_confirmatory_hypotheses_of_several_runs_together(capsy
     ).set_index("id")
     runs, _, family = capsys.readouterr().out.partition("confirmatory hypotheses")
     assert all(f"{folder}: done" in runs for folder in folders)
+    assert "two-sided unless the claim has one side" in family
     assert "Holm" in family
     for id, line in table[table["verdict"] != "not tested"].iterrows():
         adjusted = (

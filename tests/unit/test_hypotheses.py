@@ -95,7 +95,10 @@ def test_a_family_is_adjusted_over_all_its_members_tested_or_not():
     assert table["p_holm"][0] == pytest.approx(min(1, 10 * claim.p_claimed))
     assert table["verdict"][0] == "undetermined"
     assert set(table["verdict"][1:]) == {"not tested"}
-    assert "x0  NOT TESTED" in family_text(many, table)
+    told = family_text(many, table)
+    assert "x0  NOT TESTED" in told
+    assert "one-sided p-values adjusted together by Holm's method" in told
+    assert f"adjusted one-sided p {10 * claim.p_claimed:.3g}: {base.statement}" in told
 
 
 @pytest.mark.parametrize(

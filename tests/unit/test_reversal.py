@@ -71,8 +71,8 @@ def test_a_background_preference_passes_h1_only(background):
     said = read_summary(background).interpretation
     assert "text-independent background preference" in said
     assert (
-        "Too small to count: H2 is shown to lie within 0.05 of that value (p = 0.0001); H3 is"
-        in said
+        "Too small to count: H2 is shown to lie within 0.05 of that value (two one-sided tests, "
+        "p = 0.0001); H3 is" in said
     )
     strict = {
         c.id: c for c in reversal.make_claims(read_rows(background), reversal.Config(margin=1e-4))

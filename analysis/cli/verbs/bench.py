@@ -12,11 +12,10 @@ from litelvlm.analysis.cli.options import DataOptions, Printing
 class Bench(DataOptions, Printing):
     """Measure what pruning costs and saves: operations, time by component, memory.
 
-    The first image of the data is asked, or its first clip by a model that reads clips.
-    It ends with one line per budget: how much faster the whole call is. Then it judges the paper's
-    headlines, 22 % less time and 2.3 times smaller activations. -v prints all tables. Arms are
-    interleaved in random order; medians with intervals; published figures stand beside
-    ours, marked as such.
+    The first image or clip of the data is asked. It ends with one line per budget: how much faster
+    the whole call is. Then it judges the paper's headlines, 22 % less time and 2.3 times smaller
+    activations. -v prints all tables. Arms are interleaved in random order; medians with intervals;
+    published figures stand beside ours, marked as such.
 
     Examples:
       litelvlm bench

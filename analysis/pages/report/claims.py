@@ -174,10 +174,9 @@ def family_line(line: "pd.Series[float]", claim: Claim | None) -> dict[str, str]
     found = f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
     weaker = told["verdict"] == "undetermined" and told["alone"] == "supported"
     open_ = (undetermined_reason(claim), claim.power) if claim else ()
+    reasons = ("its adjusted p-value is above 0.05",) if weaker else filter(None, open_)
     return told | {
-        "reason": "its adjusted p-value is above 0.05"
-        if weaker
-        else "; ".join(filter(None, open_)),
+        "reason": "; ".join(reasons),
         "found": found if tested else "",
         "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
         "n": f"{claim.n} from {claim.n_images} {claim.unit}" if claim else "",

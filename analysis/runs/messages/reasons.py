@@ -23,9 +23,9 @@ def undetermined_reason(claim: Claim) -> str:
     if claim.verdict != "undetermined":
         return ""
     if claim.clustered and claim.n_images < MIN_IMAGES:
-        one = f"1 {claim.unit.removesuffix('s')} is"
-        many = one if claim.n_images == 1 else f"{claim.n_images} {claim.unit} are"
-        return f"{many} fewer than the {MIN_IMAGES} that an interval needs"
+        alone = claim.n_images == 1
+        counted = f"1 {claim.unit[:-1]} is" if alone else f"{claim.n_images} {claim.unit} are"
+        return f"{counted} fewer than the {MIN_IMAGES} that an interval needs"
     if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
         return f"there is no interval ({claim.method})" if claim.method else "there is no interval"
     low, high = claim.widest
