@@ -67,7 +67,9 @@ def test_masks_of_a_clip_are_found(model, clip, frames):
     assert result.found == (True,) * len(clip.expressions)
     assert result.masks.shape == (len(clip.expressions), *clip.frames.shape[:3])
     assert result.masks.any()
-    assert (told.masks[0] == result.masks[0]).all()
+    # Its own answer has other words than the given one, and nearly the same mask.
+    both, either = told.masks[0] & result.masks[0], told.masks[0] | result.masks[0]
+    assert both.sum() > 0.9 * either.sum()
 
 
 def test_words_of_motion_are_known_and_others_are_told(model):
