@@ -49,7 +49,7 @@ class Config(AnswerConfig):
     kept: tuple[Share, ...] = (0.995, 0.95)
     window: Share = 2048 / 3328
     seeds: Count = 3
-    clips: Count | None = 12
+    clips: Count | None = 24
     expressions: Count | None = None
 
     @model_validator(mode="after")
