@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from functools import partial
 from sys import modules
 from typing import ClassVar, Literal, cast
 
@@ -120,11 +121,17 @@ class Pruner(ABC):
             self.check_frames(cues.frames, each=True)
             counts = cues.counts(budget)
             parts = map(self._chosen, cues.by_frame, counts)
-            raw, count = joined([*parts], cues.layout.per_frame), sum(counts)
+            raw = joined([*parts], cues.layout.per_frame, partial(self._merged, cues))
+            count = sum(counts)
         else:
             count = self.checked_budget(cues, budget)
             raw = self._chosen(cues, count)
         return self.to_selection(raw, cues.n_tokens, count)
+
+    def _merged(self, cues: FrameCues, frame: int) -> Tensor:
+        """What the method merges of a frame: its tokens before or behind the projector."""
+        behind = self.stage == "post_projector"
+        return cues.by_frame[frame].get("projected" if behind else "patch_tokens")
 
     def _chosen(self, cues: Cues, count: int) -> RawSelection:
         """What ``choose`` returns, checked."""

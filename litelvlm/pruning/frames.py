@@ -1,6 +1,7 @@
 """Clips: the cues of several frames as one, and frames that are pruned one by one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -84,42 +85,58 @@ def each_frame(cues: Cues) -> FrameCues:
     return FrameCues([one(frame) for frame in range(cues.frames)], cues.key)
 
 
-def joined(raws: Sequence[RawSelection], per_frame: int) -> RawSelection:
+def joined(
+    raws: Sequence[RawSelection], per_frame: int, rows: Callable[[int], Tensor]
+) -> RawSelection:
     """What a method chose of each frame, as one choice among the tokens of the clip.
 
     Args:
-        raws: Of the frames, in their order.
+        raws: Of the frames, in their order. Where it merged tokens of some frames, the plain tokens
+            of the others are copies.
         per_frame: Tokens of a frame before pruning.
+        rows: From the number of a frame to what the method merges: all of its tokens [n, d].
     """
+    parts = list(raws)
+    if any(raw.tokens is not None for raw in raws):
+        parts = [
+            raw if raw.tokens is not None else _copied(raw, rows(frame))
+            for frame, raw in enumerate(raws)
+        ]
 
-    def shifted(parts: Sequence[Tensor]) -> Tensor:
-        moved = [torch.where(p < 0, p, p + i * per_frame) for i, p in enumerate(parts)]
+    def shifted(places: Sequence[Tensor]) -> Tensor:
+        moved = [torch.where(p < 0, p, p + i * per_frame) for i, p in enumerate(places)]
         return torch.cat(moved)
 
-    first = raws[0]
+    def together(given: Sequence[Tensor | None]) -> list[Tensor]:
+        return [one for one in given if one is not None]
+
+    tokens, source = (together([getattr(raw, n) for raw in parts]) for n in ("tokens", "source"))
+    sizes = [
+        torch.ones(len(raw.indices), device=raw.indices.device) if raw.sizes is None else raw.sizes
+        for raw in parts
+    ]
+    roles = [raw.roles or ("kept",) * len(raw.indices) for raw in parts]
     return RawSelection(
-        indices=shifted([raw.indices for raw in raws]),
-        places=None if first.places is None else shifted([raw.stands_for for raw in raws]),
-        tokens=_with([raw.tokens for raw in raws], torch.cat),
-        source=_with([raw.source for raw in raws], lambda parts: torch.block_diag(*parts)),
-        roles=None if first.roles is None else tuple(r for raw in raws for r in raw.roles or ()),
-        sizes=_with([raw.sizes for raw in raws], torch.cat),
+        indices=shifted([raw.indices for raw in parts]),
+        places=shifted([raw.stands_for for raw in parts])
+        if any(raw.places is not None for raw in parts)
+        else None,
+        tokens=torch.cat(tokens) if tokens else None,
+        source=torch.block_diag(*source) if source else None,
+        roles=tuple(role for own in roles for role in own) if any(r.roles for r in parts) else None,
+        sizes=torch.cat(sizes) if any(raw.sizes is not None for raw in parts) else None,
     )
+
+
+def _copied(raw: RawSelection, rows: Tensor) -> RawSelection:
+    """The same plain tokens, as merges of one token each."""
+    source = torch.eye(len(rows), device=rows.device)[raw.indices]
+    return replace(raw, places=raw.stands_for, tokens=rows[raw.indices], source=source)
 
 
 def _of_tokens(name: str) -> bool:
     """Whether a cue has a row for each token."""
     return name in CUES and CUES[name].axes[0] == "N"
-
-
-def _with(parts: Sequence[Tensor | None], join: Callable[[list[Tensor]], Tensor]) -> Tensor | None:
-    given = [part for part in parts if part is not None]
-    if len(given) not in (0, len(parts)):
-        raise ValueError(
-            "the method merged tokens of some frames and none of others, which cannot be one "
-            "choice; take a method that keeps plain tokens"
-        )
-    return join(given) if given else None
 
 
 def _joined_sources(frames: Sequence[Cues]) -> dict[str, Tensor | Callable[[], Tensor]]:

@@ -220,8 +220,39 @@ def test_cues_of_frames_can_be_replaced_and_joined():
     assert torch.equal(whole.text_embeds, cues.by_frame[0].text_embeds)
 
 
-def test_a_method_that_merges_in_some_frames_alone_is_refused():
-    plain = RawSelection(torch.arange(2))
-    merged = RawSelection(torch.arange(2), tokens=torch.ones(2, 3), source=torch.ones(2, 4))
-    with pytest.raises(ValueError, match="merged tokens of some frames and none of others"):
-        joined([plain, merged], 4)
+def test_plain_tokens_beside_merged_ones_are_copies():
+    plain = RawSelection(torch.tensor([2, 0]))
+    merged = RawSelection(
+        torch.tensor([1, -1]),
+        places=torch.tensor([1, 3]),
+        tokens=torch.ones(2, 3),
+        source=torch.full((2, 4), 0.25),
+        roles=("kept", "merged"),
+        sizes=torch.tensor([1.0, 3.0]),
+    )
+    rows = torch.arange(12.0).view(4, 3)
+    found = joined([plain, merged], 4, lambda frame: rows)
+    assert found.indices.tolist() == [2, 0, 5, -1]
+    assert found.places.tolist() == [2, 0, 5, 7]
+    assert torch.equal(found.tokens, torch.cat([rows[[2, 0]], torch.ones(2, 3)]))
+    assert torch.equal(found.source[:2, :4], torch.eye(4)[[2, 0]])
+    assert torch.equal(found.source[2:, 4:], torch.full((2, 4), 0.25))
+    assert not found.source[:2, 4:].any()
+    assert found.roles == ("kept", "kept", "kept", "merged")
+    assert found.sizes.tolist() == [1, 1, 1, 3]
+    # The order of the frames makes no difference, and plain frames need no rows.
+    assert joined([merged, plain], 4, lambda frame: rows).indices.tolist() == [1, -1, 6, 4]
+    both = joined([plain, plain], 4, dict().__getitem__)
+    assert (both.tokens, both.places, both.roles) == (None, None, None)
+
+
+@parametrised([case for case in CASES if get_pruner(case[0], **case[1]).synthetic])
+def test_a_frame_may_keep_all_its_tokens_where_the_last_one_merges(name, options):
+    cues, pruner = frame_by_frame(), get_pruner(name, **options)
+    found = pruner.select(cues, N - 1)
+    assert len(found) == N - 1
+    if found.tokens is not None:
+        rows = cues.projected if pruner.stage == "post_projector" else cues.patch_tokens
+        kept = [*range(2 * ROWS * COLUMNS)]
+        assert found.indices[: len(kept)].sort().values.tolist() == kept
+        assert torch.equal(found.tokens[: len(kept)], rows[found.indices[: len(kept)]])
