@@ -10,7 +10,7 @@ import torch
 from pruner_cases import Blocks, tensors
 
 from litelvlm.layout import Layout
-from litelvlm.pruning import Cues, LayerPlan, get_pruner, list_pruners
+from litelvlm.pruning import Cues, LayerPlan, LayerPruner, get_pruner, list_pruners
 from litelvlm.pruning.frames import FrameCues, clip_cues, joined
 from litelvlm.pruning.selection import RawSelection
 from tests.method_cases import CASES, parametrised
@@ -25,6 +25,11 @@ def in_whole(case):
     return get_pruner(case[0], **case[1]).among_frames
 
 
+MERGING = [
+    case
+    for case in CASES
+    if (pruner := get_pruner(case[0], **case[1])).synthetic and not isinstance(pruner, LayerPruner)
+]
 ANY_FRAMES = [case for case in CASES if case not in ONE_FRAME and case[0] != "none"]
 
 
@@ -246,7 +251,7 @@ def test_plain_tokens_beside_merged_ones_are_copies():
     assert (both.tokens, both.places, both.roles) == (None, None, None)
 
 
-@parametrised([case for case in CASES if get_pruner(case[0], **case[1]).synthetic])
+@parametrised(MERGING)
 def test_a_frame_may_keep_all_its_tokens_where_the_last_one_merges(name, options):
     cues, pruner = frame_by_frame(), get_pruner(name, **options)
     found = pruner.select(cues, N - 1)
