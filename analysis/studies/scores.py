@@ -17,7 +17,7 @@ from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.stats.bootstrap import ratios
-from litelvlm.analysis.stats.ends import SHARE
+from litelvlm.analysis.stats.ends import SHARE, Ends
 from litelvlm.arrays import Array
 from litelvlm.metrics import (
     EMPTY_BELOW,
@@ -53,6 +53,7 @@ SCORE_COLUMNS: tuple[Column, ...] = (
     Column("matched_j", float, "J with objects paired anew; 0 where matched_n is 0.", SHARE),
     Column("matched_f", float, "F with objects paired anew; likewise.", SHARE),
     Column("matched_jf", float, "Mean of both.", SHARE),
+    Column("merged_jf", float, "Mean of both for the object's own mask in the same map.", SHARE),
     Column("matched_n", float, "1 if the object counts there: it is in frame 0; else 0.", SHARE),
 )
 """What a row holds of its masks."""
@@ -76,6 +77,7 @@ class Score:
         estimate: From sums of the columns over rows [b, c] to the score [b].
         resampled: Whether tables show it with an interval.
         compared: Whether differences in it are tested. It is then its first column over its second.
+        reach: The least and the most that it can be.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Score:
     estimate: Callable[[Sums], Float[Array, "b"]] = _ratio
     resampled: bool = False
     compared: bool = False
+    reach: Ends = SHARE
 
     def of(self, rows: pd.DataFrame) -> float:
         """The score of rows, each counted once."""
@@ -127,7 +130,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
 OF_CLIPS = ("j", "f", "jf")
 WITHOUT_SEG = "n_without_seg"
 """Column of tables: answers without [SEG], each of which counts as an empty mask."""
-MATCHED = ("matched_j", "matched_f", "matched_jf", "matched_n")
+MATCHED = ("matched_j", "matched_f", "matched_jf", "merged_jf", "matched_n")
 """Columns by the protocol of unsupervised DAVIS, where data say which annotator wrote what."""
 MAIN = SCORES["ciou"]
 """The score that figures of images show."""

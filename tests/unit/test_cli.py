@@ -180,10 +180,16 @@ def test_a_study_of_clips_has_a_bundled_model_where_the_command_names_none():
     read = study.as_read("video")
     assert (read.model, read.data, read.split) == ("embedded-video", "embedded-moving", "testA")
     assert study.as_read("sweep") == study
+    for kept in (["--attn", "eager"], ["--dtype", "float32"], ["--device", "cpu"]):
+        assert "video" in parse("study", "all", *kept).chosen()
     for own in (["--data", "embedded-fresh"], ["--model", "vlm:embedded"], ["--cache", "kept"]):
-        named = parse("study", "all", *own)
-        assert "video" not in named.chosen()
-        assert parse("study", "video", *own).as_read("video") == parse("study", "video", *own)
+        assert "video" not in parse("study", "all", *own).chosen()
+    read = parse("study", "video", "--options", "window=none").as_read("video")
+    assert (read.model, read.data) == ("embedded-video", "embedded-moving")
+    read = parse("study", "video", "--model", "VideoGLaMM").as_read("video")
+    assert (read.model, read.data) == ("VideoGLaMM", "embedded-moving")
+    read = parse("study", "video", "--data", "MeViS").as_read("video")
+    assert (read.model, read.data) == ("embedded-video", "MeViS")
 
 
 @pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])

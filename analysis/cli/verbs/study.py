@@ -95,19 +95,21 @@ class StudyVerb(RunOptions, Printing):
 
     @property
     def names_inputs(self) -> bool:
-        """Whether a model, data or anything about them was chosen, other than split and device."""
-        free = {"split", "device", *(field.name for field in fields(Common))}
+        """Whether the command says anything about model and data that not all of them can take."""
+        free = {"split", "device", "dtype", "attn", *(field.name for field in fields(Common))}
         asked = [field for field in fields(DataOptions) if field.name not in free]
         changed = any(getattr(self, field.name) != field.default for field in asked)
         return changed or self.cache is not None
 
     def as_read(self, name: str) -> StudyVerb:
-        """The command as a study reads it: one about clips has a bundled model and data for them.
+        """The command as a study reads it: those about clips have a model and data of their own.
 
         Args:
-            name: Of the study.
+            name: Of the study. What the command names stays.
         """
-        if name not in BUNDLED or self.names_inputs:
+        if name not in BUNDLED:
             return self
+        usual = {field.name: field.default for field in fields(DataOptions)}
         model, data = BUNDLED[name]
-        return replace(self, model=model, data=data)
+        read = self if self.model != usual["model"] else replace(self, model=model)
+        return read if self.data != usual["data"] else replace(read, data=data)

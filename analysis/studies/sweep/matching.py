@@ -1,6 +1,7 @@
 """The protocol of unsupervised DAVIS in a sweep: masks of a clip's objects, paired anew.
 
-Each expression is also scored against its own object; the difference is what pairing hides.
+Masks of one group are merged first, each pixel going to one object. So each mask is also scored
+against its own object as merged; the difference is what pairing adds.
 """
 
 import math
@@ -64,12 +65,22 @@ class MatchedMasks:
             truth[own == 1] = label
             truth[own == IGNORE] = IGNORE
         matched = match_objects(truth, merge_masks(torch.from_numpy(predicted)))
+        absent = np.array(
+            [float((truth != label).all(-1).all(-1).float().mean()) for label in labels]
+        )
         j, f = matched.scores.means()
-        scores = {
+        paired = {
             label: (float(one), float(other))
             for (label, _), one, other in zip(matched.pairs, j, f, strict=True)
         }
-        return {turn: _row(scores.get(label)) for label, turn in zip(labels, turns, strict=True)}
+        own_j, own_f = matched.table.means()
+        rows = dict[int, Row]()
+        for place, (label, turn) in enumerate(zip(labels, turns, strict=True)):
+            own = absent[place]  # a mask that lost every pixel
+            if place < len(own_j) and label in paired:
+                own = float(own_j[place, label - 1] + own_f[place, label - 1]) / 2
+            rows[turn] = _row(paired.get(label), own)
+        return rows
 
 
 def _unpacked(packed: bytes, shape: tuple[int, ...]) -> UInt8[Array, "f h w"]:
@@ -78,10 +89,11 @@ def _unpacked(packed: bytes, shape: tuple[int, ...]) -> UInt8[Array, "f h w"]:
     return masks
 
 
-def _row(scores: tuple[float, float] | None) -> Row:
+def _row(scores: tuple[float, float] | None, own: float) -> Row:
     """Columns of one object; one that frame 0 lacks is not counted."""
     j, f = scores or (0.0, 0.0)
-    values = (j, f, (j + f) / 2, float(scores is not None))
+    counted = scores is not None
+    values = (j, f, (j + f) / 2, own if counted else 0.0, float(counted))
     return dict(zip(MATCHED, values, strict=True))
 
 
@@ -103,13 +115,10 @@ def annotators(expressions: Sequence[Expression]) -> list[tuple[int, ...]]:
     return [places for places in groups if places and len(places) == most]
 
 
-def first_of_each_object(expressions: Sequence[Expression]) -> list[tuple[int, ...]]:
-    """Places of the first expression of each object, as one group.
-
-    Expressions of several objects, or of none, stand in no group.
-    """
+def first_of_each_object(expressions: Sequence[Expression]) -> tuple[int, ...]:
+    """Places of the first expression of each object; those of several, or of none, are left out."""
     firsts = dict[int, int]()
     for place, expression in enumerate(expressions):
         if len(expression.ann_ids) == 1 and expression.ann_ids[0] != NO_TARGET:
             firsts.setdefault(expression.ann_ids[0], place)
-    return [tuple(firsts.values())] if firsts else []
+    return tuple(firsts.values())

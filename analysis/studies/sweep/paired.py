@@ -131,8 +131,8 @@ class PairedScores:
             (weight * self.linear(score, cell) for weight, cell in terms),
             start=np.zeros(len(self.image_ids)),
         )
-        # A score lies between 0 and 1.
-        least, most = (sum(side(weight, 0.0) for weight, _ in terms) for side in (min, max))
+        ends = [sorted(weight * end for end in score.reach) for weight, _ in terms]
+        least, most = (sum(side) for side in zip(*ends, strict=True))
         return PairedEffect(self.over_images(score, terms), self.crossed(lines, (least, most)))
 
     def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:

@@ -1,11 +1,12 @@
 """Claims about clips: what the paper says of them, and what each prune point is worth."""
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, effect_claim
+from litelvlm.analysis.runs.claims import Claim, Verdict, effect_claim
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.studies.sweep.claims import retention_claim
 from litelvlm.analysis.studies.sweep.paired import better_claim
@@ -41,13 +42,15 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
 def _of_point(found: PairedPoints, point: str, config: Config) -> Iterator[Claim]:
     """The paper's method at one point: what it keeps, and what it is ahead of."""
     paired, phrase = found.paired, f"at prune point {point}"
-    for number, budget in enumerate(found.budgets(point)):
-        own = found.cell(point, PAPER, budget)
-        if number < len(config.kept):
-            kept = paired.retention(JF, own, found.unpruned(point))
+    whole = found.unpruned(point)
+    for budget in found.budgets(point):
+        own, share = found.cell(point, PAPER, budget), budget / whole[1]
+        for of_tokens, kept in config.kept:
+            if abs(share - of_tokens) > config.near * of_tokens:
+                continue
             yield retention_claim(
+                paired.retention(JF, own, whole),
                 kept,
-                config.kept[number],
                 budget,
                 phrase,
                 id=f"{point}.keeps@{budget}",
@@ -84,9 +87,10 @@ def _of_time(found: PairedPoints, points: Sequence[str]) -> Iterator[Claim]:
                 (own, equal),
                 f"{JF.label} with equal parts",
             )
-        for id, first, second in pairs:
+    for id, first, second in pairs:
+        for budget in found.budgets("V4", first):
             cells = found.cell("V4", first, budget), found.cell("V4", second, budget)
-            if set(cells) <= set(paired.cells):
+            if cells[1] in paired.cells:
                 yield better_claim(
                     f"{id}@{budget}",
                     f"With {budget} tokens {first} has a higher {JF.label} than {second}.",
@@ -147,20 +151,20 @@ def _of_matching(matched: pd.DataFrame) -> Claim:
 
 def interpret(claims: Sequence[Claim], tables: Tables) -> str:
     """What the verdicts mean together, point by point."""
-    by_id = {claim.id: claim for claim in claims}
     told = []
     for name, words in (
         ("keeps", f"keeps the paper's share of the unpruned {JF.label}"),
         (RIVAL, f"is ahead of {RIVAL}"),
         (RANDOM, "is ahead of random tokens"),
     ):
-        asked = {id: claim for id, claim in by_id.items() if f".{name}@" in id}
-        sure = [id for id, claim in asked.items() if claim.verdict == "supported"]
-        against = [id for id, claim in asked.items() if claim.verdict == "not supported"]
+        asked = [claim.verdict for claim in claims if f".{name}@" in claim.id]
+        counts = ", ".join(
+            f"{verdict} in {asked.count(verdict)}"
+            for verdict in get_args(Verdict)
+            if verdict in asked
+        )
         if asked:
             told.append(
-                f"{PAPER} {words} in {len(sure)} of {len(asked)} pairs of prune point and budget"
-                + (f", and does not in {len(against)}" if against else "")
-                + "."
+                f"That {PAPER} {words} is {counts} of {len(asked)} pairs of prune point and budget."
             )
     return " ".join(told)

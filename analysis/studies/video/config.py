@@ -32,9 +32,10 @@ class Config(AnswerConfig):
             the record. The unpruned model is always run.
         points: Prune points of the model.
         shares: Of the tokens among which a method chooses, largest first. Each frame keeps the
-            nearest whole number of them, at V1 the nearest square; at V4 the clip keeps their sum.
-            The paper's 196 and 81 of 576 are the first two.
-        kept: For each of the first shares, the part of the unpruned J&F that the paper keeps.
+            nearest whole number of them, at V1 the square of the nearest side; at V4 the clip keeps
+            their sum. The first two are the paper's 196 and 81 of 576.
+        kept: Shares of the tokens, and the part of the unpruned J&F that the paper keeps there.
+        near: How far, as a part of it, a budget may lie from such a share to be judged by it.
         window: Tokens that a token sees in the comparison of windows, as a share of the unpruned
             visual tokens. The published window has 2,048 of 3,328.
         seeds: Draws of random methods.
@@ -46,7 +47,8 @@ class Config(AnswerConfig):
     methods: Methods = tuple(Method.parse(m) for m in DEFAULT_METHODS)
     points: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(POINTS)
     shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (196 / 576, 81 / 576, 36 / 576)
-    kept: tuple[Share, ...] = (0.995, 0.95)
+    kept: tuple[tuple[Share, Share], ...] = ((196 / 576, 0.995), (81 / 576, 0.95))
+    near: Share = 0.25
     window: Share = 2048 / 3328
     seeds: Count = 3
     clips: Count | None = 24

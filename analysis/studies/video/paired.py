@@ -19,7 +19,13 @@ JF = SCORES["jf"]
 ARM = ["point", "window"]
 """Columns that tell the rows of one prune point under one window."""
 PAIRED = "pairing"
-PAIRING = Score(PAIRED, "J&F with objects matched, minus their own", (PAIRED, "n"), compared=True)
+PAIRING = Score(
+    PAIRED,
+    "J&F of objects as matched, minus their own",
+    (PAIRED, "n"),
+    compared=True,
+    reach=(-1, 1),
+)
 """What each object gains where it may be paired with any prediction."""
 
 
@@ -65,7 +71,7 @@ def matched_rows(rows: pd.DataFrame) -> pd.DataFrame:
     if "matched_n" not in rows:
         return rows.iloc[:0].assign(**{PAIRED: 0.0})
     found = rows[rows["matched_n"] == 1]
-    return found.assign(**{PAIRED: found["matched_jf"] - found["jf"]})
+    return found.assign(**{PAIRED: found["matched_jf"] - found["merged_jf"]})
 
 
 def arms(rows: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:

@@ -1,6 +1,6 @@
 """What the study of clips does before its first row: a model for each prune point and window."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import sqrt
 
@@ -14,6 +14,7 @@ from litelvlm.analysis.studies.video.config import Config
 from litelvlm.analysis.studies.video.rows import PUBLISHED, Arm, arm_rows, load_arms
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.video_glamm.model import VideoGlamm
+from litelvlm.models.video_glamm.prompts import full_prompt
 from litelvlm.pruning.budgets import round_half_up
 
 WINDOW_METHODS = (PAPER, RANDOM)
@@ -29,14 +30,14 @@ def prepare(model: VideoGlamm, data: Dataset, config: Config) -> Work:
     stills = [data[index].image_id for index in range(len(data)) if data[index].frames == 1]
     if stills:
         raise ValueError(
-            f"the study asks about clips, and image {stills[0]} of {data.name} has one frame; name "
-            "a data set of clips, such as embedded-moving"
+            "the study asks about clips of several frames, and "
+            f"{stills[0]} of {data.name} has one; name a data set of clips, such as embedded-moving"
         )
     chosen = EvenSubset(data, config.clips, config.expressions)
     arms = [*arms_of(model, chosen, config)]
 
     def begin(index: int) -> Callable[[], ItemResult]:
-        return partial(arm_rows, arms, load_arms(arms, index))
+        return partial(arm_rows, arms, load_arms(arms, index, config.expressions is None))
 
     excluded = {
         (found.method, found.budget, point): Exclusion(
@@ -61,15 +62,14 @@ def arms_of(model: VideoGlamm, data: Dataset, config: Config) -> Iterator[Arm]:
     for point in config.points:
         at_point = model.with_options(prune_point=point)
         budgets = budgets_at(at_point, config.shares)
-        yield Arm(at_point, PUBLISHED, SweepContext(at_point, data, swept, (*budgets,)))
+        yield Arm(at_point, PUBLISHED, SweepContext(at_point, data, swept, budgets))
     own = [method for method in config.methods if method.label in WINDOW_METHODS]
-    if own:
-        point = "V3" if "V3" in config.points else config.points[0]
-        window = other_window(model, config.window)
-        at_point = model.with_options(prune_point=point, window=window)
-        few = sweep_of(config, own, config.seeds)
-        budgets = budgets_at(at_point, config.shares)
-        yield Arm(at_point, str(window), SweepContext(at_point, data, few, (*budgets,)))
+    point = "V3" if "V3" in config.points else config.points[0]
+    window = other_window(model, config.window)
+    at_point = model.with_options(prune_point=point, window=window)
+    few = swept.model_copy(update={"methods": tuple(own)})  # none is no sweep, but an arm
+    context = SweepContext(at_point, data, few, budgets_at(at_point, config.shares))
+    yield Arm(at_point, str(window), context)
 
 
 def other_window(model: VideoGlamm, share: float) -> int | str:
@@ -79,19 +79,22 @@ def other_window(model: VideoGlamm, share: float) -> int | str:
         model: The model.
         share: Of the unpruned visual tokens that a token sees in a narrow window.
     """
-    tokens = model.language_tokens(model.clip_layout)
-    return "none" if model.window_bites(tokens) else round_half_up(tokens * share)
+    tokens, frames = model.language_tokens(model.clip_layout), model.num_frames
+    asked = full_prompt(model.clip_conversation(["it"], frames), frames, model.config.marked)
+    text = len(model.tokenizer.encode(asked)) - frames  # less a placeholder for each frame
+    return "none" if model.window_bites(tokens + text) else round_half_up(tokens * share)
 
 
-def budgets_at(model: VideoGlamm, shares: tuple[float, ...]) -> dict[int, float]:
-    """Tokens to keep of all frames at a model's prune point, and the share that each stands for.
+def budgets_at(model: VideoGlamm, shares: Sequence[float]) -> tuple[int, ...]:
+    """Tokens to keep of all frames at a model's prune point, for shares of those it has.
 
-    Where two shares keep equally many, the larger one names them.
+    Each frame keeps the nearest whole number; where a square is needed, that of the nearest side.
+    Shares that keep equally many have one budget.
     """
     grids, point = model.grids, model.point
-    side, found = grids.side(point), dict[int, float]()
+    side, found = grids.side(point), list[int]()
     for share in shares:
         edge = max(1, round_half_up(side * sqrt(share)))
         kept = edge**2 if point.repooled else max(1, round_half_up(side**2 * share))
-        found.setdefault(grids.frames * kept, share)
-    return found
+        found.append(grids.frames * kept)
+    return tuple(dict.fromkeys(found))

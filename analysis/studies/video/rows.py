@@ -11,6 +11,7 @@ from litelvlm.analysis.studies.sweep.passes import Loaded, SweepContext
 from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.layout import Layout
+from litelvlm.metrics.matching import MAX_PROPOSALS
 from litelvlm.models.video_glamm.model import VideoGlamm
 from litelvlm.models.video_glamm.outputs import ClipState
 
@@ -47,14 +48,30 @@ class Arm(NamedTuple):
         return {"point": self.model.point.name, "window": self.window}
 
 
-def load_arms(arms: Sequence[Arm], index: int) -> dict[Layout, Loaded]:
-    """Read one clip for every layout of tokens; objects are paired by their first expressions."""
+def load_arms(arms: Sequence[Arm], index: int, paired: bool) -> dict[Layout, Loaded]:
+    """Read one clip for every layout of tokens.
+
+    Args:
+        arms: The prune points.
+        index: Of the clip.
+        paired: Whether its objects are paired anew.
+    """
     contexts = {arm.model.clip_layout: arm.context for arm in arms}
     found = {layout: load(context, index) for layout, context in contexts.items()}
     return {
-        layout: replace(one, matched=tuple(first_of_each_object(one.sample.expressions)))
+        layout: replace(one, matched=shown_first(one) if paired else ())
         for layout, one in found.items()
     }
+
+
+def shown_first(loaded: Loaded) -> tuple[tuple[int, ...], ...]:
+    """Places of the first expression of each object that frame 0 shows, as one group.
+
+    None where there are more than the protocol can pair.
+    """
+    group = first_of_each_object(loaded.sample.expressions)
+    shown = tuple(place for place in group if (loaded.masks[place, 0] == 1).any())
+    return (shown,) if 0 < len(shown) <= MAX_PROPOSALS else ()
 
 
 def arm_rows(arms: Sequence[Arm], loaded: Mapping[Layout, Loaded]) -> ItemResult:
