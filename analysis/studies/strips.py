@@ -31,14 +31,12 @@ def outlined(
     return Image.fromarray(draw_overlay(picture, inside, np.ones(inside.shape, np.float32), tint))
 
 
-def strip(frames: Sequence[Image.Image], down: bool = False) -> UInt8[Array, "height width 3"]:
-    """Draw frames of one size in a row, or in a column, on white."""
+def strip(frames: Sequence[Image.Image]) -> UInt8[Array, "height width 3"]:
+    """Draw frames of one size in a row, on white."""
     width, height = frames[0].size
-    n = len(frames)
-    size = (width, n * (height + GAP) - GAP) if down else (n * (width + GAP) - GAP, height)
-    page = Image.new("RGB", size, "white")
+    page = Image.new("RGB", (len(frames) * (width + GAP) - GAP, height), "white")
     for place, frame in enumerate(frames):
-        page.paste(frame, (0, place * (height + GAP)) if down else (place * (width + GAP), 0))
+        page.paste(frame, (place * (width + GAP), 0))
     return np.array(page)
 
 
@@ -47,11 +45,10 @@ def clip_strip(
     masks: Bool[Array, "f height width"],
     most: int = STRIP_FRAMES,
     tint: Colour = TINTS[0],
-    down: bool = False,
 ) -> UInt8[Array, "drawn_height drawn_width 3"]:
     """Draw a few frames of a clip with their masks."""
     places = spread_frames(len(frames), most)
-    return strip([outlined(frames[i], masks[i], STRIP_HEIGHT, tint) for i in places], down)
+    return strip([outlined(frames[i], masks[i], STRIP_HEIGHT, tint) for i in places])
 
 
 def clip_animation(frames: Sequence[Image.Image], *masks: Bool[Array, "f height width"]) -> bytes:

@@ -89,7 +89,7 @@ def test_pictures_are_of_the_same_answers(runs, tmp_path):
     sweep.STUDY.pictures(model, data, run, asked)
     _, shown = read_examples(run)
     titles = {one.text: " ".join(one.titles) for one in shown}
-    assert titles["cube"].count("IoU 0.00, no [SEG]") == 2
+    assert titles["cube"].count("J&F 0.00, no [SEG]") == 2
     assert "no [SEG]" not in titles["ball"]
     legend = {name: (name, "black") for name in METHODS}
     page = build_page(model, data, run, tmp_path / "page.html", legend, samples=8).read_text()

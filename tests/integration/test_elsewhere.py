@@ -6,9 +6,9 @@ The other process has a model of its own.
 import pandas as pd
 import pytest
 
-from litelvlm import load_model, load_refer
+from litelvlm import load_clips, load_model, load_refer
 from litelvlm.analysis.runs.engine import in_process, prepare
-from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies import BUNDLED, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from tests.small_studies import SMALL
 
@@ -21,9 +21,12 @@ def other():
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name):
-    study = get_study(name)
+    study, pairs = get_study(name), ((model, data), other)
+    if name in BUNDLED:
+        of_model, of_data = BUNDLED[name]
+        pairs = [(load_model(of_model), load_clips(of_data, split="val")) for _ in range(2)]
     config = study.Config(**SMALL[name], chunk_size=1)
-    here, there = (prepare(study, *held, config) for held in ((model, data), other))
+    here, there = (prepare(study, *held, config) for held in pairs)
     assert there.key == here.key
     alone, elsewhere = (next(in_process([0], job))[1] for job in (here, there))
     assert alone.rows

@@ -360,7 +360,7 @@ def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path)
 
 def test_every_study_is_asked_by_the_models_that_its_seam_names(models):
     able = {name: set(studies_for(model)) for name, model in models.items()}
-    masks = {"sweep", "ablations", "quantisation", "finetuning"}
+    masks = {"sweep", "ablations", "video", "quantisation", "finetuning"}
     towers = {"mechanism", "sink", "sink_causal"}
     assert able["llava"] == {*STUDIES, BENCH} - masks
     assert able["qwen2_5_vl"] == {*STUDIES, BENCH} - masks - towers

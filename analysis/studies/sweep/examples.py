@@ -143,10 +143,10 @@ def drawn(
     view: ImageView,
     tint: Colour = TINTS[0],
 ) -> UInt8[Array, "height width 3"]:
-    """An image with its mask and tokens, or a few frames of a clip, one below the other."""
+    """An image with its mask and tokens, or a few frames of a clip, side by side."""
     if sample.frames == 1:
         return draw_kept(sample.image(), masks[0], selection, view, tint)
-    return clip_strip(sample.clip, masks, SHOWN_FRAMES, tint, down=True)
+    return clip_strip(sample.clip, masks, SHOWN_FRAMES, tint)
 
 
 def sweep_config(run: Path) -> Config:
