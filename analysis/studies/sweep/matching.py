@@ -76,10 +76,10 @@ class MatchedMasks:
         own_j, own_f = matched.table.means()
         rows = dict[int, Row]()
         for place, (label, turn) in enumerate(zip(labels, turns, strict=True)):
-            own = absent[place]  # a mask that lost every pixel
+            alone = float(absent[place])  # of a mask that lost every pixel
             if place < len(own_j) and label in paired:
-                own = float(own_j[place, label - 1] + own_f[place, label - 1]) / 2
-            rows[turn] = _row(paired.get(label), own)
+                alone = float(own_j[place, label - 1] + own_f[place, label - 1]) / 2
+            rows[turn] = _row(paired.get(label), alone)
         return rows
 
 
