@@ -243,12 +243,11 @@ class Dataset(IdentifiedData, Protocol):
         """One image or clip with its expressions."""
 
 
-def kind_of_samples(data: Dataset) -> str:
-    """What the samples of a split are: images, clips of several frames, or stills of clips.
+def kind_of_samples(samples: Sequence[Sample]) -> str:
+    """What samples are: images, clips of several frames, or stills of clips.
 
     Stills of one clip share its ``image_id``, so who resamples images resamples their clips.
     """
-    samples = [data[index] for index in range(len(data))]
     if any(sample.frame_of_clip is not None for sample in samples):
         return STILLS
     return CLIPS if any(sample.frames > 1 for sample in samples) else IMAGES

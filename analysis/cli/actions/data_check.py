@@ -27,7 +27,7 @@ def check_references(data: ReferDataset | ClipDataset | Stills, every_image: boo
     places = middles(len(data), len(data) if every_image else SOME)
     samples = [data[place] for place in places]
     broken = [told for told in map(unusable, samples) if told]
-    kind = kind_of_samples(data)
+    kind = kind_of_samples(samples)
     read = f"{len(places)} of {len(data)} {kind} read"
     if broken:
         raise ValueError(f"{len(broken)} of {read} cannot be used: {_first(broken)}")

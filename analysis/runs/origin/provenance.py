@@ -156,7 +156,8 @@ def data_identity(data: IdentifiedData) -> dict[str, str]:
 
     It says what the samples are too, where these are no images (``kind_of_samples``).
     """
-    kind = kind_of_samples(data) if isinstance(data, Dataset) else IMAGES
+    held = [data[i] for i in range(len(data))] if isinstance(data, Dataset) else []
+    kind = kind_of_samples(held)
     return {
         "name": data.name,
         "split": data.split,

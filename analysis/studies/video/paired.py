@@ -24,7 +24,7 @@ PAIRING = Score(
     "J&F of objects as matched, minus their own",
     (PAIRED, "n"),
     compared=True,
-    reach=(-1, 1),
+    reach=(-1.0, 1.0),
 )
 """What each object gains where it may be paired with any prediction."""
 
