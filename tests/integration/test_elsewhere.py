@@ -20,7 +20,10 @@ def other():
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name):
+def test_an_image_computed_elsewhere_has_the_same_rows(
+    model, data, other, name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # fine-tuned models go into a folder there
     study, pairs = get_study(name), ((model, data), other)
     if name in BUNDLED:
         of_model, of_data = BUNDLED[name]
