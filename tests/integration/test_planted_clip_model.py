@@ -295,8 +295,8 @@ def test_pages_show_strips_of_frames_and_animations(tmp_path):
     _, shown = read_examples(run)
     assert {one.titles[1] for one in shown} == {"unpruned, J&F 1.00"}
     assert "finds (J&F 0.5)" in FIGURES["examples"].drawn(Saved(run)).note
-    # Three frames below one another, with gaps.
-    assert {panel.shape for one in shown for panel in one.panels} == {(3 * 24 + 2 * 4, 24, 3)}
+    # Three frames side by side, with gaps.
+    assert {panel.shape for one in shown for panel in one.panels} == {(24, 3 * 24 + 2 * 4, 3)}
     files = sorted(run.glob("maps/clip-*.webp"))
     assert len(files) == len(shown)
     with Image.open(files[0]) as moving:
