@@ -235,6 +235,19 @@ def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeyp
     assert seen == flags
 
 
+@pytest.mark.usefixtures("settings")
+def test_studies_of_one_command_share_a_model_and_the_data(monkeypatch, tmp_path):
+    loaded = []
+    monkeypatch.setattr(
+        study_action, "studied_of", lambda verb: loaded.append(verb) or PlantedModel()
+    )
+    monkeypatch.setattr(
+        study_action, "data_of", lambda verb: loaded.append(verb) or planted_data(2)
+    )
+    assert main(["study", "reversal", "sink", "--out", str(tmp_path)]) == 0
+    assert len(loaded) == 2
+
+
 def test_studies_run_in_the_order_of_the_table_and_once():
     assert StudyVerb(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
 

@@ -43,8 +43,9 @@ def run(verb: StudyVerb) -> int:
     make_deterministic(verb.seed)  # before the model: it sets what CUDA reads when it starts
     # Data first: a split that does not exist is told at once, a model can take minutes.
     read = {name: verb.as_read(name) for name in names}
-    data = {asked: data_of(asked) for asked in read.values()}
-    models = {asked: studied_of(asked) for asked in read.values()}
+    distinct = dict.fromkeys(read.values())
+    data = {asked: data_of(asked) for asked in distinct}
+    models = {asked: studied_of(asked) for asked in distinct}
 
     watch = partial(progress, names)
     with workers as processes:

@@ -11,7 +11,7 @@ and random tokens. At V4, where one budget serves all frames, three controls cho
 Another window tells what the model loses where the text does not see the first frames. Where all
 expressions of a clip are asked, objects are also paired anew, as in unsupervised DAVIS.
 
-Source: spec/base-models.md, 3; LiteLVLM, supplement on video.
+Source: the budgets and shares are those of LiteLVLM's project page (``published_video``).
 """
 
 from litelvlm.analysis.runs.study import Study

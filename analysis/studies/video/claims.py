@@ -150,7 +150,7 @@ def _of_matching(matched: pd.DataFrame) -> Claim:
 
 
 def interpret(claims: Sequence[Claim], tables: Tables) -> str:
-    """What the verdicts mean together, point by point."""
+    """How many of the pairs of prune point and budget support what the paper says."""
     told = []
     for name, words in (
         ("keeps", f"keeps the paper's share of the unpruned {JF.label}"),

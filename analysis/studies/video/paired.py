@@ -35,11 +35,9 @@ class PairedPoints:
 
     Attributes:
         paired: Of all cells; the method of a cell is its ``label``.
-        score: Which.
     """
 
     paired: PairedScores
-    score: Score = JF
 
     def cell(self, point: str, method: str, budget: int, window: str = PUBLISHED) -> MethodBudget:
         """Where the score of one method stands."""
@@ -62,8 +60,8 @@ def label(point: str, window: str, method: str) -> str:
 
 def paired_points(rows: pd.DataFrame, score: Score = JF) -> PairedPoints:
     """The scores of rows of all prune points."""
-    named = rows["point"] + " " + rows["window"] + " " + rows["method"]
-    return PairedPoints(pair_scores(rows.assign(method=named), [score]), score)
+    named = [label(*names) for names in rows[[*ARM, "method"]].itertuples(index=False)]
+    return PairedPoints(pair_scores(rows.assign(method=named), [score]))
 
 
 def matched_rows(rows: pd.DataFrame) -> pd.DataFrame:

@@ -77,25 +77,26 @@ def follow(
 
 def train_memory(
     stage: Stage,
-    stretch: int,
-    order: int,
     sam: Sam2VideoModel,
     pool: ClipPool,
     folder: Path,
     seed: int,
     device: torch.device,
+    *,
+    stretch: int,
+    order: int,
 ) -> None:
     """Train all but the image encoder on stretches that begin anywhere in a clip.
 
     Args:
         stage: Length and rate.
-        stretch: Frames that are unrolled.
-        order: Tells the order of the clips, and every choice, from those of other stages.
         sam: What is trained.
         pool: Clips.
         folder: Where the states go.
         seed: Of the training.
         device: Where to train.
+        stretch: Frames that are unrolled.
+        order: Tells the order of the clips, and every choice, from those of other stages.
     """
     sam.vision_encoder.requires_grad_(False)
 

@@ -116,8 +116,9 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     sam: nn.Module = parts.sam
     sam.to(device)
     train_frames(recipe.frames, parts.sam, pool, out, seed, device)
-    train_memory(recipe.memory, 4, 3, parts.sam, pool, out, seed, device)
-    train_memory(recipe.whole, FRAMES, 5, parts.sam, pool, out, seed, device)
+    given = parts.sam, pool, out, seed, device
+    train_memory(recipe.memory, *given, stretch=4, order=3)
+    train_memory(recipe.whole, *given, stretch=FRAMES, order=5)
     reader = Reader(parts.side, parts.helper, parts.tokenizer, pool, images, seed, device)
     goal = parts.sam.shared_image_embedding.positional_embedding
     train_pointing(recipe.point, reader, goal, out)
