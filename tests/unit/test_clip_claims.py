@@ -5,10 +5,15 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.cli.method_lines import method_text
-from litelvlm.analysis.pages.report.tables import beside
+from litelvlm.analysis.pages.report.tables import (
+    beside,
+    published_statements,
+    published_tables,
+)
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import Summary, Table
 from litelvlm.analysis.studies import ablations, stories, sweep
+from litelvlm.analysis.studies.published_video import VIDEO
 from litelvlm.analysis.studies.scores import main_score
 
 CONFIG = sweep.Config()
@@ -111,3 +116,32 @@ def test_ablations_follow_the_score_of_the_data(ciou, jf, label, verdict):
 def test_tables_say_what_the_language_model_reads():
     scores = sweep.make_tables(rows_of(LEVEL, AHEAD), CONFIG)["scores"]
     assert (scores["n_kept"] == scores["budget"] + 4).all()
+
+
+IMAGE_HEADS, COST_HEADS, CLIP_HEADS = "192 tokens", "quantity", "J&F"
+
+
+@pytest.mark.parametrize(
+    ("units", "heads", "words"),
+    [
+        ({"images"}, [IMAGE_HEADS, COST_HEADS], ["CUDA time"]),
+        ({"clips"}, [CLIP_HEADS], ["J&F"]),
+        ({"images", "clips"}, [IMAGE_HEADS, COST_HEADS, CLIP_HEADS], ["CUDA time", "J&F"]),
+    ],
+)
+def test_a_page_shows_the_published_numbers_of_what_its_runs_read(units, heads, words):
+    found = published_tables(units)
+    assert len(found) == len(heads)
+    for table, head in zip(found, heads, strict=True):
+        assert head in table.grid.heads
+        assert ("other clips" in table.caution) == (head == CLIP_HEADS)
+    told = " ".join(published_statements(units))
+    assert [word for word in ("CUDA time", "J&F") if word in told] == words
+
+
+def test_the_published_share_of_clips_follows_from_the_published_scores():
+    scores = {(data, method, tokens): found.jf for (data, method, tokens), found in VIDEO.items()}
+    sets = ("ref-davis17", "ref-youtube-vos")
+    for tokens, claimed in ((196, 99.5), (81, 95.0)):
+        shares = [scores[data, "LiteLVLM", tokens] / scores[data, "unpruned", 576] for data in sets]
+        assert 100 * min(shares) == pytest.approx(claimed, abs=0.2)

@@ -33,6 +33,7 @@ from litelvlm.analysis.pages.report.opening import (
 )
 from litelvlm.analysis.pages.report.tables import (
     beside,
+    published_statements,
     published_tables,
     relative,
     tables_of,
@@ -45,7 +46,7 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.saved import FigureFiles
-from litelvlm.analysis.studies import EVERY_STUDY, published
+from litelvlm.analysis.studies import EVERY_STUDY
 from litelvlm.analysis.studies.examples import read_examples
 from litelvlm.analysis.studies.stories import leading, story_of
 from litelvlm.analysis.studies.sweep.examples import ANIMATIONS
@@ -90,6 +91,7 @@ def build_report(
         | (findings_view(record, finished[run], adjusted) if run in finished else {})
         for run, record in records.items()
     }
+    resampled = {record.unit for record in every}
     context = {
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
         "question": question(every),
@@ -114,8 +116,8 @@ def build_report(
         "families": adjusted,
         "runs": list(views.values()),
         "finished": [views[run] for run in finished],
-        "statements": published.STATEMENTS,
-        "published": published_tables(),
+        "statements": published_statements(resampled),
+        "published": published_tables(resampled),
         "terms": terms(),
         "explain": Explainer(terms()),
     }

@@ -2,8 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
@@ -13,13 +14,22 @@ from litelvlm.analysis.runs.formatting import Cell, Grid, grid, interval, number
 from litelvlm.analysis.runs.messages.reasons import reasons
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.record import Summary
-from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies import published, published_video
 from litelvlm.analysis.studies.scores import main_score
 from litelvlm.analysis.studies.stories import MethodScores, story_of
+from litelvlm.data.dataset import CLIPS, IMAGES
 from litelvlm.data.files import atomic_write
 
 LONGEST = 100
 """Lines of a table on the page; its CSV file has all."""
+
+
+class PublishedTable(NamedTuple):
+    """A published table, its source, and what to keep in mind."""
+
+    grid: Grid
+    source: str
+    caution: str
 
 
 def tables_of(
@@ -125,8 +135,13 @@ def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     ]
 
 
-def published_tables() -> list[dict[str, object]]:
-    """The published tables, each with its source and with what to keep in mind."""
+def published_tables(units: Container[str]) -> list[PublishedTable]:
+    """The published tables about images, about clips or about both.
+
+    Args:
+        units: What the runs on the page resample.
+
+    """
     accuracy = published.accuracy().drop(columns="method")
     names = {"label": "method", "tokens": "budget", "ciou": "value"}
     both = zip(accuracy["ciou"], accuracy["kept"], strict=True)
@@ -134,13 +149,28 @@ def published_tables() -> list[dict[str, object]]:
         "Mean cIoU of eight splits in percent (share of the unpruned one), as published",
         accuracy.rename(columns=names).assign(text=[f"{c:.1f} ({kept:.1%})" for c, kept in both]),
     )
+    masks = PublishedTable(shown, published.ACCURACY_SOURCE, published.ACCURACY_CAUTION)
+    costs = PublishedTable(
+        grid("Efficiency, as published", published.efficiency()),
+        published.SOURCE,
+        published.CAUTION,
+    )
+    clips = PublishedTable(
+        grid(
+            "Clips, in percent, as published",
+            published_video.published_frame(published_video.VIDEO),
+        ),
+        published_video.VIDEO_SOURCE,
+        published_video.VIDEO_CAUTION,
+    )
+    return [*([masks, costs] if IMAGES in units else ()), *([clips] if CLIPS in units else ())]
+
+
+def published_statements(units: Container[str]) -> list[str]:
+    """The paper's own claims, about images, about clips or about both."""
     return [
-        {"grid": shown, "source": published.ACCURACY_SOURCE, "caution": published.ACCURACY_CAUTION},
-        {
-            "grid": grid("Efficiency, as published", published.efficiency()),
-            "source": published.SOURCE,
-            "caution": published.CAUTION,
-        },
+        *(published.STATEMENTS if IMAGES in units else ()),
+        *(published_video.VIDEO_STATEMENTS if CLIPS in units else ()),
     ]
 
 
