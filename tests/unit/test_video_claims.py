@@ -1,5 +1,7 @@
 """The study of clips on rows whose scores are known."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,6 +157,11 @@ def test_verdicts_are_counted_in_words(claims):
         "keeps the paper's share of the unpruned J&F is supported in 3, not supported in 3 of 6"
     ) in said
     assert "is ahead of vispruner is supported in 6 of 6 pairs" in said
+    counted = re.findall(r"is ([a-z ]+) in (\d) of 2 budgets", said)
+    assert sum(int(count) for _, count in counted) == 6  # three questions at two budgets
+    for id in ("window.unpruned", "window.pruned@40", "matching"):
+        one = claims[id]
+        assert f"{one.statement} {one.verdict.capitalize()}: {one.estimate:.3g} [" in said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, Verdict, effect_claim
+from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.studies.sweep.claims import retention_claim
 from litelvlm.analysis.studies.sweep.paired import better_claim
@@ -150,12 +151,16 @@ def _of_matching(matched: pd.DataFrame) -> Claim:
 
 
 def interpret(claims: Sequence[Claim], tables: Tables) -> str:
-    """How many of the pairs of prune point and budget support what the paper says."""
+    """How often each statement is supported, and what a window and another pairing change."""
     told = []
-    for name, words in (
-        ("keeps", f"keeps the paper's share of the unpruned {JF.label}"),
-        (RIVAL, f"is ahead of {RIVAL}"),
-        (RANDOM, "is ahead of random tokens"),
+    pairs, budgets = "pairs of prune point and budget", "budgets"
+    for name, words, asked_of in (
+        ("keeps", f"{PAPER} keeps the paper's share of the unpruned {JF.label}", pairs),
+        (RIVAL, f"{PAPER} is ahead of {RIVAL}", pairs),
+        (RANDOM, f"{PAPER} is ahead of random tokens", pairs),
+        ("clip", f"{PAPER} does better with one budget over the clip", budgets),
+        ("first", "even frames do better than the first frame alone", budgets),
+        ("whole", "even frames do better than whole random ones", budgets),
     ):
         asked = [claim.verdict for claim in claims if f".{name}@" in claim.id]
         counts = ", ".join(
@@ -164,7 +169,11 @@ def interpret(claims: Sequence[Claim], tables: Tables) -> str:
             if verdict in asked
         )
         if asked:
-            told.append(
-                f"That {PAPER} {words} is {counts} of {len(asked)} pairs of prune point and budget."
-            )
+            told.append(f"That {words} is {counts} of {len(asked)} {asked_of}.")
+    told += [
+        f"{claim.statement} {claim.verdict.capitalize()}: {number(claim.estimate)} "
+        f"{interval(claim.low, claim.high)}."
+        for claim in claims
+        if claim.id.startswith(("window.", "matching"))
+    ]
     return " ".join(told)
