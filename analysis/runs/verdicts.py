@@ -6,7 +6,7 @@ family. A hypothesis that was not tested counts with p = 1, so adding a run can 
 and never weakens one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -69,3 +69,24 @@ def adjusted_verdict(alone: str, p_holm: float) -> str:
         ('supported', 'undetermined')
     """
     return "undetermined" if alone == "supported" and not p_holm <= ALPHA else alone
+
+
+def within_family(claims: Sequence[Claim], size: int | None = None) -> list[Claim]:
+    """The same claims with the verdicts that Holm's adjustment over their family leaves.
+
+    Args:
+        claims: Members that could be tested; one without a p-value counts with p = 1.
+        size: Number of members, tested or not; those of ``claims`` if None.
+    """
+    members = len(claims) if size is None else size
+    known = [1.0 if np.isnan(claim.p_value) else claim.p_value for claim in claims]
+    adjusted = holm(np.array([*known, *[1.0] * (members - len(known))]))
+    return [
+        claim.model_copy(
+            update={
+                "verdict": adjusted_verdict(claim.verdict, float(p)),
+                "method": f"{claim.method}; Holm over {members}: p = {p:.3g}",
+            }
+        )
+        for claim, p in zip(claims, adjusted, strict=False)
+    ]

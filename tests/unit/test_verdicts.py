@@ -5,7 +5,7 @@ import pytest
 
 from litelvlm.analysis.api import Estimate
 from litelvlm.analysis.runs.claims import make_claim
-from litelvlm.analysis.runs.verdicts import adjusted_verdict
+from litelvlm.analysis.runs.verdicts import adjusted_verdict, within_family
 from litelvlm.analysis.studies.confirmatory import HYPOTHESES, confirmatory
 
 
@@ -71,3 +71,19 @@ def test_two_claims_of_one_hypothesis_are_refused():
 
 def test_no_claim_at_all_is_a_table_of_untested_hypotheses():
     assert set(confirmatory([])["verdict"]) == {"not tested"}
+
+
+def test_claims_of_one_family_keep_what_holm_leaves():
+    found = [claim("a", 0.03), claim("b", 0.001), claim("c", 0.9, -0.3, -0.1), claim("d", np.nan)]
+    # Of four: .001 times 4, then .03 times 3 and .9 times 2, which are more than .05.
+    judged = within_family(found)
+    # Without a p-value nothing is supported.
+    verdicts = ["undetermined", "supported", "not supported", "undetermined"]
+    assert [one.verdict for one in judged] == verdicts
+    ends = [one.method.partition("; ")[2] for one in judged]
+    assert ends[:2] == ["Holm over 4: p = 0.09", "Holm over 4: p = 0.004"]
+    assert [one.estimate for one in judged] == [one.estimate for one in found]
+    # Members that could not be tested count with p = 1.
+    assert within_family(found[:1], 1)[0].verdict == "supported"
+    assert within_family(found[:1], 2)[0].verdict == "undetermined"
+    assert within_family([]) == []

@@ -151,6 +151,15 @@ def test_tables_hold_scores_beside_the_tokens_that_are_read():
     )
 
 
+def test_claims_of_a_kind_are_adjusted_together(claims):
+    kinds = {id: id.partition("@")[0].split(".")[-1] for id in claims}
+    for id, claim in claims.items():
+        if id == "matching":
+            assert "Holm" not in claim.method
+        else:
+            assert f"Holm over {[*kinds.values()].count(kinds[id])}: p = " in claim.method
+
+
 def test_verdicts_are_counted_in_words(claims):
     said = interpret([*claims.values()], {})
     assert (

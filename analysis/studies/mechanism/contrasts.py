@@ -17,10 +17,9 @@ from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.means import mean_claim
 from litelvlm.analysis.runs.over_trainings import over_trainings, training_claim
-from litelvlm.analysis.runs.verdicts import adjusted_verdict
+from litelvlm.analysis.runs.verdicts import within_family
 from litelvlm.analysis.stats.ends import INDEX, Ends
 from litelvlm.analysis.stats.lines import crossed_line
-from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.probes import READOUTS, TEXTS
@@ -86,22 +85,17 @@ def contrast_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     else:
         own = visible[visible["clip_model"] == ""]
         claims = list(_over_images(own, contrasts, config.margin, excluded))
-    missing = [1.0] * (len(contrasts) - len(claims))
-    known = [1.0 if np.isnan(claim.p_value) else claim.p_value for claim in claims]
-    adjusted = holm(np.array([*known, *missing]))
+    judged = within_family(claims, len(contrasts))
     return [
-        _judged(claim, float(p), len(contrasts)) for claim, p in zip(claims, adjusted, strict=False)
+        after.model_copy(update={"verdict": "not supported"}) if _negligible(alone) else after
+        for alone, after in zip(claims, judged, strict=True)
     ]
 
 
-def _judged(claim: Claim, p_holm: float, family: int) -> Claim:
-    """The verdict within its family; what lies wholly within the margin counts as nothing."""
+def _negligible(claim: Claim) -> bool:
+    """Whether an effect is shown, and shown to be smaller than counts."""
     low, high = claim.widest
-    verdict = adjusted_verdict(claim.verdict, p_holm)
-    if claim.verdict == "supported" and -claim.margin < low and high < claim.margin:
-        verdict = "not supported"
-    method = f"{claim.method}; Holm over {family}: p = {p_holm:.3g}"
-    return claim.model_copy(update={"verdict": verdict, "method": method})
+    return claim.verdict == "supported" and -claim.margin < low and high < claim.margin
 
 
 def _over_images(

@@ -9,6 +9,7 @@ from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, Verdict, effect_claim
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.study import Tables
+from litelvlm.analysis.runs.verdicts import within_family
 from litelvlm.analysis.studies.sweep.claims import retention_claim
 from litelvlm.analysis.studies.sweep.paired import better_claim
 from litelvlm.analysis.studies.video.config import EVEN, FIRST, RIVAL, WHOLE, Config
@@ -30,14 +31,20 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         POINT.random@K: it is ahead of them; V4.clip@K: one budget over the clip is better than an
         equal part of every frame; V4.first@K and V4.whole@K: even frames are better than the first
         frame and than whole random ones; window.unpruned and window.pruned@K: what a window that
-        hides tokens costs; matching: objects gain where they are paired anew.
+        hides tokens costs; matching: objects gain where they are paired anew. Claims of one kind,
+        which differ in point and tokens alone, are adjusted together.
     """
     found = paired_points(rows)
     points = sorted(set(rows["point"]))
     claims = [claim for point in points for claim in _of_point(found, point, config)]
     claims += [*_of_time(found, points), *_of_window(found, rows)]
+    kinds: dict[str, list[Claim]] = {}
+    for claim in claims:
+        kinds.setdefault(claim.id.partition("@")[0].split(".")[-1], []).append(claim)
+    adjusted = {one.id: one for kind in kinds.values() for one in within_family(kind)}
     matched = matched_rows(rows)
-    return claims if matched.empty else [*claims, _of_matching(matched)]
+    last = [] if matched.empty else [_of_matching(matched)]
+    return [*(adjusted[claim.id] for claim in claims), *last]
 
 
 def _of_point(found: PairedPoints, point: str, config: Config) -> Iterator[Claim]:
