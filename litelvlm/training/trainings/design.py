@@ -135,9 +135,17 @@ def _fractional(stage: str) -> list[Member]:
     return members
 
 
+CLEAR_AT_FIRST = (
+    *("helper-0.3", "helper-1.0", "pooling-mean", "uninformative-0.5"),
+    *("rate-0.004", "clutter-2"),
+)
+"""Cells of stage C whose three seeds had an interval without 0: of the difference, of the index of
+the true text alone (rate), or of the log lift alone (clutter). Each gets two seeds more."""
+
 MORE_SEEDS: Mapping[str, int] = MappingProxyType(
     {"base": 10, "sos_loss-1.0": 10, "scope-object": 10, "sharpness-4.0": 5}
     | {cell_name(changes): 5 for changes in TOGETHER[1:]}
+    | dict.fromkeys(CLEAR_AT_FIRST, 5)
 )
 """Cells with more seeds: the base, and those that an open question hangs on.
 
@@ -146,7 +154,7 @@ first five pairs left open what a sink does to the reversal. Captions of one obj
 index of all cells, and three seeds left its sign open; seven more were added to settle it.
 """
 
-LOOKED_TWICE = ("base", "sos_loss-1.0", "scope-object", "sharpness-4.0")
+LOOKED_TWICE = ("base", "sos_loss-1.0", "scope-object", "sharpness-4.0", *CLEAR_AT_FIRST)
 """Cells whose seeds were added to after a first look at them."""
 
 
