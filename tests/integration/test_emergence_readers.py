@@ -182,6 +182,17 @@ def test_readers_are_measured_once_and_bundled(trainings, monkeypatch, tmp_path_
     assert len(rows) == sum(len(pd.read_parquet(path)) for path in files)
     assert rows.loc[rows["measure"] == "iou", "budget"].notna().all()
     assert rows.loc[rows["measure"] == "reversal", "budget"].isna().all()
+    # Given again, a training replaces its rows; those of the others stay.
+    changed = pd.read_parquet(files[0])
+    changed["value"] = 7.0
+    own = changed["training"].iloc[0]
+    store.write_rows(changed, out / "changed.parquet")
+    store.bundle([out / "changed.parquet"], out)
+    again = pd.read_parquet(out / "C.parquet")
+    assert (again.loc[again["training"] == own, "value"] == 7).all()
+    assert (again["training"] == own).sum() == len(changed)
+    others, before = (part[part["training"] != own] for part in (again, rows))
+    pd.testing.assert_frame_equal(others, before)
 
 
 def test_rows_of_readers_fit_the_study(trainings):

@@ -28,7 +28,8 @@ def measure(
         scenes: Rendered scenes; FOLDER/scenes if left out.
         readers: Also train a small grounding model on each that has patches, and measure what
             pruning costs it.
-        bundle: Write all rows into the package, one file for each stage.
+        bundle: Put all rows into the package, one file for each stage; rows of other trainings
+            stay there.
     """
     files = store.measure_trainings(trainings, scenes, readers)
     if bundle:

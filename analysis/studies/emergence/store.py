@@ -101,12 +101,15 @@ def measure_trainings(
 
 
 def bundle(files: list[Path], out: Path = BUNDLE) -> None:
-    """Write all rows into one file for each stage."""
+    """Put all rows into one file for each stage, where trainings that are not given stay."""
     rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
     for stage, part in rows.groupby("stage"):
-        write_rows(
-            part.sort_values(["seed", "cell", "step"], kind="stable"), out / f"{stage}.parquet"
-        )
+        path = out / f"{stage}.parquet"
+        if path.exists():
+            held = pd.read_parquet(path)
+            others = held[~held["training"].isin(part["training"])]
+            part = pd.concat([others, part], ignore_index=True)
+        write_rows(part.sort_values(["seed", "cell", "step"], kind="stable"), path)
 
 
 def bundled_files() -> list[Path]:
