@@ -62,7 +62,10 @@ def planted(n, told_by_all, seed):
 
 
 def gains(reader, objects, index):
-    """Gain of LiteLVLM over random tokens by budget, where a text ranks by the planted index."""
+    """Gain of LiteLVLM over random tokens by budget, where a text ranks by the planted index.
+
+    Values of the object's tokens are always like the text.
+    """
     rng = np.random.default_rng(7)
     cues = []
     for key, inside in enumerate(objects.inside):
@@ -74,6 +77,7 @@ def gains(reader, objects, index):
             Cues.from_tensors(
                 key=key,
                 patch_embeds=torch.stack([similarity, torch.ones_like(similarity)], 1).float(),
+                value_path_embeds=torch.stack([inside.float(), torch.ones(len(inside))], 1),
                 text_embeds=torch.tensor([[1.0, 0.0]]),
                 coverage=inside.float(),
             )
@@ -102,7 +106,10 @@ def test_the_sign_predicts_the_gain_where_objects_tell_of_themselves(local):
     reversed_gain, iou = gains(local, objects, 1.0)
     assert min(reversed_gain.values()) > 0.05
     assert (iou["oracle"] >= iou["random"]).all()
-    assert max(gains(local, objects, -1.0)[0].values()) < -0.1
+    assert (iou["value"] - iou["random"]).min() > 0.05
+    lost, iou = gains(local, objects, -1.0)
+    assert max(lost.values()) < -0.1
+    assert (iou["value"] - iou["random"]).min() > 0.05
     assert iou["oracle"][0.5] > 0.9
     assert abs(np.mean(list(gains(local, objects, 0.0)[0].values()))) < 0.08
 
@@ -172,7 +179,7 @@ def test_readers_are_measured_once_and_bundled(trainings, monkeypatch, tmp_path_
     assert {path: path.stat().st_mtime_ns for path in files} == stamps
     read = pd.read_parquet(trainings / "C-base-s0" / "reader.parquet")
     counts = read.groupby("measure").size().to_dict()
-    assert counts == {"iou": 2 + 4 * 3, "kept": 4 * 3}
+    assert counts == {"iou": 2 + 5 * 3, "kept": 5 * 3}
     assert read["value"].between(0, 1).all()
     oracle = read[(read["measure"] == "kept") & (read["text"] == "oracle")]
     assert oracle.set_index("budget")["value"][0.5] == 1

@@ -27,8 +27,8 @@ def line(measure, value, text="", layer=-2, budget=np.nan):
     return found | {"value": value, "sd": 0.1, "n": 50, "budget": budget}
 
 
-def trained(member, index, gain, found=0.95, unpruned=0.8, read=True):
-    """Rows of one training with a planted reversal index and a planted gain."""
+def trained(member, index, gain, found=0.95, unpruned=0.8, read=True, value=None):
+    """Rows of one training with a planted reversal index and planted gains."""
     rows = [
         line("found", found, "template", 0),
         line("log lift", 0.0, "queries", 0),
@@ -40,13 +40,11 @@ def trained(member, index, gain, found=0.95, unpruned=0.8, read=True):
         for budget in (0.5, 0.25, 0.125):
             # Gains of single budgets differ; their mean is the planted one.
             shift = {0.5: 0.1, 0.25: 0.0, 0.125: -0.1}[budget]
-            for rule, value in {
-                "lowest": 0.3 + gain + shift,
-                "highest": 0.3 - gain,
-                "random": 0.3,
-                "oracle": 0.7,
-            }.items():
-                rows.append(line("iou", value, rule, budget=budget))
+            rules = {"lowest": 0.3 + gain + shift, "highest": 0.3 - gain}
+            rules |= {"random": 0.3, "oracle": 0.7}
+            rules |= {} if value is None else {"value": 0.3 + value - shift}
+            for rule, iou in rules.items():
+                rows.append(line("iou", iou, rule, budget=budget))
                 rows.append(line("kept", budget, rule, budget=budget))
     tags = {"training": member.name, "stage": member.stage, "cell": member.cell}
     tags |= {"seed": member.seed, "step": 500, "final": True}
@@ -96,6 +94,25 @@ def test_a_sign_that_predicts_nothing_supports_nothing():
     turned = claims_of(family(lambda index: -0.2 * index, rng))
     assert {turned[id].verdict for id in turned if id.startswith("gain.")} == {"not supported"}
     assert "gains no more over random tokens" in interpret(list(turned.values()), {})
+
+
+def test_what_the_value_path_gains_is_asked_where_it_was_measured():
+    rng = np.random.default_rng(4)
+    planted = family(lambda index: rng.normal(0.02, 0.005), rng, BLOCK[:20], value=0.1)
+    rows = planted + family(lambda index: 0.02, rng, BLOCK[20:])
+    claims = claims_of(rows)
+    gain, lowest = claims["gain.value"], claims["value.lowest"]
+    assert (gain.verdict, gain.n) == ("supported", 20)
+    assert gain.estimate == pytest.approx(0.1)
+    assert (lowest.verdict, lowest.n) == ("supported", 20)
+    assert lowest.estimate == pytest.approx(0.08, abs=0.005)
+    assert lowest.excluded["the value path was not measured"] == 12
+    assert "Over trainings of 16 conditions" in lowest.statement
+    table = make_tables(pd.DataFrame(rows), CONFIG)["gains"]
+    assert table["gain_value"].isna().sum() == 12
+    turned = claims_of(family(lambda index: 0.3, rng, BLOCK, value=0.1))
+    assert turned["value.lowest"].verdict == "not supported"
+    assert "gain.value" not in claims_of(family(lambda index: 0.3, rng, BLOCK))
 
 
 def test_a_difference_between_stages_makes_no_link():

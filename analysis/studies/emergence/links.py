@@ -22,7 +22,8 @@ SELECTIONS = ("all", "class token, no helper")
 """Which trainings: all that count, or those whose tokens are not trained on the text."""
 FEWEST = 5
 """Trainings or cells below which no correlation is given."""
-RULES = ("lowest", "highest", "random", "oracle")
+RULES = ("lowest", "highest", "random", "oracle", "value")
+"""What chose the tokens of a reader; the first readers were not asked for the last."""
 _WITHOUT_RULE = {"without": "none", "unpruned": "all"}
 
 
@@ -40,7 +41,8 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
         IoU of the best mask without tokens; "unpruned": with all tokens; "works": whether the
         reader passes its gate; for each rule and budget, such as "lowest_0.25": mean IoU;
         "gain_0.25": that of "lowest" minus that of "random"; "gain": its mean over budgets;
-        "gain_highest": the same for "highest"; "kept" and "kept_random": share of the object's
+        "gain_highest" and "gain_value": the same for "highest" and for the value path, the latter
+        nan where it was not measured; "kept" and "kept_random": share of the object's
         tokens that "lowest" and "random" keep, mean over budgets. "lowest" is LiteLVLM's rule,
         "oracle" takes the object's tokens first.
     """
@@ -70,14 +72,15 @@ def _line(part: pd.DataFrame) -> Row:
         (str(measure), str(text)): own.set_index("budget")["value"].sort_index(ascending=False)
         for (measure, text), own in part.groupby(["measure", "text"])
     }
-    ious = {rule: values["iou", rule] for rule in RULES}
-    gains = {rule: ious[rule] - ious["random"] for rule in ("lowest", "highest")}
+    ious = {rule: values["iou", rule] for rule in RULES if ("iou", rule) in values}
+    gains = {rule: (of_rule - ious["random"]).mean() for rule, of_rule in ious.items()}
     line: Row = {name: values["iou", text].iloc[0] for name, text in _WITHOUT_RULE.items()}
-    for name, every in (*ious.items(), ("gain", gains["lowest"])):
+    for name, every in (*ious.items(), ("gain", ious["lowest"] - ious["random"])):
         line |= {f"{name}_{budget:g}": value for budget, value in every.items()}
     return line | {
-        "gain": gains["lowest"].mean(),
-        "gain_highest": gains["highest"].mean(),
+        "gain": gains["lowest"],
+        "gain_highest": gains["highest"],
+        "gain_value": gains.get("value", np.nan),
         "kept": values["kept", "lowest"].mean(),
         "kept_random": values["kept", "random"].mean(),
     }

@@ -15,7 +15,8 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.emergence.measure import USED
 from litelvlm.analysis.studies.emergence.rows import mean_row
 from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
-from litelvlm.clip.probes.last_blocks import to_joint_space
+from litelvlm.clip.probes.last_blocks import to_joint_space, value_path
+from litelvlm.clip.states import ClipImage
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.registry import get_pruner
@@ -46,6 +47,7 @@ RULES: dict[str, tuple[Pruner, ...]] = {
     "highest": (get_pruner("litelvlm", direction="highest"),),
     "random": tuple(get_pruner("random", seed=seed) for seed in range(DRAWS)),
     "oracle": (get_pruner("mask_oracle", share=1.0),),
+    "value": (get_pruner("value_path"),),
 }
 """What chooses the tokens; with a single text LiteLVLM has no room for context tokens."""
 _CHUNK = 250
@@ -74,7 +76,7 @@ def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[R
         _mean("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
         _mean("iou", "all", 1.0, mask_iou(reader, objects, every)),
     ]
-    rows += pruned_rows(reader, objects, object_cues(tower, objects, found))
+    rows += pruned_rows(reader, objects, object_cues(tower, table, objects, found))
     return rows
 
 
@@ -87,14 +89,17 @@ def training_scenes(member: Member, scenes: Path) -> SceneTable:
     return draw_symbols(member.factors, SCENES, rng)
 
 
+def images_of(tower: ConditionedTower, table: SceneTable) -> Iterator[ClipImage]:
+    """What the tower makes of the scenes, some at a time."""
+    for start in range(0, len(table), _CHUNK):
+        yield tower.image(table.pixels[start : start + _CHUNK])
+
+
 @torch.inference_mode()
 def objects_of(tower: ConditionedTower, table: SceneTable) -> tuple[Objects, list[Referent]]:
     """Objects of some scenes that can be labelled, with the states of their scenes."""
     found = referents(table, tower.factors)
-    states = [
-        tower.image(table.pixels[start : start + _CHUNK]).patch_tokens
-        for start in range(0, len(table), _CHUNK)
-    ]
+    states = [image.patch_tokens for image in images_of(tower, table)]
     inside = np.stack([referent.labels.inside for referent in found])
     outside = np.stack([referent.labels.outside for referent in found])
     return (
@@ -110,14 +115,18 @@ def objects_of(tower: ConditionedTower, table: SceneTable) -> tuple[Objects, lis
 
 
 @torch.inference_mode()
-def object_cues(tower: ConditionedTower, objects: Objects, found: Sequence[Referent]) -> list[Cues]:
+def object_cues(
+    tower: ConditionedTower, table: SceneTable, objects: Objects, found: Sequence[Referent]
+) -> list[Cues]:
     """What methods may know of each object: its scene's patches, its text, and its cells."""
     embeds = to_joint_space(tower, objects.states)
+    values = torch.cat([value_path(image) for image in images_of(tower, table)])
     texts = embed_texts(tower).each["template"]
     return [
         Cues.from_tensors(
             key=referent.scene,
             patch_embeds=embeds[referent.scene],
+            value_path_embeds=values[referent.scene],
             text_embeds=texts[referent.category][None],
             coverage=inside.float(),
         )

@@ -1,5 +1,7 @@
 """Claims about what goes with the reversal: the sink, the value path, and LiteLVLM's gain."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -128,8 +130,10 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
     """Claims over the trainings whose tower has learned and whose reader works.
 
     Whether gain and reversal go together is asked twice: of the trainings of one condition
-    ("gain.follows"), and of the means of conditions ("gain.follows.cells"). None if no training has
-    a reader. All are exploratory. A training that two stages share counts once.
+    ("gain.follows"), and of the means of conditions ("gain.follows.cells"). "gain.value" and
+    "value.lowest" ask of the highest value-path similarity, which needs no reversal, where it was
+    measured. None if no training has a reader. All are exploratory. A training that two stages
+    share counts once.
 
     Args:
         rows: Of the study.
@@ -179,4 +183,27 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
                     excluded,
                 )
             )
-    return found
+    return [*found, *_value_claims(counted, excluded, config)]
+
+
+def _value_claims(
+    counted: pd.DataFrame, excluded: Mapping[str, int], config: Config
+) -> Iterator[Claim]:
+    """What the value path gains over random tokens, and over LiteLVLM's rule."""
+    measured = counted.dropna(subset=["gain_value"])
+    values = measured["gain_value"].to_numpy(dtype=np.float64)
+    lowest = measured["gain"].to_numpy(dtype=np.float64)
+    left_out = {**excluded, "the value path was not measured": len(counted) - len(measured)}
+    for id, ahead, words, null in (
+        ("gain.value", values, "random tokens", "random tokens"),
+        ("value.lowest", values - lowest, "LiteLVLM's rule", "the lowest similarities"),
+    ):
+        if len(measured):
+            yield training_claim(
+                id,
+                f"Over trainings of {measured['cell'].nunique()} conditions the tokens of the "
+                f"highest value-path similarity gain over {words} (difference in {_GAIN}).",
+                over_trainings(ahead, config.gain_margin),
+                null,
+                excluded=left_out,
+            )
