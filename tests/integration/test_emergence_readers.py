@@ -82,7 +82,7 @@ def gains(reader, objects, index):
                 coverage=inside.float(),
             )
         )
-    rows = pd.DataFrame(readers.pruned_rows(reader, objects, cues))
+    rows = pd.DataFrame(readers.pruned_rows(reader, objects, cues, readers.RULES))
     iou = rows[rows["measure"] == "iou"].pivot(index="budget", columns="text", values="value")
     return (iou["lowest"] - iou["random"]).to_dict(), iou
 
@@ -179,7 +179,7 @@ def test_readers_are_measured_once_and_bundled(trainings, monkeypatch, tmp_path_
     assert {path: path.stat().st_mtime_ns for path in files} == stamps
     read = pd.read_parquet(trainings / "C-base-s0" / "reader.parquet")
     counts = read.groupby("measure").size().to_dict()
-    assert counts == {"iou": 2 + 5 * 3, "kept": 5 * 3}
+    assert counts == {"iou": 2 + 8 * 3, "kept": 8 * 3}
     assert read["value"].between(0, 1).all()
     oracle = read[(read["measure"] == "kept") & (read["text"] == "oracle")]
     assert oracle.set_index("budget")["value"][0.5] == 1
@@ -213,3 +213,17 @@ def test_rows_of_readers_fit_the_study(trainings):
     assert gains["gain"].tolist() == pytest.approx(expected.tolist())
     assert gains["index"].between(-1, 1).all()
     assert gains["registers"].tolist() == [0, 0, 4]
+
+
+def test_a_foreign_text_names_the_next_category_that_a_scene_does_not_hold():
+    index = torch.arange(4)
+    objects = Objects(
+        torch.zeros(2, 4, 3),
+        torch.tensor([0, 0, 1, 1]),
+        torch.tensor([0, 3, 2, 1]),
+        torch.eye(4, dtype=torch.bool),
+        torch.ones(4, 4, dtype=torch.bool)[index],
+    )
+    # The first scene holds 0, 1 and 3, the second all four.
+    held = np.array([[1, 1, 0, 1], [1, 1, 1, 1]])
+    assert readers.absent_categories(objects, held).tolist() == [2, 2, 3, 2]

@@ -42,7 +42,9 @@ def trained(member, index, gain, found=0.95, unpruned=0.8, read=True, value=None
             shift = {0.5: 0.1, 0.25: 0.0, 0.125: -0.1}[budget]
             rules = {"lowest": 0.3 + gain + shift, "highest": 0.3 - gain}
             rules |= {"random": 0.3, "oracle": 0.7}
-            rules |= {} if value is None else {"value": 0.3 + value - shift}
+            if value is not None:
+                rules |= {"value": 0.3 + value - shift, "value_foreign": 0.3 - value}
+                rules |= {"grid": 0.3 + value / 2, "lowest_foreign": 0.3 + gain}
             for rule, iou in rules.items():
                 rows.append(line("iou", iou, rule, budget=budget))
                 rows.append(line("kept", budget, rule, budget=budget))
@@ -106,8 +108,13 @@ def test_what_the_value_path_gains_is_asked_where_it_was_measured():
     assert gain.estimate == pytest.approx(0.1)
     assert (lowest.verdict, lowest.n) == ("supported", 20)
     assert lowest.estimate == pytest.approx(0.08, abs=0.005)
-    assert lowest.excluded["the value path was not measured"] == 12
+    assert lowest.excluded["not measured by these rules"] == 12
+    assert claims["value.grid"].estimate == pytest.approx(0.05)
+    assert claims["value.text"].estimate == pytest.approx(0.2)
+    assert claims["lowest.text"].estimate == pytest.approx(0.0, abs=1e-9)
+    assert claims["lowest.text"].verdict == "not supported"
     assert "Over trainings of 16 conditions" in lowest.statement
+    assert "highest value-path similarity beats its rule" in interpret(list(claims.values()), {})
     table = make_tables(pd.DataFrame(rows), CONFIG)["gains"]
     assert table["gain_value"].isna().sum() == 12
     turned = claims_of(family(lambda index: 0.3, rng, BLOCK, value=0.1))

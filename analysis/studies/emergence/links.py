@@ -22,8 +22,9 @@ SELECTIONS = ("all", "class token, no helper")
 """Which trainings: all that count, or those whose tokens are not trained on the text."""
 FEWEST = 5
 """Trainings or cells below which no correlation is given."""
-RULES = ("lowest", "highest", "random", "oracle", "value")
-"""What chose the tokens of a reader; the first readers were not asked for the last."""
+RULES = ("lowest", "highest", "random", "oracle")
+LATER_RULES = ("value", "grid", "value_foreign", "lowest_foreign")
+"""What chose the tokens of a reader; the first readers were not asked for the later ones."""
 _WITHOUT_RULE = {"without": "none", "unpruned": "all"}
 
 
@@ -41,8 +42,8 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
         IoU of the best mask without tokens; "unpruned": with all tokens; "works": whether the
         reader passes its gate; for each rule and budget, such as "lowest_0.25": mean IoU;
         "gain_0.25": that of "lowest" minus that of "random"; "gain": its mean over budgets;
-        "gain_highest" and "gain_value": the same for "highest" and for the value path, the latter
-        nan where it was not measured; "kept" and "kept_random": share of the object's
+        "gain_highest" and one for each of ``LATER_RULES``: the same for these, the latter nan where
+        they were not measured; "kept" and "kept_random": share of the object's
         tokens that "lowest" and "random" keep, mean over budgets. "lowest" is LiteLVLM's rule,
         "oracle" takes the object's tokens first.
     """
@@ -72,7 +73,8 @@ def _line(part: pd.DataFrame) -> Row:
         (str(measure), str(text)): own.set_index("budget")["value"].sort_index(ascending=False)
         for (measure, text), own in part.groupby(["measure", "text"])
     }
-    ious = {rule: values["iou", rule] for rule in RULES if ("iou", rule) in values}
+    every = {rule: own for (measure, rule), own in values.items() if measure == "iou"}
+    ious = {rule: every[rule] for rule in (*RULES, *LATER_RULES) if rule in every}
     gains = {rule: (of_rule - ious["random"]).mean() for rule, of_rule in ious.items()}
     line: Row = {name: values["iou", text].iloc[0] for name, text in _WITHOUT_RULE.items()}
     for name, every in (*ious.items(), ("gain", ious["lowest"] - ious["random"])):
@@ -80,7 +82,7 @@ def _line(part: pd.DataFrame) -> Row:
     return line | {
         "gain": gains["lowest"],
         "gain_highest": gains["highest"],
-        "gain_value": gains.get("value", np.nan),
+        **{f"gain_{rule}": gains.get(rule, np.nan) for rule in LATER_RULES},
         "kept": values["kept", "lowest"].mean(),
         "kept_random": values["kept", "random"].mean(),
     }

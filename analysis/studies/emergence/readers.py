@@ -3,18 +3,24 @@
 The reader is trained with all tokens on the frozen tower, as GLaMM is, and then reads fewer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.emergence.measure import USED
 from litelvlm.analysis.studies.emergence.rows import mean_row
-from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
+from litelvlm.analysis.studies.emergence.scenes import (
+    embed_texts,
+    held_out,
+    present,
+    referents,
+)
+from litelvlm.arrays import NDArray
 from litelvlm.clip.probes.last_blocks import to_joint_space, value_path
 from litelvlm.clip.states import ClipImage
 from litelvlm.pruning.base import Pruner
@@ -42,14 +48,17 @@ SCENES = 4000
 """Scenes that a reader is trained on."""
 PLAN = ReaderPlan()
 """Size and training of every reader, settled on two trainings before the others were read."""
-RULES: dict[str, tuple[Pruner, ...]] = {
+RULES: Mapping[str, tuple[Pruner, ...]] = {
     "lowest": (get_pruner("litelvlm"),),
     "highest": (get_pruner("litelvlm", direction="highest"),),
     "random": tuple(get_pruner("random", seed=seed) for seed in range(DRAWS)),
     "oracle": (get_pruner("mask_oracle", share=1.0),),
     "value": (get_pruner("value_path"),),
+    "grid": (get_pruner("uniform"),),
 }
 """What chooses the tokens; with a single text LiteLVLM has no room for context tokens."""
+TEXT_GUIDED = ("lowest", "value")
+"""Rules that also choose by the text of a category that the scene does not hold."""
 _CHUNK = 250
 _STREAM = 3  # of scenes; the training of the towers has streams of its own
 
@@ -58,8 +67,9 @@ def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[R
     """Train a reader on a finished tower and prune what it reads.
 
     Measures, each the mean over objects: "iou" of the object's cells and "kept", the share of the
-    object's tokens that were kept. Texts name what chose the tokens: "all", those of ``RULES``, or
-    "none" for the best that can be done without tokens.
+    object's tokens that were kept. Texts name what chose the tokens: "all", those of ``RULES``, the
+    same with "_foreign" for the text of an absent category, or "none" for the best that can be done
+    without tokens.
 
     Args:
         tower: With an image side that has patches.
@@ -67,16 +77,19 @@ def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[R
         scenes: Where rendered scenes are kept.
     """
     factors = member.factors
-    lessons, _ = objects_of(tower, training_scenes(member, scenes))
+    lessons = objects_of(tower, training_scenes(member, scenes))
     table = held_out(factors, scenes)
-    objects, found = objects_of(tower, table)
+    objects = objects_of(tower, table)
     reader = train_reader(lessons, factors.categories, member.seed, PLAN)
     every = torch.arange(objects.states.shape[1]).expand(len(objects), -1)
     rows = [
         _mean("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
         _mean("iou", "all", 1.0, mask_iou(reader, objects, every)),
     ]
-    rows += pruned_rows(reader, objects, object_cues(tower, table, objects, found))
+    absent = absent_categories(objects, present(table, factors))
+    foreign = {f"{rule}_foreign": RULES[rule] for rule in TEXT_GUIDED}
+    for named, rules in ((objects.category, RULES), (absent, foreign)):
+        rows += pruned_rows(reader, objects, object_cues(tower, table, objects, named), rules)
     return rows
 
 
@@ -96,48 +109,74 @@ def images_of(tower: ConditionedTower, table: SceneTable) -> Iterator[ClipImage]
 
 
 @torch.inference_mode()
-def objects_of(tower: ConditionedTower, table: SceneTable) -> tuple[Objects, list[Referent]]:
+def objects_of(tower: ConditionedTower, table: SceneTable) -> Objects:
     """Objects of some scenes that can be labelled, with the states of their scenes."""
     found = referents(table, tower.factors)
     states = [image.patch_tokens for image in images_of(tower, table)]
     inside = np.stack([referent.labels.inside for referent in found])
     outside = np.stack([referent.labels.outside for referent in found])
-    return (
-        Objects(
-            torch.cat(states),
-            torch.tensor([referent.scene for referent in found]),
-            torch.tensor([referent.category for referent in found]),
-            torch.from_numpy(inside),
-            torch.from_numpy(inside | outside),
-        ),
-        found,
+    return Objects(
+        torch.cat(states),
+        torch.tensor([referent.scene for referent in found]),
+        torch.tensor([referent.category for referent in found]),
+        torch.from_numpy(inside),
+        torch.from_numpy(inside | outside),
     )
+
+
+def absent_categories(objects: Objects, held: Int[NDArray[np.int64], "b c"]) -> Int[Tensor, " k"]:
+    """For each object the next category that its scene does not hold; the first follows the last.
+
+    Where a scene holds all, it is the next one.
+
+    Args:
+        objects: Those of the scenes.
+        held: 1 where a scene holds a category, else 0 (``scenes.present``).
+    """
+    n = held.shape[1]
+    following = (objects.category[:, None] + torch.arange(1, n)) % n  # [K, C - 1]
+    free = torch.from_numpy(held)[objects.scene].gather(1, following) == 0
+    return following.gather(1, free.int().argmax(dim=1, keepdim=True))[:, 0]
 
 
 @torch.inference_mode()
 def object_cues(
-    tower: ConditionedTower, table: SceneTable, objects: Objects, found: Sequence[Referent]
+    tower: ConditionedTower, table: SceneTable, objects: Objects, named: Int[Tensor, " k"]
 ) -> list[Cues]:
-    """What methods may know of each object: its scene's patches, its text, and its cells."""
+    """What methods may know of each object: its scene's patches, a text, and its cells.
+
+    Args:
+        tower: Reads the scenes and the text.
+        table: Scenes.
+        objects: Their objects.
+        named: Category that the text of each object names.
+    """
     embeds = to_joint_space(tower, objects.states)
     values = torch.cat([value_path(image) for image in images_of(tower, table)])
     texts = embed_texts(tower).each["template"]
     return [
         Cues.from_tensors(
-            key=referent.scene,
-            patch_embeds=embeds[referent.scene],
-            value_path_embeds=values[referent.scene],
-            text_embeds=texts[referent.category][None],
+            key=scene,
+            patch_embeds=embeds[scene],
+            value_path_embeds=values[scene],
+            text_embeds=texts[category][None],
             coverage=inside.float(),
         )
-        for referent, inside in zip(found, objects.inside, strict=True)
+        for scene, category, inside in zip(
+            objects.scene.tolist(), named.tolist(), objects.inside, strict=True
+        )
     ]
 
 
-def pruned_rows(reader: Reader, objects: Objects, cues: Sequence[Cues]) -> Iterator[Row]:
+def pruned_rows(
+    reader: Reader,
+    objects: Objects,
+    cues: Sequence[Cues],
+    rules: Mapping[str, Sequence[Pruner]],
+) -> Iterator[Row]:
     """IoU and share of the object's tokens by rule and budget; random draws are averaged."""
     for budget in BUDGETS:
-        for rule, pruners in RULES.items():
+        for rule, pruners in rules.items():
             ious, shares = [], []
             for pruner in pruners:
                 kept = torch.stack([pruner.select(each, budget).indices for each in cues])

@@ -51,6 +51,11 @@ _GAINS = {
         "not supported": "a negative index does not make it lose",
         "undetermined": "whether it loses where the index is negative is open",
     },
+    "value.lowest": {
+        "supported": "the highest value-path similarity beats its rule",
+        "not supported": "the highest value-path similarity does not beat its rule",
+        "undetermined": "whether the highest value-path similarity beats its rule is open",
+    },
 }
 
 
@@ -60,7 +65,8 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     Ids: "STAGE.OUTCOME.FACTOR" for the effects that were settled before any training,
     "STAGE.OUTCOME.CELL" for each condition that is changed alone, "base.*" for the means of a
     stage's trainings, "together", "mediator" and "sink.*" for what goes with the reversal,
-    "gain.*" for what LiteLVLM gains over random tokens.
+    "gain.*" for what LiteLVLM and the value path gain over random tokens, "value.*" and
+    "lowest.text" for what the value path gains over others, and whether both need the true text.
 
     Args:
         rows: Of the study.

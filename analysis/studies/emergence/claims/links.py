@@ -131,9 +131,9 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
 
     Whether gain and reversal go together is asked twice: of the trainings of one condition
     ("gain.follows"), and of the means of conditions ("gain.follows.cells"). "gain.value" and
-    "value.lowest" ask of the highest value-path similarity, which needs no reversal, where it was
-    measured. None if no training has a reader. All are exploratory. A training that two stages
-    share counts once.
+    "value.*" ask of the highest value-path similarity, which needs no reversal, where it was
+    measured; "*.text" compares with the text of an absent category. None if no training has a
+    reader. All are exploratory. A training that two stages share counts once.
 
     Args:
         rows: Of the study.
@@ -189,21 +189,29 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
 def _value_claims(
     counted: pd.DataFrame, excluded: Mapping[str, int], config: Config
 ) -> Iterator[Claim]:
-    """What the value path gains over random tokens, and over LiteLVLM's rule."""
-    measured = counted.dropna(subset=["gain_value"])
-    values = measured["gain_value"].to_numpy(dtype=np.float64)
-    lowest = measured["gain"].to_numpy(dtype=np.float64)
-    left_out = {**excluded, "the value path was not measured": len(counted) - len(measured)}
-    for id, ahead, words, null in (
-        ("gain.value", values, "random tokens", "random tokens"),
-        ("value.lowest", values - lowest, "LiteLVLM's rule", "the lowest similarities"),
+    """What the value path gains, over what, and whether it reads the text, as LiteLVLM may."""
+    zero = counted["gain"] * 0
+    value, lowest = counted["gain_value"], counted["gain"]
+    path = "the tokens of the highest value-path similarity"
+    for id, first, second, words in (
+        ("gain.value", value, zero, f"{path} gain over random ones"),
+        ("value.lowest", value, lowest, f"{path} gain over LiteLVLM's"),
+        ("value.grid", value, counted["gain_grid"], f"{path} gain over an even grid"),
+        ("value.text", value, counted["gain_value_foreign"], f"{path} need the true text"),
+        (
+            "lowest.text",
+            lowest,
+            counted["gain_lowest_foreign"],
+            "LiteLVLM's tokens need the true text",
+        ),
     ):
-        if len(measured):
+        ahead = (first - second).dropna()
+        if len(ahead):
             yield training_claim(
                 id,
-                f"Over trainings of {measured['cell'].nunique()} conditions the tokens of the "
-                f"highest value-path similarity gain over {words} (difference in {_GAIN}).",
-                over_trainings(ahead, config.gain_margin),
-                null,
-                excluded=left_out,
+                f"Over trainings of {counted.loc[ahead.index, 'cell'].nunique()} conditions "
+                f"{words} (difference in {_GAIN}).",
+                over_trainings(ahead.to_numpy(dtype=np.float64), config.gain_margin),
+                "the other tokens",
+                excluded={**excluded, "not measured by these rules": len(counted) - len(ahead)},
             )
