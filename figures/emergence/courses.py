@@ -115,13 +115,30 @@ def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
-    """What LiteLVLM gains over random tokens against the reversal index, trainings as points.
+    """What LiteLVLM and the value path gain over random tokens against the reversal index.
 
     Args:
-        table: The summary's table "gains"; only trainings that count in the claims are drawn.
+        table: The summary's table "gains"; only trainings that count in the claims are drawn, the
+            value path of those where it was measured.
         ax: Where to draw.
     """
-    return _scatter(_counted(table), "index", "gain", ax)
+    counted = _counted(table)
+    _scatter(counted, "index", "gain", ax)
+    for points in ax.collections:
+        points.set_label(f"LiteLVLM, {points.get_label()}")
+    measured = counted.dropna(subset=["gain_value"])
+    if not measured.empty:
+        colour, marker, _, label = style.look("value_path")
+        ax.scatter(
+            measured["index"],
+            measured["gain_value"],
+            color=colour,
+            marker=marker,
+            s=18,
+            label=label,
+        )
+    ax.legend(loc="best")
+    return ax
 
 
 def _counted(table: pd.DataFrame) -> pd.DataFrame:
@@ -200,10 +217,10 @@ def emergence_link(run: Saved) -> RenderedFigure:
 
 @Drawing("emergence", ("gains",), drawable=lambda run: not _counted(run.table("gains")).empty)
 def emergence_gain(run: Saved) -> RenderedFigure:
-    """Gain of LiteLVLM over random tokens against the reversal index across trainings."""
+    """Gain of LiteLVLM and of the value path against the reversal index across trainings."""
     table = run.table("gains")
     figure, ax = style.new_figure(5.4, 3.8)
-    draw_gain(table, ax).set_title(run.title("Does the reversal tell what LiteLVLM gains?"))
+    draw_gain(table, ax).set_title(run.title("What pruning gains, by reversal of the training"))
     note = "those that learned and whose reader finds objects; mean of the budgets"
     return RenderedFigure(figure, counted(len(_counted(table)), note))
 

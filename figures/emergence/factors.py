@@ -31,7 +31,7 @@ LABELS = {
     "reversal": "reversal index, true minus absent text",
     "reversal_true": "reversal index of the true text",
     "index": "reversal index of the true text",
-    "gain": "IoU, LiteLVLM minus random",
+    "gain": "IoU minus that of random tokens",
     "largest_layer_uninformative": "largest lift of a layer, texts without content",
 }
 INTERVALS = "95 % t intervals over trainings"

@@ -324,7 +324,7 @@ def test_differences_from_the_base_are_paired_by_seed():
     assert line["difference"] == pytest.approx(0.25)
     assert line["difference_high"] - line["difference_low"] < 1e-6
     assert line["high"] - line["low"] > 10
-    assert line["n"] == 3
+    assert line["n"] == 5
 
 
 def test_a_training_that_two_stages_share_counts_once_where_trainings_are_pooled():
