@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies.emergence import Config, make_claims, make_tables
 from litelvlm.analysis.studies.emergence.store import bundled_files
 
@@ -43,12 +44,15 @@ def table_under(text):
 
 
 def test_the_stored_rows_support_these_claims_and_no_others(claims):
-    assert len(claims) == 123
+    assert len(claims) == 128
     assert {id for id, claim in claims.items() if claim.verdict == "supported"} == {
         *("A.sink.rate", "B.reversal.pooling", "base.reversal.C"),
         *("C.reversal.helper-0.3_helper_from-0.25", "C.reversal_true.helper-0.3_helper_from-0.25"),
         *("C.sink.scope-object", "C.sink.sos_loss-1.0", "mediator.cells"),
+        *("C.reversal.helper-0.3", "C.reversal_true.helper-0.3", "C.reversal.pooling-mean"),
+        *("C.reversal.helper-1.0", "C.reversal_true.helper-1.0"),
         *("gain.follows", "gain.follows.cells", "gain.negative"),
+        *("gain.value", "value.lowest", "value.grid", "value.text"),
     }
     assert claims["sink.made.C"].verdict == "undetermined"
     few = [claim for id, claim in claims.items() if id.startswith("C.") and claim.n < 5]
@@ -59,7 +63,7 @@ def test_the_stored_rows_support_these_claims_and_no_others(claims):
 def test_changes_of_stage_c_are_those_of_the_rows(tables, claims):
     cells = tables["cells"].set_index(["stage", "cell", "outcome"]).loc["C"]
     lines = table_under("**Bold: the claim is supported.**")
-    assert len(lines) == 9
+    assert len(lines) == 11
     for _, name, n, *shown in lines:
         cell = name.strip("`")
         assert int(n) == cells.loc[(cell, "sink"), "n"]
@@ -67,3 +71,30 @@ def test_changes_of_stage_c_are_those_of_the_rows(tables, claims):
             bold = "**" if claims[f"C.{outcome}.{cell}"].verdict == "supported" else ""
             expected = interval(cells.loc[(cell, outcome), CHANGE])
             assert text == f"{bold}{expected}{bold}", (cell, outcome)
+
+
+def test_what_readers_of_the_base_see_is_that_of_the_rows(rows):
+    base = rows[(rows["stage"] == "C") & (rows["cell"] == "base") & (rows["measure"] == "iou")]
+    iou = base.groupby(["budget", "text"])["value"]
+    columns = ("value", "value_foreign", "lowest", "lowest_foreign", "grid", "random", "oracle")
+    lines = table_under("IoU at the base, mean of ten trainings:")
+    for (_, *shown), budget in zip(lines, (0.5, 0.25, 0.125), strict=True):
+        assert (iou.count()[budget][[*columns]] == 10).all()
+        assert shown == [f"{iou.mean()[budget, column]:.3f}" for column in columns]
+
+
+def test_leads_of_the_value_path_at_the_base_are_those_of_the_rows(tables):
+    gains = tables["gains"].query("stage == 'C' and cell == 'base'")
+    text = " ".join(PAGE.read_text().partition("At the base, mean of the three")[2].split())
+    value, lowest = gains["gain_value"], gains["gain"]
+    for ahead in (
+        value,
+        value - gains["gain_grid"],
+        value - lowest,
+        value - gains["gain_value_foreign"],
+        lowest - gains["gain_lowest_foreign"],
+    ):
+        found = t_estimate(ahead.to_numpy())
+        shown = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+        assert shown in text, shown
+        text = text.partition(shown)[2]

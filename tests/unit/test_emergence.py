@@ -403,7 +403,7 @@ def test_what_conditions_share_is_no_link_of_trainings():
 
 
 def test_a_changed_condition_needs_five_trainings_for_a_verdict():
-    shifts = {"base": 0.0, "helper-1.0": -0.9, "helper-0.3_helper_from-0.25": -0.6}
+    shifts = {"base": 0.0, "image_depth-8": -0.9, "helper-0.3_helper_from-0.25": -0.6}
     rng = np.random.default_rng(3)
     rows = pd.DataFrame(
         [
@@ -414,7 +414,7 @@ def test_a_changed_condition_needs_five_trainings_for_a_verdict():
         ]
     )
     claims = {claim.id: claim for claim in make_claims(rows, CONFIG)}
-    few, more = claims["C.reversal.helper-1.0"], claims["C.reversal.helper-0.3_helper_from-0.25"]
+    few, more = claims["C.reversal.image_depth-8"], claims["C.reversal.helper-0.3_helper_from-0.25"]
     assert (few.verdict, few.n) == ("undetermined", 3)
     assert few.high < 0
     assert "3 trainings" in undetermined_reason(few)
