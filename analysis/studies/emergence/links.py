@@ -73,8 +73,8 @@ def _line(part: pd.DataFrame) -> Row:
         (str(measure), str(text)): own.set_index("budget")["value"].sort_index(ascending=False)
         for (measure, text), own in part.groupby(["measure", "text"])
     }
-    every = {rule: own for (measure, rule), own in values.items() if measure == "iou"}
-    ious = {rule: every[rule] for rule in (*RULES, *LATER_RULES) if rule in every}
+    measured = {rule: own for (measure, rule), own in values.items() if measure == "iou"}
+    ious = {rule: measured[rule] for rule in (*RULES, *LATER_RULES) if rule in measured}
     gains = {rule: (of_rule - ious["random"]).mean() for rule, of_rule in ious.items()}
     line: Row = {name: values["iou", text].iloc[0] for name, text in _WITHOUT_RULE.items()}
     for name, every in (*ious.items(), ("gain", ious["lowest"] - ious["random"])):

@@ -136,7 +136,9 @@ def absent_categories(objects: Objects, held: Int[NDArray[np.int64], "b c"]) -> 
     n = held.shape[1]
     following = (objects.category[:, None] + torch.arange(1, n)) % n  # [K, C - 1]
     free = torch.from_numpy(held)[objects.scene].gather(1, following) == 0
-    return following.gather(1, free.int().argmax(dim=1, keepdim=True))[:, 0]
+    first: Tensor = free.int().argmax(dim=1, keepdim=True)
+    chosen: Tensor = following.gather(1, first)
+    return chosen.squeeze(1)
 
 
 @torch.inference_mode()
