@@ -221,8 +221,11 @@ def emergence_gain(run: Saved) -> RenderedFigure:
     table = run.table("gains")
     figure, ax = style.new_figure(5.4, 3.8)
     draw_gain(table, ax).set_title(run.title("What pruning gains, by reversal of the training"))
+    drawn = _counted(table)
     note = "those that learned and whose reader finds objects; mean of the budgets"
-    return RenderedFigure(figure, counted(len(_counted(table)), note))
+    if measured := int(drawn["gain_value"].notna().sum()):
+        note += f"; the value path of {measured} of them"
+    return RenderedFigure(figure, counted(len(drawn), note))
 
 
 DRAWINGS = (emergence_trajectories, emergence_signs, emergence_link, emergence_gain)

@@ -224,6 +224,18 @@ def test_a_foreign_text_names_the_next_category_that_a_scene_does_not_hold():
         torch.eye(4, dtype=torch.bool),
         torch.ones(4, 4, dtype=torch.bool)[index],
     )
-    # The first scene holds 0, 1 and 3, the second all four.
-    held = np.array([[1, 1, 0, 1], [1, 1, 1, 1]])
-    assert readers.absent_categories(objects, held).tolist() == [2, 2, 3, 2]
+    # The first scene holds 0, 1 and 3, the second 1 and 2.
+    held = np.array([[1, 1, 0, 1], [0, 1, 1, 0]])
+    assert readers.absent_categories(objects, held).tolist() == [2, 2, 3, 3]
+    held[1] = 1
+    with pytest.raises(ValueError, match=r"scenes \[1\] hold every category"):
+        readers.absent_categories(objects, held)
+
+
+def test_no_foreign_text_is_asked_where_a_scene_holds_every_category(trainings, monkeypatch):
+    def everywhere(table, factors):
+        return np.ones((len(table), factors.categories), dtype=np.int64)
+
+    monkeypatch.setattr(readers, "present", everywhere)
+    rows = store.measured_rows(trainings / "C-base-s0", trainings / "scenes", reader=True)
+    assert set(rows["text"]) == {"none", "all", *readers.RULES}

@@ -141,6 +141,8 @@ def published_tables(units: Container[str]) -> list[PublishedTable]:
     Args:
         units: What the runs on the page resample.
 
+    Returns:
+        Each with its source and with what to keep in mind.
     """
     accuracy = published.accuracy().drop(columns="method")
     names = {"label": "method", "tokens": "budget", "ciou": "value"}

@@ -68,8 +68,8 @@ def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[R
 
     Measures, each the mean over objects: "iou" of the object's cells and "kept", the share of the
     object's tokens that were kept. Texts name what chose the tokens: "all", those of ``RULES``, the
-    same with "_foreign" for the text of an absent category, or "none" for the best that can be done
-    without tokens.
+    same with "_foreign" for the text of an absent category (not where a scene holds them all), or
+    "none" for the best that can be done without tokens.
 
     Args:
         tower: With an image side that has patches.
@@ -86,10 +86,14 @@ def reader_rows(tower: ConditionedTower, member: Member, scenes: Path) -> list[R
         _mean("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
         _mean("iou", "all", 1.0, mask_iou(reader, objects, every)),
     ]
-    absent = absent_categories(objects, present(table, factors))
-    foreign = {f"{rule}_foreign": RULES[rule] for rule in TEXT_GUIDED}
-    for named, rules in ((objects.category, RULES), (absent, foreign)):
-        rows += pruned_rows(reader, objects, object_cues(tower, table, objects, named), rules)
+    rows += pruned_rows(
+        reader, objects, object_cues(tower, table, objects, objects.category), RULES
+    )
+    held = present(table, factors)
+    if not held.all(axis=1).any():
+        cues = object_cues(tower, table, objects, absent_categories(objects, held))
+        foreign = {f"{rule}_foreign": RULES[rule] for rule in TEXT_GUIDED}
+        rows += pruned_rows(reader, objects, cues, foreign)
     return rows
 
 
@@ -127,12 +131,15 @@ def objects_of(tower: ConditionedTower, table: SceneTable) -> Objects:
 def absent_categories(objects: Objects, held: Int[NDArray[np.int64], "b c"]) -> Int[Tensor, " k"]:
     """For each object the next category that its scene does not hold; the first follows the last.
 
-    Where a scene holds all, it is the next one.
-
     Args:
         objects: Those of the scenes.
         held: 1 where a scene holds a category, else 0 (``scenes.present``).
+
+    Raises:
+        ValueError: If a scene holds all categories.
     """
+    if full := np.flatnonzero(held.all(axis=1)).tolist():
+        raise ValueError(f"scenes {full} hold every category, so none can be named that is absent")
     n = held.shape[1]
     following = (objects.category[:, None] + torch.arange(1, n)) % n  # [K, C - 1]
     free = torch.from_numpy(held)[objects.scene].gather(1, following) == 0

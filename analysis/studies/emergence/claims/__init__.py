@@ -51,11 +51,11 @@ _GAINS = {
         "not supported": "a negative index does not make it lose",
         "undetermined": "whether it loses where the index is negative is open",
     },
-    "value.lowest": {
-        "supported": "the highest value-path similarity beats its rule",
-        "not supported": "the highest value-path similarity does not beat its rule",
-        "undetermined": "whether the highest value-path similarity beats its rule is open",
-    },
+}
+_VALUES = {
+    "supported": "Tokens of the highest value-path similarity beat those of LiteLVLM",
+    "not supported": "Tokens of the highest value-path similarity do not beat those of LiteLVLM",
+    "undetermined": "Whether tokens of the highest value-path similarity beat LiteLVLM's is open",
 }
 
 
@@ -128,7 +128,10 @@ def _of_gains(claims: Mapping[str, Claim]) -> str:
             f"than {MIN_TRAININGS} trainings have a reader that works."
         )
     parts = [words[claims[id].verdict] for id, words in _GAINS.items() if id in claims]
-    return (
+    told = (
         f"{'; '.join(parts)} ({claims['gain.follows'].n} trainings, small readers on symbols or "
         "drawn scenes, exploratory)."
     )
+    if value := claims.get("value.lowest"):
+        told += f" {_VALUES[value.verdict]} ({value.n} trainings, exploratory)."
+    return told
