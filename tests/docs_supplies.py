@@ -92,6 +92,7 @@ def write_supplies(root):
         "shared/GLaMM": model,
         "MODEL": model,
         "FOLDER/checkpoint": model,
+        "MOVING/checkpoint": EMBEDDED["embedded-video"],
         "GLaMM-RefSeg": published,
         "trained": root / "trained",
         "adapter": root / "adapter",
