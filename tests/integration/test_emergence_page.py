@@ -98,3 +98,17 @@ def test_leads_of_the_value_path_at_the_base_are_those_of_the_rows(tables):
         shown = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
         assert shown in text, shown
         text = text.partition(shown)[2]
+
+
+def test_no_training_on_pictures_passes_the_gate_and_all_have_a_difference(tables):
+    said = " ".join(PAGE.read_text().split())
+    pictures = tables["outcomes"].query("stage == 'D'").set_index("training")
+    assert len(pictures) == 11
+    assert pictures["found"].max() < 0.8
+    assert pictures["reversal"].min() > 0
+    longer, base = pictures.loc["D-steps-1200-s0"], pictures.loc["D-base-s0"]
+    assert (
+        f"It finds {longer['found']:.3f}, where the base with its seed finds {base['found']:.3f}"
+        in said
+    )
+    assert f"difference is {longer['reversal']:.2f} instead of {base['reversal']:.2f}" in said
