@@ -1,16 +1,15 @@
 """Training scenes rendered once into memory-mapped arrays, in the forms that CLIP and SAM read."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -36,24 +35,41 @@ PADDING = 255  # id of SAM's padding
 _BLOCK = 256
 
 
-@dataclass(frozen=True)
 class SceneBatch:
-    """Some scenes of a pool.
+    """Some scenes of a pool; each part is read from disk when it is first asked for.
 
-    Attributes:
-        crop: CLIP pixels [B, 3, 168, 168], normalised.
-        square: SAM pixels [B, 3, 192, 192], normalised, zero-padded right and bottom.
-        ids: Object index + 1 per SAM pixel [B, 192, 192]; 0 background, ``PADDING`` outside the
-            image.
-        coverage: Share of each patch covered by each object [B, N, MAX_OBJECTS].
+    Args:
+        arrays: Of the whole pool.
+        order: Places of the scenes.
         meta: Objects and expressions per scene.
     """
 
-    crop: Tensor
-    square: Tensor
-    ids: Tensor
-    coverage: Tensor
-    meta: list[SceneMeta]
+    def __init__(self, arrays: Mapping[str, Array], order: Array, meta: list[SceneMeta]) -> None:
+        self.meta, self._arrays, self._order = meta, arrays, order
+
+    def _rows(self, part: str) -> Tensor:
+        return torch.from_numpy(self._arrays[part][self._order])
+
+    @cached_property
+    def crop(self) -> Float[Tensor, "b 3 h w"]:
+        """CLIP pixels [B, 3, 168, 168], normalised."""
+        return normalised(self._rows("crop").float() / 255, CLIP_MEAN, CLIP_STD)
+
+    @cached_property
+    def ids(self) -> UInt8[Tensor, "b h w"]:
+        """Object index + 1 per SAM pixel; 0 background, ``PADDING`` outside the image."""
+        return self._rows("ids")
+
+    @cached_property
+    def square(self) -> Float[Tensor, "b 3 h w"]:
+        """SAM pixels [B, 3, 192, 192], normalised, zero-padded right and bottom."""
+        inside = (self.ids != PADDING)[:, None]
+        return normalised(self._rows("square").float(), SAM_MEAN, SAM_STD) * inside
+
+    @cached_property
+    def coverage(self) -> Float[Tensor, "b n m"]:
+        """Share of each patch that each object covers [B, N, MAX_OBJECTS]."""
+        return self._rows("coverage").float() / 255
 
 
 def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tensor:
@@ -144,10 +160,9 @@ class ScenePool:
         """Scene indices of one training step; every epoch has its own order."""
         return step_indices(self.n, seed, step, batch)
 
-    def crops(self, indices: Sequence[int] | Array) -> Tensor:
+    def crops(self, indices: Sequence[int] | Array) -> Float[Tensor, "b 3 h w"]:
         """CLIP pixels [B, 3, 168, 168] alone, normalised, in the order of the indices."""
-        rows = torch.from_numpy(self._arrays["crop"][indices])
-        return normalised(rows.float() / 255, CLIP_MEAN, CLIP_STD)
+        return SceneBatch(self._arrays, np.asarray(indices), []).crop
 
     def coverage(self, index: int) -> Array:
         """Share of each patch that each object of a scene covers [N, MAX_OBJECTS]."""
@@ -175,15 +190,7 @@ class ScenePool:
 
     def __getitem__(self, indices: Sequence[int] | Array) -> SceneBatch:
         order = np.sort(indices)
-        rows = {name: torch.from_numpy(array[order]) for name, array in self._arrays.items()}
-        inside = (rows["ids"] != PADDING)[:, None]
-        return SceneBatch(
-            normalised(rows["crop"].float() / 255, CLIP_MEAN, CLIP_STD),
-            normalised(rows["square"].float(), SAM_MEAN, SAM_STD) * inside,
-            rows["ids"],
-            rows["coverage"].float() / 255,
-            [self.meta[i] for i in order],
-        )
+        return SceneBatch(self._arrays, order, [self.meta[i] for i in order])
 
 
 def _read_meta(path: Path) -> list[SceneMeta]:
