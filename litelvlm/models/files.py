@@ -30,6 +30,8 @@ EMBEDDED: Mapping[str, Path] = MappingProxyType(
 )
 """Folders of the bundled models that answer with masks, by the names they are loaded with; the
 first name is the default. A folder's ``config.json`` tells its family."""
+MINIATURE_BELOW = 1024
+"""Width of a language model below which a model is a miniature; published ones are wider."""
 KERNELS = ("sdpa", "eager", "flash_attention_2")
 """Attention kernels."""
 
@@ -41,18 +43,20 @@ class CheckpointSource(NamedTuple):
     commit: str
 
 
-def usual_number_type(name: str | Path | None) -> str:
+def usual_number_type(width: object) -> str:
     """The number type that a model runs in unless another is asked for.
 
+    A miniature takes float32, whatever its name or folder, so that one of your own is compared with
+    a bundled one in the same numbers.
+
     Args:
-        name: As ``load_model`` takes it, without a prefix; None stands for the published
-            checkpoint.
+        width: Of the language model's states, as a checked ``config.json`` has it.
 
     Example:
-        >>> usual_number_type("embedded"), usual_number_type(None)
+        >>> usual_number_type(128), usual_number_type(4096)
         ('float32', 'bfloat16')
     """
-    return "float32" if str(name) in EMBEDDED else "bfloat16"
+    return "float32" if isinstance(width, int) and width < MINIATURE_BELOW else "bfloat16"
 
 
 def check_kernel(attn: str) -> None:

@@ -29,12 +29,15 @@ class NameTable:
         ignored: Pattern of the published names that are not needed.
         twins: One tensor under two names of the model: the name that the checkpoint fills, and the
             other one.
+        copies: Published names of a second copy of a weight, which a file may hold and which must
+            equal the first.
     """
 
     family: str
     rows: Sequence[tuple[str, str, str]]
     ignored: str = r"(?!)"
     twins: Mapping[OwnWeight, OwnWeight] = field(default_factory=dict)
+    copies: Mapping[str, OwnWeight] = field(default_factory=dict)
 
     @cached_property
     def _forward(self) -> list[tuple[re.Pattern[str], str, str]]:
@@ -68,7 +71,7 @@ class NameTable:
         Raises:
             ValueError: If the name is unknown.
         """
-        if re.fullmatch(self.ignored, official):
+        if official in self.copies or re.fullmatch(self.ignored, official):
             return None
         for pattern, component, target in self._forward:
             found = pattern.fullmatch(official)

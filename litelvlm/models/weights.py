@@ -15,6 +15,8 @@ from litelvlm.data.safe.weight_files import read_checkpoint
 from litelvlm.finite import require_finite
 from litelvlm.models.weight_names import NameTable, OwnWeight
 
+_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 def load_into(
     table: NameTable,
@@ -40,7 +42,8 @@ def load_into(
     Raises:
         FileNotFoundError: If there are no weights.
         ValueError: If a tensor is unknown, missing, misshapen or there twice (the message names ten
-            and counts the rest), holds NaN or infinity, or belongs to a LoRA that is not merged.
+            and counts the rest), holds NaN or infinity or codes of a quantised weight, belongs to a
+            LoRA that is not merged, or differs from its second copy.
     """
     places = places_of(table, components)
     shapes = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(folder)}
@@ -48,12 +51,15 @@ def load_into(
     check_names(table, shapes, places)
     dtypes = dtype if isinstance(dtype, Mapping) else dict.fromkeys(components, dtype)
     states: dict[str, dict[str, Tensor]] = {component: {} for component in components}
+    copies = dict[str, Tensor]()
     for official, tensor in read_checkpoint(folder):
         target = table.target_of(official)
         if target is None:
+            copies |= {official: tensor} if official in table.copies else {}
             continue
         place = places[target]
         home = (device or torch.device("cpu")) if place.is_meta else place.device
+        _refuse_codes(official, tensor, place, folder)
         value = tensor.to(home, dtypes[target.component], copy=True)
         if value.is_floating_point():
             require_finite(value, f"weight {official} in {value.dtype} of {folder}")
@@ -62,6 +68,14 @@ def load_into(
         # A twin gets the very same parameter, so that the two stay one.
         for component, name in (target, *filter(None, [table.twins.get(target)])):
             states[component][name] = value
+    for official, tensor in copies.items():
+        held = table.copies[official]
+        first = states[held.component][held.name]
+        if not torch.equal(tensor.to(first.device, first.dtype), first):
+            raise ValueError(
+                f"{folder} ties {official} to {table.official_name(held)}, and holds other "
+                'numbers for it; set "tie_word_embeddings" to false in its config.json'
+            )
     for component, module in components.items():
         module.load_state_dict(_whole(states[component]), assign=True)
         _compute_buffers(module, device or torch.device("cpu"))
@@ -167,6 +181,21 @@ def _whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         n_rows = sum(other.startswith(f"{name}[") for other in state)
         whole[name] = torch.cat([state[f"{name}[{i}]"] for i in range(n_rows)])
     return whole
+
+
+def _refuse_codes(official: str, tensor: Tensor, place: Tensor, folder: str | Path) -> None:
+    """Refuse numbers that stand for weights only together with scales, which no table reads.
+
+    Raises:
+        ValueError: If the place takes floating-point numbers and the tensor holds others, or those
+            of 8 bits.
+    """
+    if place.is_floating_point() and tensor.dtype not in _WEIGHTS:
+        raise ValueError(
+            f"weight {official} of {folder} is stored as {tensor.dtype}, which needs scales that "
+            "are not read here; take a checkpoint in float32, bfloat16 or float16, and quantise= "
+            "for fewer bits"
+        )
 
 
 def _first(names: Sequence[str]) -> str:

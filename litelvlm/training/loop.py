@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from litelvlm.data.files import atomic_write
 from litelvlm.training.checkpoints import load_state, save_state
 
 Losses = dict[str, Tensor]
@@ -154,7 +155,7 @@ def run_stage(
     start = load_state(state, named, optimiser)
     log, main = folder / f"{stage.name}.jsonl", engine.is_main_process
     started = time.perf_counter()
-    recent: dict[str, float] = {}
+    recent = _logged(log, start) if main else {}
     bar = tqdm(
         range(start, stage.steps),
         initial=start,
@@ -195,3 +196,13 @@ def run_stage(
             after(done)
         if main and (done % stage.save_every == 0 or done == stage.steps):
             save_state(state, named, optimiser, done)
+
+
+def _logged(log: Path, start: int) -> dict[str, float]:
+    """Take what comes behind the resumed step out of the log; the running means of the rest."""
+    lines = log.read_text().splitlines() if log.is_file() else []
+    kept = [entry for entry in map(json.loads, lines) if entry["step"] <= start]
+    if len(kept) < len(lines):
+        atomic_write(log, "".join(f"{json.dumps(entry)}\n" for entry in kept).encode())
+    means = kept[-1] if kept else {}
+    return {name: value for name, value in means.items() if name not in ("step", "seconds")}

@@ -91,6 +91,26 @@ def test_an_interrupted_clip_goes_on_where_it_stopped(clip, tmp_path, monkeypatc
     assert "found in 9 of 9 frames" in capsys.readouterr().out
 
 
+def test_a_budget_that_the_last_part_cannot_keep_is_refused_before_the_first(
+    clip, tmp_path, monkeypatch, capsys
+):
+    folder, _ = clip
+    out, model = tmp_path / "masks", CountingModel()
+    tokens = [model.clip_view(24, 24, frames).n_tokens for frames in (4, 1)]
+    asked = [folder, "ball", "--out", out, "--clip-frames", 4, "--pruner", "input_similarity"]
+    assert segment(monkeypatch, model, *asked, "--budget", tokens[1] + 1) == 2
+    said = capsys.readouterr().err
+    assert (
+        f"the last part has 1 of 9 frames, and its own number of tokens: budget {tokens[1] + 1}"
+        in said
+    )
+    assert "give --budget as a share, or choose another --clip-frames" in said
+    assert model.calls == []
+    assert not out.exists()
+    assert segment(monkeypatch, model, *asked, "--budget", "0.5") == 0
+    assert model.calls == [4, 4, 1]
+
+
 def test_masks_of_another_command_are_not_mixed(clip, tmp_path, monkeypatch, capsys):
     folder, _ = clip
     asked = [folder, "ball", "--out", tmp_path / "masks"]

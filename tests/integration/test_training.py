@@ -3,6 +3,7 @@
 Resuming is not restarting, the mask hides what it must, and every stage runs.
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,14 @@ def test_resumed_training_ends_at_the_same_weights(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         toy(broken, stop_at=23)
     assert torch.equal(toy(broken, None), expected)
+
+
+def test_the_log_of_a_resumed_training_has_every_step_once(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path, stop_at=28)
+    toy(tmp_path, None)
+    lines = (tmp_path / "toy.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [25, 30]
 
 
 def test_rate_warms_up_and_decays():

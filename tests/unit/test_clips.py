@@ -78,6 +78,15 @@ def test_pixels_that_stand_twice_in_a_frame_are_inside(tmp_path):
     np.testing.assert_array_equal(bear.masks(bear.expressions[0]), targets(bear, 1))
 
 
+@pytest.mark.parametrize("suffix", [".jpeg", ".JPG"])
+def test_frames_of_any_spelling_are_found(suffix, tmp_path):
+    data = load_clips(tree.davis(tmp_path / "davis"))
+    before = np.asarray(data[0].frame(0))
+    frame = data[0].folder / f"{tree.FRAMES[0]}.jpg"
+    frame.rename(frame.with_suffix(suffix))
+    np.testing.assert_array_equal(np.asarray(data[0].frame(0)), before)
+
+
 def test_frames_and_masks_are_read_when_they_are_asked_for(tmp_path):
     data = load_clips(tree.davis(tmp_path / "davis"))
     sample = data[1]

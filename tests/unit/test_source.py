@@ -116,7 +116,11 @@ def test_names_that_stand_for_nothing(name):
         ({"rms_norm_eps": "small"}, "rms_norm_eps='small' .allowed: numbers"),
         (
             {"rope_scaling": {"type": "linear", "factor": 4.0}},
-            r"rope_scaling=.*'linear'.* \(known: None\)",
+            r"rope_scaling=.*'linear'.*scaled .* \(known: rope_theta\)",
+        ),
+        (
+            {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
+            r"rope_parameters=.*'linear'.*scaled .* \(known: rope_theta\)",
         ),
         ({"hidden_act": "gelu"}, r"hidden_act='gelu' \(known: 'silu'\)"),
     ],

@@ -546,7 +546,23 @@ def test_tied_embeddings_need_no_head_in_the_file(tmp_path):
         ({"vision_config": TOWER | {"depth": 10**6}}, "depth=1000000, expected 1 to 256"),
         ({"sam2_sizes": SAM2 | {"blocks": [1, 1, 10**9, 1]}}, r"blocks=\(1, 1, 1000000000, 1\)"),
         ({"sam2_image_size": 2**19}, "image_size=524288 of SAM2"),
-        ({"text_config": TEXT | {"rope_scaling": {"type": "yarn"}}}, r"are scaled \('yarn'\)"),
+        (
+            {"text_config": TEXT | {"rope_scaling": {"type": "yarn"}}},
+            "rope_scaling=.*'yarn'.*scaled",
+        ),
+        (
+            {"text_config": TEXT | {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}},
+            "rope_parameters=.*'yarn'.*not computed here",
+        ),
+        (
+            {"text_config": TEXT | {"rope_parameters": {"rope_theta": 5e5}}},
+            "rope_theta=500000.0 in rope_parameters and 1000000.0 elsewhere",
+        ),
+        (
+            {"text_config": TEXT | {"rope_scaling": None}},
+            r"mrope_section=\[16, 24, 24\]; its sum must be half of a head, 8",
+        ),
+        ({"text_config": TEXT | {"use_sliding_window": True}}, "attention has no window here"),
         ({"sam2_image_size": 100}, "no multiple of 32"),
     ],
 )
@@ -565,6 +581,50 @@ def test_a_tokenizer_that_is_absent_or_damaged(folder, tmp_path):
     (tmp_path / "odd" / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"looked for tokenizer\.json"):
         load_tiny(tmp_path / "odd")
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_rotations_of_any_release_are_one(flat, tmp_path):
+    text = {k: v for k, v in TEXT.items() if not k.startswith("rope")}
+    axes = {"mrope_section": [2, 3, 3]}
+    old = text | {"rope_theta": 5e5, "rope_scaling": {"type": "mrope", **axes}}
+    new = text | {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5, **axes}}
+    read = []
+    for spelt in (old, new):
+        given = fields() | (spelt if flat else {"text_config": spelt})
+        if flat:
+            del given["text_config"]
+        read.append(parsed(given, "config.json").qwen.text_config.rope_parameters)
+    assert read[0] == read[1]
+    assert read[0]["rope_theta"] == 5e5
+
+
+def test_a_head_of_its_own_is_not_lost_in_a_tied_checkpoint(tmp_path):
+    write_tiny(tmp_path, tied=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    (embeddings,) = (t for name, t in weights.items() if name.endswith("embed_tokens.weight"))
+    for head in (embeddings.clone(), embeddings + 1):
+        save_file(weights | {"lm_head.weight": head}, tmp_path / "model.safetensors")
+        if torch.equal(head, embeddings):
+            load_tiny(tmp_path)
+            continue
+        with pytest.raises(ValueError, match=r"ties lm_head\.weight to .* and holds other numbers"):
+            load_tiny(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.float8_e4m3fn])
+def test_codes_of_a_quantised_weight_are_refused(kind, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "codes")
+    file = tmp_path / "codes" / "model.safetensors"
+    weights = load_file(file)
+    name = next(name for name in weights if name.endswith("q_proj.weight"))
+    save_file(weights | {name: (weights[name] * 100).to(kind)}, file)
+    with pytest.raises(ValueError, match=f"weight {name} .* stored as {kind}, which needs scales"):
+        load_tiny(tmp_path / "codes")
+
+
+def test_a_miniature_is_loaded_in_float32_whatever_it_is_called(folder):
+    assert build.load_unipixel(folder, device="cpu").dtype == torch.float32
 
 
 def test_bfloat16_is_near_float32(folder):

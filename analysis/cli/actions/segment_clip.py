@@ -33,6 +33,9 @@ from litelvlm.data.mask_files import png
 from litelvlm.data.video.frames import ClipFrames, open_frames
 from litelvlm.data.video.stills import spread_frames
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.segmenting import named_method
+from litelvlm.pruning import Pruner
 
 
 class ClipMasks(TypedDict):
@@ -67,11 +70,7 @@ def run(verb: Segment) -> int:
     """
     frames, pruner = open_frames(verb.image), build_pruner(verb)
     model = model_of(verb)
-    width, height = frames.size
-    try:
-        model.clip_view(height, width, min(len(frames), verb.clip_frames))
-    except ValueError as error:
-        raise ValueError(f"{error}; --clip-frames 1 takes each frame alone") from error
+    check_parts(verb, model, frames, pruner)
     asked = settings(verb, model, frames)
     parts = finished_parts(verb.place, asked)
     starts = range(0, len(frames), verb.clip_frames)
@@ -102,6 +101,38 @@ def run(verb: Segment) -> int:
     found = [line for one in masks for line in lines(one, len(frames))]
     verb.print_found(report, "\n".join([*found, *notes, ""]))
     return int(any(one["parts_without_seg"] for one in masks))
+
+
+def check_parts(
+    verb: Segment, model: GroundingModel, frames: ClipFrames, pruner: Pruner | None
+) -> None:
+    """Refuse now what the first part, or a shorter last one, would refuse after the others.
+
+    Raises:
+        ValueError: If the model cannot read a part, or the method cannot choose among its tokens.
+    """
+    width, height = frames.size
+    whole, rest = min(len(frames), verb.clip_frames), len(frames) % verb.clip_frames
+
+    def check(n_frames: int) -> None:
+        view = model.clip_view(height, width, n_frames)
+        method = named_method(pruner, verb.budget, model.sizes(view.n_tokens))
+        if method is not None:
+            model.check_method(method[0], n_frames, method[1])
+
+    try:
+        model.clip_view(height, width, whole)
+    except ValueError as error:
+        raise ValueError(f"{error}; --clip-frames 1 takes each frame alone") from error
+    check(whole)
+    if rest:
+        try:
+            check(rest)
+        except ValueError as error:
+            raise ValueError(
+                f"the last part has {rest} of {len(frames)} frames, and its own number of tokens: "
+                f"{error}; give --budget as a share, or choose another --clip-frames"
+            ) from error
 
 
 def masks_of(verb: Segment, frames: ClipFrames, done: list[Part], e: int) -> ClipMasks:

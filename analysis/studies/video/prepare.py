@@ -27,11 +27,15 @@ def prepare(model: VideoGlamm, data: Dataset, config: Config) -> Work:
     Raises:
         ValueError: If a sample of the split is an image.
     """
-    stills = [data[index].image_id for index in range(len(data)) if data[index].frames == 1]
+    stills = [sample for sample in (data[i] for i in range(len(data))) if sample.frames == 1]
     if stills:
+        first = stills[0]
+        out = "name a data set of clips, such as embedded-moving"
+        if len(stills) < len(data):
+            out = f"take it and {len(stills) - 1} more of the kind out of the table"
         raise ValueError(
             "the study asks about clips of several frames, and "
-            f"{stills[0]} of {data.name} has one; name a data set of clips, such as embedded-moving"
+            f"{getattr(first, 'name', first.image_id)} of {data.name} has one; {out}"
         )
     chosen = EvenSubset(data, config.clips, config.expressions)
     arms = [*arms_of(model, chosen, config)]

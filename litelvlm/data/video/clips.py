@@ -89,7 +89,7 @@ def frame_path(folder: Path, name: str) -> Path:
     Raises:
         FileNotFoundError: If there is none.
     """
-    for suffix in (".jpg", ".png"):
+    for suffix in (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG"):
         path = folder / f"{name}{suffix}"
         if path.is_file():
             return path

@@ -60,7 +60,7 @@ def load_model(
     """
     check_kernel(attn)
     check_quantise(quantise)
-    kind = number_type(dtype, usual_number_type(name))
+    number_type(dtype)  # a wrong one is refused before anything is fetched
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     chosen, called = options or GlammOptions(), str(name)
     if name == FULL_SIZE:
@@ -73,6 +73,7 @@ def load_model(
         config = read_config(folder)
         clip_folder = clip_source(folder, named_clip(config), clip).folder
         check_clip_config(clip_folder)
+    kind = number_type(dtype, usual_number_type(config["hidden_size"]))
     tokenizer = GlammTokenizer.from_pretrained(folder)
     called += suffix(quantise)
     if random_init:

@@ -16,7 +16,13 @@ from transformers import (
 )
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
-from litelvlm.models.files import check_kernel, digest, find_files, random_weights
+from litelvlm.models.files import (
+    check_kernel,
+    digest,
+    find_files,
+    random_weights,
+    usual_number_type,
+)
 from litelvlm.models.sam2.sizes import new_sam2
 from litelvlm.models.unipixel.config import (
     PUBLISHED_SIZES,
@@ -58,7 +64,8 @@ def load_unipixel(
     Args:
         name: A folder in the published layout, or a hub id; "unipixel:" before it is allowed. Or
             "unipixel:3b" or "unipixel:7b" together with ``random_init``.
-        dtype: Number type; None takes bfloat16, as the official code does.
+        dtype: Number type; None takes bfloat16, as the official code does, and float32 for a
+            miniature.
         device: None takes the first GPU, else the CPU.
         attn: Attention kernel.
         random_init: Draw the weights at random (seed 0) in the folder's sizes.
@@ -72,7 +79,7 @@ def load_unipixel(
     """
     check_kernel(attn)
     called, chosen = str(name), options or UniPixelOptions()
-    kind = number_type(dtype, "bfloat16")
+    number_type(dtype)  # a wrong one is refused before anything is fetched
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if called in FULL_SIZES:
         if not random_init or revision is not None:
@@ -89,6 +96,7 @@ def load_unipixel(
         config = read_config(folder)
         tokenizer = read_tokenizer(folder, config)
         called = f"{plain}@{commit[:12]}" if commit else plain
+    kind = number_type(dtype, usual_number_type(config.width))
     if random_init:
         with random_weights(kind, place):
             parts = new_parts(config, attn)

@@ -6,10 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
-from transformers import Qwen2_5_VLConfig
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLTextConfig
 
 from litelvlm.data.safe.shown import shown
 from litelvlm.models.configs import check_bounds, read_fields
+from litelvlm.models.rotation import rotation
 from litelvlm.models.sam2.sizes import SAM21_BASE_PLUS, Sam2Sizes
 from litelvlm.models.unipixel.frames import FRAMES_AT_ONCE, MERGE, PATCH
 from litelvlm.names import check_name
@@ -21,14 +22,13 @@ SAM2_CONFIGS: Mapping[str, Sam2Sizes] = MappingProxyType(
 """Sizes of SAM2 by the file of the official code that ``sam2_config`` names."""
 SAM2_SIZES = "sam2_sizes"
 """Field of ours with the sizes in which a SAM2 differs from all files of the official code."""
+_ROTATION = ("rope_theta", "rope_scaling", "rope_parameters", "mrope_section")
 _TEXT = (
     *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
     *("num_attention_heads", "num_key_value_heads", "hidden_act", "max_position_embeddings"),
-    *("rms_norm_eps", "rope_theta", "rope_scaling", "sliding_window", "use_sliding_window"),
+    *("rms_norm_eps", "sliding_window", "use_sliding_window", *_ROTATION),
     *("max_window_layers", "tie_word_embeddings", "initializer_range"),
 )
-
-
 _VISION = (
     *("depth", "hidden_size", "num_heads", "intermediate_size", "out_hidden_size"),
     *("window_size", "fullatt_block_indexes", "tokens_per_second"),
@@ -57,6 +57,11 @@ class UniPixelConfig:
     seg_token_id: int
     video_token_id: int
     prompt_tokens: int
+
+    @property
+    def width(self) -> int:
+        """Width of the language model's states."""
+        return cast(Qwen2_5_VLTextConfig, self.qwen.text_config).hidden_size
 
     @property
     def tied(self) -> bool:
@@ -101,7 +106,7 @@ def parsed(given: Mapping[str, object], where: str) -> UniPixelConfig:
     tied = bool(given.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
     try:
         qwen = Qwen2_5_VLConfig(
-            text_config={**_with_rope(text), "tie_word_embeddings": tied},
+            text_config={**_with_rope(text, where), "tie_word_embeddings": tied},
             vision_config=dict(vision),
             video_token_id=numbers["video_token_id"],
             tie_word_embeddings=tied,
@@ -129,22 +134,26 @@ def sam2_sizes(given: Mapping[str, object], image_size: int, where: str) -> Sam2
     return SAM2_CONFIGS[named].changed(sizes, SAM2_SIZES, where)
 
 
-def _with_rope(text: Mapping[str, object]) -> dict[str, object]:
-    """The fields of the language model with its rotation as today's library names it."""
-    old = text.get("rope_scaling")
-    if not isinstance(old, Mapping):
-        return dict(text)
-    # The three axes ("mrope") are no scaling of positions.
-    kinds = {old.get("type", "default"), old.get("rope_type", "default")} - {"default", "mrope"}
-    if kinds:
+def _with_rope(text: Mapping[str, object], where: str) -> dict[str, object]:
+    """The fields of the language model with its rotation as today's library names it.
+
+    Raises:
+        ValueError: If positions are turned as is not computed here, or attention has a window.
+    """
+    if text.get("use_sliding_window"):
+        raise ValueError(f"{where} has use_sliding_window=true; attention has no window here")
+    turned: dict[str, object] = {"rope_theta": 1e6, "mrope_section": [16, 24, 24]}
+    turned |= rotation(text, where, ("rope_theta", "mrope_section"))
+    width, heads = text.get("hidden_size"), text.get("num_attention_heads")
+    axes = turned["mrope_section"]
+    whole = isinstance(axes, list) and all(type(axis) is int for axis in axes)
+    half = width // heads // 2 if type(width) is int and type(heads) is int else None
+    if half is not None and not (whole and sum(cast(list[int], axes)) == half):
         raise ValueError(
-            f"the language model's positions are scaled ({shown(kinds.pop())}), which is not "
-            "computed here"
+            f"{where} has mrope_section={shown(axes)}; its sum must be half of a head, {half}"
         )
-    rest = {k: v for k, v in text.items() if k not in ("rope_scaling", "rope_theta")}
-    turned = {k: v for k, v in old.items() if k not in ("type", "rope_type")}
-    theta = text.get("rope_theta", 1e6)
-    return {**rest, "rope_parameters": {"rope_type": "default", "rope_theta": theta, **turned}}
+    rest = {k: v for k, v in text.items() if k not in _ROTATION}
+    return {**rest, "rope_parameters": {"rope_type": "default", **turned}}
 
 
 def _check_vision(vision: Mapping[str, object], where: str) -> None:

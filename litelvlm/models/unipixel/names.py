@@ -25,8 +25,9 @@ def names(tied: bool) -> NameTable:
     """The table of names.
 
     Args:
-        tied: Whether the head is the matrix of embeddings, so that a file needs no second copy.
+        tied: Whether the head is the matrix of embeddings, so that a file needs no second copy,
+            and one that it has must be equal.
     """
     twins = {**TWINS, **({_EMBEDDINGS: _HEAD} if tied else {})}
-    ignored = _OTHER_TASKS + (r"|lm_head\.weight" if tied else "")
-    return NameTable("UniPixel", _ROWS, ignored, twins)
+    copies = {"lm_head.weight": _EMBEDDINGS} if tied else {}
+    return NameTable("UniPixel", _ROWS, _OTHER_TASKS, twins, copies)

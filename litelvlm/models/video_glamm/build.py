@@ -65,13 +65,14 @@ def load_video_glamm(
             "attention; use 'sdpa'"
         )
     plain, chosen = str(name).removeprefix(PREFIX), options or VideoGlammOptions()
-    kind = number_type(dtype, usual_number_type(plain))
+    number_type(dtype)  # a wrong one is refused before anything is fetched
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     choices = ["embedded-video", "a folder in VideoGLaMM's layout", "a hub id 'owner/name'"]
     source = EMBEDDED.get(plain, plain)
     folder, commit = find_files(source, choices, revision, prefix=PREFIX)
     called = f"{name}@{commit[:12]}" if commit else str(name)
     config = read_config(folder)
+    kind = number_type(dtype, usual_number_type(config.language["hidden_size"]))
     tokenizer = Phi3Tokenizer.from_pretrained(folder, config.marked)
     check_vocabulary(folder, tokenizer, config)
     clip_folder = clip_source(folder, config.clip, clip).folder

@@ -9,6 +9,7 @@ from transformers import Phi3Config
 
 from litelvlm.data.safe.shown import shown
 from litelvlm.models.configs import check_bounds, read_fields
+from litelvlm.models.rotation import rotation
 from litelvlm.models.sam2.sizes import SAM2_LARGE, Sam2Sizes
 from litelvlm.models.video_glamm.internvideo import InternVideoSizes
 from litelvlm.models.video_glamm.options import FrameCount, VideoGlammOptions, Window
@@ -23,13 +24,12 @@ _LANGUAGE = (
 )
 _OPTIONAL = (
     *("num_key_value_heads", "max_position_embeddings", "original_max_position_embeddings"),
-    *("rope_theta", "bos_token_id", "eos_token_id", "pad_token_id"),
+    *("bos_token_id", "eos_token_id", "pad_token_id"),
 )
 _TOWERS = ("mm_hidden_size", "image_mm_hidden_size")
 # The model's code assumes these values; it would run a checkpoint with other values wrongly.
 _FIXED: Mapping[str, object] = {
     "hidden_act": "silu",
-    "rope_scaling": None,
     "tie_word_embeddings": False,
     "use_sam2": True,
     "mask_decoder_itm": False,
@@ -127,6 +127,7 @@ def read_config(folder: Path) -> VideoGlammConfig:
         raise ValueError(f"{where} has words={shown(words)}; it is a list of words")
     clip = config.get("image_mm_vision_tower") or config.get("image_vision_tower")
     language = {n: config[n] for n in (*_LANGUAGE, *_OPTIONAL) if n in config}
+    language |= rotation(config, str(where))
     del language["sliding_window"]
     return VideoGlammConfig(
         language={**language, "tie_word_embeddings": False},

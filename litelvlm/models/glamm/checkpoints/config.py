@@ -8,6 +8,7 @@ from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfi
 
 from litelvlm.data.safe.shown import shown
 from litelvlm.models.configs import check_bounds, read_fields
+from litelvlm.models.rotation import rotation
 
 _REQUIRED = (
     "vocab_size",
@@ -22,7 +23,6 @@ _LLAMA_FIELDS = (
     "num_key_value_heads",
     "rms_norm_eps",
     "max_position_embeddings",
-    "rope_theta",
 )
 # The model's code assumes these values; it would run a checkpoint with other values wrongly.
 _FIXED = {
@@ -30,7 +30,6 @@ _FIXED = {
     "mm_vision_select_feature": "patch",
     "mm_use_im_start_end": True,
     "hidden_act": "silu",
-    "rope_scaling": None,
 }
 
 
@@ -87,6 +86,7 @@ def check_config(config: Mapping[str, object], where: str) -> None:
             f"{where} lacks {', '.join(missing)}; is it the config.json of a GLaMM checkpoint?"
         )
     check_bounds(config, where)
+    rotation(config, where)
     if not isinstance(config.get("sam", {}), Mapping):
         raise ValueError(f"{where} has sam={shown(config['sam'])}; it holds the sizes of SAM")
     other = [
@@ -99,6 +99,7 @@ def check_config(config: Mapping[str, object], where: str) -> None:
 def llama_config(config: GlammConfig) -> LlamaConfig:
     """The language model's configuration."""
     fields = {name: value for name, value in config.items() if name in _LLAMA_FIELDS}
+    fields |= rotation(config, "config.json")
     return LlamaConfig(**fields, tie_word_embeddings=False)  # type: ignore[arg-type]  # checked
 
 
