@@ -9,8 +9,7 @@ from typing import cast
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLTextConfig
 
 from litelvlm.data.safe.shown import shown
-from litelvlm.models.configs import check_bounds, read_fields
-from litelvlm.models.rotation import rotation
+from litelvlm.models.configs import check_bounds, read_fields, rotation
 from litelvlm.models.sam2.sizes import SAM21_BASE_PLUS, Sam2Sizes
 from litelvlm.models.unipixel.frames import FRAMES_AT_ONCE, MERGE, PATCH
 from litelvlm.names import check_name

@@ -8,8 +8,7 @@ from typing import cast, get_args
 from transformers import Phi3Config
 
 from litelvlm.data.safe.shown import shown
-from litelvlm.models.configs import check_bounds, read_fields
-from litelvlm.models.rotation import rotation
+from litelvlm.models.configs import check_bounds, read_fields, rotation
 from litelvlm.models.sam2.sizes import SAM2_LARGE, Sam2Sizes
 from litelvlm.models.video_glamm.internvideo import InternVideoSizes
 from litelvlm.models.video_glamm.options import FrameCount, VideoGlammOptions, Window

@@ -7,8 +7,7 @@ from typing import TypedDict, cast
 from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfig, SamVisionConfig
 
 from litelvlm.data.safe.shown import shown
-from litelvlm.models.configs import check_bounds, read_fields
-from litelvlm.models.rotation import rotation
+from litelvlm.models.configs import check_bounds, read_fields, rotation
 
 _REQUIRED = (
     "vocab_size",
