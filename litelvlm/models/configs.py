@@ -144,6 +144,7 @@ def _unfit_heads(config: Mapping[object, object], part: str) -> Iterator[str]:
 _SPELLINGS = ("rope_scaling", "rope_parameters")  # before transformers 5, and since
 _TYPES = ("type", "rope_type")
 _KINDS = ("default", "mrope", None)  # "mrope": several axes, which scales nothing
+_PART = "partial_rotary_factor"  # of a head; all of it is turned here
 
 
 def rotation(
@@ -168,12 +169,15 @@ def rotation(
         {'rope_theta': 500000.0}
     """
     found = {name: config[name] for name in known if config.get(name) is not None}
+    if config.get(_PART, 1) != 1:
+        raise ValueError(f"{where} has {_PART}={shown(config[_PART])}; whole heads are turned here")
     for spelling in _SPELLINGS:
         given = config.get(spelling)
         if given is None:
             continue
         numbers = dict(given) if isinstance(given, Mapping) else {"": given}
         scaled = any(numbers.pop(name, None) not in _KINDS for name in _TYPES)
+        scaled |= numbers.pop(_PART, 1) != 1
         if scaled or not numbers.keys() <= set(known):
             raise ValueError(
                 f"{where} has {spelling}={shown(given)}; positions that are scaled or turned "

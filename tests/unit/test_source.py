@@ -10,10 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
+from transformers import LlamaConfig, Phi3Config, Qwen2_5_VLTextConfig
 
 from litelvlm.models.clip_files import clip_source
+from litelvlm.models.configs import rotation
 from litelvlm.models.files import EMBEDDED, digest
-from litelvlm.models.glamm.checkpoints.config import check_config, full_config, read_config
+from litelvlm.models.glamm.checkpoints.config import (
+    check_config,
+    full_config,
+    llama_config,
+    read_config,
+)
 from litelvlm.models.glamm.checkpoints.inventory import inventory
 from litelvlm.models.glamm.checkpoints.source import locate, named_clip
 
@@ -129,6 +136,23 @@ def test_impossible_configurations_are_explained(change, message):
     config = {k: v for k, v in {**full_config(), **change}.items() if v is not None}
     with pytest.raises(ValueError, match=message):
         check_config(config, "config.json")
+
+
+@pytest.mark.parametrize("kind", [LlamaConfig, Phi3Config, Qwen2_5_VLTextConfig])
+def test_what_transformers_writes_of_a_rotation_is_read_again(kind):
+    saved = json.loads(kind(rope_theta=5e5).to_json_string())
+    assert rotation(saved, "config.json") == {"rope_theta": 5e5}
+    part = saved | {"rope_parameters": saved["rope_parameters"] | {"partial_rotary_factor": 0.5}}
+    for partial in (part, {"partial_rotary_factor": 0.5}):
+        with pytest.raises(ValueError, match=r"partial_rotary_factor.*0\.5"):
+            rotation(partial, "config.json")
+
+
+def test_a_rotation_in_the_new_spelling_reaches_the_language_model():
+    config = {k: v for k, v in full_config().items() if k != "rope_theta"}
+    turned = config | {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}
+    check_config(turned, "config.json")
+    assert llama_config(turned).rope_parameters["rope_theta"] == 5e5
 
 
 def test_inventory_of_a_whole_and_of_a_broken_folder(folder):
