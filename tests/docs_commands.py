@@ -6,7 +6,7 @@
 - two methods in place of ``all``, one budget where none is named, two seeds and draws;
 - all studies of the bundled model, two of them of a model of one's own;
 - budgets above 144 tokens are quartered: a full-size model has 576, the miniature 144;
-- two images and one budget of an audit;
+- two images, one budget and one method of an audit;
 - two timed rounds after one;
 - one step of fine-tuning, on the split that the reader's data have;
 - the bundled LLaVA and a tiny random Qwen-VL in place of those of the hub;
@@ -109,6 +109,7 @@ def reduced(line):
         options["--partial"] = []
     elif made.verb == "audit" and "--limit" in options:
         options |= {"--limit": ["2"], "--budgets": options["--budgets"][:1]}
+        options["--method"] = ["holov"]
     elif made.verb == "reproduce" and "--images" in options:
         options |= {"--methods": ["litelvlm"], "--tokens": ["64"]}
     return made.words()
