@@ -1,0 +1,77 @@
+"""The tables of val on the page of results are those of the stored runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+STORED = json.loads((ROOT / "benchmarks" / "results" / "miniature_val.json").read_text())["runs"]
+SINGLE = {
+    "LiteLVLM (lowest similarity)": "litelvlm",
+    "LiteLVLM, the paper's own rule (`litelvlm:paper`)": "litelvlm:paper",
+    "highest similarity": "high_similarity",
+    "random, mean of 5 seeds": "random",
+    "uniform grid": "uniform",
+    "average pooling": "avgpool",
+    "oracle that knows the mask": "mask_oracle",
+    "oracle that avoids the mask": "inverse_mask_oracle",
+}
+OFFICIAL = {
+    "LiteLVLM as released": "litelvlm",
+    "the same, but the *highest* similarities": "litelvlm(direction=highest)",
+    "LiteLVLM, its tokens in raster order": "litelvlm(order=raster)",
+    "LiteLVLM without context tokens (`overlap=refill`)": "litelvlm(overlap=refill)",
+    "LiteLVLM, the paper's own rule (`litelvlm:paper`)": "litelvlm:paper",
+    "largest value norms, no text at all": "value_norm",
+    "uniform grid": "uniform",
+    "random": "random",
+}
+
+
+def lines_under(heading):
+    """Cells of the table below a heading, by what stands in the first column."""
+    part = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("|")]
+    return {first.strip(): [cell.strip() for cell in cells] for first, *cells in lines}
+
+
+def cells(run, table, value, **chosen):
+    """Score and interval of each method and budget, as the page writes them."""
+    stored = STORED[run]["tables"][table]
+    rows = [dict(zip(stored["columns"], row, strict=True)) for row in stored["rows"]]
+    return {
+        (row["method"], row["budget"]): f"{row[value]:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        for row in rows
+        if all(row[name] == wanted for name, wanted in chosen.items())
+    }
+
+
+@pytest.mark.parametrize("label", SINGLE)
+def test_scores_of_single_expressions(label):
+    found = cells("sweep", "scores", "value")
+    shown = lines_under("One expression per conversation (single protocol)")[label]
+    assert shown == ["", *(found[SINGLE[label], budget] for budget in (48, 32, 16, 8))]
+
+
+@pytest.mark.parametrize("label", OFFICIAL)
+def test_scores_of_the_official_protocol(label):
+    found = cells("protocol", "protocols", "ciou", protocol="official")
+    shown = lines_under("Several expressions per conversation (official protocol)")[label]
+    assert shown == ["", *(found[OFFICIAL[label], budget] for budget in (48, 32, 16, 8))]
+
+
+@pytest.mark.parametrize("label", ["oracle that knows the mask", "oracle that avoids the mask"])
+def test_oracles_of_the_official_protocol(label):
+    found = cells("oracles", "scores", "value")
+    shown = lines_under("Several expressions per conversation (official protocol)")[label]
+    assert shown == ["", *(found[SINGLE[label], budget] for budget in (48, 32, 16, 8))]
+
+
+def test_unpruned_scores():
+    single = lines_under("One expression per conversation (single protocol)")["unpruned"][0]
+    assert single.replace("*", "") == cells("sweep", "scores", "value")["none", 144]
+    official = lines_under("Several expressions per conversation (official protocol)")["unpruned"]
+    found = cells("protocol", "protocols", "ciou", protocol="official")
+    assert official[0].replace("*", "") == found["none", 144]
