@@ -55,7 +55,8 @@ def load_into(
     for official, tensor in read_checkpoint(folder):
         target = table.target_of(official)
         if target is None:
-            copies |= {official: tensor} if official in table.copies else {}
+            if official in table.copies:
+                copies[official] = tensor
             continue
         place = places[target]
         home = (device or torch.device("cpu")) if place.is_meta else place.device

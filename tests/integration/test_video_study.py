@@ -142,6 +142,13 @@ def test_its_figures_are_drawn(run, tmp_path):
 
 
 def test_images_are_refused(folder, tmp_path):
-    still = Clips([Clip(), Clip(image_id=7, frames=1)])
-    with pytest.raises(ValueError, match="7 of recorded clips has one"):
-        complete_run(video.STUDY, load(folder), still, video.Config(), tmp_path)
+    model, still = load(folder), Clip(image_id=7, frames=1)
+    for data, message in (
+        (
+            Clips([Clip(), still]),
+            "1 of 2 of recorded clips have one, 7 first; leave such clips out",
+        ),
+        (Clips([still]), "1 of 1 of recorded clips have one, 7 first; name a data set of clips"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            complete_run(video.STUDY, model, data, video.Config(), tmp_path)

@@ -15,6 +15,7 @@ from transformers import Qwen2VLImageProcessor
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import rotate_half
 
 from litelvlm import get_pruner, load_model
+from litelvlm.analysis.cli.actions.segment_clip import check_parts
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.layout import Layout
@@ -25,6 +26,7 @@ from litelvlm.models.unipixel.cues import OFFERED
 from litelvlm.models.unipixel.frames import frame_view, patch_rows, resized_size, sampled
 from litelvlm.models.unipixel.model import UniPixel
 from litelvlm.models.unipixel.names import names
+from litelvlm.models.unipixel.options import UniPixelOptions
 from litelvlm.models.unipixel.positions import prompt_positions, selected_positions
 from litelvlm.models.weights import places_of
 from litelvlm.pruning import Selection
@@ -621,6 +623,15 @@ def test_codes_of_a_quantised_weight_are_refused(kind, folder, tmp_path):
     save_file(weights | {name: (weights[name] * 100).to(kind)}, file)
     with pytest.raises(ValueError, match=f"weight {name} .* stored as {kind}, which needs scales"):
         load_tiny(tmp_path / "codes")
+
+
+def test_parts_of_a_clip_count_groups_of_frames(folder):
+    """Two frames make a group, so that a budget of 2 gives each group of four frames a token."""
+    model = load_model(str(folder), device="cpu", options=UniPixelOptions(frames="each"))
+    frames = type("Frames", (), {"size": (64, 48), "__len__": lambda self: 6})()
+    check_parts(SimpleNamespace(clip_frames=4, budget=2), model, frames, get_pruner("divprune"))
+    with pytest.raises(ValueError, match="budget 1 is too small for 2 groups of frames"):
+        check_parts(SimpleNamespace(clip_frames=4, budget=1), model, frames, get_pruner("divprune"))
 
 
 def test_a_miniature_is_loaded_in_float32_whatever_it_is_called(folder):

@@ -33,7 +33,7 @@ from litelvlm.data.mask_files import png
 from litelvlm.data.video.frames import ClipFrames, open_frames
 from litelvlm.data.video.stills import spread_frames
 from litelvlm.embedded.clip_sizes import has_miniature_sizes
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, ImageView
 from litelvlm.models.segmenting import named_method
 from litelvlm.pruning import Pruner
 
@@ -114,20 +114,19 @@ def check_parts(
     width, height = frames.size
     whole, rest = min(len(frames), verb.clip_frames), len(frames) % verb.clip_frames
 
-    def check(n_frames: int) -> None:
-        view = model.clip_view(height, width, n_frames)
+    def check(view: ImageView) -> None:
         method = named_method(pruner, verb.budget, model.sizes(view.n_tokens))
         if method is not None:
-            model.check_method(method[0], n_frames, method[1])
+            model.check_method(method[0], view.layout.frames, method[1])
 
     try:
-        model.clip_view(height, width, whole)
+        view = model.clip_view(height, width, whole)
     except ValueError as error:
         raise ValueError(f"{error}; --clip-frames 1 takes each frame alone") from error
-    check(whole)
+    check(view)
     if rest:
         try:
-            check(rest)
+            check(model.clip_view(height, width, rest))
         except ValueError as error:
             raise ValueError(
                 f"the last part has {rest} of {len(frames)} frames, and its own number of tokens: "

@@ -29,13 +29,12 @@ def prepare(model: VideoGlamm, data: Dataset, config: Config) -> Work:
     """
     stills = [sample for sample in (data[i] for i in range(len(data))) if sample.frames == 1]
     if stills:
-        first = stills[0]
-        out = "name a data set of clips, such as embedded-moving"
-        if len(stills) < len(data):
-            out = f"take it and {len(stills) - 1} more of the kind out of the table"
+        whole = "name a data set of clips, such as embedded-moving"
+        some = "leave such clips out of its table"
         raise ValueError(
-            "the study asks about clips of several frames, and "
-            f"{getattr(first, 'name', first.image_id)} of {data.name} has one; {out}"
+            f"the study asks about clips of several frames, and {len(stills)} of {len(data)} of "
+            f"{data.name} have one, {getattr(stills[0], 'name', stills[0].image_id)} first; "
+            f"{whole if len(stills) == len(data) else some}"
         )
     chosen = EvenSubset(data, config.clips, config.expressions)
     arms = [*arms_of(model, chosen, config)]
