@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -16,8 +17,10 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import rotate_half
 
 from litelvlm import get_pruner, load_model
 from litelvlm.analysis.cli.actions.segment_clip import check_parts
+from litelvlm.analysis.cli.verbs.segment import Segment
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import SweepContext
+from litelvlm.data.video.frames import open_frames
 from litelvlm.layout import Layout
 from litelvlm.models.families import family_for
 from litelvlm.models.unipixel import build, prompts
@@ -625,13 +628,16 @@ def test_codes_of_a_quantised_weight_are_refused(kind, folder, tmp_path):
         load_tiny(tmp_path / "codes")
 
 
-def test_parts_of_a_clip_count_groups_of_frames(folder):
+def test_parts_of_a_clip_count_groups_of_frames(folder, tmp_path):
     """Two frames make a group, so that a budget of 2 gives each group of four frames a token."""
     model = load_model(str(folder), device="cpu", options=UniPixelOptions(frames="each"))
-    frames = type("Frames", (), {"size": (64, 48), "__len__": lambda self: 6})()
-    check_parts(SimpleNamespace(clip_frames=4, budget=2), model, frames, get_pruner("divprune"))
+    for frame in range(6):
+        Image.new("RGB", (64, 48)).save(tmp_path / f"{frame}.png")
+    frames, divprune = open_frames(tmp_path), get_pruner("divprune")
+    verb = partial(Segment, image=tmp_path, text=("a dog",), pruner="divprune", clip_frames=4)
+    check_parts(verb(budget=2), model, frames, divprune)
     with pytest.raises(ValueError, match="budget 1 is too small for 2 groups of frames"):
-        check_parts(SimpleNamespace(clip_frames=4, budget=1), model, frames, get_pruner("divprune"))
+        check_parts(verb(budget=1), model, frames, divprune)
 
 
 def test_a_miniature_is_loaded_in_float32_whatever_it_is_called(folder):
