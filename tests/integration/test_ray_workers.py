@@ -35,6 +35,7 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monke
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "300",  # a busy machine starts its helpers slowly
+        "RAY_worker_niceness": "0",  # by default other tests go before the workers
     }
     done = run_python(["-c", KILLED_RUN, tmp_path], env=environment)
     assert done.returncode == 0, done.stderr
