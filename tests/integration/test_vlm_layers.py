@@ -8,8 +8,10 @@ import torch
 
 from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.shorten import full_positions
+from litelvlm.pruning.layers.state import text_raters
 from litelvlm.pruning.ranking import highest
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
+from tests.tiny_vlms.table import IMAGE
 
 LLAMA_AND_QWEN = ("llava", "smolvlm", "internvl", "qwen2_vl", "qwen2_5_vl", "lighton_ocr")
 METHODS = {
@@ -146,6 +148,42 @@ def test_rows_that_keep_different_numbers_of_tokens(kernel):
             "pixel_values": inputs["pixel_values"][own],
         }
         assert (together[row] - answer(model, pruner, alone)[0]).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("asks", ["mean_text", "raters"])
+def test_text_alone_ranks_images_and_no_other_image_does(asks):
+    ids = torch.tensor([[1, 3] + [IMAGE] * 36 + [7, 8] + [IMAGE] * 36 + [11, 12, 13]])
+    model, mask = tiny_vlm("llava"), torch.ones_like(ids, dtype=torch.bool)
+    images = tiny_prompt("llava", (2,), (3,))["pixel_values"]
+    pruned = prune(model, get_pruner("pyramiddrop", layers=(1, 2), query_token=asks), 22)
+    pruned.forward(input_ids=ids, pixel_values=images, attention_mask=mask)
+    assert bool(mask.all())
+    for image, slot, behind in zip(
+        pruned.layers.images,
+        pruned.last.slots,
+        ([38, 39, 76, 77, 78], [76, 77, 78]),
+        strict=True,
+    ):
+        asked = torch.tensor(behind)
+        if asks == "raters":
+            words = model.get_input_embeddings()(ids[0, asked])
+            asked = asked[text_raters(slot.item.features, words)]
+        assert image.queries.tolist() == asked.tolist()
+
+
+@pytest.mark.parametrize(
+    ("asks", "why"),
+    [("last_prompt", "no text follows the image"), ("seg", "a token of grounding models")],
+)
+def test_a_prompt_without_the_token_that_ranks_is_refused(asks, why):
+    inputs = tiny_prompt("llava")
+    if asks == "last_prompt":
+        end = int((inputs["input_ids"] == IMAGE).nonzero()[-1, 1]) + 1
+        inputs |= {name: inputs[name][:, :end] for name in ("input_ids", "attention_mask")}
+    with pytest.raises(ValueError, match=why):
+        prune(tiny_vlm("llava"), get_pruner("fastv", layer=1, query_token=asks), 22).forward(
+            **inputs
+        )
 
 
 def test_pyramiddrop_renumbers_without_gaps():

@@ -7,7 +7,7 @@ from functools import partial
 from threading import get_ident
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from litelvlm.models.vlm.layers.rows import ImageState, numbered, query_columns
@@ -98,6 +98,7 @@ class LayerDrops:
         plans: For each image, its row of the batch, the columns of its tokens and what to drop.
         positions: Position of every token of the prompt [axes, b, s].
         mask: 1 for a token, 0 for padding [b, s].
+        text: Where the prompt holds text, so neither padding nor tokens of images [b, s].
 
     Raises:
         ValueError: If a budget is impossible in this model.
@@ -110,9 +111,10 @@ class LayerDrops:
         plans: Sequence[tuple[int, Int[Tensor, "_"], LayerPlan]],
         positions: Int[Tensor, "axes b s"],
         mask: Int[Tensor, "b s"],
+        text: Bool[Tensor, "b s"],
     ) -> None:
         self.decoder, self.kernel = decoder, kernel
-        self.positions, self.mask = positions, mask.bool()
+        self.positions, self.mask, self.text = positions, mask.bool(), text
         self.plans = plans
         self.images = self._images()
         self.stages: list[Stage] = []
@@ -181,9 +183,9 @@ class LayerDrops:
         self._whole = self._stage(everything.expand(len(self.mask), -1), states[:: self.copies])
         self.stages = [self._whole]
         for image in self.images:
-            real = self.mask[image.row].nonzero().flatten()
+            text = self.text[image.row].nonzero().flatten()
             which, own = image.plan.pruner.effective_query_token, states[image.row * self.copies]
-            image.queries = query_columns(which, image.columns, real, own)
+            image.queries = query_columns(which, image.columns, text, own)
 
     def _stage(self, columns: Int[Tensor, "b w"], states: Float[Tensor, "b w d"]) -> Stage:
         """Positions of the tokens that are left, and their rotary angles."""

@@ -89,11 +89,12 @@ def layer_drops(
     """
     decoder = decoder_of(model, family, pruner)
     mask = prompt.arguments["attention_mask"]
-    plans = []
+    plans, text = [], mask.bool().clone()
     for entry in slots:
+        row = entry.item.row
+        text[row, placed(mask[row], prompt.columns[row], entry.columns)] = False
         if not isinstance(entry.selection, LayerPlan):
             continue
-        row = entry.item.row
         # Ends of lines are no tokens of the image, and stay.
         patches = torch.isin(entry.columns, entry.item.columns[entry.item.patches])
         columns = placed(mask[row], prompt.columns[row], entry.columns[patches])
@@ -105,7 +106,7 @@ def layer_drops(
         plans.append((row, columns, entry.selection))
     positions = prompt.position_ids + family.first_position
     kernel = str(decoder.layers[0].self_attn.config._attn_implementation)  # type: ignore[union-attr]
-    return LayerDrops(decoder, kernel, plans, positions, mask)
+    return LayerDrops(decoder, kernel, plans, positions, mask, text)
 
 
 def placed(

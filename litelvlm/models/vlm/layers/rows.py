@@ -94,24 +94,29 @@ class ImageState(DropState):
 
 
 def query_columns(
-    which: str, image: Int[Tensor, "n"], real: Int[Tensor, "m"], states: Float[Tensor, "s d"]
+    which: str, image: Int[Tensor, "n"], text: Int[Tensor, "m"], states: Float[Tensor, "s d"]
 ) -> Int[Tensor, "q"]:
     """Columns of the query tokens of one row.
 
     Args:
         which: A ``QueryToken``; "last" and "last_prompt" are both the end of the prompt.
         image: Columns of the image.
-        real: Columns of the row that are no padding.
+        text: Columns of the row that hold text: neither padding nor tokens of any image.
         states: Embeddings of the whole row, for the raters.
 
     Raises:
-        ValueError: If the family has no such token.
+        ValueError: If the family has no such token, or no text follows the image.
     """
-    behind = real[real > image[-1]]
-    if not len(behind) or which == "seg":
+    if which == "seg":
         raise ValueError(
-            f"query_token {which!r} does not follow the image in this prompt; put the "
-            "question after the image and take query_token='last_prompt'"
+            "query_token 'seg' is a token of grounding models, which this model has not; take "
+            "query_token='last_prompt'"
+        )
+    behind = text[text > image[-1]]
+    if not len(behind):
+        raise ValueError(
+            f"no text follows the image in this prompt, so no token ranks it (query_token "
+            f"{which!r}); put the question after the image"
         )
     if which == "raters":
         return behind[text_raters(states[image], states[behind])]
