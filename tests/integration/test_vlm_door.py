@@ -1,16 +1,18 @@
 """The front door: budgets, positions, what comes back, and clear refusals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 import transformers
 
 from litelvlm import get_pruner, prune
+from litelvlm.layout import Layout
 from litelvlm.models.vlm import network
 from litelvlm.models.vlm.shorten import full_positions
 from litelvlm.pruning import Pruner, RawSelection, list_pruners
-from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
+from tests.tiny_vlms.models import random_weights, tiny_prompt, tiny_vlm
+from tests.tiny_vlms.table import IMAGE, PIXTRAL, TEXT, TINY
 
 
 def logits(model, inputs):
@@ -232,6 +234,50 @@ def test_videos_are_chosen_in_each_frame_or_together():
     first = get_pruner("uniform", frames="first")
     with pytest.raises(ValueError, match="here each of 3 keeps an equal part"):
         prune(model, first, 9).forward(**inputs)
+
+
+def test_a_budget_counts_all_frames_also_where_the_encoder_gives_each_apart():
+    model, inputs = tiny_vlm("video_llava"), tiny_prompt("video_llava", (2,), video=True)
+    each = prune(model, "divprune", 16)
+    each.forward(**inputs)
+    assert each.token_counts == [16, 16]
+    for selection in each.last.selections:
+        assert (selection.indices // 37).bincount().tolist() == [2] * 8
+    together = prune(model, "divprune", 100, frames="together")
+    together.forward(**inputs)
+    assert together.token_counts == [100, 100]
+    assert together.cues(**inputs)[0].layout == Layout(8, 1, 37)
+
+
+@pytest.mark.parametrize("name", ["llava_next", "llava_next_video", "llava_onevision"])
+def test_tiles_whose_tokens_are_a_square_number_are_no_square(name):
+    """6 x 6 tokens of the whole image and 6 x 18 of its three parts are 12 x 12."""
+    family = TINY[name]
+    more = {**family.more, "image_grid_pinpoints": [[24, 72], [72, 24]]}
+    model = random_weights(replace(family, more=more).build(), 0)
+    images = {"pixel_values": torch.zeros(1, 4, 3, 24, 24), "image_sizes": torch.tensor([[24, 72]])}
+    encoded = model.model.get_image_features(**images, return_dict=True).pooler_output[0]
+    ids = torch.tensor([[1, *[IMAGE] * len(encoded), 6, 7]])
+    (cues,) = prune(model, "uniform", 9).cues(input_ids=ids, **images)
+    assert cues.layout == Layout(1, 1, 144)
+
+
+def test_images_of_a_llava_whose_tower_reads_any_size_have_their_own_grids():
+    config = transformers.LlavaConfig.from_dict(
+        {
+            "vision_config": {**PIXTRAL, "image_size": 64},
+            "text_config": {**TEXT, "model_type": "mistral", "sliding_window": None},
+            "image_token_id": IMAGE,
+            "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "full",
+        }
+    )
+    model = random_weights(transformers.LlavaForConditionalGeneration(config), 0)
+    ids = torch.tensor([[1, *[IMAGE] * 64, 5, *[IMAGE] * 48, 6, 7]])
+    sizes = torch.tensor([[16, 64], [32, 24]])  # in patches of 4 pixels: 4 x 16 and 8 x 6
+    images = {"pixel_values": torch.zeros(2, 3, 32, 64), "image_sizes": sizes}
+    found = prune(model, "uniform", 9).cues(input_ids=ids, **images)
+    assert [cues.layout for cues in found] == [Layout(1, 4, 16), Layout(1, 8, 6)]
 
 
 def test_budget_too_small_for_a_temporal_group():

@@ -43,6 +43,19 @@ def square(
     return Layout(frames, side, side) if side * side == each else Layout(frames, 1, each)
 
 
+def one_tile(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """The square of an image that is one tile; of more tiles the family does not tell the places.
+
+    The tokens of several tiles can be a square number, too.
+    """
+    side = int(config.vision_config.image_size) // int(config.vision_config.patch_size)
+    if modality == "image" and tokens != side * side:
+        return Layout(1, 1, tokens)
+    return square(config, given, modality, index, tokens)
+
+
 def patch_grid(
     config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
 ) -> Layout:
@@ -66,9 +79,17 @@ def image_size(
     sizes = given.get("image_sizes")
     if sizes is None:
         return Layout(1, 1, tokens)
-    side = int(config.vision_config.patch_size) * int(config.spatial_merge_size)
+    side = int(config.vision_config.patch_size) * int(getattr(config, "spatial_merge_size", 1))
     height, width = (int(size) // side for size in sizes[index])  # type: ignore[index]
     return Layout(1, height, width) if height * width == tokens else Layout(1, 1, tokens)
+
+
+def sized_or_square(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """The size of the image where the call gives one, as for a Pixtral tower; else a square."""
+    found = square if given.get("image_sizes") is None else image_size
+    return found(config, given, modality, index, tokens)
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,7 @@ class VlmFamily:
         video_placeholder: Field of the configuration with the placeholder of a video.
         separators: Some rows of an image's features are no patches but mark ends of lines.
         tiles: Tokens of each tile are one image of their own; 0 if the encoder says so itself.
+        frames_apart: The encoder gives each frame of a video apart.
         first_position: Position of the first token in ``forward``.
         patches: How a token is made of the tower's patches, for methods that read the tower.
     """
@@ -96,6 +118,7 @@ class VlmFamily:
     video_placeholder: str = "video_token_id"
     separators: bool = False
     tiles: bool = False
+    frames_apart: bool = False
     first_position: int = 0
     patches: Patches = "unknown"
 
@@ -112,24 +135,25 @@ BIDIRECTIONAL = frozenset({IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS})
 
 _GRID = patch_grid
 _ROWS = (
-    VlmFamily("llava", patches="one"),
+    VlmFamily("llava", (), sized_or_square, patches="one"),
     VlmFamily("vipllava", patches="one"),
     VlmFamily("llava_next", (NEWLINES, "tokens of all tiles in one row"), line, separators=True),
     VlmFamily(
         "llava_next_video",
         (NEWLINES, "tokens of all tiles in one row"),
-        square,
+        one_tile,
         videos=True,
         separators=True,
     ),
     VlmFamily(
         "llava_onevision",
         (NEWLINES, "tokens of all tiles in one row"),
-        square,
+        one_tile,
         videos=True,
         separators=True,
     ),
-    VlmFamily("video_llava", ("frames hold a CLS row",), line, videos=True),
+    # A square of patches and a CLS row are never a square number: a frame is one row.
+    VlmFamily("video_llava", ("frames hold a CLS row",), videos=True, frames_apart=True),
     VlmFamily("internvl", (TILES,), patches="blocks"),
     VlmFamily("qwen2_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),
     VlmFamily("qwen2_5_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),

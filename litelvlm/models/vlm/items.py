@@ -41,9 +41,13 @@ class VisualItem:
         return f"{self.modality} {self.index}"
 
 
-def parts_of(family: VlmFamily, output: ModelOutput) -> list[Float[Tensor, "_ d"]]:
+def parts_of(
+    family: VlmFamily, modality: str, output: ModelOutput, given: Mapping[str, object]
+) -> list[Float[Tensor, "_ d"]]:
     """Visual tokens of each image in an encoder's output, one tensor per image, tile or video."""
-    parts = list(output[family.field])
+    parts, clips = list(output[family.field]), given.get("pixel_values_videos")
+    if family.frames_apart and modality == "video" and isinstance(clips, Tensor):
+        return list(torch.cat(parts).split(len(parts[0]) * clips.shape[1]))
     if not family.tiles:
         return parts
     together = torch.cat(parts)
@@ -70,7 +74,7 @@ def locate(
     Raises:
         ValueError: If the placeholders of the prompt are not as many as the visual tokens.
     """
-    parts, input_ids = parts_of(family, output), given["input_ids"]
+    parts, input_ids = parts_of(family, modality, output, given), given["input_ids"]
     if not isinstance(input_ids, Tensor):
         raise ValueError("input_ids must be a tensor of token ids [batch, length]")
     name = "image_token_id" if modality == "image" else family.video_placeholder
