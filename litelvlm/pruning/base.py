@@ -93,6 +93,20 @@ class Pruner(ABC):
     order: Order = "native"
     positions: Positions = "contiguous"
 
+    def __init_subclass__(cls, **options: object) -> None:
+        """Refuse a constructor that is written by hand: what it takes would be in no record.
+
+        Raises:
+            TypeError: Naming the class.
+        """
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls) and "__dataclass_fields__" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} defines __init__, but a method is a frozen dataclass: decorate it "
+                "with @dataclass(frozen=True, kw_only=True), declare each option as a field with a "
+                "default (sign: float = 1.0), and leave __init__ out"
+            )
+
     def __post_init__(self) -> None:
         self.check_options({entry.name: getattr(self, entry.name) for entry in fields(self)})
 

@@ -6,6 +6,7 @@ from math import floor, isfinite
 from typing import SupportsIndex
 
 import numpy as np
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ def check_budget(budget: object, n_tokens: int) -> int:
         (48, 36)
     """
     allowed = f"a whole number of tokens from 1 to {n_tokens}"
+    if isinstance(budget, np.ndarray | Tensor):
+        budget = budget.tolist()
     if isinstance(budget, bool) or not isinstance(budget, SupportsIndex):
         if isinstance(budget, float | np.floating) and 0 < budget < 1:
             return tokens_from_ratio(float(budget), n_tokens)

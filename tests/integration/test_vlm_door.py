@@ -335,6 +335,10 @@ def test_given_scores(llava):
     assert pruned.last.selections[0].indices.tolist() == [33, 34, 35]
     with pytest.raises(ValueError, match="one image, and the call has 2"):
         pruned.forward(**tiny_prompt("llava", (2,)))
+    with pytest.raises(ValueError, match=r"not ndarray; give torch.as_tensor\(scores\)"):
+        prune(llava, "external_similarity", 3, scores=scores.numpy())
+    with pytest.raises(ValueError, match="divprune does not read scores; leave scores out"):
+        prune(llava, "divprune", 3, scores=scores)
 
 
 def test_placeholders_that_do_not_fit(llava):

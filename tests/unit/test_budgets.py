@@ -7,7 +7,7 @@ import torch
 from litelvlm.pruning import Cues, check_budget, get_pruner, tokens_from_ratio
 
 
-@pytest.mark.parametrize("budget", [1, 48, 144, np.int64(48)])
+@pytest.mark.parametrize("budget", [1, 48, 144, np.int64(48), np.array(48), torch.tensor(48)])
 def test_allowed(budget):
     assert check_budget(budget, 144) == int(budget)
     assert type(check_budget(budget, 144)) is int
@@ -28,6 +28,7 @@ def test_allowed(budget):
         ("48", ["budget '48'"]),
         (None, ["budget None"]),
         (float("nan"), ["budget nan"]),
+        (torch.tensor([0.25, 0.5]), ["budget [0.25, 0.5] is neither"]),
     ],
 )
 def test_refused(budget, words):
@@ -40,6 +41,7 @@ def test_shares_are_budgets_wherever_a_budget_is_taken():
     # A third of 9 tokens is 3; .4 of them is 3.6, rounded 4.
     cues = Cues({"cls_attention": torch.rand(9), "projected": torch.rand(9, 2)}, layout=(3, 3))
     assert check_budget(1 / 3, 9) == check_budget(np.float32(1 / 3), 9) == 3
+    assert check_budget(torch.tensor(0.25), 144) == 36
     for name in ("fastervlm", "divprune", "random"):
         pruner = get_pruner(name)
         assert len(pruner.select(cues, 0.4)) == 4

@@ -403,3 +403,16 @@ class Bad(ScorePruner):
     assert told in printed.err
     assert printed.out == ""
     assert "defect of the suite" not in printed.err
+
+
+def test_a_constructor_written_by_hand_is_refused():
+    """Nothing would record its options, and a copy of the method would lose them."""
+
+    def __init__(self, sign):
+        super(Pruner, self).__init__()
+
+    for made in (lambda cls: cls, dataclass(frozen=True)):
+        with pytest.raises(TypeError, match="Signed defines __init__, but a method is a frozen"):
+            made(type("Signed", (Named, ScorePruner), {"__init__": __init__}))
+    slotted = type("Slotted", (Named, ScorePruner), {"score": lambda self, cues: cues})
+    assert dataclass(frozen=True, slots=True)(slotted)().name == "mine"

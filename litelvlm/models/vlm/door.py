@@ -95,6 +95,15 @@ def prune(
         policy = check_name(positions, get_args(Positions), "positions")
         method = replace(method, positions=cast(Positions, policy))
     check_name(frames, get_args(Frames), "frames")
+    if scores is not None and not isinstance(scores, Tensor):
+        raise ValueError(
+            f"scores must be a tensor of one number per visual token, not {type(scores).__name__}; "
+            "give torch.as_tensor(scores)"
+        )
+    if scores is not None and not method.is_foreign and "external_similarity" not in method.needs:
+        raise ValueError(
+            f"{method.name} does not read scores; leave scores out, or take 'external_similarity'"
+        )
     if method.stage == "vit":
         raise ValueError(
             f"{method.name} works inside CLIP's image tower, which prune() does not enter; take a "
