@@ -1,6 +1,10 @@
 """Rendered scenes in memory-mapped arrays: making, reading and ordering them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +12,17 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from numpy.lib.format import open_memmap
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array, NDArray
+from litelvlm.training.worlds.base import SceneMeta
 
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 """Number type and shape of one scene's part, by name of the part."""
+Draw = Callable[[int], tuple[Sequence[Array], SceneMeta]]
+"""Parts of the scene at a place in the order of the layout, and what is known of it."""
+META = "meta.json"
+"""What is known of the scenes, beside their arrays."""
 
 
 def make_arrays(folder: Path, layout: Layout, count: int) -> dict[str, Array]:
@@ -28,6 +38,39 @@ def open_arrays(folder: Path, layout: Layout, write: bool = False) -> dict[str, 
     return {
         name: np.load(folder / f"{name}.npy", mmap_mode="r+" if write else "r") for name in layout
     }
+
+
+def render_arrays(
+    layout: Layout, count: int, block: int, draw: Draw, kind: str, workers: int, folder: Path
+) -> None:
+    """Draw scenes in several processes into a folder.
+
+    Args:
+        layout: Of one scene.
+        count: Number of scenes.
+        block: Scenes that a process draws at once.
+        draw: Draws one; it must be importable.
+        kind: What the scenes are called in the progress bar.
+        workers: Processes.
+        folder: Where the arrays go.
+    """
+    make_arrays(folder, layout, count)
+    blocks = [range(start, min(start + block, count)) for start in range(0, count, block)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        done = pool.map(partial(_render_block, folder, layout, draw), blocks)
+        bar = tqdm(done, f"rendering {kind}", total=len(blocks), unit="block")
+        metas = [meta for one in bar for meta in one]
+    (folder / META).write_text(json.dumps(metas))
+
+
+def _render_block(folder: Path, layout: Layout, draw: Draw, places: range) -> list[SceneMeta]:
+    arrays, metas = open_arrays(folder, layout, write=True), []
+    for place in places:
+        values, meta = draw(place)
+        for part, value in zip(layout, values, strict=True):
+            arrays[part][place] = value
+        metas.append(meta)
+    return metas
 
 
 def step_indices(count: int, seed: int, step: int, batch: int) -> Int[NDArray[np.int64], " b"]:

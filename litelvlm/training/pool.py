@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +10,17 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array, NDArray
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.worlds.base import Scene
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
 from litelvlm.training.arrays import (
-    make_arrays,
+    META,
     normalised,
     open_arrays,
     patch_coverage,
+    render_arrays,
     step_indices,
 )
 from litelvlm.training.glamm.sizes import CLIP_SIZE, GRID, SAM_SIZE
@@ -72,24 +70,8 @@ class SceneBatch:
         return self._rows("coverage").float() / 255
 
 
-def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tensor:
-    """Index of each object's value of each attribute [B, MAX_OBJECTS, A]; -1 for none.
-
-    Args:
-        batch: Scenes.
-        values: Values of each attribute.
-    """
-    out = torch.full((len(batch.meta), MAX_OBJECTS, len(values)), -1)
-    for b, meta in enumerate(batch.meta):
-        for o, item in enumerate(meta["objects"]):
-            out[b, o] = torch.tensor([v.index(x) for v, x in zip(values, item, strict=True)])
-    return out
-
-
-def scene_arrays(
-    scene: Scene, world: TrainingWorld
-) -> tuple[Array, Array, Array, Array, SceneMeta]:
-    """One scene as (crop, square, ids, coverage, meta), pixels still uint8."""
+def scene_arrays(scene: Scene, world: TrainingWorld) -> tuple[tuple[Array, ...], SceneMeta]:
+    """One scene as (crop, square, ids, coverage), pixels still uint8, and what is known of it."""
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2
     window = np.s_[top : top + CLIP_SIZE, left : left + CLIP_SIZE]
@@ -108,7 +90,7 @@ def scene_arrays(
         "objects": world.describe(scene),
         "expressions": [(e.sent, e.target, e.kind) for e in scene.expressions],
     }
-    return scene.image[window], square, ids, coverage, meta
+    return (scene.image[window], square, ids, coverage), meta
 
 
 _LAYOUT = {
@@ -119,14 +101,9 @@ _LAYOUT = {
 }
 
 
-def _render_block(folder: Path, name: str, places: range) -> list[SceneMeta]:
-    arrays, world, metas = open_arrays(folder, _LAYOUT, write=True), get_world(name), []
-    for i in places:
-        *values, meta = scene_arrays(world.sample(FIRST_SEED + i), world)
-        for part, value in zip(_LAYOUT, values, strict=True):
-            arrays[part][i] = value
-        metas.append(meta)
-    return metas
+def _draw(name: str, place: int) -> tuple[tuple[Array, ...], SceneMeta]:
+    world = get_world(name)
+    return scene_arrays(world.sample(FIRST_SEED + place), world)
 
 
 class ScenePool:
@@ -140,21 +117,12 @@ class ScenePool:
     """
 
     def __init__(self, folder: Path, world: TrainingWorld, n: int, workers: int = 2) -> None:
-        self.world, self.n, self._workers = world, n, workers
-        home = atomic_folder(folder / f"{world.name}-{n}", self._render)
-        self.meta = _read_meta(home / "meta.json")
+        self.world, self.n = world, n
+        draw = partial(_draw, world.name)
+        render = partial(render_arrays, _LAYOUT, n, _BLOCK, draw, "scenes", workers)
+        home = atomic_folder(folder / f"{world.name}-{n}", render)
+        self.meta = _read_meta(home / META)
         self._arrays = open_arrays(home, _LAYOUT)
-
-    def _render(self, folder: Path) -> None:
-        make_arrays(folder, _LAYOUT, self.n)
-        blocks = [range(start, min(start + _BLOCK, self.n)) for start in range(0, self.n, _BLOCK)]
-        with ProcessPoolExecutor(self._workers, mp_context=get_context("spawn")) as pool:
-            render = partial(_render_block, folder, self.world.name)
-            done = tqdm(
-                pool.map(render, blocks), "rendering scenes", total=len(blocks), unit="block"
-            )
-            metas = [meta for block in done for meta in block]
-        (folder / "meta.json").write_text(json.dumps(metas))
 
     def indices(self, seed: int, step: int, batch: int) -> Array:
         """Scene indices of one training step; every epoch has its own order."""

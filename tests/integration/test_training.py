@@ -180,7 +180,7 @@ def test_packed_states_equal_separate_passes(model, pool):
 
 def test_pool_holds_what_the_scene_shows(pool):
     scene = sample_scene(1_000_000)
-    _, _, ids, coverage, meta = scene_arrays(scene, WORLDS["shapes"])
+    (_, _, ids, coverage), meta = scene_arrays(scene, WORLDS["shapes"])
     batch = pool[np.array([0])]
     assert torch.equal(batch.ids[0], torch.from_numpy(ids))
     assert meta == pool.meta[0]

@@ -19,9 +19,9 @@ from litelvlm.models.sam2.preprocess import longest_side_stretched
 from litelvlm.models.video_glamm.network import pool_squares
 from litelvlm.models.video_glamm.prompts import ANSWERS
 from litelvlm.training.video_glamm import memory
-from litelvlm.training.video_glamm.helper import Helper, attribute_labels, object_shares
+from litelvlm.training.video_glamm.helper import VALUES, Helper, object_shares
 from litelvlm.training.video_glamm.images import SIDE, image_tokens
-from litelvlm.training.video_glamm.pool import ClipBatch, clip_arrays, sam_pixels
+from litelvlm.training.video_glamm.pool import MAX_OBJECTS, ClipBatch, clip_arrays, sam_pixels
 from litelvlm.training.video_glamm.reading import (
     N_TOKENS,
     forward_packed,
@@ -30,6 +30,7 @@ from litelvlm.training.video_glamm.reading import (
 )
 from litelvlm.training.video_glamm.sam2 import pick_objects, point_prompt, shown_points
 from litelvlm.training.video_glamm.train import export, new_miniature
+from litelvlm.training.worlds.base import attribute_labels
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +178,7 @@ def test_shares_of_cells_are_those_of_the_masks(batch, clips):
 
 
 def test_every_visual_token_is_told_what_lies_there(batch, clips):
-    labels = attribute_labels(batch)
+    labels = attribute_labels(batch.meta, VALUES, MAX_OBJECTS)
     for clip, own in zip(clips, labels, strict=True):
         named = [(o.looks.category, o.motion) for o in clip.objects]
         found = [(tuple(CATEGORIES)[row[0]], MOTIONS[row[3]]) for row in own[: len(named)].tolist()]

@@ -33,6 +33,38 @@ def not_a_point(sam: Sam2VideoModel, count: int) -> Float[Tensor, "{count} 2 c"]
     return sam.prompt_encoder.not_a_point_embed.weight.expand(count, 2, -1)
 
 
+def every_mask(
+    sam: Sam2VideoModel,
+    fine: tuple[Float[Tensor, "_ c4 h4 w4"], Float[Tensor, "_ c2 h2 w2"]],
+    image: Float[Tensor, "t c h w"],
+    prompts: Float[Tensor, "t n c"],
+    several: bool,
+) -> tuple[
+    Float[Tensor, "t m s s"], Float[Tensor, "t m"], Float[Tensor, "t m c"], Float[Tensor, "t"]
+]:
+    """Every mask on offer, its predicted IoU and its token; and the object scores.
+
+    Args:
+        sam: The model whose decoder is used.
+        fine: High-resolution features of the frame, once or for each prompt.
+        image: As for ``decode_frame``.
+        prompts: Likewise.
+        several: Three masks, or the single one.
+    """
+    count = len(prompts)
+    dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    positions = sam.get_image_wide_positional_embeddings()
+    masks, ious, tokens, scores = sam.mask_decoder(
+        image_embeddings=image,
+        image_positional_embeddings=positions.to(image.dtype).expand(count, -1, -1, -1),
+        sparse_prompt_embeddings=prompts[:, None],
+        dense_prompt_embeddings=dense.expand(count, -1, *image.shape[-2:]),
+        multimask_output=several,
+        high_resolution_features=[level.expand(count, -1, -1, -1) for level in fine],
+    )
+    return masks[:, 0], ious[:, 0], tokens[:, 0], scores[:, 0, 0]
+
+
 def decode_frame(
     sam: Sam2VideoModel,
     fine: tuple[Float[Tensor, "1 c4 h4 w4"], Float[Tensor, "1 c2 h2 w2"]],
@@ -50,19 +82,8 @@ def decode_frame(
         several: Whether the best of three masks is taken, and an object score of 0 or below empties
             it; else the single mask, or the best of three if it is not stable, whatever the score.
     """
-    count = len(prompts)
-    dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    positions = sam.get_image_wide_positional_embeddings()
-    masks, ious, tokens, scores = sam.mask_decoder(
-        image_embeddings=image,
-        image_positional_embeddings=positions.to(image.dtype).expand(count, -1, -1, -1),
-        sparse_prompt_embeddings=prompts[:, None],
-        dense_prompt_embeddings=dense.expand(count, -1, *image.shape[-2:]),
-        multimask_output=several,
-        high_resolution_features=[level.expand(count, -1, -1, -1) for level in fine],
-    )
-    masks, ious, tokens, scores = masks[:, 0], ious[:, 0], tokens[:, 0], scores[:, 0, 0]
-    best, each = ious.argmax(-1), torch.arange(count, device=ious.device)
+    masks, ious, tokens, scores = every_mask(sam, fine, image, prompts, several)
+    best, each = ious.argmax(-1), torch.arange(len(prompts), device=ious.device)
     there = (scores > 0)[:, None]
     pointers = torch.where(
         there, sam.object_pointer_proj(tokens[each, best]), sam.no_object_pointer

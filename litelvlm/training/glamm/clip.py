@@ -15,8 +15,8 @@ from litelvlm.training.clip_parts import new_clip
 from litelvlm.training.glamm.recipe import Recipe
 from litelvlm.training.glamm.sizes import GRID, VISION_WIDTH, clip_config
 from litelvlm.training.loop import Losses, run_stage
-from litelvlm.training.pool import SceneBatch, ScenePool, attribute_labels
-from litelvlm.training.worlds.base import TrainingWorld
+from litelvlm.training.pool import MAX_OBJECTS, SceneBatch, ScenePool
+from litelvlm.training.worlds.base import TrainingWorld, attribute_labels
 
 _QUICK_GELU = 1.702
 
@@ -41,7 +41,7 @@ class DenseHelper(nn.Module):
         """Cross-entropies of attributes and squared errors of places from patches [B, N, D]."""
         share, owner = batch.coverage.max(-1)  # [B, N]
         owned = share > 0.3
-        labels = 1 + attribute_labels(batch, self.values).to(tokens.device)  # [B, MAX_OBJECTS, A]
+        labels = 1 + attribute_labels(batch.meta, self.values, MAX_OBJECTS).to(tokens.device)
         per_patch = (
             labels.gather(1, owner[..., None].expand(-1, -1, labels.shape[-1])) * owned[..., None]
         )

@@ -26,8 +26,8 @@ from litelvlm.training.packing import (
     next_token_loss,
     pack,
 )
-from litelvlm.training.pool import SceneBatch, ScenePool, attribute_labels
-from litelvlm.training.worlds.base import TrainingWorld
+from litelvlm.training.pool import MAX_OBJECTS, ScenePool
+from litelvlm.training.worlds.base import TrainingWorld, attribute_labels, draw_sentences
 
 _EXPRESSIONS = 6  # a scene
 _MASKS = 3  # of them decoded to masks in the joint stage
@@ -85,23 +85,6 @@ class PointingHelper(nn.Module):
             hit = target.gather(-1, logits.argmax(-1, keepdim=True))[..., 0] > 0
             parts[f"_{name}_acc"] = (hit * seen).sum() / seen.sum()
         return parts
-
-
-def referents(batch: SceneBatch, rng: np.random.Generator) -> tuple[list[list[str]], Tensor]:
-    """Draw expressions for each scene; scenes with fewer repeat some.
-
-    Returns:
-        Sentences and target object indices [B, T].
-    """
-    sentences: list[list[str]] = []
-    targets = torch.zeros(len(batch.meta), _EXPRESSIONS, dtype=torch.long)
-    for b, meta in enumerate(batch.meta):
-        available = meta["expressions"]
-        order = rng.permutation(len(available))
-        chosen = [available[order[i % len(order)]] for i in range(_EXPRESSIONS)]
-        sentences.append([sentence for sentence, _, _ in chosen])
-        targets[b] = torch.tensor([target for _, target, _ in chosen])
-    return sentences, targets
 
 
 def draw_conversations(
@@ -187,7 +170,7 @@ def train_grounding(
     def losses(step: int) -> Losses:
         rng = np.random.default_rng([seed, step, int(masks)])
         batch = pool[pool.indices(seed + 2, step, stage.batch)]
-        sentences, objects = referents(batch, rng)
+        sentences, objects = draw_sentences(batch.meta, _EXPRESSIONS, rng)
         with torch.no_grad():
             tokens = model.tower.image(batch.crop.to(device)).patch_tokens
         talks = draw_conversations(sentences, rng)
@@ -199,7 +182,9 @@ def train_grounding(
         seen = (coverage.sum(-1) > 0).float()
         target = coverage / coverage.sum(-1, keepdim=True).clamp_min(1e-6)
         parts = helper.losses(seg_state, hidden_states[:, packed.start : packed.end], target, seen)
-        labels = attribute_labels(batch, helper.values)[rows.cpu(), objects].to(device)
+        labels = attribute_labels(batch.meta, helper.values, MAX_OBJECTS)[rows.cpu(), objects].to(
+            device
+        )
         parts["what"] = helper.what(seg_state, labels)
         prompts = model.seg_head(seg_state)[:, :, None]
         with torch.no_grad():

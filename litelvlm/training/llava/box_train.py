@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM, LlavaConfig, PreTrainedTokenizerFast
+from transformers import LlavaConfig, PreTrainedTokenizerFast
 
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.miniature import vision_of
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.llava.boxes import FORMS, NUMBERS, STEPS, BoxScenes, box_tokenizer, pieces_of
-from litelvlm.training.llava.sizes import LanguageSide, llava_config, own_projector
+from litelvlm.training.llava.sizes import LanguageSide, glamm_layers, llava_config
 from litelvlm.training.loop import Losses, Stage, run_stage
 from litelvlm.training.packing import IGNORE, forward_packed
 from litelvlm.training.pool import ScenePool
@@ -71,14 +71,8 @@ def first_weights(
     A word's rows are the means of the rows of its pieces there. Numbers start as the colon before
     an answer, with waves added, so that near numbers are alike.
     """
-    torch.manual_seed(seed)
-    llama: LlamaForCausalLM = LlamaForCausalLM._from_config(
-        config.text_config, attn_implementation="sdpa"
-    )
-    source = glamm.llama
-    llama.model.layers.load_state_dict(source.model.layers.state_dict())
-    llama.model.norm.load_state_dict(source.model.norm.state_dict())
-    embeds, head = llama.model.embed_tokens.weight, llama.lm_head.weight
+    side, source = glamm_layers(glamm, config, seed), glamm.llama
+    embeds, head = side.llama.model.embed_tokens.weight, side.llama.lm_head.weight
     with torch.no_grad():
         for word, index in tokenizer.get_vocab().items():
             pieces = pieces_of(glamm, word)
@@ -88,7 +82,7 @@ def first_weights(
         colon = embeds[tokenizer.convert_tokens_to_ids(":")].clone()
         embeds[numbers] = colon + _WAVE * colon.std() * waves(len(colon))
         head[numbers] = head.std() * waves(len(colon))
-    return LanguageSide(own_projector(glamm), llama)
+    return side
 
 
 def waves(width: int) -> Float[Tensor, "n d"]:

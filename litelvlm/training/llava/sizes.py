@@ -100,6 +100,18 @@ def first_weights(
         config: Sizes; those of the language model equal the miniature GLaMM's.
         seed: Of the head.
     """
+    side = glamm_layers(glamm, config, seed)
+    embeds, source = side.llama.model.embed_tokens.weight, glamm.llama.model.embed_tokens.weight
+    with torch.no_grad():
+        nn.init.normal_(side.llama.lm_head.weight, std=_HEAD_STD)
+        for word, index in tokenizer.get_vocab().items():
+            pieces = glamm.tokenizer.pieces.encode(word, out_type=int)
+            embeds[index] = source[pieces].mean(0)
+    return side
+
+
+def glamm_layers(glamm: Glamm, config: LlavaConfig, seed: int) -> LanguageSide:
+    """Layers and projector of the miniature GLaMM, embeddings and head drawn at random."""
     torch.manual_seed(seed)
     llama: LlamaForCausalLM = LlamaForCausalLM._from_config(
         config.text_config, attn_implementation="sdpa"
@@ -107,19 +119,9 @@ def first_weights(
     source = glamm.llama.model
     llama.model.layers.load_state_dict(source.layers.state_dict())
     llama.model.norm.load_state_dict(source.norm.state_dict())
-    with torch.no_grad():
-        nn.init.normal_(llama.lm_head.weight, std=_HEAD_STD)
-        for word, index in tokenizer.get_vocab().items():
-            pieces = glamm.tokenizer.pieces.encode(word, out_type=int)
-            llama.model.embed_tokens.weight[index] = source.embed_tokens.weight[pieces].mean(0)
-    return LanguageSide(own_projector(glamm), llama)
-
-
-def own_projector(glamm: Glamm) -> nn.Sequential:
-    """A copy of the miniature's projector."""
     projector = deepcopy(glamm.projector)
     assert isinstance(projector, nn.Sequential)  # noqa: S101 - for the type checker
-    return projector.requires_grad_(True)
+    return LanguageSide(projector.requires_grad_(True), llama)
 
 
 def as_llava(

@@ -11,9 +11,11 @@ from litelvlm.training.loop import Losses
 from litelvlm.training.video_glamm.images import SIDE
 from litelvlm.training.video_glamm.pool import MAX_OBJECTS, ClipBatch
 from litelvlm.training.video_glamm.sizes import VIDEO, WIDTH
+from litelvlm.training.worlds.base import attribute_labels
 from litelvlm.training.worlds.pictograms import NATURAL
 
-_VALUES = (tuple(CATEGORIES), (NATURAL, *TINTS), tuple(LEVELS["easy"].sizes), MOTIONS)
+VALUES = (tuple(CATEGORIES), (NATURAL, *TINTS), tuple(LEVELS["easy"].sizes), MOTIONS)
+"""Of each attribute of an object."""
 _OWNED = 0.2  # share of a cell from which on an object lies there
 _CELLS = 12  # of the grid that places in the first frame are named on, along one side
 
@@ -24,9 +26,9 @@ class Helper(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.motion = nn.Linear(VIDEO.hidden_size, 5)
-        self.here = nn.ModuleList(nn.Linear(WIDTH, len(values)) for values in _VALUES)
+        self.here = nn.ModuleList(nn.Linear(WIDTH, len(values)) for values in VALUES)
         self.first = nn.Linear(WIDTH, 2)
-        self.heads = nn.ModuleList(nn.Linear(WIDTH, len(values)) for values in _VALUES)
+        self.heads = nn.ModuleList(nn.Linear(WIDTH, len(values)) for values in VALUES)
         self.query, self.key = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.cell, self.way = nn.Linear(WIDTH, _CELLS**2), nn.Linear(WIDTH, 2 * FRAMES)
 
@@ -66,7 +68,7 @@ class Helper(nn.Module):
         share, owner = shares.max(-1)  # [B, N]
         clips, at = torch.nonzero(share > _OWNED, as_tuple=True)
         objects, states = owner[clips, at], visual[clips.to(visual.device), at.to(visual.device)]
-        values = attribute_labels(batch)[clips, objects].to(visual.device)
+        values = attribute_labels(batch.meta, VALUES, MAX_OBJECTS)[clips, objects].to(visual.device)
         first = batch.centres[clips, objects, 0].clamp(-0.2, 1.2).to(visual.device)
         named = [
             F.cross_entropy(head(states).float(), values[:, i]) for i, head in enumerate(self.here)
@@ -95,7 +97,7 @@ class Helper(nn.Module):
         centres = batch.centres[rows, objects].to(device)  # [B, T, F, 2]
         x, y = (centres[:, :, 0].clamp(0, 0.999) * _CELLS).long().unbind(-1)
         cells = self.cell(state).float()
-        values = attribute_labels(batch)[rows, objects].to(device)
+        values = attribute_labels(batch.meta, VALUES, MAX_OBJECTS)[rows, objects].to(device)
         named = [
             F.cross_entropy(head(state).float().flatten(0, 1), values[..., i].flatten())
             for i, head in enumerate(self.heads)
@@ -110,15 +112,6 @@ class Helper(nn.Module):
             "_match": hit.float().mean(),
             "_cell": (cells.argmax(-1) == place).float().mean(),
         }
-
-
-def attribute_labels(batch: ClipBatch) -> Tensor:
-    """Index of each object's value of each attribute [B, MAX_OBJECTS, A]; 0 where there is none."""
-    labels = torch.zeros(len(batch.meta), MAX_OBJECTS, len(_VALUES), dtype=torch.long)
-    for row, meta in zip(labels, batch.meta, strict=True):
-        for own, item in zip(row, meta["objects"], strict=False):
-            own[:] = torch.tensor([v.index(w) for v, w in zip(_VALUES, item, strict=True)])
-    return labels
 
 
 def object_shares(ids: Tensor, side: int) -> Tensor:

@@ -2,18 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array
 from litelvlm.data.embedded import TRAINING
@@ -22,8 +18,9 @@ from litelvlm.data.worlds.moving.clips import SIDE, MovingScene, sample_clip
 from litelvlm.data.worlds.moving.objects import FRAMES
 from litelvlm.models.sam2.preprocess import MEAN_255, STD_255
 from litelvlm.models.video_glamm.preprocess import MEAN, STD, resize_fixed_point
-from litelvlm.training.arrays import make_arrays, normalised, open_arrays, step_indices
+from litelvlm.training.arrays import META, normalised, open_arrays, render_arrays, step_indices
 from litelvlm.training.video_glamm.sizes import SAM2, VIDEO
+from litelvlm.training.worlds.base import SceneMeta
 
 FIRST_SEED = 1_000_000
 """Clips of evaluation have smaller seeds."""
@@ -38,18 +35,6 @@ _LAYOUT = {
 }
 
 
-class ClipMeta(TypedDict):
-    """What is known of a clip besides its pixels.
-
-    Attributes:
-        objects: Category, colour ("natural" if it is not dyed), size and motion of every object.
-        expressions: (sentence, index of its object, kind).
-    """
-
-    objects: list[list[str]]
-    expressions: list[tuple[str, int, str]]
-
-
 @dataclass(frozen=True)
 class ClipBatch:
     """Some clips of a pool.
@@ -60,17 +45,18 @@ class ClipBatch:
         small: Frames at the video tower's size [B, F, V, V, 3], 0 to 255; see ``video_pixels``.
         centres: (x, y) of each object in each frame, in sides of a frame, outside of it too
             [B, MAX_OBJECTS, F, 2]; nan where there is no object.
-        meta: Objects and expressions per clip.
+        meta: Objects and expressions per clip. Of an object: category, colour ("natural" if it is
+            not dyed), size and motion.
     """
 
     square: Tensor
     ids: Tensor
     small: Tensor
     centres: Tensor
-    meta: list[ClipMeta]
+    meta: list[SceneMeta]
 
 
-def clip_arrays(clip: MovingScene) -> tuple[tuple[Array, ...], ClipMeta]:
+def clip_arrays(clip: MovingScene) -> tuple[tuple[Array, ...], SceneMeta]:
     """One clip as the arrays of a pool, pixels still uint8, and what is known of it."""
     side, small = (SAM2.image_size,) * 2, (VIDEO.image_size,) * 2
     index = (clip.masks * np.arange(1, len(clip.masks) + 1)[:, None, None, None]).sum(0)
@@ -90,7 +76,7 @@ def clip_arrays(clip: MovingScene) -> tuple[tuple[Array, ...], ClipMeta]:
     centres = np.full((MAX_OBJECTS, FRAMES, 2), np.nan, dtype=np.float32)
     for number, item in enumerate(clip.objects):
         centres[number] = [item.at(frame).centre for frame in range(FRAMES)]
-    meta: ClipMeta = {
+    meta: SceneMeta = {
         "objects": [
             [o.looks.category, o.looks.tint or "natural", o.looks.size, o.motion]
             for o in clip.objects
@@ -100,14 +86,8 @@ def clip_arrays(clip: MovingScene) -> tuple[tuple[Array, ...], ClipMeta]:
     return (clip.frames, square, ids, shrunk, centres / SIDE), meta
 
 
-def _render_block(folder: Path, places: range) -> list[ClipMeta]:
-    arrays, metas = open_arrays(folder, _LAYOUT, write=True), []
-    for i in places:
-        values, meta = clip_arrays(sample_clip(FIRST_SEED + i, TRAINING))
-        for part, value in zip(_LAYOUT, values, strict=True):
-            arrays[part][i] = value
-        metas.append(meta)
-    return metas
+def _draw(place: int) -> tuple[tuple[Array, ...], SceneMeta]:
+    return clip_arrays(sample_clip(FIRST_SEED + place, TRAINING))
 
 
 class ClipPool:
@@ -116,23 +96,14 @@ class ClipPool:
     Args:
         folder: Where the arrays live; made if absent, reused if there.
         n: Number of clips.
-        workers: Rendering processes.
     """
 
-    def __init__(self, folder: Path, n: int, workers: int = 2) -> None:
-        self.n, self._workers = n, workers
-        self.home = atomic_folder(folder / f"moving-{n}", self._render)
-        self.meta: list[ClipMeta] = json.loads((self.home / "meta.json").read_text())
+    def __init__(self, folder: Path, n: int) -> None:
+        self.n = n
+        render = partial(render_arrays, _LAYOUT, n, _BLOCK, _draw, "clips", 2)
+        self.home = atomic_folder(folder / f"moving-{n}", render)
+        self.meta: list[SceneMeta] = json.loads((self.home / META).read_text())
         self._arrays = open_arrays(self.home, _LAYOUT)
-
-    def _render(self, folder: Path) -> None:
-        make_arrays(folder, _LAYOUT, self.n)
-        blocks = [range(start, min(start + _BLOCK, self.n)) for start in range(0, self.n, _BLOCK)]
-        with ProcessPoolExecutor(self._workers, mp_context=get_context("spawn")) as pool:
-            done = pool.map(partial(_render_block, folder), blocks)
-            bar = tqdm(done, "rendering clips", total=len(blocks), unit="block")
-            metas = [meta for block in bar for meta in block]
-        (folder / "meta.json").write_text(json.dumps(metas))
 
     def indices(self, seed: int, step: int, batch: int) -> Array:
         """Clips of one training step; every epoch has its own order."""

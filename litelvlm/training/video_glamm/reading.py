@@ -21,23 +21,12 @@ from litelvlm.training.video_glamm.images import SIDE, ImageTokens
 from litelvlm.training.video_glamm.language import LanguageSide
 from litelvlm.training.video_glamm.pool import ClipBatch, ClipPool, video_pixels
 from litelvlm.training.video_glamm.sizes import VIDEO
+from litelvlm.training.worlds.base import draw_sentences
 
 _EXPRESSIONS = 4  # of a clip
 _VIDEO_SIDE = VIDEO.grid // 2
 N_TOKENS = FRAMES * (SIDE**2 + _VIDEO_SIDE**2)
 """Visual tokens of a clip."""
-
-
-def draw_sentences(batch: ClipBatch, rng: np.random.Generator) -> tuple[list[list[str]], Tensor]:
-    """Sentences of each clip, repeated where there are few, and their objects [B, T]."""
-    sentences: list[list[str]] = []
-    objects = torch.zeros(len(batch.meta), _EXPRESSIONS, dtype=torch.long)
-    for row, meta in zip(objects, batch.meta, strict=True):
-        order = np.resize(rng.permutation(len(meta["expressions"])), _EXPRESSIONS)
-        chosen = [meta["expressions"][i] for i in order]
-        sentences.append([sentence for sentence, _, _ in chosen])
-        row[:] = torch.tensor([target for _, target, _ in chosen])
-    return sentences, objects
 
 
 def pack_sentences(
@@ -159,7 +148,7 @@ class Reader:
         rng = np.random.default_rng([self.seed, step, 7])
         indices = self.pool.indices(self.seed + 2, step, stage.batch)
         batch = self.pool[indices]
-        sentences, objects = draw_sentences(batch, rng)
+        sentences, objects = draw_sentences(batch.meta, _EXPRESSIONS, rng)
         packed = pack_sentences(self.tokenizer, sentences, rng)
         states = video_states(self.side, batch.small.to(self.device))
         video = pool_squares(self.side.video_projector(states).flatten(0, 1), _VIDEO_SIDE)

@@ -10,13 +10,14 @@ from torch import Tensor
 from transformers import Sam2VideoModel
 
 from litelvlm.data.worlds.moving.objects import FRAMES
-from litelvlm.models.sam2.decoding import not_a_point
+from litelvlm.models.sam2.decoding import every_mask, not_a_point
 from litelvlm.models.sam2.frames import FrameFeatures
 from litelvlm.models.sam2.memory import Memory
 from litelvlm.training.glamm.sam import mask_losses
 from litelvlm.training.loop import Losses, Stage, run_stage
-from litelvlm.training.video_glamm.pool import ClipMeta, ClipPool, sam_pixels
+from litelvlm.training.video_glamm.pool import ClipPool, sam_pixels
 from litelvlm.training.video_glamm.sizes import SAM2
+from litelvlm.training.worlds.base import SceneMeta
 
 _OBJECTS = 4
 """Prompts for each clip."""
@@ -57,19 +58,8 @@ def all_masks(
         prompts: Sparse prompt tokens [T, n, C].
         several: Three masks, or the single one.
     """
-    count = len(prompts)
-    dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    positions = sam.get_image_wide_positional_embeddings()
     sam.mask_decoder.train(not several)  # else an unstable single mask would be replaced
-    masks, ious, tokens, scores = sam.mask_decoder(
-        image_embeddings=image,
-        image_positional_embeddings=positions.to(image.dtype).expand(count, -1, -1, -1),
-        sparse_prompt_embeddings=prompts[:, None],
-        dense_prompt_embeddings=dense.expand(count, -1, *image.shape[-2:]),
-        multimask_output=several,
-        high_resolution_features=list(features.fine),
-    )
-    return masks[:, 0], ious[:, 0], tokens[:, 0], scores[:, 0, 0]
+    return every_mask(sam, features.fine, image, prompts, several)
 
 
 def target_masks(ids: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,7 +99,7 @@ def frame_losses(
 
 
 def pick_objects(
-    ids: Tensor, meta: Sequence[ClipMeta], unseen: float, rng: np.random.Generator
+    ids: Tensor, meta: Sequence[SceneMeta], unseen: float, rng: np.random.Generator
 ) -> Tensor:
     """Objects to prompt for in one frame of each clip [B, K]: mostly such as it shows.
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from litelvlm.arrays import Array
 from litelvlm.data.worlds.base import Scene
@@ -69,6 +71,37 @@ class TrainingWorld(ABC):
         """
         shares = [patches[i] / self.typical[item[SIZE]] for i, item in enumerate(meta["objects"])]
         return np.array(shares).clip(0, 1)
+
+
+def attribute_labels(
+    metas: Sequence[SceneMeta], values: Sequence[Sequence[str]], most: int
+) -> Tensor:
+    """Index of each object's value of each attribute [B, most, A]; -1 for none.
+
+    Args:
+        metas: Of the scenes.
+        values: Values of each attribute.
+        most: Objects of a scene at most.
+    """
+    out = torch.full((len(metas), most, len(values)), -1)
+    for row, meta in zip(out, metas, strict=True):
+        for own, item in zip(row, meta["objects"], strict=False):
+            own[:] = torch.tensor([v.index(x) for v, x in zip(values, item, strict=True)])
+    return out
+
+
+def draw_sentences(
+    metas: Sequence[SceneMeta], count: int, rng: np.random.Generator
+) -> tuple[list[list[str]], Tensor]:
+    """Expressions of each scene, repeated where there are few, and their objects [B, count]."""
+    sentences: list[list[str]] = []
+    objects = torch.zeros(len(metas), count, dtype=torch.long)
+    for row, meta in zip(objects, metas, strict=True):
+        order = np.resize(rng.permutation(len(meta["expressions"])), count)
+        chosen = [meta["expressions"][place] for place in order]
+        sentences.append([sentence for sentence, _, _ in chosen])
+        row[:] = torch.tensor([target for _, target, _ in chosen])
+    return sentences, objects
 
 
 def named(objects: Sequence[Sequence[str]], seen: Array) -> list[int]:
