@@ -7,7 +7,6 @@ entry in ``STORIES`` by its first claim.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.runs.claims import Claim
@@ -21,18 +20,6 @@ Claims = Mapping[str, Claim]
 VERDICTS = ("supported", "not supported", "undetermined")
 
 
-class MethodScores(NamedTuple):
-    """Where a summary keeps the scores of methods by budget; pages show the main one.
-
-    Attributes:
-        scores: Table with a line per method, budget and metric.
-        comparisons: Table with the share of a reference's score that each keeps.
-    """
-
-    scores: str
-    comparisons: str
-
-
 @dataclass(frozen=True)
 class Story:
     """How pages and commands summarise a study.
@@ -43,14 +30,15 @@ class Story:
         strongest: Chooses the claim where no id does.
         sentence: Its main result in one sentence with one number; "" where the claims that it needs
             are missing, or its leading claim says it all.
-        scores: Its scores of methods by budget; None if it has none.
+        scores: Whether its tables "scores" and "comparisons" hold scores of methods by budget, of
+            which pages show the main one.
         explorable: Whether the explorer shows its rows.
     """
 
     leads: tuple[str, ...] = ()
     strongest: Callable[[Claims], Claim | None] = lambda claims: None
     sentence: Callable[[Claims], str] = lambda claims: ""
-    scores: MethodScores | None = None
+    scores: bool = False
     explorable: bool = False
 
 
@@ -256,7 +244,7 @@ STORIES: Mapping[str, Story] = MappingProxyType(
         "sweep": Story(
             ("random@",),
             sentence=_sweep,
-            scores=MethodScores("scores", "comparisons"),
+            scores=True,
             explorable=True,
         ),
         "ablations": Story(("official.random", "H7")),

@@ -16,7 +16,7 @@ from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.studies import published, published_video
 from litelvlm.analysis.studies.scores import main_score
-from litelvlm.analysis.studies.stories import MethodScores, story_of
+from litelvlm.analysis.studies.stories import story_of
 from litelvlm.data.dataset import CLIPS, IMAGES
 from litelvlm.data.files import atomic_write
 
@@ -54,7 +54,7 @@ def tables_of(
         title = name.replace("_", " ")
         if len(frame) > LONGEST:
             title += f" (the first {LONGEST} of {len(frame)} lines)"
-        if compares and name == compares.scores:
+        if compares and name == "scores":
             found.append(
                 by_budget(
                     f"{main_score(frame['metric']).label} by method and budget",
@@ -67,10 +67,9 @@ def tables_of(
     return found
 
 
-def compared(summary: Summary) -> MethodScores | None:
-    """Where a run keeps scores of methods by budget; None if it has no such tables."""
-    found = story_of(summary.study).scores
-    return found if found and {found.scores, found.comparisons} <= set(summary.tables) else None
+def compared(summary: Summary) -> bool:
+    """Whether a run has scores of methods by budget."""
+    return story_of(summary.study).scores and {"scores", "comparisons"} <= set(summary.tables)
 
 
 def of_main(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,10 +116,9 @@ def with_intervals(lines: pd.DataFrame) -> pd.DataFrame:
 
 def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     """A run's scores in the terms of the published table: the score, and the share kept."""
-    kind = compared(summary)
-    if kind is None:
+    if not compared(summary):
         return []
-    table, comparisons = summary.table(kind.scores), of_main(summary.table(kind.comparisons))
+    table, comparisons = summary.table("scores"), of_main(summary.table("comparisons"))
     kept = comparisons[comparisons["reference"] == UNPRUNED]
     label = main_score(table["metric"]).label
     shares = zip(kept["retention"], kept["retention_bound"], strict=True)

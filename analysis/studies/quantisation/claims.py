@@ -13,7 +13,6 @@ from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
-from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.analysis.studies.sweep.paired import PairedEffect
 
 
@@ -26,7 +25,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         kept.WAY: methods that read the language model keep nearly the same tokens; kept.control:
         the others keep exactly the same; memory.pruning: pruning alone saves less than 1 %.
     """
-    factorial = make_factorial(rows, MAIN)
+    factorial = make_factorial(rows)
     methods = dict.fromkeys(method for method, _ in factorial.cells)
     if not methods:
         return []

@@ -7,7 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.studies.quantisation.config import FULL
-from litelvlm.analysis.studies.scores import Score
+from litelvlm.analysis.studies.scores import MAIN, Score
 from litelvlm.analysis.studies.sweep.paired import (
     MethodBudget,
     PairedEffect,
@@ -69,7 +69,7 @@ def label(precision: str, method: str) -> str:
     return f"{method} in {precision}"
 
 
-def make_factorial(rows: pd.DataFrame, score: Score) -> Factorial:
+def make_factorial(rows: pd.DataFrame) -> Factorial:
     """Scores of all cells from the rows of the study."""
     named = [
         label(str(precision), str(method))
@@ -81,7 +81,7 @@ def make_factorial(rows: pd.DataFrame, score: Score) -> Factorial:
     cells = [(str(m), int(b)) for m, b in zip(found["method"], found["budget"], strict=True)]
     return Factorial(
         pair_scores(rows.assign(method=named)),
-        score,
+        MAIN,
         tuple(str(name) for name in rows["precision"].unique() if name != FULL),
         tuple(sorted(cells, key=lambda cell: (cell[0], -cell[1]))),
         int(whole["budget"].iloc[0]),

@@ -11,7 +11,6 @@ from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, label, make_factorial
 from litelvlm.analysis.studies.quantisation.memory import KEYS_AND_VALUES
-from litelvlm.analysis.studies.scores import MAIN
 from litelvlm.analysis.studies.sweep.tables import score_table
 
 PUBLISHED = "pruning alone saves under 1 %"
@@ -27,7 +26,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         without a pixel; "memory", bytes by component, and "savings", what each precision and budget
         saves of the whole.
     """
-    factorial = make_factorial(rows, MAIN)
+    factorial = make_factorial(rows)
     memory = memory_table(rows, factorial)
     return {
         "scores": precision_scores(rows, factorial),

@@ -53,7 +53,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     if "agreement" in rows:
         found["agreement"] = agreement_table(rows, score)
     if rows["kind"].nunique() > 1:
-        found["kinds"] = stratum_table(rows, "kind")
+        found["kinds"] = kind_table(rows)
     if without_target(rows).any():
         found["no_target"] = no_target_table(rows)
     strata = strata_table(rows, score)
@@ -138,11 +138,11 @@ def no_target_table(rows: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["method", "budget"], kind="stable", ignore_index=True)
 
 
-def stratum_table(rows: pd.DataFrame, by: str, scores: Sequence[Score] = RESAMPLED) -> pd.DataFrame:
-    """``score_table`` within each value of a column that describes expressions, such as kind."""
+def kind_table(rows: pd.DataFrame, scores: Sequence[Score] = RESAMPLED) -> pd.DataFrame:
+    """``score_table`` within each kind of expression."""
     parts = [
-        score_table(pair_scores(group, scores)).assign(**{by: value})
-        for value, group in rows.groupby(by, sort=True)
+        score_table(pair_scores(group, scores)).assign(kind=kind)
+        for kind, group in rows.groupby("kind", sort=True)
     ]
     return pd.concat(parts, ignore_index=True)
 

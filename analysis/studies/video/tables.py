@@ -8,9 +8,9 @@ from litelvlm.analysis.studies.sweep.paired import pair_scores
 from litelvlm.analysis.studies.sweep.tables import (
     cell_columns,
     comparison_table,
+    kind_table,
     score_table,
     shared_value,
-    stratum_table,
 )
 from litelvlm.analysis.studies.video.config import Config
 from litelvlm.analysis.studies.video.paired import ARM, PAIRING, arms, matched_rows
@@ -34,7 +34,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         made = {
             "scores": score_table(paired).merge(counts, on=["method", "budget"]),
             "comparisons": comparison_table(paired),
-            "kinds": stratum_table(part, "kind", SHOWN),
+            "kinds": kind_table(part, SHOWN),
             "protocols": pairing_table(part),
         }
         for name, table in made.items():
