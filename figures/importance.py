@@ -76,17 +76,13 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
 
     Args:
         table: The summary's table "agreement": score, signal, target, removal, metric, partial_set,
-            sinks, value, low, high, ceiling.
+            value, low, high, ceiling.
         ax: Where to draw; one line per score, one dot with its interval per signal. A tick marks
             the ceiling. Over the whole height, a dotted line per signal marks the true mask.
         partial_set: What is held fixed: "none", "position" or "position+coverage".
     """
     table = main_target(table)
-    table = table[
-        (table["metric"] == "spearman")
-        & (table["partial_set"] == partial_set)
-        & (table["sinks"] == "kept")
-    ]
+    table = table[(table["metric"] == "spearman") & (table["partial_set"] == partial_set)]
     names = [name for name in SCORES if name in set(table["score"])]
     places = np.arange(len(names), dtype=float)
     offsets = np.linspace(-0.27, 0.27, len(SIGNALS))
@@ -140,11 +136,8 @@ def pearson_of(agreement: pd.DataFrame, key: tuple[str, str]) -> str:
     """
     agreement = of_signal(main_target(agreement), key)
     lead = next(name for name in SCORES if name in set(agreement["score"]))
-    chosen = agreement[
-        (agreement["score"] == lead)
-        & (agreement["partial_set"] == "none")
-        & (agreement["sinks"] == "kept")
-    ].set_index("metric")["value"]
+    plain = agreement[(agreement["score"] == lead) & (agreement["partial_set"] == "none")]
+    chosen = plain.set_index("metric")["value"]
     names = {"pearson": "Pearson", "spearman": "Spearman"}
     return ", ".join(f"{name} {chosen[m]:.2f}" for m, name in names.items() if m in chosen.index)
 

@@ -89,8 +89,7 @@ def causal_rows(rng, where):
 
 def importance_rows(rng, where):
     """Overlap with attention exactly at chance, with removal above it."""
-    same = {"control": "none", "score": REVERSED, "metric": IOU, "partial_set": "none"}
-    same |= {"sinks": "kept", "k": 16}
+    same = {"control": "none", "score": REVERSED, "metric": IOU, "partial_set": "none", "k": 16}
     names = ("signal", "target", "layer", "head", "removal")
     parts = [
         frame(

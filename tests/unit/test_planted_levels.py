@@ -57,7 +57,6 @@ def importance_studies():
         "score": REVERSED,
         "metric": "top_k_iou",
         "partial_set": "none",
-        "sinks": "kept",
         "visible_frac": 1.0,
         "k": 16,
     }

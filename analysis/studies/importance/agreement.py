@@ -71,7 +71,6 @@ def row(
         **signal_columns(signal),
         "metric": metric,
         "partial_set": NONE,
-        "sinks": "kept",
         "k": 0,
         "value": value,
         "chance": chance,

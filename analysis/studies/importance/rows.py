@@ -49,7 +49,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("compl_err", float, "Completeness error of the attribution, relative."),
     Column("metric", str, "Measure of agreement.", CONDITION),
     Column("partial_set", str, "Covariates that are held fixed.", CONDITION),
-    Column("sinks", str, "Outlier tokens: 'kept'; earlier runs also hold 'removed'.", CONDITION),
     Column("k", int, "Tokens at the top that the measure compares; 0 for all.", CONDITION),
     Column("value", float, "Value of the measure."),
     Column("chance", float, "Its expectation under random order."),

@@ -31,7 +31,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
         "grid": plain Spearman of the reversed similarity with a signal per layer and head, p and q
         within the signal;
         "layers": the same per layer for every signal that has layers; "agreement": score, signal,
-        measure, covariates, sinks; "joint": share of tokens per pair of rank bins;
+        measure, covariates; "joint": share of tokens per pair of rank bins;
         "reinitialised": by lowest layer; "overlap": overlaps of the first k tokens of every score
         with the two signals named in advance, above chance, by k; "categories": the parts of H6 by
         category of the referent.
@@ -48,7 +48,7 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     found = {
         "grid": pd.concat(grids, ignore_index=True) if grids else pd.DataFrame(),
         "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"]),
-        "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"]),
+        "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "k"]),
         "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"])),
         "reinitialised": means(visible[visible["control"] == REINITIALISED], [*SIGNAL, "layer"]),
         "overlap": overlap_table(whole),
@@ -61,8 +61,7 @@ def part_rows(
     rows: pd.DataFrame, id: str, metric: str | None, score: str | None, partial_set: str = "none"
 ) -> pd.DataFrame:
     """Rows of one measure of one score with the signal of one of ``PARTS``; None takes all."""
-    wanted = {"control": "none", "score": score, "metric": metric}
-    wanted |= {"partial_set": partial_set, "sinks": "kept"}
+    wanted = {"control": "none", "score": score, "metric": metric, "partial_set": partial_set}
     matches = [rows[column] == value for column, value in wanted.items() if value is not None]
     places = np.flatnonzero(np.logical_and.reduce(matches))
     signals = zip(*(rows[name].array[places] for name in SIGNAL_FIELDS), strict=True)
