@@ -24,10 +24,10 @@ from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.clip.geometry import coverage
 from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.probes.last_blocks import used_layer, without_direction
 from litelvlm.data.load import load_refer
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
-from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.training.glamm.clip import train_clip
 from litelvlm.training.glamm.recipe import RECIPES
@@ -77,7 +77,7 @@ def referents(tower: ClipTower) -> Iterator[Found]:
     kinds = {"question": texts, "rest": without_direction(texts, texts.mean(0))}
     for number, sample in enumerate(tqdm(list(data), unit="image")):
         rng = np.random.default_rng([0, number])
-        image = tower.image(clip_pixel_values(sample.image(), tower.image_size))
+        image = tower.image(Preprocessing()(sample.image(), tower.image_size))
         tokens = used_layer(image)[0]
         near = (normalize(image.image_embeds, dim=-1) @ normalize(texts, dim=-1).T)[0]
         shown = {data.categories[a.category_id] for a in sample.annotations.values()}

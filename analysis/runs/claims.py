@@ -17,7 +17,6 @@ from litelvlm.data.dataset import CLIPS, IMAGES
 MIN_IMAGES = 20
 ALPHA = 0.05
 Verdict = Literal["supported", "not supported", "undetermined"]
-Direction = Literal["greater", "less"]
 _WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
 _TOLD = ("null_description", "method", "generalises")
 """Fields of a claim that may speak of the images which are resampled."""

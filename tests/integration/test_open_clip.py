@@ -36,7 +36,6 @@ from litelvlm.analysis.studies.mechanism.probes import PROBES
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.preprocessing import Preprocessing
-from litelvlm.models.glamm.preprocess import clip_pixel_values
 
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")
 CLS_STATES = ("cls_token", "query", "cls_key", "cls_attention")
@@ -343,7 +342,7 @@ def test_causal_text_is_cut_to_the_longest_and_truncation_is_said(native):
 
 
 def test_crops(picture, siglip, native):
-    assert torch.equal(native.pixel_values(picture), clip_pixel_values(picture, SIZE))
+    assert torch.equal(native.pixel_values(picture), Preprocessing()(picture, SIZE))
     reference = np.asarray(picture.resize((31, 31), Image.Resampling.BICUBIC)) / 255
     squashed = torch.tensor((reference - 0.5) / 0.5, dtype=torch.float32)
     assert_near(siglip.pixel_values(picture)[0].permute(1, 2, 0), squashed, 1e-6)

@@ -7,14 +7,14 @@ import torch
 
 from litelvlm.clip.attention import attention_row, capture_inputs
 from litelvlm.clip.hf import ClipTower
-from litelvlm.models.glamm.preprocess import clip_pixel_values
+from litelvlm.clip.preprocessing import Preprocessing
 
 SENTENCES = ["Please segment the red circle in this image.", "the large square"]
 
 
 @pytest.fixture(scope="module")
 def pixels(model, data):
-    return torch.cat([clip_pixel_values(data[i].image(), model.tower.image_size) for i in range(2)])
+    return torch.cat([Preprocessing()(data[i].image(), model.tower.image_size) for i in range(2)])
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values
+from litelvlm.models.glamm.preprocess import sam_pixel_values
 from tests.parity.failures import Failures
 
 CLIP_STRIDE, SAM_STRIDE = 7, 16
@@ -34,7 +35,7 @@ def compute(fixtures: Path, out: Path) -> None:
             resized = torch.from_numpy(
                 np.array(image.resize((width, height), Image.Resampling.BILINEAR))
             )
-            clip = clip_pixel_values(image, clip_side)[0]
+            clip = Preprocessing()(image, clip_side)[0]
             got[f"{path.stem}.clip_strided"] = clip[:, ::CLIP_STRIDE, ::CLIP_STRIDE].contiguous()
             got[f"{path.stem}.sam_strided"] = square[0, :, ::SAM_STRIDE, ::SAM_STRIDE].contiguous()
             got[f"{path.stem}.resized_strided"] = resized[::SAM_STRIDE, ::SAM_STRIDE].contiguous()

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from litelvlm import load_refer
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
 from litelvlm.data.refer import ReferSample
-from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
+from litelvlm.models.glamm.preprocess import sam_pixel_values, sam_size
 from tests.glamm_parts import OPENING, Conversation, full_prompt
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Recorded:
             return clip, sam
         picture = self.picture(item)
         if picture is not None:
-            return clip_pixel_values(picture, self.sizes[0]), sam_pixel_values(
+            return Preprocessing()(picture, self.sizes[0]), sam_pixel_values(
                 picture, self.sizes[1]
             )[0]
         clip, sam = (self.numbered(i, name, item) for name in names)

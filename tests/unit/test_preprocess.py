@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
+from litelvlm.models.glamm.preprocess import sam_pixel_values, sam_size
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
 
@@ -19,7 +20,7 @@ def test_full_size_inputs_equal_the_recorded_ones():
     recorded = json.loads((PARITY / "preprocess" / "index.json").read_text())[0]
     expected = load_file(PARITY / "preprocess" / "expected.safetensors")
     image = open_image(PARITY / "preprocess" / "landscape.png")
-    clip, (sam, resized) = clip_pixel_values(image, 336), sam_pixel_values(image, 1024)
+    clip, (sam, resized) = Preprocessing()(image, 336), sam_pixel_values(image, 1024)
     assert list(resized) == recorded["resized"]
     # Same arithmetic in the same order: not a bit of difference is expected, 1e-6 leaves room for
     # another libm.
@@ -43,7 +44,7 @@ def test_tiny_inputs_equal_the_recorded_ones():
         )
         square, resized = sam_pixel_values(image, 128)
         torch.testing.assert_close(
-            clip_pixel_values(image, 84), expected[f"{i}.clip_pixel_values"], atol=1e-6, rtol=0
+            Preprocessing()(image, 84), expected[f"{i}.clip_pixel_values"], atol=1e-6, rtol=0
         )
         torch.testing.assert_close(square, expected[f"{i}.sam_pixel_values"], atol=1e-6, rtol=0)
         assert list(resized) == item["resized_size"]
@@ -70,7 +71,7 @@ def test_clip_sees_only_the_centre_square():
     white = (1 - torch.tensor([0.48145466, 0.4578275, 0.40821073])) / torch.tensor(
         [0.26862954, 0.26130258, 0.27577711]
     )
-    crop = clip_pixel_values(Image.fromarray(pixels), 4)
+    crop = Preprocessing()(Image.fromarray(pixels), 4)
     torch.testing.assert_close(crop, white[None, :, None, None].expand(1, 3, 4, 4))
 
 

@@ -5,7 +5,7 @@ import pytest
 from world_sentences import check_sentences
 
 from litelvlm.data.worlds.shapes.objects import COLOURS, LEVELS
-from litelvlm.data.worlds.shapes.scenes import level_vocabulary, sample_scene
+from litelvlm.data.worlds.shapes.scenes import sample_scene
 
 SEEDS = range(300)
 
@@ -79,14 +79,3 @@ def test_targets_and_anchors_lie_inside_the_crop(scenes):
         assert all(inside[expression.target] >= 0.25 for expression in scene.expressions)
         outside += int((inside < 0.25).sum())
     assert outside > 0  # other objects may be invisible to CLIP
-
-
-def test_vocabulary_is_exactly_the_words_in_use(scenes):
-    level, drawn = scenes
-    used = {
-        word
-        for scene in drawn
-        for expression in scene.expressions
-        for word in expression.sent.split()
-    }
-    assert used == set(level_vocabulary(level))

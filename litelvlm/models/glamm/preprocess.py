@@ -29,20 +29,6 @@ def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
     return resized
 
 
-def clip_pixel_values(image: Image.Image, size: int) -> Float[Tensor, "1 3 size size"]:
-    """Resize the shorter side (bicubic), crop the centre square and normalise, as OpenAI's CLIP.
-
-    CLIP and the language model see nothing outside the square.
-
-    Args:
-        image: Image of any mode.
-        size: Side of the square in pixels (336 for CLIP L/14-336).
-
-    Source: stock CLIP processor of ``openai/clip-vit-large-patch14-336``.
-    """
-    return Preprocessing()(to_rgb(image), size)
-
-
 def sam_pixel_values(
     image: Image.Image, size: int
 ) -> tuple[Float[Tensor, "1 3 size size"], tuple[int, int]]:

@@ -102,7 +102,6 @@ class VlmFamily:
         layout: How the tokens of an image lie.
         videos: It takes videos.
         field: Field of the encoder's output that holds the visual tokens.
-        video_placeholder: Field of the configuration with the placeholder of a video.
         separators: Some rows of an image's features are no patches but mark ends of lines.
         tiles: Tokens of each tile are one image of their own; 0 if the encoder says so itself.
         frames_apart: The encoder gives each frame of a video apart.
@@ -115,7 +114,6 @@ class VlmFamily:
     layout: FindLayout = square
     videos: bool = False
     field: str = "pooler_output"
-    video_placeholder: str = "video_token_id"
     separators: bool = False
     tiles: bool = False
     frames_apart: bool = False

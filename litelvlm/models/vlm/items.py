@@ -77,8 +77,7 @@ def locate(
     parts, input_ids = parts_of(family, modality, output, given), given["input_ids"]
     if not isinstance(input_ids, Tensor):
         raise ValueError("input_ids must be a tensor of token ids [batch, length]")
-    name = "image_token_id" if modality == "image" else family.video_placeholder
-    token = int(getattr(model.config, name))
+    token = int(getattr(model.config, f"{modality}_token_id"))
     rows, columns = (input_ids == token).nonzero(as_tuple=True)
     if len(rows) != sum(map(len, parts)):
         lengths = [len(part) for part in parts]

@@ -16,14 +16,6 @@ class Description:
     tint: str | None = None
     size: str | None = None
 
-    def fits(self, item: SceneObject) -> bool:
-        """Whether the object has every attribute named; one that is not dyed has no colour."""
-        return (
-            item.category == self.category
-            and self.tint in (None, item.tint)
-            and self.size in (None, item.size)
-        )
-
     @property
     def modifiers(self) -> int:
         """Number of adjectives."""

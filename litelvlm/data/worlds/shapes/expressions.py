@@ -18,15 +18,6 @@ class Description:
     size: str | None = None
     texture: str | None = None
 
-    def fits(self, item: SceneObject) -> bool:
-        """Whether the object has every attribute named."""
-        return (
-            item.shape == self.shape
-            and self.colour in (None, item.colour)
-            and self.size in (None, item.size)
-            and self.texture in (None, item.texture)
-        )
-
     @property
     def modifiers(self) -> int:
         """Number of adjectives."""

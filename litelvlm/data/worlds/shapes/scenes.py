@@ -11,7 +11,6 @@ import numpy as np
 
 from litelvlm.data.worlds.base import Scene
 from litelvlm.data.worlds.canvas import canvas_size, compose, free_place, pick, random_source
-from litelvlm.data.worlds.referring import PLACES
 from litelvlm.data.worlds.shapes.expressions import enumerate_expressions
 from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
 from litelvlm.data.worlds.shapes.render import footprint, render
@@ -45,16 +44,6 @@ def get_level(name: str) -> Level:
         ValueError: If there is none; the message lists the names.
     """
     return LEVELS[check_name(name, LEVELS, "level")]
-
-
-def level_vocabulary(level: str = "easy") -> tuple[str, ...]:
-    """Every word the expressions of a level can contain, sorted."""
-    preset = get_level(level)
-    words = {"the", *preset.shapes, *preset.colours, *preset.sizes, *PLACES}
-    words.update(word for relation in preset.relations for word in relation.split())
-    if len(preset.textures) > 1:
-        words.update(preset.textures)
-    return tuple(sorted(words))
 
 
 def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:

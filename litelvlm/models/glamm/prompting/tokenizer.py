@@ -117,21 +117,6 @@ class GlammTokenizer:
             )
         return cls(paths[0].read_bytes(), added)
 
-    @classmethod
-    def create(cls, sentencepiece_model_path: str | Path, folder: str | Path) -> "GlammTokenizer":
-        """Add GLaMM's seven tokens, in the official order, to a sentencepiece model, and save.
-
-        Args:
-            sentencepiece_model_path: Trained model with ``<unk>``, ``<s>``, ``</s>``; may lie in
-                ``folder`` already.
-            folder: Receives the files of the published layout.
-        """
-        model = Path(sentencepiece_model_path).read_bytes()
-        base = int(SentencePieceProcessor(model_proto=model).get_piece_size())
-        tokenizer = cls(model, {token: base + i for i, token in enumerate(ADDED_TOKENS)})
-        tokenizer.save_pretrained(folder)
-        return tokenizer
-
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the four files of the published layout."""
         folder = Path(folder)
