@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 import torch
+from transformers import PreTrainedConfig
 
 from litelvlm.data.images import ImageSource
 from litelvlm.models.base import StudiedModel
+from litelvlm.models.costs import head_widths, language_macs
 from litelvlm.pruning import Pruner
 from litelvlm.pruning.budgets import ModelSizes
 
@@ -20,6 +22,11 @@ class TimedCall(ABC):
 
     @property
     @abstractmethod
+    def language(self) -> PreTrainedConfig:
+        """Sizes of the language model."""
+
+    @property
+    @abstractmethod
     def layer_counts(self) -> tuple[int, ...]:
         """Visual tokens that each layer of the language model processes."""
 
@@ -29,9 +36,9 @@ class TimedCall(ABC):
         """Other tokens of the prompt."""
 
     @property
-    @abstractmethod
     def cache_width(self) -> int:
         """Numbers that one token keeps as keys in one layer; values are as many."""
+        return head_widths(self.language)[1]
 
     @abstractmethod
     def prefill(self) -> None:
@@ -50,9 +57,10 @@ class TimedCall(ABC):
     def whole(self) -> Mapping[str, float]:
         """Everything from the picture to the result; seconds by stage, as far as they are known."""
 
-    @abstractmethod
     def macs(self) -> Mapping[str, int]:
-        """Multiply-adds by component, by arithmetic."""
+        """Multiply-adds by component, by arithmetic; here of the language model alone."""
+        counts = [count + self.n_other for count in self.layer_counts]
+        return {LANGUAGE_MODEL: language_macs(self.language, counts)}
 
     @abstractmethod
     def parts(self) -> Mapping[str, Callable[[], object]]:

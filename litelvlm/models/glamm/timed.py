@@ -6,6 +6,7 @@ from functools import cached_property
 
 import torch
 from PIL import Image
+from transformers import LlamaConfig
 
 from litelvlm.models.base import Conversation, Grounding
 from litelvlm.models.glamm.costs import model_macs
@@ -88,9 +89,9 @@ class GlammCall(TimedCall):
         return len(self.model.tokenizer.encode(full_prompt(self.conversation))) - 1
 
     @property
-    def cache_width(self) -> int:
-        """Every head of LLaMA-7B has keys of its own."""
-        return int(self.model.llama.config.hidden_size)
+    def language(self) -> LlamaConfig:
+        """Sizes of LLaMA."""
+        return self.model.llama.config
 
     def prefill(self) -> None:
         """The language model alone on one prompt, in the kernel that a user gets."""

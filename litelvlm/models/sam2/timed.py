@@ -5,14 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from transformers import PreTrainedConfig
-
 from litelvlm.data.images import ImageSource, open_image
-from litelvlm.models.base import Conversation, Grounding, GroundingModel
-from litelvlm.models.costs import head_widths, language_macs
+from litelvlm.models.base import Conversation, Grounding, GroundingModel, VisualState
 from litelvlm.models.segmenting import frames_of
-from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
-from litelvlm.pruning import Pruner
+from litelvlm.models.timed import TimedCall
+from litelvlm.pruning import Pruner, Selection
 
 SAM2 = "sam2"
 """Component of all work of SAM2: it encodes every frame, decodes masks and remembers them."""
@@ -27,14 +24,14 @@ class ClipCall:
         frames: Of the clip.
         conversation: Its questions and answers.
         pruner: Method; None for the unpruned model.
-        budget: Visual tokens that it keeps.
+        choose: The tokens of the encoded clip that it keeps; None for all.
         segment: The whole call.
     """
 
     frames: Sequence[ImageSource]
     conversation: Conversation
     pruner: Pruner | None
-    budget: int
+    choose: Callable[[VisualState], Selection | None]
     segment: Callable[[], Grounding]
 
     @classmethod
@@ -59,7 +56,13 @@ class ClipCall:
         kept = None if pruner is None else budget
         segment = partial(model.segment, frames, expressions, pruner, kept, "conversation")
         conversation = model.clip_conversation(expressions, len(frames))
-        return cls(frames, conversation, pruner, budget, segment)
+
+        def choose(state: VisualState) -> Selection | None:
+            if pruner is None:
+                return None
+            return pruner.select(model.cues(state, conversation), budget)
+
+        return cls(frames, conversation, pruner, choose, segment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +77,6 @@ class Sam2Call(TimedCall):
 
     @property
     @abstractmethod
-    def language(self) -> PreTrainedConfig:
-        """Sizes of the language model."""
-
-    @property
-    @abstractmethod
     def n_read(self) -> int:
         """Visual tokens that the language model reads."""
 
@@ -87,18 +85,8 @@ class Sam2Call(TimedCall):
         """As many in every layer."""
         return (self.n_read,) * int(self.language.num_hidden_layers)
 
-    @property
-    def cache_width(self) -> int:
-        """Width of all key heads."""
-        return head_widths(self.language)[1]
-
     def whole(self) -> Mapping[str, float]:
         """From the frames to the masks of all of them, and its stages by the model's own watch."""
         seconds = self.asked.segment().timings
         own = {stage: value for stage, value in seconds.items() if stage not in _OF_SAM2}
         return own | {SAM2: sum(seconds.get(stage, 0.0) for stage in _OF_SAM2)}
-
-    def macs(self) -> Mapping[str, int]:
-        """Of the language model; what SAM2, a projector and a choice need is counted only."""
-        counts = [count + self.n_other for count in self.layer_counts]
-        return {LANGUAGE_MODEL: language_macs(self.language, counts)}

@@ -9,12 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from litelvlm.models.sam2.timed import SAM2, Sam2Call
-from litelvlm.models.unipixel.cues import clip_cues
 from litelvlm.models.unipixel.frames import patch_rows, sampled
 from litelvlm.models.unipixel.language import Reading
 from litelvlm.models.unipixel.network import UniPixelNetwork
-from litelvlm.models.unipixel.state import UniPixelState
-from litelvlm.pruning import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +30,9 @@ class UniPixelCall(Sam2Call):
         model = self.model
         state = model.encode_clip(self.asked.frames)
         prompt = model.answered(state, self.asked.conversation)
-        embeds, positions = model.spliced(state, prompt, self._choose(state))
+        embeds, positions = model.spliced(state, prompt, self.asked.choose(state))
         left_out = len(prompt.ids) - len(embeds)
         return len(state.tokens) - left_out, embeds, positions
-
-    def _choose(self, state: UniPixelState) -> Selection | None:
-        asked = self.asked
-        if asked.pruner is None:
-            return None
-        cues = clip_cues(self.model, state, asked.conversation, coverage=None, key=0)
-        return asked.pruner.select(cues, asked.budget)
 
     @property
     def language(self) -> PreTrainedConfig:
@@ -92,5 +82,5 @@ class UniPixelCall(Sam2Call):
             SAM2: sam2,
         }
         if self.asked.pruner is not None:
-            found["selection"] = lambda: self._choose(state)
+            found["selection"] = lambda: self.asked.choose(state)
         return found

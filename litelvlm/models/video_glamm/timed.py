@@ -12,12 +12,10 @@ from litelvlm.data.images import open_image
 from litelvlm.models.costs import clip_image_macs, transformer_macs
 from litelvlm.models.sam2.timed import SAM2, Sam2Call
 from litelvlm.models.video_glamm.block import visual_block
-from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.language import generate, read_prompt
 from litelvlm.models.video_glamm.network import VideoGlammNetwork
-from litelvlm.models.video_glamm.outputs import ClipState, Spliced
+from litelvlm.models.video_glamm.outputs import Spliced
 from litelvlm.models.video_glamm.preprocess import internvideo_pixel_values, language_frames
-from litelvlm.pruning import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +32,9 @@ class VideoGlammCall(Sam2Call):
     def _prompt(self) -> tuple[int, Spliced]:
         """How many visual tokens are read, and the prompt with them."""
         state = self.model.encode(self.asked.frames)
-        block = visual_block(self.model, state, self._choose(state))
+        block = visual_block(self.model, state, self.asked.choose(state))
         spliced = self.model.splice(block, self.asked.conversation, len(state.read))
         return len(block.tokens), spliced
-
-    def _choose(self, state: ClipState) -> Selection | None:
-        asked = self.asked
-        if asked.pruner is None:
-            return None
-        return asked.pruner.select(video_cues(self.model, state, asked.conversation), asked.budget)
 
     @property
     def language(self) -> Phi3Config:
@@ -94,7 +86,7 @@ class VideoGlammCall(Sam2Call):
         """Towers, projector, choice and SAM2."""
         model, frames = self.model, self.asked.frames
         state = model.encode(frames)
-        selection = self._choose(state)
+        selection = self.asked.choose(state)
         seg = state.video_tokens.new_zeros(len(self.asked.conversation.questions), self._width)
 
         def projector() -> Tensor:
@@ -117,7 +109,7 @@ class VideoGlammCall(Sam2Call):
             )
             found["video_tower"] = lambda: model.pooled_video(model.video_states(squares))
         if selection is not None:
-            found["selection"] = lambda: self._choose(state)
+            found["selection"] = lambda: self.asked.choose(state)
         return found
 
     @property

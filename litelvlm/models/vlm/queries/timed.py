@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import PreTrainedConfig, StoppingCriteria, StoppingCriteriaList
 
-from litelvlm.models.costs import head_widths, language_macs
 from litelvlm.models.segmenting import Stopwatch
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.door import PrunedVlm
@@ -97,9 +96,9 @@ class VlmCall(TimedCall):
         return len(self.prompt.ids) - self.prompt.n_tokens
 
     @property
-    def cache_width(self) -> int:
-        """Width of all key heads."""
-        return head_widths(self.encoded.network.config.get_text_config())[1]
+    def language(self) -> PreTrainedConfig:
+        """Sizes of the decoder."""
+        return self.encoded.network.config.get_text_config()
 
     def prefill(self) -> None:
         """The language model over the prompt, without its head."""
@@ -137,12 +136,6 @@ class VlmCall(TimedCall):
         if self.settings is None:
             return None
         return pruned_call(self.settings, encoded.sources(self.prompt, self.settings.clip), {})
-
-    def macs(self) -> Mapping[str, int]:
-        """Of the language model; what the image tower needs is counted only."""
-        config, other = self.encoded.network.config.get_text_config(), self.n_other
-        counts = [count + other for count in self.layer_counts]
-        return {LANGUAGE_MODEL: language_macs(config, counts)}
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
         """Image tower with projector, and choice."""
