@@ -29,12 +29,14 @@ class AttentionStates:
         key: Keys, one head per group of query heads, rotated.
         value: Values, likewise.
         scale: Factor of the products of queries and keys.
+        mask: Which of these pairs attend, as the model told its attention; None for all.
     """
 
     query: Float[Tensor, "b h s e"]
     key: Float[Tensor, "b g s e"]
     value: Float[Tensor, "b g s e2"]
     scale: float
+    mask: object = None
 
 
 @dataclass(eq=False)
@@ -59,14 +61,16 @@ def read(
     query: Float[Tensor, "b h q e"],
     key: Float[Tensor, "b g k e"],
     value: Float[Tensor, "b g k e2"],
-    attention_mask: Tensor | None,
+    attention_mask: object,
     scaling: float | None = None,
     **options: object,
 ) -> tuple[Tensor, Tensor | None]:
     """Remember the states, and attend as the model does or return zeros."""
     reader: Reader = module.__dict__[READER]
     if get_ident() == reader.thread:
-        remember(reader, query, key, value, scaling, options.get("cu_seq_lens_q"))
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        states = AttentionStates(query, key, value, scale, attention_mask)
+        remember(reader, states, options.get("cu_seq_lens_q"))
         if not reader.attend:
             empty = value.new_zeros(len(query), query.shape[2], query.shape[1], value.shape[-1])
             return empty, None
@@ -79,23 +83,18 @@ def read(
     return found
 
 
-def remember(
-    reader: Reader,
-    query: Float[Tensor, "b h q e"],
-    key: Float[Tensor, "b g k e"],
-    value: Float[Tensor, "b g k e2"],
-    scaling: float | None,
-    bounds: object,
-) -> None:
+def remember(reader: Reader, states: AttentionStates, bounds: object) -> None:
     """Add the states of one call; ``bounds`` are those of the images in a single row."""
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if isinstance(bounds, Tensor):
         # Flash attention gets all images in one row; the others get them one by one.
         lengths = bounds.diff().tolist()
-        split = [states.split(lengths, dim=2) for states in (query, key, value)]
-        reader.calls += [AttentionStates(q, k, v, scale) for q, k, v in zip(*split, strict=True)]
+        split = [part.split(lengths, dim=2) for part in (states.query, states.key, states.value)]
+        reader.calls += [
+            AttentionStates(query, key, value, states.scale, states.mask)
+            for query, key, value in zip(*split, strict=True)
+        ]
     else:
-        reader.calls.append(AttentionStates(query, key, value, scale))
+        reader.calls.append(states)
 
 
 ALL_ATTENTION_FUNCTIONS.register(READ, read)

@@ -14,23 +14,7 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm_base.attention import AttentionStates, reading
 from litelvlm.models.vlm_base.patches import Patches
-
-QUERIES_AT_ONCE = 512
-
-
-def received_attention(states: AttentionStates) -> Float[Tensor, "b s"]:
-    """Attention that each patch receives, mean over heads and queries, float32."""
-    total = torch.zeros(states.key.shape[0], states.key.shape[2], device=states.key.device)
-    for queries in states.query.float().split(QUERIES_AT_ONCE, dim=2):
-        rows = (queries @ states.key.float().mT * states.scale).softmax(dim=-1)
-        total += rows.sum(dim=(1, 2))
-    return total / (states.query.shape[1] * states.query.shape[2])
-
-
-def first_attention(states: AttentionStates) -> Float[Tensor, "b s"]:
-    """Attention of the first patch, which is CLS where there is one, mean over heads, float32."""
-    row = (states.query[:, :, :1].float() @ states.key.float().mT * states.scale).softmax(dim=-1)
-    return row.mean(dim=(1, 2))
+from litelvlm.models.vlm_base.rows import first_attention, received_attention
 
 
 def joined_heads(states: Float[Tensor, "b h s e"]) -> Float[Tensor, "b s d"]:
