@@ -30,6 +30,7 @@ class TowerSignals:
         source: States of the block that the visual tokens come from, one call after the other.
         last: States of the last block.
         patches: How tokens are made of patches.
+        has_cls: Whether the first of an image's patches is CLS.
         order: Window order of the tokens inside the tower; None for their own order.
         made: Cues of all images that were read before, by name.
     """
@@ -37,6 +38,7 @@ class TowerSignals:
     source: Sequence[AttentionStates]
     last: Sequence[AttentionStates]
     patches: Patches
+    has_cls: bool
     order: Int[Tensor, "n"] | None
     made: dict[str, Sequence[Tensor]] = field(default_factory=dict)
 
@@ -62,10 +64,16 @@ class TowerSignals:
             return torch.cat([read(call)[:, 0] for call in self.last])[index]
 
         def cls_attention() -> Tensor:
+            if self.has_cls:
+                return values("cls_attention", self.source, first_attention)
+            if self._prefix(counts):
+                raise ValueError(
+                    "the first patch of the image tower makes no visual token, and is not known to "
+                    "be CLS; take 'received_attention', or keep every patch "
+                    "(vision_feature_select_strategy='full')"
+                )
             # Without CLS: what VisPruner's author answers for such towers.
-            if not self._prefix(counts):
-                return values("received_attention", self.source, received_attention)
-            return values("cls_attention", self.source, first_attention)
+            return values("received_attention", self.source, received_attention)
 
         def norm(states: Tensor) -> Tensor:
             lengths: Tensor = joined_heads(states).float().norm(dim=-1)
@@ -90,14 +98,15 @@ class TowerSignals:
         }
 
     def _prefix(self, counts: Sequence[int]) -> int:
-        """CLS tokens in front of the patches of an image: 0 or 1.
+        """Patches in front of an image that make no token, as CLS mostly does: 0 or 1.
 
         Raises:
             ValueError: If patches and tokens do not fit together.
         """
         images = sum(call.key.shape[0] for call in self.source)
         patches = sum(call.key.shape[0] * call.key.shape[2] for call in self.source)
-        for prefix in (0, 1):
+        # Where each patch makes a token, CLS may make one too.
+        for prefix in (0, 1) if self.patches == "one" else (int(self.has_cls),):
             left, tokens = patches - prefix * images, sum(counts)
             if self.patches != "unknown" and tokens and left % tokens == 0:
                 each = left // tokens
@@ -110,16 +119,24 @@ class TowerSignals:
         )
 
     def _needs_cls(self, counts: Sequence[int]) -> None:
-        """Refuse a cue of CLS in a tower without it.
+        """Refuse a cue of CLS beside its patches where the tokens are not those patches.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If the tower has no CLS, or CLS is one of the tokens.
         """
-        if not self._prefix(counts):
+        if self.has_cls and self._prefix(counts):
+            return
+        if self.has_cls:
             raise ValueError(
-                "the image tower has no CLS token, whose states this method reads; take a method "
-                "without it, for example 'vispruner' or 'received_attention'"
+                "CLS is one of the visual tokens, and this method reads it beside them; let the "
+                "model drop it (vision_feature_select_strategy='default', with one placeholder "
+                "less in each image), or take a method that ranks CLS as a token, for example "
+                "'fastervlm' or 'vispruner'"
             )
+        raise ValueError(
+            "the image tower has no CLS token, whose states this method reads; take a method "
+            "without it, for example 'vispruner' or 'received_attention'"
+        )
 
     def _tokens(
         self, states: Sequence[Float[Tensor, "b s *d"]], counts: Sequence[int]
@@ -154,6 +171,8 @@ SIGNALS = frozenset(
     }
 )
 """Cues that need a watched tower."""
+CLS = ("class_embedding", "cls_token")
+"""Names of CLS among the parameters of a tower."""
 WINDOWS = "permute_input_for_window_attn"
 """Method of towers that put their patches into the order of windows."""
 
@@ -166,6 +185,12 @@ def attention_modules(tower: nn.Module) -> list[nn.Module]:
         if "Attention" in type(module).__name__ and hasattr(module, "config")
     ]
     return [m for m in found if not any(m is not o and o in m.modules() for o in found)]
+
+
+def has_cls(tower: nn.Module) -> bool:
+    """Whether a tower puts CLS before its patches; that of a pooling head is none of them."""
+    names = [name.split(".") for name, _ in tower.named_parameters()]
+    return any(name[-1] in CLS and "head" not in name for name in names)
 
 
 def source_block(model: PreTrainedModel, n_blocks: int, given: object = None) -> int:
@@ -197,7 +222,7 @@ def tower_watched(
         None,
     )
     modules = [] if tower is None or patches == "unknown" else attention_modules(tower)
-    if not modules:
+    if tower is None or not modules:
         yield lambda: None
         return
     source, last = modules[source_block(model, len(modules), layer)], modules[-1]
@@ -205,7 +230,11 @@ def tower_watched(
     watched = [source] if source is last else [source, last]
     with reading(watched) as readers, window_order(tower, order):
         yield lambda: TowerSignals(
-            readers[0].calls, readers[-1].calls, patches, order[0] if order else None
+            readers[0].calls,
+            readers[-1].calls,
+            patches,
+            has_cls(tower),
+            order[0] if order else None,
         )
 
 
