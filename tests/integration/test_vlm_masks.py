@@ -157,3 +157,15 @@ def test_masks_of_other_kinds_are_refused():
         for attention in (received_attention, first_attention):
             with pytest.raises(ValueError, match=r"unknown kind.*attn_implementation='sdpa'"):
                 attention(states(mask))
+
+
+def test_attention_within_windows_is_refused():
+    """A mean over the queries of a window is higher in the small ones at an image's edge."""
+    model, inputs = tiny_vlm("qwen2_5_vl"), tiny_prompt("qwen2_5_vl")
+    model.model.visual.fullatt_block_indexes = [0]
+    for method in ("received_attention", "fastervlm"):
+        with pytest.raises(ValueError, match="attends within windows"):
+            prune(model, method, 4).forward(**inputs)
+    pruned = prune(model, "tower_value_norm", 4)
+    pruned.forward(**inputs)
+    assert pruned.token_counts == [4]

@@ -31,6 +31,7 @@ class TowerSignals:
         last: States of the last block.
         patches: How tokens are made of patches.
         has_cls: Whether the first of an image's patches is CLS.
+        in_windows: Whether that block attends within windows of an image.
         order: Window order of the tokens inside the tower; None for their own order.
         made: Cues of all images that were read before, by name.
     """
@@ -39,6 +40,7 @@ class TowerSignals:
     last: Sequence[AttentionStates]
     patches: Patches
     has_cls: bool
+    in_windows: bool
     order: Int[Tensor, "n"] | None
     made: dict[str, Sequence[Tensor]] = field(default_factory=dict)
 
@@ -63,6 +65,15 @@ class TowerSignals:
             self._needs_cls(counts)
             return torch.cat([read(call)[:, 0] for call in self.last])[index]
 
+        def received() -> Tensor:
+            if self.in_windows:
+                raise ValueError(
+                    "the image tower attends within windows in the block that the visual tokens "
+                    "come from, so small windows would rank high; take a method that reads no "
+                    "attention of the tower, for example 'tower_value_norm' or 'divprune'"
+                )
+            return values("received_attention", self.source, received_attention)
+
         def cls_attention() -> Tensor:
             if self.has_cls:
                 return values("cls_attention", self.source, first_attention)
@@ -73,14 +84,13 @@ class TowerSignals:
                     "(vision_feature_select_strategy='full')"
                 )
             # Without CLS: what VisPruner's author answers for such towers.
-            return values("received_attention", self.source, received_attention)
+            return received()
 
         def norm(states: Tensor) -> Tensor:
             lengths: Tensor = joined_heads(states).float().norm(dim=-1)
             return lengths
 
         source: Mapping[str, Callable[[AttentionStates], Tensor]] = {
-            "received_attention": received_attention,
             "tower_value_norm": lambda call: norm(call.value),
             "keys_mean": lambda call: call.key.mean(dim=1),
             "key_norm": lambda call: norm(call.key),
@@ -92,6 +102,7 @@ class TowerSignals:
         return {
             **{name: partial(values, name, self.source, read) for name, read in source.items()},
             **{name: partial(values, name, self.last, read) for name, read in last.items()},
+            "received_attention": received,
             "cls_attention": cls_attention,
             "query": lambda: first(lambda call: joined_heads(call.query)),
             "cls_key": lambda: first(lambda call: joined_heads(call.key)),
@@ -173,6 +184,8 @@ SIGNALS = frozenset(
 """Cues that need a watched tower."""
 CLS = ("class_embedding", "cls_token")
 """Names of CLS among the parameters of a tower."""
+WHOLE = "fullatt_block_indexes"
+"""Attribute of towers with windows: the blocks that attend to a whole image."""
 WINDOWS = "permute_input_for_window_attn"
 """Method of towers that put their patches into the order of windows."""
 
@@ -225,7 +238,8 @@ def tower_watched(
     if tower is None or not modules:
         yield lambda: None
         return
-    source, last = modules[source_block(model, len(modules), layer)], modules[-1]
+    block = source_block(model, len(modules), layer)
+    source, last = modules[block], modules[-1]
     order: list[Tensor] = []
     watched = [source] if source is last else [source, last]
     with reading(watched) as readers, window_order(tower, order):
@@ -234,6 +248,7 @@ def tower_watched(
             readers[-1].calls,
             patches,
             has_cls(tower),
+            block not in getattr(tower, WHOLE, [block]),
             order[0] if order else None,
         )
 
