@@ -29,7 +29,8 @@ def item_cues(item: VisualItem, key: int, further: Sources) -> Cues:
     """Offer the cues of one image or video, computed when a method reads them.
 
     ``patch_tokens`` are the projected tokens too: the door stands behind the projector, and most
-    towers have several patches to a token. What the model cannot give is refused by name.
+    towers have several patches to a token. Where it stands before one, ``further`` holds the
+    projected ones. What the model cannot give is refused by name.
 
     Args:
         item: The image.
@@ -170,9 +171,8 @@ class CallSources:
     def of(self, item: VisualItem) -> Sources:
         """Sources of one image."""
         found: dict[str, Callable[[], Tensor]] = {
-            "input_similarity": lambda: self.text_behind(item).similarity(
-                item.features[item.patches]
-            ),
+            "projected": lambda: self.projected(item),
+            "input_similarity": lambda: self.text_behind(item).similarity(self.projected(item)),
             "llm_prompt_attention": lambda: self.attention(item)[item.patches],
             "rotary_cosine": lambda: self.rotary(item)[0],
             "rotary_sine": lambda: self.rotary(item)[1],
@@ -198,6 +198,12 @@ class CallSources:
         if not isinstance(value, Tensor):
             raise ValueError(f"{name} must be a tensor [batch, length]")
         return value
+
+    def projected(self, item: VisualItem) -> Float[Tensor, "n d"]:
+        """Patches of an image in the language model's input space."""
+        patches, name = item.features[item.patches], self.family.projector
+        found: Tensor = self.model.get_submodule(name)(patches) if name else patches
+        return found
 
     def text_behind(self, item: VisualItem) -> TextBehind:
         """Embeddings of the text tokens behind an image, up to the end of its row."""

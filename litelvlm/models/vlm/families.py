@@ -102,6 +102,9 @@ class VlmFamily:
         layout: How the tokens of an image lie.
         videos: It takes videos.
         field: Field of the encoder's output that holds the visual tokens.
+        projector: The model's module that they go through on their way to the language model;
+            empty where they are behind it.
+        video_placeholder: Field of the configuration with the placeholder of a video.
         separators: Some rows of an image's features are no patches but mark ends of lines.
         tiles: Tokens of each tile are one image of their own; 0 if the encoder says so itself.
         frames_apart: The encoder gives each frame of a video apart.
@@ -114,6 +117,8 @@ class VlmFamily:
     layout: FindLayout = square
     videos: bool = False
     field: str = "pooler_output"
+    projector: str = ""
+    video_placeholder: str = "video_token_id"
     separators: bool = False
     tiles: bool = False
     frames_apart: bool = False
@@ -179,7 +184,12 @@ _ROWS = (
     VlmFamily("janus", patches="one"),
     VlmFamily("ovis2", ("indicator tokens are text",), patches="blocks"),
     VlmFamily("got_ocr2", (TILES,)),
-    VlmFamily("llama4", (TILES, "pruned before the projector"), field="last_hidden_state"),
+    VlmFamily(
+        "llama4",
+        (TILES, "pruned before the projector"),
+        field="last_hidden_state",
+        projector="multi_modal_projector",
+    ),
     VlmFamily("lfm2_vl", ("convolution layers",), line),
     VlmFamily("qwen3_5", (MROPE, TYPES, "linear attention layers"), _GRID),
 )

@@ -20,7 +20,8 @@ class VisualItem:
     Attributes:
         modality: "image" or "video".
         index: Number among those of its modality.
-        features: Visual tokens in the language model's input space, as it would get them all.
+        features: Visual tokens as the encoder gives them all: in the language model's input space,
+            or before the family's ``projector`` where it has one.
         row: Row of the batch.
         columns: Column of each visual token in that row.
         patches: Those of the tokens that are patches; the others mark ends of lines and stay.
