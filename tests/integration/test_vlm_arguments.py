@@ -35,8 +35,7 @@ def forward_of(name):
 @pytest.mark.parametrize("name", VLM_FAMILIES)
 def test_every_argument_of_forward_is_decided(name):
     taken = parameters(forward_of(name))
-    refused = {"video_compression_mask"}  # it drops tokens itself
-    assert taken - arguments.FORWARD - refused == set()
+    assert taken - arguments.FORWARD == set()
     pixels = {argument for argument in taken if argument.startswith("pixel_values")}
     assert pixels <= {argument for names in PIXELS.values() for argument in names}
 
@@ -76,11 +75,6 @@ def test_what_is_in_no_list_is_refused_by_name(monkeypatch):
             prune(llava, "divprune", 9).forward(**one, **{name: torch.ones(1)})
     with pytest.raises(ValueError, match="max_new_token is not known"):
         prune(llava, "divprune", 9).generate(**one, max_new_token=3)
-    video = tiny_prompt("video_llama_3", video=True)
-    with pytest.raises(ValueError, match="video_compression_mask is not known"):
-        prune(tiny_vlm("video_llama_3"), "divprune", 0.5).forward(
-            **video, video_compression_mask=torch.ones(18, dtype=torch.bool)
-        )
     # A setting of a later release of transformers, in the model's own configuration.
     monkeypatch.setattr(arguments, "GENERATE", arguments.GENERATE - {"top_h"})
     assert prune(llava, "divprune", 9).generate(**one, max_new_tokens=1).shape[0] == 1

@@ -69,6 +69,7 @@ def grids(
     patch: tuple[int, ...] = (3 * 2 * 4 * 4,),
     run: int = 0,
     sides: bool = False,
+    mask: bool = False,
 ) -> MakeInputs:
     """Images or videos as patches, and the grid of these; 2 x 2 patches make a token.
 
@@ -80,6 +81,7 @@ def grids(
         patch: Shape of a patch: channels x frames x 4 x 4 pixels, flat or not.
         run: Placeholders side by side.
         sides: Whether the side of the merged squares is an argument too.
+        mask: Whether one that keeps every token is, too.
     """
 
     def make(counts: Sequence[int], generator: Generator) -> VisualInputs:
@@ -93,6 +95,8 @@ def grids(
         }
         if sides:
             tensors[f"{kind}_merge_sizes"] = torch.full((total,), 2)
+        if mask:
+            tensors[f"{kind}_compression_mask"] = torch.ones(total * cells // 4, dtype=torch.bool)
         return VisualInputs(tensors, (cells // 4,) * total, run)
 
     return make

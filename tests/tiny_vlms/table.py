@@ -211,7 +211,7 @@ FAMILIES = {
         {**TWO, "patch_size": 4},
         "qwen2",
         grids("image", 1, 6, 8, patch=(3 * 4 * 4,), sides=True),
-        grids("video", 3, 4, 6, patch=(3 * 4 * 4,), sides=True),
+        grids("video", 3, 4, 6, patch=(3 * 4 * 4,), sides=True, mask=True),
     ),
     "idefics2": TinyFamily(
         "Idefics2",

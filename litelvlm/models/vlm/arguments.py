@@ -24,8 +24,8 @@ def names(words: str) -> frozenset[str]:
 ENCODED = names(
     "pixel_values pixel_values_images pixel_values_videos pixel_attention_mask image_sizes "
     "image_sizes_videos image_grid_thw video_grid_thw image_merge_sizes video_merge_sizes "
-    "spatial_shapes batch_num_images second_per_grid_ts vision_aspect_ratio vision_feature_layer "
-    "vision_feature_select_strategy"
+    "video_compression_mask spatial_shapes batch_num_images second_per_grid_ts vision_aspect_ratio "
+    "vision_feature_layer vision_feature_select_strategy"
 )
 """Arguments of ``forward`` that images are encoded and placed by, before any token is dropped."""
 ANY_LENGTH = names(

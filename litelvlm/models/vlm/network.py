@@ -116,6 +116,9 @@ def encode(
 
     Returns:
         What the encoder made, by modality, and the arguments that it did not take.
+
+    Raises:
+        ValueError: If a mask over the tokens of videos does not fit them.
     """
     outputs: dict[str, Encoded] = {}
     used: set[str] = set()
@@ -129,7 +132,44 @@ def encode(
             output = encoder(**{name: given[name] for name in names}, return_dict=True)
             outputs[modality] = Encoded(output, signals())
         used.update(names)
+    mask = given.get(COMPRESSION)
+    if "video" in outputs and mask is not None and takes(model, COMPRESSION):
+        drop_unmasked(outputs["video"].output, mask)
+        used.add(COMPRESSION)
     return outputs, {name: value for name, value in given.items() if name not in used}
+
+
+COMPRESSION = "video_compression_mask"
+"""Argument that says which visual tokens of all videos enter the prompt, in VideoLLaMA 3."""
+
+
+def takes(model: PreTrainedModel, argument: str) -> bool:
+    """Whether the class of a model names an argument."""
+    return argument in inspect.signature(type(model).forward).parameters
+
+
+def drop_unmasked(output: ModelOutput, mask: object) -> None:
+    """Take out of an encoder's output what the model itself would drop before its prompt.
+
+    Args:
+        output: What the encoder returned, a tensor for each video; it is changed.
+        mask: Whether each visual token of all videos stays [n].
+
+    Raises:
+        ValueError: If the mask does not fit the videos, or drops all of one.
+    """
+    parts = output["pooler_output"]
+    counts = [len(part) for part in parts]
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (sum(counts),):
+        raise ValueError(
+            f"{COMPRESSION} must say True or False of each of the {sum(counts)} visual tokens of "
+            f"all videos, {counts} per video; hand on what the processor returns"
+        )
+    kept = [part[own.to(part.device)] for part, own in zip(parts, mask.split(counts), strict=True)]
+    if 0 in map(len, kept):
+        empty = [len(part) for part in kept].index(0)
+        raise ValueError(f"{COMPRESSION} drops every token of video {empty}; leave the video out")
+    output["pooler_output"] = tuple(kept)
 
 
 def with_features(
