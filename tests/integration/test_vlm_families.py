@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.vlm_proof import masked_difference, prove
-from litelvlm import get_pruner
+from litelvlm import get_pruner, prune
 from litelvlm.models.vlm.families import VLM_FAMILIES, measured_differences
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 from tests.tiny_vlms.table import TINY
@@ -52,6 +52,19 @@ def test_families_that_read_dropped_tokens(name):
     assert proof.handed_back == 0.0
     assert proof.batched <= 1e-6
     assert proof.masked > 1e-2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", TINY)
+def test_the_model_inside_the_block_answers_as_the_wrapper_does(name):
+    """Whether the model without a head is a part of it or not."""
+    model, inputs = tiny_vlm(name), tiny_prompt(name)
+    pruned = prune(model, "uniform", 0.5)
+    alone = pruned.forward(**inputs).logits
+    with pruned:
+        assert torch.equal(model(**inputs).logits, alone)
+    assert pruned.token_counts != []
+    assert pruned.layer_counts == [[count] * 3 for count in pruned.token_counts]
 
 
 def test_a_window_shorter_than_the_prompt_sees_further_back():

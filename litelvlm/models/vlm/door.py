@@ -156,7 +156,7 @@ class PrunedVlm:
     def layer_counts(self) -> list[list[int]]:
         """Visual tokens of each image that every layer of the language model read."""
         if self.layers is None:
-            depth = len(self.settings.model.get_decoder().layers)
+            depth = int(self.settings.model.config.get_text_config().num_hidden_layers)
             return [[count] * depth for count in self.token_counts]
         return [image.counts for image in self.layers.images]
 

@@ -90,7 +90,7 @@ def methods_replaced(
     """Put methods of the door in place of a model's own; undone afterwards.
 
     Args:
-        model: The model. Inside it, the one without a head refuses images.
+        model: The model. Inside it, the one without a head refuses images, where there is one.
         methods: By the name of the model's own.
     """
     refused = {name: refuse_batching for name in BATCHING if hasattr(model, name)}
@@ -98,11 +98,13 @@ def methods_replaced(
     before = {name: model.__dict__[name] for name in replaced if name in model.__dict__}
     for name, method in replaced.items():
         model.__dict__[name] = StandIn(method, getattr(model, name))
-    hook = model.base_model.register_forward_pre_hook(refuse_pixels, with_kwargs=True)
+    inside = [model.base_model] if model.base_model is not model else []
+    hooks = [base.register_forward_pre_hook(refuse_pixels, with_kwargs=True) for base in inside]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         for name in replaced:
             del model.__dict__[name]
         model.__dict__.update(before)
