@@ -113,7 +113,10 @@ def test_several_sequences_of_a_prompt_read_its_own_images(name, positions):
         assert (found - first).abs().max() <= 1e-6
 
 
-@pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "llava_onevision", "video_llama_3"])
+VIDEOS = ("qwen2_vl", "qwen3_vl", "llava_onevision", "video_llama_3", "glm4v")
+
+
+@pytest.mark.parametrize("name", VIDEOS)
 def test_several_sequences_of_a_prompt_read_its_own_videos(name):
     model, inputs = tiny_vlm(name), tiny_prompt(name, (2, 1), (4, 9), video=True)
     first = logits_of(model, inputs, "divprune")[:, :1].repeat_interleave(2, dim=0)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from litelvlm.names import check_name
-from tests.tiny_vlms.table import IMAGE, PAD, TINY, VIDEO
+from tests.tiny_vlms.table import IMAGE, PAD, TINY
 
 
 def random_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
@@ -76,7 +76,7 @@ def tiny_prompt(
     if make is None:
         raise ValueError(f"{name} has no tiny videos; leave out video=True")
     visual = make(counts, generator)
-    token, lengths = (VIDEO if video else IMAGE), iter(visual.tokens)
+    token, lengths = (family.video_token if video else IMAGE), iter(visual.tokens)
     rows = []
     for count, n_words in zip(counts, words, strict=True):
         ids = [1, 3, 4]

@@ -70,6 +70,7 @@ class TinyFamily:
         text: Sizes of the language model that differ from ``TEXT``.
         more: Other fields of its configuration.
         type_ids: Name of the argument that marks visual tokens among text; empty for none.
+        video_token: Placeholder of a video.
         types: Values of that argument for an image and for an answer; text before it has 0, and a
             video one more than an image.
     """
@@ -83,6 +84,7 @@ class TinyFamily:
     more: Mapping[str, object] = field(default_factory=dict)
     type_ids: str = ""
     types: tuple[int, int] = (1, 0)
+    video_token: int = VIDEO
 
     def build(self) -> PreTrainedModel:
         """The model as transformers initialises it."""
@@ -122,7 +124,9 @@ def on_axes(
 
 def glm(stem: str, vision: Mapping[str, object]) -> TinyFamily:
     """A GLM with the language model of GLM-4.1V."""
-    return TinyFamily(stem, vision, "glm4v_text", IMAGES, text=GLM_AXES, type_ids=GRID_TYPES)
+    return TinyFamily(
+        stem, vision, "glm4v_text", IMAGES, STAMPED_VIDEOS, GLM_AXES, {}, GRID_TYPES, (1, 0), IMAGE
+    )
 
 
 FAMILIES = {
@@ -191,6 +195,7 @@ FAMILIES = {
         "Qwen3_5",
         "qwen3_5_text",
         PLACED,
+        STAMPED_VIDEOS,
         rope_parameters={**MROPE, "partial_rotary_factor": 1.0},
         layer_types=["linear_attention", "full_attention", "full_attention"],
         linear_num_key_heads=2,

@@ -131,6 +131,7 @@ MROPE = "positions on three axes (mRoPE)"
 NEWLINES = "end-of-line rows stay"
 TYPES = "mm_token_type_ids"
 DEEPSTACK = "deepstack features"
+SHARED = "a video stands at placeholders of images"
 WINDOWS = "sliding windows"
 IMAGE_BOTH_WAYS = "image attends to itself in both directions"
 PROMPT_BOTH_WAYS = "prompt attends in both directions"
@@ -162,8 +163,22 @@ _ROWS = (
     VlmFamily("qwen2_5_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),
     VlmFamily("qwen3_vl", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True, patches="groups"),
     VlmFamily("qwen3_vl_moe", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True, patches="groups"),
-    VlmFamily("glm4v", (MROPE, TYPES), _GRID, patches="groups"),
-    VlmFamily("glm46v", (MROPE, TYPES), _GRID, patches="groups"),
+    VlmFamily(
+        "glm4v",
+        (MROPE, TYPES, SHARED),
+        _GRID,
+        videos=True,
+        video_placeholder="image_token_id",
+        patches="groups",
+    ),
+    VlmFamily(
+        "glm46v",
+        (MROPE, TYPES, SHARED),
+        _GRID,
+        videos=True,
+        video_placeholder="image_token_id",
+        patches="groups",
+    ),
     VlmFamily("paddleocr_vl", (MROPE, TYPES), _GRID),
     VlmFamily("video_llama_3", (), _GRID, videos=True),
     VlmFamily("idefics2", ("resampled tokens have no place in the image",), line, tiles=True),
@@ -191,7 +206,7 @@ _ROWS = (
         projector="multi_modal_projector",
     ),
     VlmFamily("lfm2_vl", ("convolution layers",), line),
-    VlmFamily("qwen3_5", (MROPE, TYPES, "linear attention layers"), _GRID),
+    VlmFamily("qwen3_5", (MROPE, TYPES, "linear attention layers"), _GRID, videos=True),
 )
 VLM_FAMILIES: Mapping[str, VlmFamily] = MappingProxyType({f.model_type: f for f in _ROWS})
 """Families by their name in transformers, in the order of tables."""

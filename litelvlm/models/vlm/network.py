@@ -86,9 +86,9 @@ PIXELS = {
 """Arguments that hold pixels."""
 
 
-def has_pixels(given: Mapping[str, object]) -> bool:
-    """Whether a call brings images or videos."""
-    return any(given.get(name) is not None for names in PIXELS.values() for name in names)
+def has_pixels(given: Mapping[str, object], *modalities: str) -> bool:
+    """Whether a call brings any of some modalities; left out, images or videos."""
+    return any(given.get(name) is not None for m in modalities or MODALITIES for name in PIXELS[m])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def encode(
     for modality in MODALITIES:
         method = f"get_{modality}_features"
         encoder = getattr(model.base_model, method, None) or getattr(model, method, None)
-        if encoder is None or all(given.get(name) is None for name in PIXELS[modality]):
+        if encoder is None or not has_pixels(given, modality):
             continue
         names = [name for name in inspect.signature(encoder).parameters if name in given]
         with tower_watched(model, patches, given.get("vision_feature_layer")) as signals:

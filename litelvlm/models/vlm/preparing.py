@@ -12,7 +12,7 @@ from transformers.utils.generic import ModelOutput
 from litelvlm.models.vlm.cues import CallSources, ClipText, item_cues
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem, locate
-from litelvlm.models.vlm.network import encode, with_features
+from litelvlm.models.vlm.network import MODALITIES, encode, has_pixels, with_features
 from litelvlm.models.vlm.selecting import ItemSlots, fill_slots, select
 from litelvlm.models.vlm.shorten import ShortPrompt, full_positions, shorten
 from litelvlm.models.vlm_base.tower import reads_tower
@@ -149,6 +149,13 @@ def opened(
         raise ValueError(
             "image_newline is offloaded, and the ends of lines are told from patches by it; keep "
             "model.image_newline on a device in device_map"
+        )
+    if family.video_placeholder == "image_token_id" and all(
+        has_pixels(given, modality) for modality in MODALITIES
+    ):
+        raise ValueError(
+            f"{family.model_type} reads images or videos in one call, not both: its videos stand "
+            "at the placeholders of images"
         )
     encoded, rest = encode(model, given, family.patches if watch else "unknown")
     items = [
