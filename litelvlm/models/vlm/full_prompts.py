@@ -46,10 +46,10 @@ def short_limits(
         if not isinstance(limit, int) or setting(model, given, counts_new) is not None:
             continue
         if given.get(name) is None and isinstance(config, GenerationConfig):
-            setattr(config, name, max(0, limit - cut))
+            setattr(config, name, limit - cut)
             changed["generation_config"] = config
         else:
-            changed[name] = max(0, limit - cut)
+            changed[name] = limit - cut
     return changed
 
 
@@ -93,6 +93,7 @@ class FullPrompts:
         assistant inside, which may be the same model, gets the model's own again.
         """
         stand_ins: Mapping[str, Made] = {
+            "_validate_generated_length": self._checked,
             "_get_logits_processor": self._processors,
             "_get_stopping_criteria": self._criteria,
             "_expand_multimodal_outputs": self._copies,
@@ -117,6 +118,10 @@ class FullPrompts:
                 f"generate of {type(model).__name__} did not call {missing[0]} as in transformers "
                 "5.19 to 5.23, so callbacks would see shortened prompts; install one of these"
             )
+
+    def _checked(self, own: Made, config: GenerationConfig, length: int, *given: object) -> None:
+        """The library's check of all limits, whose messages name the caller's own numbers."""
+        own(self._full_limits(config), length + self.cut, *given)
 
     def _processors(
         self, own: Made, *, generation_config: GenerationConfig, **options: object
