@@ -95,7 +95,9 @@ def measure(layers: int = 2, budget: int = 192, rounds: int = 5) -> dict[str, An
                 times += seconds(partial(prefill, keep), 1)
             for name, times in door.items():
                 pruned = prune(model, name, budget)
-                times += seconds(lambda pruned=pruned: pruned._prepared(dict(inputs)), 3)
+                times += seconds(
+                    lambda pruned=pruned: preparing.prepare(pruned.settings, inputs), 3
+                )
     scale = LAYERS / layers
     full = {keep: spread([scale * t for t in times]) for keep, times in prefills.items()}
     medians = {name: spread(times)["median"] for name, times in door.items()}

@@ -158,6 +158,7 @@ def test_a_second_call_while_one_runs_is_refused_or_left_alone(llava, one, metho
             after = pruned.forward(word, past_key_values=caches[1])
             assert torch.equal(after.logits, before.logits)
     assert finish() == expected
+    assert len(pruned.token_counts) == 1
     assert "forward" not in llava.__dict__
 
 

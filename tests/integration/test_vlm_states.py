@@ -224,10 +224,10 @@ def test_arguments_by_place(llava, one):
         by_name = llava(**one).logits
         assert torch.equal(llava(one["input_ids"], one["pixel_values"]).logits, by_name)
         out = llava.generate(one["input_ids"], config, pixel_values=one["pixel_values"])
+        assert pruned.token_counts == [9]
         with pytest.raises(TypeError, match="multiple values for argument 'pixel_values'"):
             llava(one["input_ids"], one["pixel_values"], pixel_values=one["pixel_values"])
     assert out[:, 46:].tolist() == expected
-    assert pruned.token_counts == [9]
 
 
 def test_states_and_scores_are_those_of_the_tokens_that_were_read(llava, one):

@@ -1,9 +1,8 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from threading import Lock, get_ident
 from types import TracebackType
 from typing import cast, get_args
 
@@ -23,6 +22,7 @@ from litelvlm.models.vlm.arguments import (
 from litelvlm.models.vlm.caches import continued, note_caches, noted, refuse_cache
 from litelvlm.models.vlm.cues import ClipText
 from litelvlm.models.vlm.full_prompts import FullPrompts, short_limits
+from litelvlm.models.vlm.last_call import LastCall
 from litelvlm.models.vlm.layers.drops import LayerDrops
 from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
 from litelvlm.models.vlm.network import family_of, has_pixels
@@ -131,30 +131,37 @@ class PrunedVlm:
 
     Attributes:
         settings: The same.
-        last: What the last call with images kept; None before any.
-        layers: What was dropped between the layers in that call; None for methods that act before
-            the language model.
     """
 
     def __init__(self, settings: PruningSettings) -> None:
         self.settings = settings
-        self.last: PreparedCall | None = None
-        self.layers: LayerDrops | None = None
+        self._calls = LastCall()
         self._forward: Forward = settings.model.forward
         self._generate = cast(Generate, settings.model.generate)
         self._inside: AbstractContextManager[None] = nullcontext()
         self._entered = 0
-        self._running = Lock()
-        self._thread: int | None = None
+
+    @property
+    def last(self) -> PreparedCall | None:
+        """What the last call kept: None before any, if it read no images, and if it failed."""
+        return self._calls.kept
+
+    @property
+    def layers(self) -> LayerDrops | None:
+        """What the last call dropped between the layers; None if nothing."""
+        return self._calls.layers
 
     @property
     def token_counts(self) -> list[int]:
-        """Visual tokens that the language model read of each image in the last call."""
+        """Visual tokens that the language model read of each image in the last call.
+
+        A pass behind the cache of a pruned call reads that call's tokens.
+        """
         return [] if self.last is None else self.last.token_counts
 
     @property
     def layer_counts(self) -> list[list[int]]:
-        """Visual tokens of each image that every layer of the language model read."""
+        """The same for every layer of the language model."""
         if self.layers is None:
             depth = int(self.settings.model.config.get_text_config().num_hidden_layers)
             return [[count] * depth for count in self.token_counts]
@@ -213,24 +220,31 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        given = named(self._forward, args, given)
-        if not has_pixels(given):
-            if self._thread == get_ident():  # a pass of the door's own generate
+        with self._calls.begun():
+            given = named(self._forward, args, given)
+            if has_pixels(given):
+                return self._read(given)
+            if self._calls.runs_here:  # a pass of the door's own generate
                 return self._forward(**with_mask(given))
             note = noted(given.get("past_key_values"))
             if note is None:
                 return self._forward(**given)
             out = self._forward(**continued(given, note, self.settings.family.first_position))
             note_caches(given, out, note.call)
+            self._calls.tell(note.call, None)
             return out
+
+    def _read(self, given: dict[str, object]) -> ModelOutput:
+        """Read prompts with images once."""
         refuse_cache(given, generates=False)
         refuse_unknown(self.settings.model, given, generates=False)
         refuse_columns(self.settings.pruner, given)
-        with self._alone():
-            call = self._prepared(given)
+        with self._calls.alone():
+            call = prepare(self.settings, given)
             positions = call.prompt.position_ids + self.settings.family.first_position
-            with self._dropping(call):
+            with self._dropping(call) as layers:
                 out = self._forward(**call.arguments, position_ids=without_single_axis(positions))
+            self._calls.tell(call, layers)
         note_caches(given, out, call)
         return out
 
@@ -244,24 +258,25 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        given = named(self._generate, args, given)
-        refuse_cache(given, generates=True)
-        if not has_pixels(given):
-            return self._generate(**given)
-        inputs = given.pop("inputs", None)
-        if inputs is not None and given.get("input_ids") is not None:
-            raise ValueError("the prompts are given twice, as inputs and as input_ids")
-        given["input_ids"] = given.get("input_ids") if inputs is None else inputs
-        refuse_modes(self.settings, given)
-        refuse_padding(self.settings.model, given)
-        with self._alone():
-            return self._generated(given)
+        with self._calls.begun():
+            given = named(self._generate, args, given)
+            refuse_cache(given, generates=True)
+            if not has_pixels(given):
+                return self._generate(**given)
+            inputs = given.pop("inputs", None)
+            if inputs is not None and given.get("input_ids") is not None:
+                raise ValueError("the prompts are given twice, as inputs and as input_ids")
+            given["input_ids"] = given.get("input_ids") if inputs is None else inputs
+            refuse_modes(self.settings, given)
+            refuse_padding(self.settings.model, given)
+            with self._calls.alone():
+                return self._generated(given)
 
     def _generated(self, given: dict[str, object]) -> Tensor | ModelOutput:
         """Generate from prompts with images."""
         model = self.settings.model
         with torch.no_grad():
-            call = self._prepared(given)
+            call = prepare(self.settings, given)
         ids, mask = cast(Tensor, given["input_ids"]), given.get("attention_mask")
         full = FullPrompts(
             ids, torch.ones_like(ids) if mask is None else cast(Tensor, mask), call,
@@ -273,8 +288,9 @@ class PrunedVlm:
         out = None
         try:
             # Every pass must go through the door's own forward, which gives it an explicit mask.
-            with self, self._dropping(call), full.seen(model):
+            with self, self._dropping(call) as layers, full.seen(model):
                 out = self._generate(**{**call.arguments, **changed}, position_ids=positions)
+            self._calls.tell(call, layers)
         finally:
             note_caches(given, out, call)
         if isinstance(out, Tensor):
@@ -282,40 +298,15 @@ class PrunedVlm:
         out["sequences"] = full.of(out["sequences"])
         return out
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold off other calls with images while one runs.
-
-        Raises:
-            ValueError: If one runs.
-        """
-        if not self._running.acquire(blocking=False):
-            raise ValueError(
-                "this pruned model is running already, in another thread or because a processor, "
-                "criterion or streamer calls it; make one call after the other, or load the model "
-                "once more"
-            )
-        self._thread = get_ident()
-        try:
-            yield
-        finally:
-            self._thread = None
-            self._running.release()
-
     def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:
-        """Drops tokens between the layers, if the method does that."""
-        settings = self.settings
-        if not call.drops_between_layers or not isinstance(settings.pruner, LayerPruner):
-            self.layers = None
-            return nullcontext()
-        self.layers = layer_drops(
-            settings.model, settings.family, settings.pruner, call.slots, call.prompt
-        )
-        return self.layers.hooked()
-
-    def _prepared(self, given: dict[str, object]) -> PreparedCall:
-        self.last = prepare(self.settings, given)
-        return self.last
+        """Drops tokens between the layers, if the method does that; callbacks can read of it."""
+        settings, layers = self.settings, None
+        if call.drops_between_layers and isinstance(settings.pruner, LayerPruner):
+            layers = layer_drops(
+                settings.model, settings.family, settings.pruner, call.slots, call.prompt
+            )
+        self._calls.tell(call, layers)
+        return nullcontext() if layers is None else layers.hooked()
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:
