@@ -78,7 +78,8 @@ def locate(
     parts, input_ids = parts_of(family, modality, output, given), given["input_ids"]
     if not isinstance(input_ids, Tensor):
         raise ValueError("input_ids must be a tensor of token ids [batch, length]")
-    token = int(getattr(model.config, f"{modality}_token_id"))
+    name = "image_token_id" if modality == "image" else family.video_placeholder
+    token = int(getattr(model.config, name))
     rows, columns = (input_ids == token).nonzero(as_tuple=True)
     if len(rows) != sum(map(len, parts)):
         lengths = [len(part) for part in parts]
