@@ -2,7 +2,8 @@
 
 ``reduced`` makes the work small by these rules:
 
-- two images (``--limit``, ``--images``, ``images=``), and the fields of ``tests.small_studies``;
+- two images or clips (``--limit``, ``--images``, ``images=``, ``clips=``), and the fields of
+  ``tests.small_studies``;
 - two methods in place of ``all``, one budget where none is named, two seeds and draws;
 - all studies of the bundled model, two of them of a model of one's own;
 - budgets above 144 tokens are quartered: a full-size model has 576, the miniature 144;
@@ -127,7 +128,7 @@ def small_study(made):
                 fields[f"{name}.{field}"] = value
     for entry in options.get("--set", ()):
         place, _, value = entry.partition("=")
-        fields[place] = 2 if place.endswith((".images", ".sampled")) else value
+        fields[place] = 2 if place.endswith((".images", ".clips", ".sampled")) else value
     if fields:
         options["--set"] = [f"{place}={written(value)}" for place, value in fields.items()]
     options["--limit"] = ["2"]
