@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -15,7 +15,7 @@ from litelvlm.pruning.positions import Positions
 
 
 def full_positions(
-    model: PreTrainedModel, given: Mapping[str, object], attention_mask: Int[Tensor, "b s"]
+    model: PreTrainedModel, given: Mapping[str, object], attention_mask: Shaped[Tensor, "b s"]
 ) -> Int[Tensor, "axes b s"]:
     """Positions that the model itself gives to the tokens of the full prompt.
 
@@ -145,7 +145,7 @@ def blocks_of(slots: Sequence[ItemSlots], device: torch.device) -> list[tuple[Te
     return sorted(blocks, key=lambda block: int(block[0][0]))
 
 
-def padded(rows: Sequence[Int[Tensor, "_"]], fill: int, right: bool) -> Int[Tensor, "b s"]:
+def padded(rows: Sequence[Shaped[Tensor, "_"]], fill: int, right: bool) -> Shaped[Tensor, "b s"]:
     """Rows of one length, filled on one side.
 
     Example:

@@ -7,7 +7,7 @@ from functools import partial
 from threading import get_ident
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from litelvlm.models.vlm.layers.rows import ImageState, numbered, query_columns
@@ -110,7 +110,7 @@ class LayerDrops:
         kernel: str,
         plans: Sequence[tuple[int, Int[Tensor, "_"], LayerPlan]],
         positions: Int[Tensor, "axes b s"],
-        mask: Int[Tensor, "b s"],
+        mask: Shaped[Tensor, "b s"],
         text: Bool[Tensor, "b s"],
     ) -> None:
         self.decoder, self.kernel = decoder, kernel

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -110,7 +110,7 @@ def layer_drops(
 
 
 def placed(
-    mask: Int[Tensor, "s"], left: Int[Tensor, "r"], columns: Int[Tensor, "k"]
+    mask: Shaped[Tensor, "s"], left: Int[Tensor, "r"], columns: Int[Tensor, "k"]
 ) -> Int[Tensor, "k"]:
     """Columns of the shortened prompt that hold some columns of the full one."""
     real = mask.nonzero().flatten()
