@@ -12,7 +12,7 @@ from litelvlm.models.vlm import network
 from litelvlm.models.vlm.shorten import full_positions
 from litelvlm.pruning import Pruner, RawSelection, list_pruners
 from tests.tiny_vlms.models import random_weights, tiny_prompt, tiny_vlm
-from tests.tiny_vlms.table import IMAGE, PIXTRAL, TEXT, TINY
+from tests.tiny_vlms.table import IMAGE, TINY
 
 
 def logits(model, inputs):
@@ -260,24 +260,6 @@ def test_tiles_whose_tokens_are_a_square_number_are_no_square(name):
     ids = torch.tensor([[1, *[IMAGE] * len(encoded), 6, 7]])
     (cues,) = prune(model, "uniform", 9).cues(input_ids=ids, **images)
     assert cues.layout == Layout(1, 1, 144)
-
-
-def test_images_of_a_llava_whose_tower_reads_any_size_have_their_own_grids():
-    config = transformers.LlavaConfig.from_dict(
-        {
-            "vision_config": {**PIXTRAL, "image_size": 64},
-            "text_config": {**TEXT, "model_type": "mistral", "sliding_window": None},
-            "image_token_id": IMAGE,
-            "vision_feature_layer": -1,
-            "vision_feature_select_strategy": "full",
-        }
-    )
-    model = random_weights(transformers.LlavaForConditionalGeneration(config), 0)
-    ids = torch.tensor([[1, *[IMAGE] * 64, 5, *[IMAGE] * 48, 6, 7]])
-    sizes = torch.tensor([[16, 64], [32, 24]])  # in patches of 4 pixels: 4 x 16 and 8 x 6
-    images = {"pixel_values": torch.zeros(2, 3, 32, 64), "image_sizes": sizes}
-    found = prune(model, "uniform", 9).cues(input_ids=ids, **images)
-    assert [cues.layout for cues in found] == [Layout(1, 4, 16), Layout(1, 8, 6)]
 
 
 def test_budget_too_small_for_a_temporal_group():

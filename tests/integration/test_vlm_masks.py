@@ -6,6 +6,7 @@ import transformers as hf
 from torch.nn.attention.flex_attention import create_block_mask
 
 from litelvlm import prune
+from litelvlm.layout import Layout
 from litelvlm.models.vlm_base.attention import READER, AttentionStates, Reader, read
 from litelvlm.models.vlm_base.rows import first_attention, received_attention
 from tests.tiny_vlms.models import random_weights, tiny_prompt, tiny_vlm
@@ -62,6 +63,7 @@ def test_images_that_share_a_sequence_are_read_as_if_alone(kernel):
         expected.append(out.attentions[-1][0].mean(dim=(0, 1)))
     tower.set_attn_implementation(kernel)
     beside = prune(model, "uniform", 4).cues(**together)
+    assert [cues.layout for cues in beside] == [Layout(1, 4, 16), Layout(1, 8, 6)]
     for number, image in enumerate(images):
         alone = prune(model, "uniform", 4).cues(**prompt_of(image))[0]
         for name in ("received_attention", "cls_attention"):
