@@ -8,7 +8,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 from litelvlm import prune
 from litelvlm.layout import Layout
 from litelvlm.models.vlm_base.attention import READER, AttentionStates, Reader, read
-from litelvlm.models.vlm_base.rows import first_attention, received_attention
+from litelvlm.models.vlm_base.tower_attention import first_attention, received_attention
 from tests.tiny_vlms.models import random_weights, tiny_prompt, tiny_vlm
 from tests.tiny_vlms.table import IMAGE, PIXTRAL, TEXT
 

@@ -28,20 +28,18 @@ Sources = Mapping[str, Callable[[], Tensor]]
 def item_cues(item: VisualItem, key: int, further: Sources) -> Cues:
     """Offer the cues of one image or video, computed when a method reads them.
 
-    ``patch_tokens`` are the projected tokens too: the door stands behind the projector, and most
-    towers have several patches to a token. Where it stands before one, ``further`` holds the
-    projected ones. What the model cannot give is refused by name.
+    ``patch_tokens`` are the tokens that the encoder gives, which are mostly projected: most towers
+    have several patches to a token. What the model cannot give is refused by name.
 
     Args:
         item: The image.
         key: Its number in its row; random methods draw the same tokens for equal keys.
         further: Other cues that this call can give.
     """
-    patches = item.features[item.patches]
     sources: dict[str, Tensor | Callable[[], Tensor]] = {
         name: missing(name, item.name) for name in CUES
     }
-    sources |= {"projected": patches, "patch_tokens": patches, **further}
+    sources |= {"patch_tokens": item.features[item.patches], **further}
     return Cues(sources, item.layout, key)
 
 

@@ -1,7 +1,7 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import cast, get_args
@@ -242,9 +242,8 @@ class PrunedVlm:
         with self._calls.alone():
             call = prepare(self.settings, given)
             positions = call.prompt.position_ids + self.settings.family.first_position
-            with self._dropping(call) as layers:
+            with self._dropping(call):
                 out = self._forward(**call.arguments, position_ids=without_single_axis(positions))
-            self._calls.tell(call, layers)
         note_caches(given, out, call)
         return out
 
@@ -288,9 +287,8 @@ class PrunedVlm:
         out = None
         try:
             # Every pass must go through the door's own forward, which gives it an explicit mask.
-            with self, self._dropping(call) as layers, full.seen(model):
+            with self, self._dropping(call), full.seen(model):
                 out = self._generate(**{**call.arguments, **changed}, position_ids=positions)
-            self._calls.tell(call, layers)
         finally:
             note_caches(given, out, call)
         if isinstance(out, Tensor):
@@ -298,15 +296,18 @@ class PrunedVlm:
         out["sequences"] = full.of(out["sequences"])
         return out
 
-    def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:
-        """Drops tokens between the layers, if the method does that; callbacks can read of it."""
+    @contextmanager
+    def _dropping(self, call: PreparedCall) -> Iterator[None]:
+        """Drop tokens between the layers, if the method does that; callbacks can read of it."""
         settings, layers = self.settings, None
         if call.drops_between_layers and isinstance(settings.pruner, LayerPruner):
             layers = layer_drops(
                 settings.model, settings.family, settings.pruner, call.slots, call.prompt
             )
         self._calls.tell(call, layers)
-        return nullcontext() if layers is None else layers.hooked()
+        with nullcontext() if layers is None else layers.hooked():
+            yield
+        self._calls.tell(call, layers)  # a call of another thread may have told of itself meanwhile
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:

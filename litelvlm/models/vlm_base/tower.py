@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm_base.attention import AttentionStates, reading
 from litelvlm.models.vlm_base.patches import Patches
-from litelvlm.models.vlm_base.rows import first_attention, received_attention
+from litelvlm.models.vlm_base.tower_attention import first_attention, received_attention
 
 
 def joined_heads(states: Float[Tensor, "b h s e"]) -> Float[Tensor, "b s d"]:
