@@ -48,10 +48,15 @@ class SceneBatch:
     def _rows(self, part: str) -> Tensor:
         return torch.from_numpy(self._arrays[part][self._order])
 
+    @property
+    def pixels(self) -> UInt8[Tensor, "b h w 3"]:
+        """CLIP pixels [B, 168, 168, 3] as drawn, 0 to 255."""
+        return self._rows("crop")
+
     @cached_property
     def crop(self) -> Float[Tensor, "b 3 h w"]:
         """CLIP pixels [B, 3, 168, 168], normalised."""
-        return normalised(self._rows("crop").float() / 255, CLIP_MEAN, CLIP_STD)
+        return normalised(self.pixels.float() / 255, CLIP_MEAN, CLIP_STD)
 
     @cached_property
     def ids(self) -> UInt8[Tensor, "b h w"]:

@@ -6,7 +6,7 @@ contrasts are asked of one model over images, or of several CLIP models over tra
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,16 +79,54 @@ def contrast_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     as one, by its mean over expressions; the model's own is left out, since its recipe was chosen.
     """
     visible, excluded = primary(rows)
-    contrasts = settled_contrasts()
     if config.over == "trainings":
-        claims = list(_over_trainings(visible, contrasts, config.margin))
-    else:
-        own = visible[visible["clip_model"] == ""]
-        claims = list(_over_images(own, contrasts, config.margin, excluded))
-    judged = within_family(claims, len(contrasts))
+        return claims_over_trainings(training_means(visible).values(), config.margin)
+    own = visible[visible["clip_model"] == ""]
+    return _judged(_over_images(own, config.margin, excluded))
+
+
+def training_means(visible: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Mean of each contrast over expressions, for every CLIP model beside the own one.
+
+    Args:
+        visible: Rows of the study whose referents are at least half visible.
+    """
+    others = visible[visible["clip_model"] != ""]
+    cells = {str(clip): cells_of(part) for clip, part in others.groupby("clip_model")}
+    return {
+        clip: {
+            one.id: float(values.mean())
+            for one in settled_contrasts()
+            if len(values := one.values(found))
+        }
+        for clip, found in cells.items()
+    }
+
+
+def claims_over_trainings(trainings: Iterable[Mapping[str, float]], margin: float) -> list[Claim]:
+    """One claim for each contrast that a training has, adjusted by Holm over all settled.
+
+    Args:
+        trainings: Value of each contrast, by id.
+        margin: An effect below this counts as none.
+    """
+    known = list(trainings)
+    claims = []
+    for one in settled_contrasts():
+        values = np.array([training[one.id] for training in known if one.id in training])
+        if len(values):
+            evidence = over_trainings(values, margin, one.reach)
+            claims.append(training_claim(one.id, one.says, evidence, _null(one)))
+    return _judged(claims)
+
+
+def _judged(claims: Iterable[Claim]) -> list[Claim]:
+    """Claims after Holm's adjustment over all settled contrasts; within the margin nothing is."""
+    alone = list(claims)
+    judged = within_family(alone, len(settled_contrasts()))
     return [
-        after.model_copy(update={"verdict": "not supported"}) if _negligible(alone) else after
-        for alone, after in zip(claims, judged, strict=True)
+        after.model_copy(update={"verdict": "not supported"}) if _negligible(before) else after
+        for before, after in zip(alone, judged, strict=True)
     ]
 
 
@@ -98,11 +136,9 @@ def _negligible(claim: Claim) -> bool:
     return claim.verdict == "supported" and -claim.margin < low and high < claim.margin
 
 
-def _over_images(
-    own: pd.DataFrame, contrasts: list[Contrast], margin: float, excluded: Mapping[str, int]
-) -> Iterator[Claim]:
+def _over_images(own: pd.DataFrame, margin: float, excluded: Mapping[str, int]) -> Iterator[Claim]:
     cells, keys = cells_of(own), own.drop_duplicates("sent_id").set_index("sent_id")
-    for one in contrasts:
+    for one in settled_contrasts():
         values = one.values(cells)
         if len(values):
             yield mean_claim(
@@ -110,27 +146,15 @@ def _over_images(
                 f"{one.says[:-1]}; targets at least half visible.",
                 values,
                 keys.loc[values.index],
-                "no difference" if len(one.cells) > 1 else "no relation",
+                _null(one),
                 margin=margin,
                 excluded={**excluded, _LACKING: len(keys) - len(values)},
                 reach=one.reach,
             )
 
 
-def _over_trainings(
-    visible: pd.DataFrame, contrasts: list[Contrast], margin: float
-) -> Iterator[Claim]:
-    others = visible[visible["clip_model"] != ""]
-    cells = [cells_of(part) for _, part in others.groupby("clip_model")]
-    for one in contrasts:
-        means = [values.mean() for part in cells if len(values := one.values(part))]
-        if means:
-            yield training_claim(
-                one.id,
-                one.says,
-                over_trainings(np.array(means), margin, one.reach),
-                "no difference" if len(one.cells) > 1 else "no relation",
-            )
+def _null(one: Contrast) -> str:
+    return "no difference" if len(one.cells) > 1 else "no relation"
 
 
 def crossing_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.training.clip_parts import new_clip
+from litelvlm.training.glamm.image_tower import image_reader
 from litelvlm.training.glamm.recipe import Recipe
 from litelvlm.training.glamm.sizes import GRID, VISION_WIDTH, clip_config
 from litelvlm.training.loop import Losses, run_stage
@@ -125,7 +126,7 @@ def train_clip(
     clip = new_clip(clip_config(len(tokenizer)))
     helper = DenseHelper(pool.world, VISION_WIDTH)
     trained = nn.ModuleDict({"clip": clip, "helper": helper}).to(device).train()
-    tower = ClipTower(clip, tokenizer)
+    tower, read = ClipTower(clip, tokenizer), image_reader(stage.steps)
 
     def losses(step: int) -> Losses:
         batch = pool[pool.indices(seed, step, stage.batch)]
@@ -137,14 +138,10 @@ def train_clip(
         ]
         # All true captions first, then all near misses.
         texts = [text for column in zip(*said, strict=True) for text in column]
-        image = tower.image(batch.crop.to(device))
+        patches, embeds = read(clip, batch.pixels.to(device))
         text = tower.text(texts).text_embeds
         scale = clip.logit_scale.exp().clamp(max=100)
-        logits = (
-            scale
-            * F.normalize(image.image_embeds.float(), dim=-1)
-            @ F.normalize(text.float(), dim=-1).T
-        )
+        logits = scale * F.normalize(embeds.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T
         target, n = torch.arange(len(said), device=device), len(said)
         parts = {
             "contrast": F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :n].T, target),
@@ -154,7 +151,7 @@ def train_clip(
             parts["_hard"] = (logits[target, target] > logits[target, target + n]).float().mean()
         if step < recipe.helper_from or not recipe.helper:
             return parts
-        found = helper.losses(image.patch_tokens, batch)
+        found = helper.losses(patches, batch)
         return parts | {
             name: value if name.startswith("_") else recipe.helper * value
             for name, value in found.items()

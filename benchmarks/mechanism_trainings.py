@@ -1,0 +1,91 @@
+"""The settled contrasts of CLIP over trainings: ``python benchmarks/mechanism_trainings.py``.
+
+Measures the CLIPs that ``python -m litelvlm.training towers`` left in a folder, on both splits of
+the fresh scenes, and adds them to what is stored; so the trainings may be made in several sittings.
+The claims are made once, when every training that ``settled.json`` names is stored.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, run
+
+from litelvlm.analysis.api import complete_run, read_rows
+from litelvlm.analysis.inputs.picked import primary
+from litelvlm.analysis.studies import mechanism
+from litelvlm.analysis.studies.mechanism.contrasts import (
+    SETTLED,
+    cells_of,
+    claims_over_trainings,
+    training_means,
+)
+from litelvlm.data.load import load_refer
+from litelvlm.models.glamm.build import load_model
+from litelvlm.training.glamm.towers import TOWER
+
+STORED = RESULTS / "mechanism_trainings.json"
+PLAN = json.loads(SETTLED.read_text())
+SPLITS = tuple(PLAN["data"]["splits"])
+TRAININGS = tuple(
+    f"{condition}-{seed}"
+    for condition in PLAN["trainings"]["conditions"]
+    for seed in PLAN["trainings"]["seeds"]
+)
+NUMBERS = ("estimate", "low", "high", "p_value", "n", "verdict")
+
+
+def measured(towers: Path, names: list[str], out: Path) -> Iterator[tuple[str, str, Any]]:
+    """Training, split, and its cells and contrasts as means over expressions."""
+    model = load_model("embedded", dtype="float32", device="cpu")
+    paths = {str(towers / f"pictograms-{name}" / TOWER): name for name in names}
+    config = mechanism.Config(clip=tuple(paths), over="trainings")
+    for split in SPLITS:
+        data = load_refer(PLAN["data"]["name"], split=split)
+        rows, _ = primary(read_rows(complete_run(mechanism.STUDY, model, data, config, out)))
+        contrasts = training_means(rows)
+        for clip, part in rows[rows["clip_model"] != ""].groupby("clip_model"):
+            cells = cells_of(part)
+            counts = {"n_images": int(part["image_id"].nunique()), "n": len(cells)}
+            means = {"cells": cells.mean().round(5).to_dict(), "contrasts": contrasts[str(clip)]}
+            yield paths[str(clip)], split, counts | means
+
+
+def claims(trainings: Mapping[str, Any]) -> dict[str, Any]:
+    """Every contrast in each split, and whether it is confirmed: supported in both."""
+    by_split = {
+        split: claims_over_trainings(
+            [trainings[name][split]["contrasts"] for name in TRAININGS], PLAN["margin"]
+        )
+        for split in SPLITS
+    }
+    found = {
+        split: {claim.id: {key: getattr(claim, key) for key in NUMBERS} for claim in made}
+        for split, made in by_split.items()
+    }
+    confirmed = [
+        entry["id"]
+        for entry in PLAN["contrasts"]
+        if all(found[split][entry["id"]]["verdict"] == "supported" for split in SPLITS)
+    ]
+    return found | {"confirmed": confirmed}
+
+
+def measure(towers: Path, out: Path) -> dict[str, Any]:
+    """Add the trainings in a folder to those that are stored; runs go to another folder."""
+    stored = json.loads(STORED.read_text())["trainings"] if STORED.is_file() else {}
+    ready = [
+        name
+        for name in TRAININGS
+        if name not in stored and (towers / f"pictograms-{name}" / TOWER).is_dir()
+    ]
+    for name, split, numbers in measured(towers, ready, out) if ready else ():
+        stored.setdefault(name, {})[split] = numbers
+    left = [name for name in TRAININGS if name not in stored]
+    told = {"left": left} if left else {"claims": claims(stored)}
+    return {"trainings": {n: stored[n] for n in TRAININGS if n in stored}, **told}
+
+
+if __name__ == "__main__":
+    run(measure)
