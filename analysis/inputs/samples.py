@@ -13,6 +13,7 @@ from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET as NOTHING
 from litelvlm.layout import Layout
+from litelvlm.metrics import object_pixels
 from litelvlm.models.base import ImageView, StudiedModel
 
 NO_TARGET = "expression without a target"
@@ -24,13 +25,13 @@ NOT_DRAWN = "expression that no draw asked"
 
 def target_mask(sample: Sample, expression: Expression) -> Array:
     """Target mask [height, width] of an image: 1 where any polygon covers, 0 elsewhere."""
-    mask: Array = (sample.mask(expression) > 0).astype(np.uint8)
+    mask: Array = object_pixels(sample.mask(expression)).astype(np.uint8)
     return mask
 
 
 def target_masks(sample: Sample, expression: Expression) -> Array:
     """Target masks [frames, height, width] of a clip: 1 where any polygon covers, 0 elsewhere."""
-    masks: Array = (sample.masks(expression) > 0).astype(np.uint8)
+    masks: Array = object_pixels(sample.masks(expression)).astype(np.uint8)
     return masks
 
 

@@ -15,6 +15,7 @@ from litelvlm.metrics.pixels import PixelCounts as PixelCounts
 from litelvlm.metrics.pixels import TargetPixels as TargetPixels
 from litelvlm.metrics.pixels import count_pixels as count_pixels
 from litelvlm.metrics.pixels import intersection_union as intersection_union
+from litelvlm.metrics.pixels import object_pixels as object_pixels
 from litelvlm.metrics.pixels import scored_target as scored_target
 from litelvlm.metrics.scores import THRESHOLDS as THRESHOLDS
 from litelvlm.metrics.scores import ciou as ciou

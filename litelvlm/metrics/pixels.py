@@ -35,6 +35,19 @@ def scored_target(
     return np.where((target > 1) & (target != IGNORE), np.uint8(1), target)
 
 
+def object_pixels(
+    target: UInt8[NDArray[np.uint8], "*n height width"],
+) -> Bool[NDArray[np.bool_], "*n height width"]:
+    """Pixels that an object covers: overlaps of its polygons are inside, ignored ones outside.
+
+    Example:
+        >>> object_pixels(np.array([[0, 1, 2, 255]], dtype=np.uint8)).tolist()
+        [[False, True, True, False]]
+    """
+    inside: NDArray[np.bool_] = (target > 0) & (target != IGNORE)
+    return inside
+
+
 class PixelCounts(NamedTuple):
     """Pixels of masks, one count per mask.
 

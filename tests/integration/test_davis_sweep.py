@@ -1,15 +1,19 @@
 """Ref-DAVIS17 from its files to printed scores, in both protocols."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 from PIL import Image
 
 from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import evaluate as evaluate_action
-from litelvlm.data.video.read import ANNOTATORS
+from litelvlm.analysis.inputs.samples import target_masks
+from litelvlm.data.video.read import ANNOTATORS, load_clips
+from litelvlm.metrics import IGNORE
 from tests.integration.test_planted_clip_model import NAMES, PATCH, ClipModel, clips
 
 
@@ -90,3 +94,19 @@ def test_draws_do_not_hold_all_objects_and_are_not_matched(davis, tmp_path, monk
     more = ("--protocol", "official", "--seeds", "2")
     found = evaluate(monkeypatch, capsys, ClipModel(), davis, tmp_path, *more)
     assert all("matched_j" not in line and line["jf"] == 1 for line in found["scores"])
+
+
+def test_pixels_to_ignore_are_no_part_of_what_is_meant(davis, tmp_path, monkeypatch, capsys):
+    root = shutil.copytree(davis, tmp_path / "ref-davis")
+    for path in root.glob("valid/Annotations/*/*.png"):
+        labels = np.asarray(Image.open(path))
+        Image.fromarray(np.where(labels == 0, IGNORE, labels).astype(np.uint8)).save(path)
+
+    def columns(data, out):
+        rows = read_rows(evaluate(monkeypatch, capsys, ClipModel(), data, out)["run"])
+        return rows[["area_frac", "visible_frac", "n_in", "tiny"]]
+
+    assert_frame_equal(columns(davis, tmp_path / "plain"), columns(root, tmp_path / "ignored"))
+    sample = load_clips(root)[0]
+    expression = sample.expressions[0]
+    np.testing.assert_array_equal(target_masks(sample, expression), sample.masks(expression) == 1)

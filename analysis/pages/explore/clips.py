@@ -23,7 +23,7 @@ from litelvlm.analysis.studies.sweep.passes import SweepContext, expression_pass
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.files import atomic_write
-from litelvlm.metrics import TargetPixels, frame_scores, scored_target
+from litelvlm.metrics import TargetPixels, frame_scores, object_pixels, scored_target
 
 
 class StripView(TypedDict):
@@ -89,7 +89,7 @@ def clip_view(
     posed = query_example(model, sample, expression, config)
     given = sample.masks(expression)
     target = TargetPixels.of(torch.from_numpy(scored_target(given, config.doubled)))
-    strips = [_strip("true mask", clip_strip(sample.clip, given > 0, tint=TINTS[2]))]
+    strips = [_strip("true mask", clip_strip(sample.clip, object_pixels(given), tint=TINTS[2]))]
     moving: dict[str, Array] = {}
     for made in expression_passes(context, 0, posed.cues):
         if made.seed:  # one draw of a random method is enough to look at

@@ -25,7 +25,7 @@ from litelvlm.analysis.studies.sweep.passes import (
     SweepQuery,
     plan_conversations,
 )
-from litelvlm.metrics import TargetPixels, scored_target
+from litelvlm.metrics import TargetPixels, object_pixels, scored_target
 from litelvlm.models.base import Request, VisualState
 from litelvlm.models.requests import places_by_target
 
@@ -60,7 +60,7 @@ def load(context: SweepContext, index: int) -> Loaded:
     for place, expression in enumerate(sample.expressions):
         with naming(sample, expression):
             given = sample.masks(expression)
-            plain = (given > 0).astype(np.uint8)
+            plain = object_pixels(given).astype(np.uint8)
             targets[place] = scored_target(given, context.config.doubled)
             coverage.append(view.coverage(plain))
             found = key_columns(context.data, sample, expression, plain, view)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from litelvlm.data.dataset import Dataset, Expression, Sample, clean
 from litelvlm.data.refs import NO_TARGET
-from litelvlm.metrics.pixels import IGNORE
+from litelvlm.metrics.pixels import IGNORE, object_pixels
 from litelvlm.models.base import Conversation, GroundingModel
 
 logger = logging.getLogger(__name__)
@@ -106,10 +106,11 @@ class Examples:
             rng.integers(count, size=len(chosen)).tolist()
             for count in (model.n_questions, model.n_answers)
         )
-        masks = torch.from_numpy(np.stack([sample.mask(one) for one in chosen]))
+        masks = np.stack([sample.mask(one) for one in chosen])
         asked = model.conversation([one.sent for one in chosen], questions, answers)
-        valid = masks != IGNORE
-        return Example(sample.image(), asked, ((masks > 0) & valid).float(), valid.float())
+        valid = torch.from_numpy(masks != IGNORE)
+        inside = torch.from_numpy(object_pixels(masks))
+        return Example(sample.image(), asked, inside.float(), valid.float())
 
 
 def _asked(expression: Expression) -> bool:
@@ -123,6 +124,6 @@ def _asked(expression: Expression) -> bool:
 def _outlined(sample: Sample, expression: Expression) -> bool:
     """Whether every object that is meant has an outline, or the frame of a clip shows something."""
     if sample.frame_of_clip is not None:  # its objects are known by their masks alone
-        return bool((sample.mask(expression) > 0).any())
+        return bool(object_pixels(sample.mask(expression)).any())
     outlines = [sample.annotations[one].outline for one in expression.ann_ids if one != NO_TARGET]
     return not any(outline in _NO_OUTLINE for outline in outlines)
