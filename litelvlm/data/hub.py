@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 _SPELLINGS = {"refcoco": "refcoco", "refcocoplus": "refcoco+", "refcocog": "refcocog"}
 SPLITS = ("train", "val", "validation", "test", "testA", "testB")
 """Names of splits that may stand anywhere in a file's name, or as the name of its folder."""
-_FORM = 5  # of what is written: another form makes another folder
+_FORM = 6  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:

@@ -119,9 +119,11 @@ class HubTables:
         """The record of a picture, which is written when it comes up first."""
         numbered, content = found.number is not None, hashlib.sha256(found.content).digest()
         name = f"{found.number}.img" if numbered else picture_name(found.name, found.content)
+        if self.contents.setdefault(name, content) != content:
+            if numbered:
+                raise RefDataError(f"the image id {found.number} stands for two pictures")
+            name = picture_name("", found.content)  # two folders may number their pictures alike
         known = self.images.get(name)
-        if numbered and self.contents.setdefault(name, content) != content:
-            raise RefDataError(f"the image id {found.number} stands for two pictures")
         if known is None:
             try:
                 width, height = image_size(found.content)

@@ -132,6 +132,18 @@ def test_images_may_be_bytes_alone_and_must_be_there(tmp_path):
         load_refer(write(tmp_path / "RefCOCO-names", [row(1, image="picture.png")]))
 
 
+def test_two_pictures_of_one_name_are_two(tmp_path):
+    # As where two folders number their frames alike.
+    second = {
+        "image": {"bytes": picture((8, 7)), "path": ""},
+        "file_name": "night/frame_000000000007.png",
+    }
+    rows = [row(1, file_name="day/frame_000000000007.png"), row(2, **second), row(3, **second)]
+    data = load_refer(write(tmp_path / "frames", rows))
+    assert [sample.image().size for sample in data] == [(8, 6), (8, 7)]
+    assert [[e.ref_id for e in sample.expressions] for sample in data] == [[1, 1], [2, 2, 3, 3]]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
