@@ -54,6 +54,18 @@ def test_davis_has_four_kinds_of_expressions_per_object(tmp_path, make):
     assert data.count_note == "ref-davis17 valid: 2 clips, published are 30"
 
 
+def test_kinds_that_a_table_states_are_kept(tmp_path):
+    def state(table):
+        for number, one in table["videos"]["bear"]["expressions"].items():
+            one["kind"] = f"mine {number}"
+
+    folder = tree.davis(tmp_path / "davis")
+    edited(folder / "meta_expressions" / "valid" / "meta_expressions.json", state)
+    bear, dogs = load_clips(folder)
+    assert [e.kind for e in bear.expressions] == [f"mine {number}" for number in range(4)]
+    assert dogs.expressions[0].kind == "annot1"
+
+
 @pytest.mark.parametrize(
     ("make", "split"), [(tree.mevis, "valid_u"), (tree.mevis, "train"), (tree.revos, "valid")]
 )

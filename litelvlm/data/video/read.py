@@ -111,7 +111,7 @@ def _kinds(dataset: str, record: ClipRecord) -> list[str | None]:
         len(group) == len(ANNOTATORS) and len({one.obj_id for one in group}) == 1
         for group in groups
     )
-    if dataset != "ref-davis17" or not ordered:
+    if dataset != "ref-davis17" or not ordered or any(one.kind for one in sentences):
         return [one.kind for one in sentences]
     return [kind for _ in groups for kind in ANNOTATORS]
 
