@@ -7,7 +7,7 @@ from typing import TypeAlias
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from litelvlm.arrays import Array
 
@@ -81,6 +81,12 @@ def image_size(source: bytes | Path) -> tuple[int, int]:
                 return picture.size
     except DAMAGED as error:
         raise ValueError(why_unreadable(error)) from error
+
+
+def is_turned(path: Path) -> bool:
+    """Whether the EXIF tag of a readable picture asks to turn or to mirror it."""
+    with Image.open(path, formats=FORMATS) as picture:
+        return picture.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
 
 
 def why_unreadable(error: Exception) -> str:

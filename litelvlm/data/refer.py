@@ -15,7 +15,7 @@ from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
 from litelvlm.data.content import content_digest
 from litelvlm.data.dataset import Expression, Sample, Samples
-from litelvlm.data.images import open_image
+from litelvlm.data.images import is_turned, open_image
 from litelvlm.data.layout import KNOWN_COUNTS, REF_FAMILIES, SplitSize
 from litelvlm.data.refs import NO_TARGET
 
@@ -47,6 +47,11 @@ class ReferSample(Sample):
     pictures: str = field(repr=False, compare=False)
     annotations: Mapping[int, Annotation] = field(repr=False, compare=False)
 
+    @property
+    def path(self) -> Path:
+        """File of the picture."""
+        return self.folder / self.file_name
+
     def frame(self, index: int) -> Image.Image:
         """The RGB image.
 
@@ -58,7 +63,7 @@ class ReferSample(Sample):
         """
         if index != 0:
             raise IndexError(f"image {self.image_id} has one frame; there is no frame {index}")
-        path = self.folder / self.file_name
+        path = self.path
         if not path.is_file():
             raise FileNotFoundError(
                 f"missing image {path}; unpack {self.pictures} into {self.folder}"
@@ -66,9 +71,14 @@ class ReferSample(Sample):
         # Annotations lie on the pixels as stored, so no EXIF turn here.
         image = open_image(path, upright=False)
         if image.size != (self.width, self.height):
+            fix = (
+                "its EXIF tag turns it, and masks lie on pixels as stored: save it as it is shown"
+                if is_turned(path)
+                else "take both from the same release"
+            )
             raise RefDataError(
                 f"{path} is {image.width} x {image.height} pixels, instances.json says "
-                f"{self.width} x {self.height}; take both from the same release"
+                f"{self.width} x {self.height}; {fix}"
             )
         return image
 
@@ -130,7 +140,7 @@ class ReferDataset(Samples[ReferSample]):
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the tables and the content of every picture."""
-        pictures = content_digest(sample.folder / sample.file_name for sample in self._samples)
+        pictures = content_digest(sample.path for sample in self._samples)
         return sha256(f"{self._tables_digest} {pictures}".encode()).hexdigest()
 
     def __repr__(self) -> str:

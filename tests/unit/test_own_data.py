@@ -5,7 +5,7 @@ import logging
 import re
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from refer_tree import SQUARE, RefDataError, annotation, make_tree, ref
 
 from litelvlm import load_refer
@@ -132,11 +132,26 @@ def test_a_check_tells_of_objects_without_pixels_and_of_boxes_that_do_not_fit(tm
     )
     assert "odd" not in told(tmp_path / "mine", bbox=[0.6, 1, 3.2, 3])
     assert told(tmp_path / "mine", bbox=[2, 2, 4, 4]).endswith(
-        "1 objects look odd: annotation 1 has bbox [2.0, 2.0, 4.0, 4.0] where its mask has "
+        "1 entries look odd: annotation 1 has bbox [2.0, 2.0, 4.0, 4.0] where its mask has "
         "[1.0, 1.0, 3.0, 3.0], as [x, y, width, height]"
     )
     assert "odd: annotation 1 has bbox" in told(tmp_path / "mine", bbox=[6, 1, -3, 3])
     assert told(tmp_path / "mine", segmentation=[]).endswith("odd: annotation 1 has no pixels")
+
+
+def test_a_picture_that_exif_turns_is_told(tmp_path):
+    def with_picture(size, orientation):
+        folder, exif = write(tmp_path / f"mine{orientation}"), Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        Image.new("RGB", size).save(folder / "images" / "7.png", exif=exif)
+        return check_references(load_refer(folder, split="night"), every_image=False)
+
+    assert "odd" not in with_picture((8, 6), 1)
+    assert with_picture((8, 6), 3).endswith(
+        "1 entries look odd: 7.png is turned by its EXIF tag, and masks lie on pixels as stored"
+    )
+    with pytest.raises(ValueError, match=r"6 x 8 pixels.* 8 x 6; its EXIF tag turns it, and masks"):
+        with_picture((6, 8), 6)
 
 
 @pytest.mark.parametrize(

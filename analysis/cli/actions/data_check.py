@@ -6,7 +6,8 @@ from litelvlm.analysis.inputs.boxes import mask_box, misfit
 from litelvlm.analysis.inputs.subset import middles
 from litelvlm.data.annotations import union_mask
 from litelvlm.data.dataset import Sample, clean, kind_of_samples
-from litelvlm.data.refer import ReferDataset
+from litelvlm.data.images import is_turned
+from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.video.clips import ClipDataset
 from litelvlm.data.video.stills import Stills
 
@@ -33,7 +34,7 @@ def check_references(data: ReferDataset | ClipDataset | Stills, every_image: boo
         raise ValueError(f"{len(broken)} of {read} cannot be used: {_first(broken)}")
     counts = f"{data.n_expressions} expressions, {len(data)} {kind}"
     odd = [told for sample in samples for told in oddities(sample)]
-    notes = [data.count_note, f"{len(odd)} objects look odd: {_first(odd)}" if odd else ""]
+    notes = [data.count_note, f"{len(odd)} entries look odd: {_first(odd)}" if odd else ""]
     told = f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}"
     return "; ".join(filter(None, (told, *notes)))
 
@@ -54,10 +55,12 @@ def unusable(sample: Sample) -> str:
 
 
 def oddities(sample: Sample) -> Iterator[str]:
-    """Objects that are referred to and have no pixels, or a box that does not fit their pixels.
+    """Objects without pixels, or whose box does not fit them, and a picture that EXIF turns.
 
     Of clips objects are known by their masks alone.
     """
+    if isinstance(sample, ReferSample) and is_turned(sample.path):
+        yield f"{sample.path.name} is turned by its EXIF tag, and masks lie on pixels as stored"
     meant = {number for expression in sample.expressions for number in expression.ann_ids}
     for number in sorted(meant & sample.annotations.keys()):
         annotation = sample.annotations[number]
