@@ -1,6 +1,7 @@
 """Frames of a user's clip: in their order, one at a time, and refused by name if damaged."""
 
 import re
+import struct
 import weakref
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_frames_are_decoded_one_at_a_time(tmp_path):
     assert len(read) == 9
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_an_animation_is_read_forwards_and_backwards(tmp_path, suffix):
     path = tmp_path / f"clip{suffix}"
     first, *others = [picture(50 * place) for place in range(4)]
@@ -112,17 +113,22 @@ def test_a_video_file_names_the_extra_that_is_missing(tmp_path, monkeypatch):
         open_frames(tmp_path / "b.mp4")
 
 
-def test_a_video_file_is_decoded(tmp_path):
+def video(path, frames):
     import av
 
-    path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-        for place in range(7):
-            grey = np.full((32, 32, 3), 30 * place, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
+    return path
+
+
+def test_a_video_file_is_decoded(tmp_path):
+    path = video(
+        tmp_path / "a.mp4", [np.full((32, 32, 3), 30 * place, np.uint8) for place in range(7)]
+    )
     frames = open_frames(path)
     assert (len(frames), frames.size) == (7, (32, 32))
     found = [value(frames[place]) for place in (0, 2, 5, 1, 6)]
@@ -130,3 +136,26 @@ def test_a_video_file_is_decoded(tmp_path):
     path.write_bytes(b"no video at all" * 50)
     with pytest.raises(ValueError, match=r"a\.mp4 cannot be decoded"):
         open_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "bright"),
+    [
+        ((0, 1, -1, 0), (32, 64), (16, 3)),  # as a phone that was held upright writes it
+        ((0, -1, 1, 0), (32, 64), (16, 60)),
+        ((-1, 0, 0, -1), (64, 32), (60, 16)),
+    ],
+)
+def test_a_video_file_is_turned_upright(tmp_path, matrix, size, bright):
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:, :32] = 240
+    path = video(tmp_path / "a.mp4", [pixels] * 2)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    a, b, c, d = (value << 16 for value in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    frame = open_frames(path)[1]
+    assert frame.size == size
+    assert frame.getpixel(bright)[0] > 200
+    assert frame.getpixel((size[0] - 1 - bright[0], size[1] - 1 - bright[1]))[0] < 40

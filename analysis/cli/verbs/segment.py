@@ -22,10 +22,10 @@ class Segment(ModelOptions, Printing):
     generated the model writes its own answer. An answer without [SEG] gives no mask and exit code
     1.
 
-    A clip is a folder of frames, an animation (GIF, WebP) or a video file (extra `video`). --out is
-    then a folder: it gets a mask for every frame, a strip and an animation with outlines. Frames
-    are read in parts of --clip-frames. Finished parts are kept; to continue, run the same command
-    again.
+    A clip is a folder of frames, an animation (GIF, WebP, PNG) or a video file (extra `video`).
+    --out is then a folder: it gets a mask for every frame, a strip and an animation with outlines.
+    Frames are read in parts of --clip-frames. Finished parts are kept; to continue, run the same
+    command again.
 
     Examples:
       litelvlm segment photo.jpg "the yellow giraffe"

@@ -13,7 +13,13 @@ VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
 
 
 class _Decoded(Protocol):
-    """What is read of PyAV's ``VideoFrame``."""
+    """What is read of PyAV's ``VideoFrame``.
+
+    Attributes:
+        rotation: Degrees against the clock by which it is turned to be shown upright.
+    """
+
+    rotation: int
 
     def to_image(self) -> Image.Image:
         """The frame as an RGB picture."""
@@ -43,13 +49,13 @@ class VideoFile:
         return self._n
 
     def frame(self, place: int) -> Image.Image:
-        """One RGB frame; one that lies before the last one read is searched from the start."""
+        """One RGB frame, upright; one before the last one read is searched from the start."""
         if place < self._next:
             self._next, self._frames = 0, self._decoded()
         for decoded in self._frames:
             self._next += 1
             if self._next == place + 1:
-                return decoded.to_image()
+                return decoded.to_image().rotate(decoded.rotation, expand=True)
         raise ValueError(
             f"{self.path} ends before frame {place}, and had {self._n}; is it changed?"
         )

@@ -14,7 +14,7 @@ from litelvlm.data.video.decoding import VIDEOS, VideoFile
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".jp2", ".ppm", ".tif", ".tiff")
 """Suffixes of the frames in a folder."""
-ANIMATIONS = (".gif", ".webp", ".avif")
+ANIMATIONS = (".gif", ".webp", ".avif", ".png", ".apng")
 """Suffixes of pictures that may hold several frames."""
 
 
@@ -78,8 +78,8 @@ def open_frames(path: Path) -> ClipFrames:
     """Open a clip; of the frames only the first one is read.
 
     Args:
-        path: A folder of pictures, whose numbers are sorted as numbers; an animation (GIF, WebP or
-            AVIF); or a video file, for which the extra `video` is needed.
+        path: A folder of pictures, whose numbers are sorted as numbers; an animation (GIF, WebP,
+            AVIF or PNG); or a video file, for which the extra `video` is needed.
 
     Raises:
         FileNotFoundError: If there is nothing.
