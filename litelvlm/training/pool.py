@@ -14,7 +14,8 @@ from torch import Tensor
 from litelvlm.arrays import Array, NDArray
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.worlds.base import Scene
-from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
+from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
+from litelvlm.models.sam2.preprocess import sam_size
 from litelvlm.training.arrays import (
     META,
     normalised,

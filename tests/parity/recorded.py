@@ -17,7 +17,8 @@ from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
 from litelvlm.data.refer import ReferSample
-from litelvlm.models.glamm.preprocess import sam_pixel_values, sam_size
+from litelvlm.models.glamm.preprocess import sam_pixel_values
+from litelvlm.models.sam2.preprocess import sam_size
 from tests.glamm_parts import OPENING, Conversation, full_prompt
 
 logger = logging.getLogger(__name__)

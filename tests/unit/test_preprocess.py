@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.preprocess import sam_pixel_values, sam_size
+from litelvlm.models.glamm.preprocess import sam_pixel_values
+from litelvlm.models.sam2.preprocess import sam_size
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
 

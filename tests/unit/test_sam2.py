@@ -175,6 +175,8 @@ def test_square_inputs():
     normal = (resized.permute(2, 0, 1).float() - 255 * mean) / (255 * std)
     expected = F.interpolate(normal[None], (33, 33), mode="bilinear", align_corners=False)[0]
     torch.testing.assert_close(longest_side_stretched(image, 33), expected, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="1 x 900 pixels is too narrow"):
+        longest_side_stretched(image.resize((900, 1)), 128)
 
 
 @pytest.mark.parametrize(("sizes", "count"), [(SAM2_LARGE, 900), (SAM21_BASE_PLUS, 615)])

@@ -8,25 +8,11 @@ from torch import Tensor
 
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.images import to_rgb
+from litelvlm.models.sam2.preprocess import sam_size
 
 CLIP_MEAN, CLIP_STD = Preprocessing().mean, Preprocessing().std
 SAM_MEAN = (123.675, 116.28, 103.53)
 SAM_STD = (58.395, 57.12, 57.375)
-
-
-def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """(height, width) with the longer side at ``size``, both rounded half up.
-
-    Raises:
-        ValueError: If the image is so narrow that its shorter side would have no pixel.
-    """
-    scale = size / max(height, width)
-    resized = int(height * scale + 0.5), int(width * scale + 0.5)
-    if 0 in resized:
-        raise ValueError(
-            f"an image of {height} x {width} pixels is too narrow to be resized to {size} pixels"
-        )
-    return resized
 
 
 def sam_pixel_values(

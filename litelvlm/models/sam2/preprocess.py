@@ -20,6 +20,21 @@ SquareInput: TypeAlias = Callable[[Image.Image, int], Tensor]
 """Makes SAM2's input [3, side, side] of a picture and a side; the picture's shape is lost."""
 
 
+def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) with the longer side at ``size``, both rounded half up.
+
+    Raises:
+        ValueError: If the image is so narrow that its shorter side would have no pixel.
+    """
+    scale = size / max(height, width)
+    resized = int(height * scale + 0.5), int(width * scale + 0.5)
+    if 0 in resized:
+        raise ValueError(
+            f"an image of {height} x {width} pixels is too narrow to be resized to {size} pixels"
+        )
+    return resized
+
+
 def stretched(image: Image.Image, side: int) -> Float[Tensor, "3 {side} {side}"]:
     """Numbers 0 to 1, stretched with antialiasing, then normalised.
 
@@ -32,11 +47,12 @@ def stretched(image: Image.Image, side: int) -> Float[Tensor, "3 {side} {side}"]
 def longest_side_stretched(image: Image.Image, side: int) -> Float[Tensor, "3 {side} {side}"]:
     """Resized to the longest side, normalised, then stretched without antialiasing.
 
+    Raises:
+        ValueError: If the image is so narrow that its shorter side would have no pixel.
+
     Source: VideoGLaMM.
     """
-    scale = side / max(image.size)
-    # Rounded as in SAM's own code: half up.
-    width, height = (int(length * scale + 0.5) for length in image.size)
+    height, width = sam_size(image.height, image.width, side)
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
     normal = _normalised(_pixels(resized), MEAN_255, STD_255)
     return _square(normal, side, antialias=False)
