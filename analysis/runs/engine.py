@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +19,12 @@ from litelvlm.analysis.runs.messages.reasons import reasons_sentence
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.code import CodeTree
 from litelvlm.analysis.runs.origin.earlier import continued_key
-from litelvlm.analysis.runs.origin.foreign import foreign_digests
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
 from litelvlm.analysis.runs.study import ConfigT, DataT, ModelT, Study
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.models.base import StudiedModel
-from litelvlm.pruning import Pruner
+from litelvlm.pruning.own_code import foreign_digests, with_parts
 
 log = logging.getLogger(__name__)
 CODE = CodeTree()
@@ -180,13 +179,6 @@ def code_of(makers: Sequence[object], families: Sequence[type], tree: CodeTree =
     ours = {module for module in modules if tree.file(module)}
     foreign = [maker for maker in (*makers, *families) if maker.__module__ not in ours]
     return ";".join([tree.digest(tree.closure(ours)), *foreign_digests(foreign)])
-
-
-def with_parts(methods: Sequence[Pruner]) -> list[Pruner]:
-    """Methods and the methods that they hold."""
-    held = [getattr(method, entry.name) for method in methods for entry in fields(method)]
-    inner = [value for value in held if isinstance(value, Pruner)]
-    return [*methods, *(with_parts(inner) if inner else [])]
 
 
 def make_chunks(

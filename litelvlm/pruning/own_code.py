@@ -3,9 +3,25 @@
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import CodeType, ModuleType
+
+from litelvlm.pruning.base import Pruner
+
+
+def with_parts(methods: Sequence[Pruner]) -> list[Pruner]:
+    """Methods and the methods that they hold."""
+    held = [getattr(method, entry.name) for method in methods for entry in fields(method)]
+    inner = [value for value in held if isinstance(value, Pruner)]
+    return [*methods, *(with_parts(inner) if inner else [])]
+
+
+def method_digests(methods: Sequence[Pruner]) -> list[str]:
+    """Digests of the code of methods, and of those that they hold, from outside this project."""
+    classes = [type(method) for method in with_parts(methods)]
+    return foreign_digests(cls for cls in classes if cls.__module__.partition(".")[0] != "litelvlm")
 
 
 def foreign_digests(makers: Iterable[object]) -> list[str]:

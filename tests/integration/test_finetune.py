@@ -16,6 +16,7 @@ from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.video.stills import Stills
 from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.prompting.prompts import full_prompt
+from litelvlm.pruning.plugins import method_at
 from litelvlm.training.finetune import adapters, memory, train
 from litelvlm.training.finetune.adapters import add_adapters
 from litelvlm.training.finetune.examples import Examples
@@ -27,6 +28,14 @@ from tests.unit import clip_tree
 SHORT = {"pruner": "litelvlm", "budget": (16,), "steps": 5, "batch": 1, "accumulation": 2}
 SHORT |= {"warmup": 2, "expressions": 2}
 SOURCE = EMBEDDED["embedded"]
+OWN = """
+from dataclasses import dataclass
+from litelvlm.pruning.methods.uniform import Uniform
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Uniform):
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -331,6 +340,23 @@ def test_another_training_in_the_folder_is_refused(data, tuned, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds other files and no fine-tuning"):
         fine_tune(fresh(), data, recipe(), SOURCE, tmp_path)
+
+
+def test_a_method_whose_code_changed_is_another_training(data, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    model = SimpleNamespace(digest="weights", dtype=torch.float32, options="")
+    ours, theirs = (
+        SimpleNamespace(model=model, methods=[(pruner, 16)])
+        for pruner in (get_pruner("uniform"), method_at(f"{file}:Mine")())
+    )
+    train.claim(tmp_path / "ours", ours, data, recipe(), 1)
+    assert "code of the method" not in json.loads((tmp_path / "ours" / train.RECORD).read_text())
+    for _ in range(2):
+        train.claim(tmp_path / "theirs", theirs, data, recipe(), 1)
+    file.write_text(OWN.replace("pass", "other = 1"))
+    with pytest.raises(ValueError, match="training with another recipe"):
+        train.claim(tmp_path / "theirs", theirs, data, recipe(), 1)
 
 
 def test_missing_packages_and_memory_are_refused_first(data, tmp_path, monkeypatch):

@@ -9,9 +9,25 @@ from PIL import Image
 
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import segment_clip
+from litelvlm.pruning.plugins import method_at
 from tests.integration.test_planted_clip_model import PATCH, ClipModel, clips
 
 TEXTS = ("ball", "cube")
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from litelvlm.pruning import ScorePruner
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(ScorePruner):
+    name: ClassVar[str] = "mine"
+    title: ClassVar[str] = "mine"
+    summary: ClassVar[str] = "cosine"
+    needs: ClassVar[frozenset[str]] = frozenset({"input_similarity"})
+
+    def score(self, cues):
+        return cues.float32("input_similarity")
+"""
 
 
 class CountingModel(ClipModel):
@@ -128,6 +144,22 @@ def test_masks_of_another_command_are_not_mixed(clip, tmp_path, monkeypatch, cap
     (tmp_path / "masks/masks.json").write_text('{"asked": {}, "parts": {"0": {}}}')
     assert segment(monkeypatch, CountingModel(), *asked) == 2
     assert "masks.json is damaged" in capsys.readouterr().err
+
+
+def test_masks_of_a_method_whose_code_changed_are_not_kept(clip, tmp_path, monkeypatch, capsys):
+    folder, _ = clip
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    pruner = method_at(f"{file}:Mine")()
+    monkeypatch.setattr(segment_clip, "build_pruner", lambda verb: pruner)
+    asked = [folder, "ball", "--out", tmp_path / "masks", "--pruner", "uniform", "--budget", 24]
+    assert segment(monkeypatch, CountingModel(), *asked) == 0
+    model = CountingModel()
+    assert segment(monkeypatch, model, *asked) == 0
+    assert model.calls == []
+    file.write_text(OWN.replace("cosine", "dot"))
+    assert segment(monkeypatch, model, *asked) == 2
+    assert "masks of another command: code of the method differ" in capsys.readouterr().err
 
 
 def test_frames_are_not_written_over(clip, tmp_path, monkeypatch, capsys):

@@ -14,9 +14,8 @@ import pytest
 from planted import PlantedData, PlantedModel
 
 import litelvlm
-from litelvlm.analysis.runs.engine import code_of, with_parts
+from litelvlm.analysis.runs.engine import code_of
 from litelvlm.analysis.runs.origin.code import CodeTree
-from litelvlm.analysis.runs.origin.foreign import foreign_digests
 from litelvlm.analysis.studies import ANSWERS, BENCH, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.refer import ReferDataset
@@ -24,6 +23,7 @@ from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.model import ClipVlm, QueriedVlm, Vlm
 from litelvlm.pruning import get_pruner
+from litelvlm.pruning.own_code import foreign_digests, with_parts
 
 PACKAGE = Path(litelvlm.__file__).parent
 UNRELATED = (

@@ -17,6 +17,7 @@ from litelvlm.data.mask_files import write_masks
 from litelvlm.data.video.frames import ClipFrames
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Pruner
+from litelvlm.pruning.own_code import method_digests
 from litelvlm.version import __version__
 
 RECORD = "masks.json"
@@ -54,7 +55,9 @@ class Record(Frozen):
     parts: dict[int, Part]
 
 
-def settings(verb: Segment, model: GroundingModel, frames: ClipFrames) -> dict[str, object]:
+def settings(
+    verb: Segment, model: GroundingModel, frames: ClipFrames, pruner: Pruner | None
+) -> dict[str, object]:
     """Everything that masks depend on; a folder holds the masks of one such set."""
     file = verb.image
     files = sorted(path for path in file.iterdir() if path.is_file()) if file.is_dir() else [file]
@@ -68,6 +71,7 @@ def settings(verb: Segment, model: GroundingModel, frames: ClipFrames) -> dict[s
     found = {
         "version": __version__,
         "model": model_identity(model),
+        "code of the method": method_digests([pruner] if pruner else []),
         "clip": content_digest(files),
         "frames": len(frames),
         "names": sha256("\n".join(frames.names).encode()).hexdigest(),

@@ -71,7 +71,7 @@ def run(verb: Segment) -> int:
     frames, pruner = open_frames(verb.image), build_pruner(verb)
     model = model_of(verb)
     check_parts(verb, model, frames, pruner)
-    asked = settings(verb, model, frames)
+    asked = settings(verb, model, frames, pruner)
     parts = finished_parts(verb.place, asked)
     starts = range(0, len(frames), verb.clip_frames)
     with tqdm(total=len(frames), unit="frame", desc="segment") as bar:

@@ -6,6 +6,7 @@ from transformers import LlamaForCausalLM
 
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.pruning.own_code import method_digests
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.finetune.adapters import (
     add_adapters,
@@ -77,7 +78,7 @@ def fine_tune(
     )
     learner = Learner(model, examples, recipe, engine.process_index, engine.num_processes)
     with engine.main_process_first():  # the others find the folder claimed
-        claim(out, model, data, recipe, engine.num_processes)
+        claim(out, learner, data, recipe, engine.num_processes)
     finished = out / CHECKPOINT
     if finished.exists():
         return finished
@@ -106,7 +107,9 @@ def recompute_layers(llama: LlamaForCausalLM) -> None:
             return
 
 
-def claim(out: Path, model: Glamm, data: Dataset, recipe: FineTuneRecipe, processes: int) -> None:
+def claim(
+    out: Path, learner: Learner, data: Dataset, recipe: FineTuneRecipe, processes: int
+) -> None:
     """Make the folder belong to this fine-tuning.
 
     Raises:
@@ -114,6 +117,7 @@ def claim(out: Path, model: Glamm, data: Dataset, recipe: FineTuneRecipe, proces
     """
     if out.exists() and any(out.iterdir()) and not (out / RECORD).exists():
         raise ValueError(f"{out} holds other files and no fine-tuning; choose another folder")
+    model = learner.model
     plan = recipe.model_dump(mode="json") | {
         "model": model.digest,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -121,4 +125,6 @@ def claim(out: Path, model: Glamm, data: Dataset, recipe: FineTuneRecipe, proces
         "data": data.digest,
         "processes": processes,
     }
+    if own := method_digests([method for method, _ in learner.methods[:1]]):
+        plan["code of the method"] = own
     claim_folder(out, plan, RECORD)
