@@ -6,6 +6,7 @@ from pathlib import Path
 from litelvlm.analysis.cli.method_lines import method_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.pages.report.claims import families, intervals_of
+from litelvlm.analysis.pages.report.compare import study_labels
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
@@ -30,9 +31,10 @@ def ending_text(folders: Sequence[Path], report: Path | None = None) -> str:
         + (", a miniature" if is_miniature(record) else "")
         for record in records.values()
     }
-    width = max((len(record.study) for record in records.values()), default=0)
+    labels = study_labels(records)
+    width = max(map(len, labels.values()), default=0)
     lines = [f"Found on {'; '.join(sorted(kinds))}:"]
-    lines += [f"  {records[run].study:<{width}}  {told}" for run, told in found.items()]
+    lines += [f"  {labels[run]:<{width}}  {told}" for run, told in found.items()]
     lines += [f"Missing: {'. '.join(missing)}." if missing else "Missing: nothing."]
     lines += [f"Report: {report}"] if report else []
     return "\n".join([*lines, f"Details: litelvlm show -v {' '.join(map(str, folders))}", ""])

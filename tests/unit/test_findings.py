@@ -1,6 +1,7 @@
 """Plain sentences: what was found, why a verdict is open, what is missing, how long it takes."""
 
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -173,6 +174,18 @@ def test_the_ending_is_short_and_names_what_is_missing(saved_runs, tmp_path):
     assert told[4] == f"Report: {tmp_path / 'index.html'}"
     assert told[5] == f"Details: litelvlm show -v {folders[0]} {folders[1]}"
     assert not any("p =" in line or "null" in line for line in told)
+
+
+def test_the_ending_says_which_run_each_line_is_about(saved_runs, tmp_path):
+    other = shutil.copytree(saved_runs["sink"], tmp_path / "other")
+    record = read_record(other)
+    record = record.model_copy(update={"data": record.data | {"split": "testA"}})
+    (other / "run.json").write_text(record.model_dump_json())
+    told = ending_text([saved_runs["sink"], other]).splitlines()
+    assert [line.split("  ")[1] for line in told[1:3]] == [
+        "sink, planted val",
+        "sink, planted testA",
+    ]
 
 
 def test_what_is_missing_of_runs(saved_runs):

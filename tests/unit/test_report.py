@@ -16,6 +16,7 @@ from PIL import Image
 
 from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.cli.text import run_text
+from litelvlm.analysis.pages.report.claims import families
 from litelvlm.analysis.pages.report.page import build_report, inside_page
 from litelvlm.analysis.pages.report.tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
@@ -90,13 +91,36 @@ def test_the_eight_hypotheses_stand_there_adjusted_together(saved_runs, page):
     assert shown.count("adjusted not-tested") == 8 - len(
         {claim.id for claim in claims} & set(table["id"])
     )
-    assert "model planted, data planted val" in page.text
+    assert "model planted ffffffff, data planted val (none)" in page.text
 
 
 def test_two_runs_of_one_hypothesis_are_not_adjusted_together(saved_runs, copied, tmp_path):
     page = Page(build_report([saved_runs["sink"], copied], tmp_path / "out", {}).read_text())
     assert "H4 occurs twice" in page.text
     assert "adjusted" not in {attrs.get("class", "").partition(" ")[0] for _, attrs in page.tags}
+
+
+def test_other_weights_of_one_name_are_a_family_of_their_own(saved_runs):
+    records = {run: read_record(run) for run in (saved_runs["sink"], saved_runs["sweep"])}
+    summaries = {run: read_summary(run) for run in records}
+    (_,) = families(records, summaries)
+    for name, changes in (("model", {"digest": "a" * 64}), ("data", {"split_by": "umd"})):
+        record = records[saved_runs["sweep"]]
+        other = record.model_copy(update={name: getattr(record, name) | changes})
+        first, second = families(records | {saved_runs["sweep"]: other}, summaries)
+        assert [line["id"] for line in first["lines"] if line["n"]] == ["H4"]
+        assert first["title"] != second["title"]
+
+
+def test_runs_of_one_folder_name_keep_their_own_files(saved_runs, copied, tmp_path):
+    twin = shutil.copytree(copied, tmp_path / "other" / copied.name)
+    change(twin, "summary.json", lambda text: text.replace('"partial": false', '"partial": true'))
+    out = tmp_path / "out"
+    build_report([copied, twin], out, {})
+    for run, name in ((copied, copied.name), (twin, f"{copied.name}-2")):
+        assert (out / "data" / name / "summary.json").read_bytes() == (
+            run / "summary.json"
+        ).read_bytes()
 
 
 def test_a_long_table_is_cut_on_the_page_and_whole_in_its_file(copied, tmp_path, monkeypatch):

@@ -125,6 +125,10 @@ def test_runs_are_told_apart_by_what_differs(saved_runs):
     labels = run_labels({a: record, b: later})
     assert labels[b].startswith("commit fffffffff")
     assert len({*run_labels({a: record, b: later, c: limited}).values()}) == 3
+    retrained = record.model_copy(update={"model": record.model | {"digest": "a" * 64}})
+    assert run_labels({a: record, b: retrained})[b] == "weights aaaaaaaaaaaa"
+    google = record.model_copy(update={"data": record.data | {"split_by": "google"}})
+    assert run_labels({a: record, b: google})[b] == "split by google"
 
 
 def test_what_would_change_it_names_open_hypotheses_and_limits(saved_runs):
@@ -141,7 +145,11 @@ def test_a_card_says_what_adjustment_leaves(saved_runs):
         {"id": "H4", "verdict": "undetermined", "alone": "supported", "adjusted": "0.2"},
         {"id": "H6", "verdict": "supported", "alone": "supported", "adjusted": "0.001"},
     ]
-    family = {"title": "model planted, data planted val", "lines": lines, "problem": ""}
+    family = {
+        "title": "model planted ffffffff, data planted val (none)",
+        "lines": lines,
+        "problem": "",
+    }
     found = adjusted_in([family, family | {"title": "another", "lines": lines[1:]}], record)
     assert found == {"H4": ("undetermined", "0.2")}
     open_, folded = cards(read_summary(saved_runs["sink"]), found)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.pages.report.page import build_report
+from litelvlm.analysis.pages.report.tables import folder_names
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.figures.files import write_figures
 
@@ -15,8 +16,9 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         Path of `index.html`.
     """
     finished = [run for run in runs if read_record(run).complete]
+    names = folder_names(runs)
     pictures = {
-        run: write_figures("all", [run], out / "figures" / run.name, partial=True)
+        run: write_figures("all", [run], out / "figures" / names[run], partial=True)
         for run in finished
     }
     return build_report(runs, out, pictures)

@@ -149,7 +149,10 @@ def families(
 
 
 def _title(record: RunRecord) -> str:
-    return f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
+    """The model and the split; weights of the same name, and splits of other makers, are others."""
+    model, data = record.model, record.data
+    named = f"model {model['name']} {model['digest'].removeprefix('random:')[:8]}"
+    return f"{named}, data {data['name']} {data['split']} ({data['split_by']})"
 
 
 def _family(title: str, claims: Sequence[Claim]) -> FamilyView:

@@ -62,8 +62,9 @@ def _line(id: str, summaries: list[Summary]) -> dict[str, object]:
 def run_labels(records: Mapping[Path, RunRecord]) -> dict[Path, str]:
     """What tells each run from the others of its study; empty where it is the only one.
 
-    The model, the data, the split, the protocol, the number of images, the commit and the start are
-    tried in this order; all of the first four that differ are named, the others only if need be.
+    The model, the data, the split, the protocol, the number of images, who made the split, the
+    weights, the commit and the start are tried in this order; all of the first five that differ are
+    named, the others only if need be.
     """
     found = {}
     for run, record in records.items():
@@ -78,6 +79,14 @@ def run_labels(records: Mapping[Path, RunRecord]) -> dict[Path, str]:
     return found
 
 
+def study_labels(records: Mapping[Path, RunRecord]) -> dict[Path, str]:
+    """The study of each run, with what tells it from others of its study."""
+    return {
+        run: ", ".join(filter(None, (records[run].study, label)))
+        for run, label in run_labels(records).items()
+    }
+
+
 def facets(record: RunRecord) -> dict[str, str]:
     """What may tell two runs of a study apart, as text."""
     return {
@@ -85,6 +94,8 @@ def facets(record: RunRecord) -> dict[str, str]:
         "data": f"{record.data['name']} {record.data['split']}",
         "protocol": f"protocol {record.protocol}",
         "limit": f"{f'first {record.limit}' if record.limit else 'all'} {record.samples}",
+        "split_by": f"split by {record.data['split_by']}",
+        "weights": f"weights {record.model['digest'][:12]}",
         "commit": f"commit {(record.commit or 'unknown')[:9]}{' changed' if record.dirty else ''}",
         "started": f"run of {record.started}",
         "key": f"key {record.key[:12]}",

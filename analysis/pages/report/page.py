@@ -23,7 +23,7 @@ from litelvlm.analysis.pages.report.claims import (
     families,
     interval_plot,
 )
-from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_labels
+from litelvlm.analysis.pages.report.compare import FIRST, comparisons, study_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, terms
 from litelvlm.analysis.pages.report.opening import (
     how_sure,
@@ -33,6 +33,7 @@ from litelvlm.analysis.pages.report.opening import (
 )
 from litelvlm.analysis.pages.report.tables import (
     beside,
+    folder_names,
     published_statements,
     published_tables,
     relative,
@@ -79,14 +80,13 @@ def build_report(
     }
     finished = {run: summary for run, summary in summaries.items() if summary is not None}
     miniature = any(is_miniature(record) for record in records.values())
-    labels = {
-        run: ", ".join(filter(None, (records[run].study, label)))
-        for run, label in run_labels(records).items()
-    }
+    labels, names = study_labels(records), folder_names(runs)
     every, told = list(records.values()), {labels[run]: found for run, found in finished.items()}
     adjusted = families(records, summaries)
     views = {
-        run: run_view(run, record, summaries[run], out, pictures.get(run, ()))
+        run: run_view(
+            run, record, summaries[run], out, out / "data" / names[run], pictures.get(run, ())
+        )
         | {"study": labels[run]}
         | (findings_view(record, finished[run], adjusted) if run in finished else {})
         for run, record in records.items()
@@ -150,9 +150,10 @@ def run_view(
     record: RunRecord,
     summary: Summary | None,
     out: Path,
+    data: Path,
     pictures: Sequence[FigureFiles],
 ) -> dict[str, object]:
-    """What the page shows of one run; its record, summary and rows are copied beside the page."""
+    """What the page shows of one run; record, summary, tables and rows are copied to ``data``."""
     return {
         "name": f"{record.study}-{record.key[:12]}",
         "question": get_study(record.study).question,
@@ -160,11 +161,11 @@ def run_view(
         "interpretation": summary.interpretation if summary else "",
         "pictures": [picture_view(picture, out) for picture in pictures],
         "animations": animations(run),
-        "tables": tables_of(run, summary, out, record.excluded) if summary else [],
+        "tables": tables_of(data, summary, out, record.excluded) if summary else [],
         "facts": facts(record),
         "failures": record.failures,
         "notes": [*record.notes, *exclusion_lines(record.excluded)],
-        "links": copy_data(run, out),
+        "links": copy_data(run, data, out),
     }
 
 
@@ -269,7 +270,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-def copy_data(run: Path, out: Path) -> dict[str, str]:
+def copy_data(run: Path, data: Path, out: Path) -> dict[str, str]:
     """Copy record, summary and rows beside the page, and return the links by label."""
     links = {}
     for label, name in (
@@ -278,16 +279,15 @@ def copy_data(run: Path, out: Path) -> dict[str, str]:
         ("summary", "summary.json"),
     ):
         if (run / name).is_file():
-            path = atomic_write(out / "data" / run.name / name, (run / name).read_bytes())
+            path = atomic_write(data / name, (run / name).read_bytes())
             links[label] = relative(path, out)
     try:
         rows = read_rows(run)
     except FileNotFoundError:
         log.warning("%s has no rows yet", run.name)
         return links
-    path = atomic_write(
-        out / "data" / run.name / "rows.parquet", rows.to_parquet(index=False, compression="zstd")
-    )
+    content = rows.to_parquet(index=False, compression="zstd")
+    path = atomic_write(data / "rows.parquet", content)
     return links | {f"rows ({len(rows)})": relative(path, out)}
 
 

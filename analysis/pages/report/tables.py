@@ -2,7 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -32,15 +33,30 @@ class PublishedTable(NamedTuple):
     caution: str
 
 
+def folder_names(runs: Iterable[Path]) -> dict[Path, str]:
+    """A folder name for the files of each run beside the page; runs of one name are numbered.
+
+    Example:
+        >>> list(folder_names([Path("one/sweep"), Path("other/sweep")]).values())
+        ['sweep', 'sweep-2']
+    """
+    found = dict[Path, str]()
+    for run in runs:
+        name = run.resolve().name
+        numbered = chain([name], map(f"{name}-{{}}".format, count(2)))
+        found[run] = next(one for one in numbered if one not in found.values())
+    return found
+
+
 def tables_of(
-    run: Path, summary: Summary, out: Path, excluded: Sequence[Exclusion] = ()
+    folder: Path, summary: Summary, out: Path, excluded: Sequence[Exclusion] = ()
 ) -> list[Grid]:
     """Tables of a summary, each with a CSV file beside the page.
 
     The scores of a run that compares methods come by method and budget as well.
 
     Args:
-        run: Run folder.
+        folder: Of the run's files beside the page.
         summary: Of the run.
         out: Folder of the page.
         excluded: Methods that cannot keep to a budget.
@@ -48,7 +64,7 @@ def tables_of(
     found, compares = [], compared(summary)
     for name in summary.tables:
         frame = summary.table(name)
-        path = out / "data" / run.name / f"{name}.csv"
+        path = folder / f"{name}.csv"
         atomic_write(path, frame.to_csv(index=False))
         link = relative(path, out)
         title = name.replace("_", " ")
