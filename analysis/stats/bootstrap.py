@@ -11,7 +11,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Shaped
+from numpy.typing import ArrayLike
 
 from litelvlm.arrays import Array
 
@@ -150,7 +152,8 @@ def image_sums(
     """Sum each column within each image, in ascending order of image id.
 
     Raises:
-        ValueError: If a value is not finite, there is no sample, or the lengths differ.
+        ValueError: If a value is not finite, an image id is missing, there is no sample, or the
+            lengths differ.
     """
     if len(columns) == 0 or len(columns) != len(image_ids):
         raise ValueError(
@@ -158,6 +161,9 @@ def image_sums(
             f"{len(image_ids)}"
         )
     check_finite(columns, "values")
+    if pd.isna(image_ids).any():
+        first = int(np.argmax(pd.isna(image_ids)))
+        raise ValueError(f"sample {first} has no image id; give each its own where none is known")
     images, index = np.unique(image_ids, return_inverse=True)
     sums = np.zeros((len(images), columns.shape[1]))
     np.add.at(sums, index, columns)
@@ -229,25 +235,35 @@ def ratios(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
 
 
 def bootstrap_means(
-    values: Float[Array, "n c"],
-    image_ids: Shaped[Array, "n"],
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    values: ArrayLike, image_ids: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
 ) -> Bootstrap:
-    """Means over samples of many columns at once, images resampled."""
-    return bootstrap(
-        np.column_stack([values, np.ones(len(values))]), image_ids, means, resamples, seed
-    )
+    """Means over samples of many columns at once, images resampled.
+
+    Args:
+        values: One row per sample: an array [n, c], or a data frame.
+        image_ids: The image of each sample.
+        resamples: Number of draws.
+        seed: Of the draws.
+    """
+    columns = np.asarray(values, dtype=np.float64)
+    counted = np.column_stack([columns, np.ones(len(columns))])
+    return bootstrap(counted, np.asarray(image_ids), means, resamples, seed)
 
 
 def mean_estimate(
-    values: Float[Array, "n"],
-    image_ids: Shaped[Array, "n"],
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    values: ArrayLike, image_ids: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """Mean over samples with an image-clustered interval; pass differences to compare pairs."""
-    return bootstrap_means(values[:, None], image_ids, resamples, seed).estimates()[0]
+    """Mean over samples with an image-clustered interval; pass differences to compare pairs.
+
+    Values and image ids are arrays [n], columns of a data frame or lists.
+
+    Example:
+        >>> rows = pd.DataFrame({"iou": [0.5, 0.7, 0.9], "image_id": [1, 1, 2]})
+        >>> round(mean_estimate(rows["iou"], rows["image_id"]).value, 3)
+        0.7
+    """
+    column = np.asarray(values, dtype=np.float64)[:, None]
+    return bootstrap_means(column, image_ids, resamples, seed).estimates()[0]
 
 
 def contrast(

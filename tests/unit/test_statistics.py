@@ -1,6 +1,7 @@
 """Intervals that resample images: against scipy, hand-worked answers and simulation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from planted import clustered
 from scipy import stats
@@ -8,6 +9,7 @@ from scipy import stats
 from litelvlm.analysis.runs.claims import verdict
 from litelvlm.analysis.stats.bootstrap import (
     bootstrap,
+    bootstrap_means,
     contrast,
     mean_estimate,
     means,
@@ -87,6 +89,22 @@ def test_nan_is_refused_with_its_sample():
         mean_estimate(np.array([0.0, 1.0, np.nan]), np.arange(3))
     with pytest.raises(ValueError, match="sample 1"):
         nested_mean(np.array([0.0, np.inf]), [np.arange(2)])
+
+
+def test_columns_of_a_data_frame_are_taken():
+    rows = pd.DataFrame({"iou": [0.5, 0.7, 0.9], "p50": [True, True, False], "image_id": [1, 1, 2]})
+    ids = rows["image_id"].to_numpy()
+    assert mean_estimate(rows["iou"], rows["image_id"]) == mean_estimate(
+        rows["iou"].to_numpy(), ids
+    )
+    both = bootstrap_means(rows[["iou", "p50"]], rows["image_id"]).estimates()
+    assert both[1] == mean_estimate(rows["p50"].to_list(), ids.tolist())
+
+
+@pytest.mark.parametrize("ids", [np.array([1.0, np.nan, np.nan]), np.array(["a", None, "b"])])
+def test_samples_without_an_image_are_refused_and_not_made_one_image(ids):
+    with pytest.raises(ValueError, match="sample 1 has no image id"):
+        mean_estimate(np.arange(3.0), ids)
 
 
 def test_nested_bootstrap_variance_on_a_balanced_design():
