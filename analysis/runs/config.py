@@ -3,11 +3,32 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from litelvlm.models.base import StudiedModel
 from litelvlm.pruning import check_budget
+
+
+def _budget(value: object) -> object:
+    """A number of tokens or a share, as Python's own number."""
+    number: object = value.item() if isinstance(value, np.generic) else value
+    share = isinstance(number, float) and 0 < number < 1
+    if isinstance(number, bool) or not (share or isinstance(number, int)):
+        raise ValueError(
+            f"{number!r} is no budget; give a number of tokens, such as 48, or a share of them "
+            "between 0 and 1"
+        )
+    return number
 
 
 def _enough(budgets: tuple[int | float, ...]) -> tuple[int | float, ...]:
@@ -17,9 +38,9 @@ def _enough(budgets: tuple[int | float, ...]) -> tuple[int | float, ...]:
     return budgets
 
 
-Tokens = Annotated[int, Field(strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Budgets = Annotated[tuple[Tokens | Share, ...], Field(min_length=1), AfterValidator(_enough)]
+Budget = Annotated[int | float, BeforeValidator(_budget)]
+Budgets = Annotated[tuple[Budget, ...], Field(min_length=1), AfterValidator(_enough)]
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -74,7 +75,7 @@ def test_an_unknown_study_field_or_value_is_refused_by_name(asked):
     ("call", "message"),
     [
         (lambda m, d, o: evaluate(m, d, "randm", out=o), "did you mean 'random'"),
-        (lambda m, d, o: evaluate(m, d, "random", 1.5, out=o), "budgets"),
+        (lambda m, d, o: evaluate(m, d, "random", 1.5, out=o), "budgets.0: 1.5 is no budget; give"),
         (lambda m, d, o: run_study("sweep", m, d, o, protocol="offical"), "protocol: Input should"),
         (lambda m, d, o: run_study("sweep", m, d, o, limit="two"), "limit: Input should be"),
     ],
@@ -122,6 +123,9 @@ def test_one_method_and_one_budget_need_no_list(asked):
     scores = evaluate(model, data, LastTokens(), 48, out, seeds=2)
     assert set(scores["method"]) == {"none", "last_tokens_of_test"}
     assert set(scores["budget"]) == {48, 144}
+    for same in (np.int64(48), np.array([48])):
+        again = evaluate(model, data, LastTokens(), same, out, seeds=2)
+        assert again.attrs == scores.attrs
 
 
 def test_a_folder_that_is_not_there_is_told_with_those_that_are(asked):

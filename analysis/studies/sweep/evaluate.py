@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.runs.columns import Row
@@ -34,7 +36,7 @@ def evaluate(
     model: GroundingModel,
     data: Dataset,
     methods: str | Pruner | Sequence[str | Pruner],
-    budgets: int | float | Sequence[int | float] | None = None,
+    budgets: ArrayLike | None = None,
     out: str | Path = "runs",
     watch: Watcher = nobody,
     cache: str | Path | None = None,
@@ -67,7 +69,7 @@ def evaluate(
     """
     several = [methods] if isinstance(methods, str | Pruner) else list(methods)
     chosen = [_method(method) for method in several]
-    counts = (budgets,) if isinstance(budgets, int | float) else budgets
+    counts = (budgets,) if isinstance(budgets, int | float | np.number) else budgets
     settings = {"methods": chosen, "budgets": counts, **options}
     run = run_study(
         "sweep",
