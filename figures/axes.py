@@ -22,6 +22,11 @@ FEWEST = 5
 """Expressions that a category must have to be shown."""
 
 
+def literal(text: str) -> str:
+    """A text of the data for matplotlib, which reads what stands between two $ as a formula."""
+    return text.replace("$", r"\$")
+
+
 def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:
     """A logarithmic axis of token budgets with a tick at each."""
     ticks = sorted({int(budget) for budget in budgets})
@@ -253,7 +258,8 @@ def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
         value: Column of the dots.
         ax: Where to draw; the first line on top, with its number of expressions.
     """
-    names = [f"{c} ({n})" for c, n in zip(table["category"], table["n"], strict=True)]
+    counts = zip(table["category"], table["n"], strict=True)
+    names = [literal(f"{category} ({n})") for category, n in counts]
     forest(ax, table, value, names, [style.colour("litelvlm")] * len(table))
     return ax
 

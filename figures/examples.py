@@ -8,6 +8,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from litelvlm.analysis.studies.examples import FILE, RULE, Example, read_examples
 from litelvlm.analysis.studies.scores import score_of_one
 from litelvlm.figures import style
+from litelvlm.figures.axes import literal
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 TOP, LONGEST = 0.3, 9.0
@@ -35,7 +36,7 @@ def draw_examples(examples: Sequence[Example]) -> Figure:
             ax.set_title(title.replace(", ", "\n"), fontsize=7.5, loc="center", pad=2)
             ax.set_axis_off()
         words = row[0].annotate(
-            f"“{example.text}”   {example.case}".rstrip(),
+            literal(f"“{example.text}”   {example.case}".rstrip()),
             (0, 1),
             xytext=(0, 4 + 9.5 * n_lines),
             xycoords="axes fraction",

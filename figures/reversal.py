@@ -19,6 +19,7 @@ from litelvlm.figures.axes import (
     heatmap,
     legend_beside,
     lines_of,
+    literal,
     shown_categories,
 )
 from litelvlm.figures.examples import draw_examples
@@ -132,7 +133,7 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per group.
     """
     names = table["stratum"].str.replace("_", " ") + ": " + table["group"]
-    forest(ax, table, "ri", list(names), [style.colour("litelvlm")] * len(table))
+    forest(ax, table, "ri", list(map(literal, names)), [style.colour("litelvlm")] * len(table))
     ax.set(xlabel="reversal index (positive: the referent ranks low)")
     return ax
 

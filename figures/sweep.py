@@ -23,9 +23,11 @@ from litelvlm.figures.axes import (
     forest,
     legend_beside,
     lines_of,
+    literal,
     unpruned_level,
 )
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
+from litelvlm.names import check_name
 
 LEAST = 0.90
 """Share of the unpruned score that the paper claims to keep."""
@@ -49,7 +51,8 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes, tokens: str = "bud
         ax: Where to draw; one line per method, dotted for oracles, the unpruned score as a level.
         tokens: "budget", or "n_kept": those that the language model reads.
     """
-    chosen = table[table["metric"] == metric]
+    check_name(metric, table["metric"].unique().tolist(), "metric")
+    chosen = once(table[table["metric"] == metric])
     unpruned_level(ax, chosen[chosen["method"] == "none"])
     pruned = chosen[chosen["method"] != "none"]
     for method, line in lines_of(in_order(pruned), "method"):
@@ -71,7 +74,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
         least: Share that claims are about.
     """
     score = main_score(table["metric"])
-    chosen = table[(table["metric"] == score.name) & (table["reference"] == "none")]
+    chosen = once(table[(table["metric"] == score.name) & (table["reference"] == "none")])
     for method, line in lines_of(in_order(chosen), "method"):
         ends = "retention_bound", "retention"
         error_bars(ax, line, "budget", "retention", _look(method), ends=ends)
@@ -115,12 +118,28 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
         colours = [style.colour(STRATA[stratum]) for stratum in lines["stratum"]]
         dots(ax, lines, "delta", places, colours, [method == PAPER] * len(lines))
     names = [
-        f"{group} target" if stratum == "size" and group in SIZES else str(group)
+        f"{group} target" if stratum == "size" and group in SIZES else literal(str(group))
         for stratum, group in known
     ]
     ax.set_yticks(np.arange(len(names)), names)
     ax.axvline(0.0, color=style.MUTED, linewidth=0.8, zorder=0)
     return ax
+
+
+def once(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a table, if each method has one line at each budget.
+
+    Raises:
+        ValueError: If one has two, which would be joined as if they were one.
+    """
+    again = table[table.duplicated(["method", "budget"])]
+    if len(again):
+        method, budget = again[["method", "budget"]].iloc[0]
+        raise ValueError(
+            f"{method} at {budget} tokens stands in the table twice; draw the lines of one run "
+            "(and of one kind of expression) into each axes"
+        )
+    return table
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -182,7 +201,7 @@ def _forests(groups: Sequence[tuple[str, pd.DataFrame]], column: str, title: str
     figure, places = style.new_panels(len(groups), *size, sharex=True)
     first = list(groups[0][1]["method"])
     for ax, (name, lines) in zip(places, groups, strict=True):
-        draw_methods(lines, column, ax).set_title(name, fontsize=9)
+        draw_methods(lines, column, ax).set_title(literal(name), fontsize=9)
         if ax is not places[0] and list(lines["method"]) == first:
             ax.set_yticklabels([])
     style.heading(figure, title)

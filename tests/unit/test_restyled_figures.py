@@ -3,15 +3,20 @@
 import io
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Annotation
 from PIL import Image
 
 from litelvlm.analysis.api import SavedRun
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.studies.examples import Example
 from litelvlm.figures import style
+from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import draw_figure
-from litelvlm.figures.sweep import draw_accuracy
+from litelvlm.figures.sweep import draw_accuracy, draw_retention
 
 COLUMN = {"figure.figsize": (3.25, 2.2), "font.size": 7, "axes.labelsize": 7}
 OWN = {"litelvlm": {"label": "Ours", "colour": "#123456", "linestyle": ":"}}
@@ -55,6 +60,24 @@ def test_methods_are_drawn_in_ones_own_way_and_others_as_ever(saved_runs):
     assert lines["Ours"].get_linestyle() == ":"
     assert "#123456" in {to_hex(band.get_facecolor()[0]) for band in ax.collections}
     assert style.look("litelvlm") == looks[0]
+
+
+def test_lines_of_two_runs_are_not_joined_and_an_unknown_score_is_named(saved_runs):
+    scores, pairs = (SavedRun(saved_runs["sweep"]).table(t) for t in ("scores", "comparisons"))
+    _, ax = style.new_figure()
+    with pytest.raises(ValueError, match=r"at \d+ tokens stands in the table twice"):
+        draw_accuracy(pd.concat([scores, scores]), "ciou", ax)
+    with pytest.raises(ValueError, match=r"at \d+ tokens stands in the table twice"):
+        draw_retention(pd.concat([pairs, pairs]), ax)
+    with pytest.raises(ValueError, match=r"unknown metric 'cIoU'\. Allowed: ciou"):
+        draw_accuracy(scores, "cIoU", ax)
+
+
+def test_dollars_of_an_expression_are_no_formula():
+    text, panel = r"the $ and the $10 note", np.zeros((4, 4, 3), np.uint8)
+    figure = draw_examples([Example(text, 50, ("all",), (panel,))])
+    (words,) = (one for one in figure.findobj(Annotation))
+    assert words._preprocess_math(words.get_text()) == (f"“{text}”", False)
 
 
 def test_what_is_no_look_and_no_style_is_refused(saved_runs, tmp_path, capsys):
