@@ -184,6 +184,13 @@ class ChosenRows:
                     f"a mean must not mix them: add {name}: {first} to where, or compare two of "
                     "them with change"
                 )
+        copies = known[twice].groupby(self._unit)
+        unmarked = [name for name in sorted(self._describing) if (copies[name].nunique() > 1).any()]
+        if unmarked:
+            raise self._refusal(
+                f"an expression occurs twice in {place}, with other values of {unmarked[0]!r}, "
+                f"which {self.one.study} does not mark as CONDITION; mark it in its columns"
+            )
         if twice.any():
             raise self._refusal(
                 f"an expression occurs twice in {place}; name more columns, until one row of each "

@@ -24,6 +24,7 @@ from litelvlm.analysis.studies.chosen_rows import ChosenRows
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import IMAGES
+from litelvlm.names import check_name
 
 
 def judge(
@@ -44,8 +45,10 @@ def judge(
         ``verdicts.family_table``.
 
     Raises:
-        ValueError: As ``claim_of``.
+        ValueError: As ``claim_of``, or if a study is neither of the table nor of ``rows``.
     """
+    for one in family.hypotheses:
+        check_name(one.study, [*EVERY_STUDY, *rows], f"study of hypothesis {one.id!r}:")
     claims = {
         one.id: claim_of(one, rows[one.study]).resampling(units.get(one.study, IMAGES))
         for one in family.hypotheses

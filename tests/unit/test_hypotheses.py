@@ -188,6 +188,17 @@ def test_a_study_that_does_not_exist_is_refused_by_the_command(tmp_path, saved_r
     assert "study of hypothesis 'a': 'revesal'" in capsys.readouterr().err
 
 
+def test_a_study_that_does_not_exist_is_refused_from_python_and_ones_own_is_not():
+    made = family(study="revesal")
+    with pytest.raises(ValueError, match="study of hypothesis .*'revesal'; did you mean"):
+        judge(made, {"reversal": rows()})
+    with pytest.raises(ValueError, match="twice in where, with other values of 'control', .*CONDIT"):
+        judge(made, {"revesal": rows()})
+    own = rows().query("control == 'none'")
+    (claim,), _ = judge(made, {"revesal": own})
+    assert claim.estimate == judge(family(), {"reversal": rows()})[0][0].estimate
+
+
 def test_the_examples_of_the_docs_are_read_and_name_columns_that_exist(tmp_path, saved_runs):
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 3

@@ -75,13 +75,9 @@ class Show(Printing):
         from litelvlm.analysis.cli.text import claim_text
         from litelvlm.analysis.runs.folder import read_record, read_rows
         from litelvlm.analysis.runs.hypotheses import read_family
-        from litelvlm.analysis.studies import EVERY_STUDY
         from litelvlm.analysis.studies.own_hypotheses import family_text, judge
-        from litelvlm.names import check_name
 
         family = read_family(self.hypotheses or Path())
-        for one in family.hypotheses:
-            check_name(one.study, EVERY_STUDY, f"study of hypothesis {one.id!r}:")
         records = [read_record(folder) for folder in self.folders]
         studies = [record.study for record in records]
         if len(set(studies)) < len(studies):
