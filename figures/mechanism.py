@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import forest, legend_beside
-from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
+from litelvlm.figures.axes import WIDER, forest, legend_beside
+from litelvlm.figures.saved import INTERVALS, Drawing, RenderedFigure, Saved, sample_note
 
 COLOURS = {
     "removed": "#009E73",
@@ -89,7 +89,7 @@ def readout_texts(run: Saved) -> RenderedFigure:
     own = table[table["clip_model"] == ""]
     figure, ax = style.new_figure(7.5, 3.2)
     draw_readouts(own, ax).set_title(run.title("Where CLIP is read decides the direction"))
-    note = "95 % intervals from resampling images; the tower and the texts are the same in all rows"
+    note = f"{INTERVALS}; {WIDER}; the tower and the texts are the same in all rows"
     return RenderedFigure(figure, sample_note(own, note))
 
 

@@ -10,6 +10,7 @@ from litelvlm.analysis.studies.constructions import PRIMARY, select
 from litelvlm.analysis.studies.examples import FILE, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.axes import (
+    WIDER,
     band,
     budget_axis,
     draw_categories,
@@ -23,7 +24,7 @@ from litelvlm.figures.axes import (
     shown_categories,
 )
 from litelvlm.figures.examples import draw_examples
-from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
+from litelvlm.figures.saved import INTERVALS, Drawing, RenderedFigure, Saved, sample_note
 
 # (control, text mode, probe) of the constructions on the used layer, in the order in which they
 # take explanations away.
@@ -231,7 +232,7 @@ def reversal_strata(run: Saved) -> RenderedFigure:
     table = run.table("strata")
     figure, ax = style.new_figure(5.6, 1.4 + 0.22 * len(table))
     draw_strata(table, ax).set_title(run.title("For which expressions is there a reversal?"))
-    return RenderedFigure(figure, sample_note(table))
+    return RenderedFigure(figure, sample_note(table, f"{INTERVALS}; {WIDER}"))
 
 
 @Drawing("reversal", ("layers",))

@@ -274,7 +274,7 @@ def delta_random(run: Saved) -> RenderedFigure:
     groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
     figure = _forests(groups, "delta", run.title("Better than random tokens?"))
     figure.supxlabel(f"{score.label} minus that of random tokens at the same budget", fontsize=9)
-    what = "95 % intervals, paired, from resampling images"
+    what = f"95 % intervals, paired, from resampling images; {WIDER}"
     return RenderedFigure(figure, protocol_note(run, lines, what))
 
 

@@ -32,10 +32,10 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
     ]
     limited = [record for record in records if record.limit]
     if limited:
-        most = max(limited, key=lambda record: record.limit or 0)
+        parts = dict.fromkeys(f"{record.limit} {record.samples}" for record in limited)
         found.append(
-            f"only the first {most.limit} {most.samples} were read (--limit); this is a "
-            "sample, not the result"
+            f"only the first {' or '.join(parts)} were read (--limit); this is a sample, not the "
+            "result"
         )
     failed = sum(record.counts.failed for record in records)
     if failed:

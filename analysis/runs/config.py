@@ -38,6 +38,7 @@ def _enough(budgets: tuple[int | float, ...]) -> tuple[int | float, ...]:
     return budgets
 
 
+Tokens = Annotated[int, Field(strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Budget = Annotated[int | float, BeforeValidator(_budget)]
 Budgets = Annotated[tuple[Budget, ...], Field(min_length=1), AfterValidator(_enough)]

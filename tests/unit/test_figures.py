@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from planted import PlantedModel, planted_data
 from planted_importance import planted_importance
 
@@ -10,6 +11,7 @@ from litelvlm.analysis.api import complete_run, read_summary
 from litelvlm.analysis.runs.record import Table
 from litelvlm.analysis.studies import sweep as sweep_study
 from litelvlm.figures import FIGURES, ablations, style
+from litelvlm.figures.axes import WIDER
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved
 from tests.figure_files import drawn_numbers, quick
@@ -189,3 +191,16 @@ def test_protocols_are_drawn_only_where_both_were_run(saved_runs):
         other = Saved(saved_runs["ablations"])
         other.summary = run.summary.model_copy(update={"tables": tables})
         assert not ablations.compared_protocols(other)
+
+
+def test_a_thin_line_is_explained_wherever_it_is_drawn(saved_runs):
+    thin = set()
+    for figure in FIGURES.values():
+        run = Saved(saved_runs[figure.study]) if figure.study in saved_runs else None
+        if run and not figure.obstacle(run):
+            drawn, note = figure.drawn(run)
+            bars = drawn.findobj(LineCollection)
+            if any(0.6 in bar.get_linewidths() and bar.get_paths() for bar in bars):
+                thin.add(figure.name)
+                assert WIDER in note, figure.name
+    assert {"delta_random", "reversal_strata", "ablation_strata"} <= thin

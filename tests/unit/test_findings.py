@@ -193,6 +193,9 @@ def test_what_is_missing_of_runs(saved_runs):
     assert missing_lines([record], {"H4"}) == []
     limited = record.model_copy(update={"limit": 12, "state": "partial"})
     assert "only the first 12 images were read" in missing_lines([limited], {"H4"})[0]
+    fewer = limited.model_copy(update={"limit": 5})
+    told = missing_lines([limited, fewer, limited], {"H4"})[0]
+    assert "only the first 12 images or 5 images were read" in told
     broken = record.model_copy(
         update={"parts_done": 0, "counts": Counts(expected=9, done=7, failed=2)}
     )

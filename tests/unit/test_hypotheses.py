@@ -190,9 +190,11 @@ def test_a_study_that_does_not_exist_is_refused_by_the_command(tmp_path, saved_r
 
 def test_a_study_that_does_not_exist_is_refused_from_python_and_ones_own_is_not():
     made = family(study="revesal")
-    with pytest.raises(ValueError, match="study of hypothesis .*'revesal'; did you mean"):
+    with pytest.raises(ValueError, match=r"study of hypothesis .*'revesal'; did you mean"):
         judge(made, {"reversal": rows()})
-    with pytest.raises(ValueError, match="twice in where, with other values of 'control', .*CONDIT"):
+    with pytest.raises(
+        ValueError, match=r"twice in where, with other values of 'control', .*CONDIT"
+    ):
         judge(made, {"revesal": rows()})
     own = rows().query("control == 'none'")
     (claim,), _ = judge(made, {"revesal": own})

@@ -63,8 +63,8 @@ def run_labels(records: Mapping[Path, RunRecord]) -> dict[Path, str]:
     """What tells each run from the others of its study; empty where it is the only one.
 
     The model, the data, the split, the protocol, the number of images, who made the split, the
-    weights, the commit and the start are tried in this order; all of the first five that differ are
-    named, the others only if need be.
+    weights, the content of the data, the commit and the start are tried in this order; all of the
+    first five that differ are named, the others only if need be.
     """
     found = {}
     for run, record in records.items():
@@ -96,6 +96,7 @@ def facets(record: RunRecord) -> dict[str, str]:
         "limit": f"{f'first {record.limit}' if record.limit else 'all'} {record.samples}",
         "split_by": f"split by {record.data['split_by']}",
         "weights": f"weights {record.model['digest'][:12]}",
+        "content": f"content {record.data['digest'][:12]}",
         "commit": f"commit {(record.commit or 'unknown')[:9]}{' changed' if record.dirty else ''}",
         "started": f"run of {record.started}",
         "key": f"key {record.key[:12]}",
