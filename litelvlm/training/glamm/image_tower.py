@@ -1,8 +1,8 @@
 """CLIP's image tower as the first stage trains it: the same function, with less to compute.
 
 The last block is run for CLS alone, since its patches are read nowhere; queries, keys and values
-are one product; and pixels are normalised where they are used. Compiled, a step takes 1.2 s of one
-thread instead of 1.8 s (``benchmarks/training_step.py``).
+are one product; and pixels are normalised where they are used. On one thread a step takes 0.69 of
+the library's time, compiled 0.58 (``benchmarks/training_step.py``).
 """
 
 import shutil
