@@ -57,11 +57,12 @@ suite: $(STAMP)
 
 # Those that draw thousands of studies, compute with no arrays, or put stand-ins in a model's place
 # are left out, and so are those that hand over wrong types on purpose or through PyYAML.
-UNSHAPED := all_methods archives balanced_part boxes cards cli comfort crossed damaged_runs \
-	early_refusals false_positives figure_choices figures figures_published foreign_methods fuzz \
-	house hypotheses lmms_parts lmms_samples ls outside_numbers overall_lines packaging \
-	parquet_bounds planted_levels planted_reversal planted_sweep question_scores report report_story \
-	reproduction run_keys runs stale_rows study_contract
+UNSHAPED := all_methods archives balanced_part boxes cards cli clip_frames comfort crossed \
+	damaged_runs early_refusals false_positives figure_choices figures figures_published \
+	foreign_methods fuzz house hypotheses lmms_parts lmms_samples ls outside_numbers \
+	overall_lines packaging parquet_bounds planted_levels planted_reversal planted_sweep \
+	question_scores report report_story reproduction run_keys runs stale_rows \
+	study_contract
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))

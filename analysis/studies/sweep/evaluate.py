@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.runs.columns import Row
@@ -20,6 +19,7 @@ from litelvlm.analysis.studies.scores import (
 )
 from litelvlm.analysis.studies.sweep.paired import protocol_name
 from litelvlm.analysis.studies.table import run_study
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import EMPTY_BELOW, ciou, giou
 from litelvlm.models.base import GroundingModel
@@ -36,7 +36,7 @@ def evaluate(
     model: GroundingModel,
     data: Dataset,
     methods: str | Pruner | Sequence[str | Pruner],
-    budgets: ArrayLike | None = None,
+    budgets: int | float | np.int64 | np.float64 | Sequence[int | float] | Array | None = None,
     out: str | Path = "runs",
     watch: Watcher = nobody,
     cache: str | Path | None = None,

@@ -125,14 +125,22 @@ def _animation(path: Path) -> tuple[tuple[str, ...], Callable[[int], Image.Image
     def damaged(error: Exception, where: str = "") -> ValueError:
         return ValueError(f"{path}{where}: not a readable animation ({why_unreadable(error)})")
 
+    content = path.read_bytes()
+
+    def opened() -> Image.Image:
+        return Image.open(BytesIO(content), formats=FORMATS)
+
     try:
-        picture = Image.open(BytesIO(path.read_bytes()), formats=FORMATS)
+        picture = opened()
         names = _numbers(getattr(picture, "n_frames", 1))
     except DAMAGED as error:
         raise damaged(error) from error
 
     def read(place: int) -> Image.Image:
+        nonlocal picture
         try:
+            if place < picture.tell():  # Pillow loses count of PNG frames when it is wound back
+                picture = opened()
             picture.seek(place)
             return to_rgb(picture.copy())
         except DAMAGED as error:
