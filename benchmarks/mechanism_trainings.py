@@ -2,15 +2,17 @@
 
 Measures the CLIPs that ``python -m litelvlm.training towers`` left in a folder, on both splits of
 the fresh scenes, and adds them to what is stored; so the trainings may be made in several sittings.
-The claims are made once, when every training that ``settled.json`` names is stored.
+Each keeps the digest of its weights and the code and machine that measured it. The claims are made
+once, when every training that ``settled.json`` names is stored.
 """
 
 import json
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, run
+from common import RESULTS, code_state, machine, run
 
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.inputs.picked import primary
@@ -43,13 +45,14 @@ def measured(towers: Path, names: list[str], out: Path) -> Iterator[tuple[str, s
     config = mechanism.Config(clip=tuple(paths), over="trainings")
     for split in SPLITS:
         data = load_refer(PLAN["data"]["name"], split=split)
-        rows, _ = primary(read_rows(complete_run(mechanism.STUDY, model, data, config, out)))
+        folder = complete_run(mechanism.STUDY, model, data, config, out)
+        rows, _ = primary(read_rows(folder))
         contrasts = training_means(rows)
         for clip, part in rows[rows["clip_model"] != ""].groupby("clip_model"):
             cells = cells_of(part)
             counts = {"n_images": int(part["image_id"].nunique()), "n": len(cells)}
             means = {"cells": cells.mean().round(5).to_dict(), "contrasts": contrasts[str(clip)]}
-            yield paths[str(clip)], split, counts | means
+            yield paths[str(clip)], split, {"run": folder.name} | counts | means
 
 
 def claims(trainings: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,8 +83,12 @@ def measure(towers: Path, out: Path) -> dict[str, Any]:
         for name in TRAININGS
         if name not in stored and (towers / f"pictograms-{name}" / TOWER).is_dir()
     ]
+    for name in ready:
+        weights = towers / f"pictograms-{name}" / TOWER / "model.safetensors"
+        digest = sha256(weights.read_bytes()).hexdigest()
+        stored[name] = {"weights": digest, **code_state(), "machine": machine()}
     for name, split, numbers in measured(towers, ready, out) if ready else ():
-        stored.setdefault(name, {})[split] = numbers
+        stored[name][split] = numbers
     left = [name for name in TRAININGS if name not in stored]
     told = {"left": left} if left else {"claims": claims(stored)}
     return {"trainings": {n: stored[n] for n in TRAININGS if n in stored}, **told}

@@ -121,7 +121,7 @@ def claims_over_trainings(trainings: Iterable[Mapping[str, float]], margin: floa
 
 
 def _judged(claims: Iterable[Claim]) -> list[Claim]:
-    """Claims after Holm's adjustment over all settled contrasts; within the margin nothing is."""
+    """Claims after Holm's adjustment over all settled contrasts; within the margin none holds."""
     alone = list(claims)
     judged = within_family(alone, len(settled_contrasts()))
     return [
