@@ -3,7 +3,8 @@
 Measures the CLIPs that ``python -m litelvlm.training towers`` left in a folder, on both splits of
 the fresh scenes, and adds them to what is stored; so the trainings may be made in several sittings.
 Each keeps the digest of its weights and the code and machine that measured it. The claims are made
-once, when every training that ``settled.json`` names is stored.
+once, when every training that ``settled.json`` names is stored: over the trainings, as settled, and
+over their seeds.
 """
 
 import json
@@ -12,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from common import RESULTS, code_state, machine, run
 
 from litelvlm.analysis.api import complete_run, read_rows
@@ -55,22 +57,33 @@ def measured(towers: Path, names: list[str], out: Path) -> Iterator[tuple[str, s
             yield paths[str(clip)], split, {"run": folder.name} | counts | means
 
 
-def claims(trainings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every contrast in each split, and whether it is confirmed: supported in both."""
-    by_split = {
-        split: claims_over_trainings(
-            [trainings[name][split]["contrasts"] for name in TRAININGS], PLAN["margin"]
-        )
-        for split in SPLITS
-    }
+def values(trainings: Mapping[str, Any], split: str) -> pd.DataFrame:
+    """A training a line, a contrast a column."""
+    return pd.DataFrame({name: one[split]["contrasts"] for name, one in trainings.items()}).T
+
+
+def seed_means(each: pd.DataFrame) -> pd.DataFrame:
+    """A seed a line: the mean over its conditions.
+
+    Trainings of one seed begin with the same weights and see the same scenes, so they are not
+    independent. The settled claims count them as if they were.
+    """
+    return each.groupby(each.index.str.rsplit("-").str[-1]).mean()
+
+
+def claims(by_split: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Every contrast in each split, and which are confirmed: supported in both."""
     found = {
-        split: {claim.id: {key: getattr(claim, key) for key in NUMBERS} for claim in made}
-        for split, made in by_split.items()
+        split: {
+            claim.id: {key: getattr(claim, key) for key in NUMBERS}
+            for claim in claims_over_trainings(units.to_dict("records"), PLAN["margin"])
+        }
+        for split, units in by_split.items()
     }
     confirmed = [
         entry["id"]
         for entry in PLAN["contrasts"]
-        if all(found[split][entry["id"]]["verdict"] == "supported" for split in SPLITS)
+        if all(part[entry["id"]]["verdict"] == "supported" for part in found.values())
     ]
     return found | {"confirmed": confirmed}
 
@@ -90,8 +103,12 @@ def measure(towers: Path, out: Path) -> dict[str, Any]:
     for name, split, numbers in measured(towers, ready, out) if ready else ():
         stored[name][split] = numbers
     left = [name for name in TRAININGS if name not in stored]
-    told = {"left": left} if left else {"claims": claims(stored)}
-    return {"trainings": {n: stored[n] for n in TRAININGS if n in stored}, **told}
+    done = {name: stored[name] for name in TRAININGS if name in stored}
+    if left:
+        return {"trainings": done, "left": left}
+    each = {split: values(done, split) for split in SPLITS}
+    seeds = {split: seed_means(units) for split, units in each.items()}
+    return {"trainings": done, "claims": claims(each), "claims_over_seeds": claims(seeds)}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from litelvlm.analysis.studies.mechanism.contrasts import ALL_TRAININGS
 from litelvlm.figures import style
 from litelvlm.figures.axes import WIDER, forest, legend_beside
 from litelvlm.figures.saved import INTERVALS, Drawing, RenderedFigure, Saved, sample_note
@@ -58,8 +59,9 @@ READOUTS = {
     "surgery": "CLIP Surgery",
     "clear_clip": "ClearCLIP",
 }
-"""Readouts that the talk's figure shows, in words."""
+"""Readouts that the talk's figures show, in words."""
 _TEXTS = {"question": ("own text", "#0072B2", True), "foreign": ("other image's", "#D55E00", False)}
+TURNS = "Does the direction depend on where CLIP is read?"
 
 
 def draw_readouts(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -69,11 +71,11 @@ def draw_readouts(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The summary's table "crossing" of one CLIP model: readout, text, mean, low, high.
         ax: Where to draw, the released readout on top; left of 0 the object ranks high.
     """
+    readouts = _shown(table)
+    names = [READOUTS[name] for name in readouts]
     for text, (label, colour, filled) in _TEXTS.items():
-        lines = table[table["text"] == text].set_index("readout")
-        shown = lines.loc[[name for name in READOUTS if name in lines.index]]
-        names = [READOUTS[str(name)] for name in shown.index]
-        forest(ax, shown, "mean", names, [colour] * len(shown), filled=[filled] * len(shown))
+        shown = table[table["text"] == text].set_index("readout").reindex(readouts)
+        forest(ax, shown, "mean", names, [colour] * len(names), filled=[filled] * len(names))
         ax.scatter([], [], s=20, label=label, color=colour if filled else "white", ec=colour)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set(
@@ -82,15 +84,51 @@ def draw_readouts(table: pd.DataFrame, ax: Axes) -> Axes:
     return legend_beside(ax, "text")
 
 
+def draw_trainings(table: pd.DataFrame, ax: Axes) -> Axes:
+    """``draw_readouts`` of the means over trainings, with a small dot for each training.
+
+    Args:
+        table: The summary's table "crossing" of a run over trainings: clip_model, readout, text,
+            mean, low, high.
+        ax: Where to draw; dots of the own text lie above the line, those of the other's below.
+    """
+    means = table[table["clip_model"] == ALL_TRAININGS]
+    each = table[~table["clip_model"].isin(["", ALL_TRAININGS])]
+    places = {name: at for at, name in enumerate(_shown(means))}
+    for (text, (_, colour, _)), aside in zip(_TEXTS.items(), (-0.2, 0.2), strict=True):
+        lines = each[(each["text"] == text) & each["readout"].isin(places)]
+        ax.scatter(lines["mean"], lines["readout"].map(places) + aside, s=7, c=colour, alpha=0.5)
+    return draw_readouts(means, ax)
+
+
+def _shown(table: pd.DataFrame) -> list[str]:
+    return [name for name in READOUTS if name in set(table["readout"])]
+
+
 @Drawing("mechanism", ("crossing",))
 def readout_texts(run: Saved) -> RenderedFigure:
     """Reversal index of each readout of CLIP, with its own text and a foreign one."""
     table = run.table("crossing")
     own = table[table["clip_model"] == ""]
     figure, ax = style.new_figure(7.5, 3.2)
-    draw_readouts(own, ax).set_title(run.title("Where CLIP is read decides the direction"))
+    draw_readouts(own, ax).set_title(run.title(TURNS))
     note = f"{INTERVALS}; {WIDER}; the tower and the texts are the same in all rows"
     return RenderedFigure(figure, sample_note(own, note))
 
 
-DRAWINGS = (mechanism_index, readout_texts)
+def _over_trainings(run: Saved) -> bool:
+    return ALL_TRAININGS in set(run.table("crossing")["clip_model"])
+
+
+@Drawing("mechanism", ("crossing",), drawable=_over_trainings)
+def readout_trainings(run: Saved) -> RenderedFigure:
+    """Reversal index of each readout of CLIP in several trainings, by own and foreign text."""
+    table = run.table("crossing")
+    trainings = table.loc[table["clip_model"] == ALL_TRAININGS, "n"].max()
+    figure, ax = style.new_figure(7.5, 3.6)
+    draw_trainings(table, ax).set_title(run.title(TURNS))
+    note = f"n = {trainings} trainings; small dots: each, 95 % t intervals over trainings"
+    return RenderedFigure(figure, f"{note}.")
+
+
+DRAWINGS = (mechanism_index, readout_texts, readout_trainings)

@@ -4,6 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -23,3 +24,27 @@ def test_a_benchmark_says_what_it_does(name, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         common.options(module.measure)
     assert module.__doc__.splitlines()[0] in capsys.readouterr().out
+
+
+def test_trainings_of_one_seed_count_once_over_seeds():
+    module = importlib.import_module("mechanism_trainings")
+    rng, ids = np.random.default_rng(0), [one["id"] for one in module.PLAN["contrasts"]]
+    stored = {}
+    for seed in range(2, 8):
+        found = dict(zip(ids, 0.5 + 0.3 * rng.normal(size=len(ids)), strict=True))
+        stored |= {
+            f"{condition}-{seed}": {split: {"contrasts": found} for split in module.SPLITS}
+            for condition in ("plain", "helper")
+        }
+    each = module.values(stored, "testA")
+    over, seeds = (
+        module.claims({"testA": one, "testB": one}) for one in (each, module.seed_means(each))
+    )
+    for name in ids:
+        first, second = over["testA"][name], seeds["testA"][name]
+        assert (first["n"], second["n"]) == (12, 6)
+        assert first["estimate"] == pytest.approx(second["estimate"])
+        # Twelve values of which six are repeated look more certain than six.
+        assert first["high"] - first["low"] < second["high"] - second["low"]
+        assert (name in seeds["confirmed"]) == (second["verdict"] == "supported")
+    assert set(seeds["confirmed"]) < set(over["confirmed"])

@@ -1,5 +1,7 @@
 """Settled contrasts of readouts and texts, on rows whose truth is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,9 @@ from litelvlm.analysis.studies.mechanism.contrasts import (
     crossing_table,
     settled_contrasts,
 )
+from litelvlm.figures import FIGURES
+from litelvlm.figures.saved import Saved
+from tests.figure_files import drawn_numbers
 
 OWN = {"released": 0.5, "value_path": -0.4, "surgery": -0.4, "clear_clip": -0.4, "last_layer": 0.3}
 FOREIGN = {"released": 0.48, "value_path": 0.1}
@@ -97,3 +102,44 @@ def test_the_table_holds_every_cell_and_the_mean_over_trainings():
     )
     assert set(table["clip_model"]) == {"", "a", "b", "all trainings"}
     assert table["high"].max() <= 1  # over two trainings Student's t alone would reach 2
+
+
+def saved(rows, over):
+    table = crossing_table(rows, mechanism.Config(over=over))
+    run = object.__new__(Saved)
+    record = SimpleNamespace(model={"family": "glamm"}, study="mechanism", protocol="", unit="")
+    run.__dict__ |= {"record": record, "table": lambda name: table}
+    run.summary = SimpleNamespace(study="mechanism", tables={"crossing"}, partial=False)
+    return run, table[table["text"].isin(("question", "foreign"))]
+
+
+def test_the_figures_show_the_own_model_and_every_training():
+    run, table = saved(pd.concat([made_up(), made_up("a", 0.1), made_up("b", 0.3)]), "trainings")
+    own = table["clip_model"] == ""
+    for name, shown, hidden in (
+        ("readout_texts", table[own], table[~own]),
+        ("readout_trainings", table[~own], table[own]),
+    ):
+        found = drawn_numbers(FIGURES[name].draw(run).figure)
+        assert all(np.isclose(found, mean, rtol=0, atol=1e-9).any() for mean in shown["mean"])
+        assert not all(np.isclose(found, mean, rtol=0, atol=1e-9).any() for mean in hidden["mean"])
+    assert "n = 2 trainings" in FIGURES["readout_trainings"].draw(run).note
+
+
+def test_a_readout_without_foreign_texts_is_drawn_in_its_own_line():
+    rows = made_up()
+    rows.loc[rows["probe"] != "surgery", "ri_foreign"] = np.nan
+    run, table = saved(rows, "images")
+    figure = FIGURES["readout_texts"].draw(run).figure
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(names) == 5
+    assert names[3] == "CLIP Surgery"
+    dots = [np.ma.filled(one.get_offsets(), np.nan) for one in figure.axes[0].collections]
+    foreign = table.query("readout == 'surgery' and text == 'foreign'")["mean"].item()
+    assert [3.0] == [y for part in dots for x, y in part if np.isclose(x, foreign)]
+
+
+def test_trainings_are_drawn_only_where_there_are_some():
+    run, _ = saved(made_up(), "images")
+    assert FIGURES["readout_trainings"].obstacle(run) == "the run has no lines for it"
+    assert not FIGURES["readout_texts"].obstacle(run)

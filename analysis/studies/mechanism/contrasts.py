@@ -25,6 +25,8 @@ from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.probes import READOUTS, TEXTS
 
 SETTLED = Path(__file__).with_name("settled.json")
+ALL_TRAININGS = "all trainings"
+"""In the place of a CLIP model's name: the mean over all but the own one."""
 _LACKING = "a readout or a text of the contrast is missing"
 _COLUMNS = {"question": "ri", "foreign": "ri_foreign", **{text: f"ri_{text}" for text in TEXTS}}
 
@@ -174,7 +176,7 @@ def crossing_table(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
                 means.setdefault(name, []).append(float(known["ri"].mean()))
     if config.over == "trainings":
         lines += [
-            _line("all trainings", name) | t_estimate(np.array(values), INDEX).line("mean")
+            _line(ALL_TRAININGS, name) | t_estimate(np.array(values), INDEX).line("mean")
             for name, values in means.items()
         ]
     return pd.DataFrame(lines)
