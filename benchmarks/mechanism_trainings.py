@@ -80,12 +80,17 @@ def claims(by_split: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         }
         for split, units in by_split.items()
     }
-    confirmed = [
-        entry["id"]
-        for entry in PLAN["contrasts"]
-        if all(part[entry["id"]]["verdict"] == "supported" for part in found.values())
+    return found | {"confirmed": confirmed(found)}
+
+
+def confirmed(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """Contrasts that every split supports."""
+    first, *others = found.values()
+    return [
+        name
+        for name in first
+        if all(part[name]["verdict"] == "supported" for part in (first, *others))
     ]
-    return found | {"confirmed": confirmed}
 
 
 def measure(towers: Path, out: Path) -> dict[str, Any]:
