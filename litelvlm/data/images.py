@@ -25,7 +25,8 @@ def open_image(source: ImageSource, upright: bool = True) -> Image.Image:
     """Read a picture as RGB.
 
     A file is turned upright by its EXIF tag, as OpenCV does in the official code; a picture that is
-    open already is left as it lies, so that masks have its size.
+    open already is left as it lies, so that masks have its size. Of a file that holds several
+    pictures, such as pages or frames, the first is read, as OpenCV does too.
 
     Args:
         source: Picture; its pixels as a NumPy array of uint8, [height, width] grey or [height,
