@@ -75,3 +75,39 @@ def test_unpruned_scores():
     official = lines_under("Several expressions per conversation (official protocol)")["unpruned"]
     found = cells("protocol", "protocols", "ciou", protocol="official")
     assert official[0].replace("*", "") == found["none", 144]
+
+
+TRAININGS = json.loads((ROOT / "benchmarks" / "results" / "mechanism_trainings.json").read_text())
+CONTRASTS = {
+    "index as released": "released.reversed",
+    "index of the values, turned round": "value.forward",
+    "released minus values, same text": "readout.turns",
+    "CLIP Surgery, turned round": "surgery.forward",
+    "ClearCLIP, turned round": "clear_clip.forward",
+    "index of the last layer": "last_layer.reversed",
+    "what the own text adds to the reversal": "released.reads_text",
+    "what the own text adds to the values": "value.reads_text",
+    "the values follow the text more": "value.reads_more",
+    "the index falls when the mean of all text embeddings is projected out": "mean.carries",
+    "it falls when [SOS] is hidden from [EOS]": "sos.needed",
+    "it grows when [SOS] gets 0.68 of the attention": "sos.makes",
+}
+
+
+@pytest.mark.parametrize("label", CONTRASTS)
+def test_contrasts_over_trainings(label):
+    claims, seeds = TRAININGS["claims"], TRAININGS["claims_over_seeds"]
+    part = PAGE.partition("### Over twelve trainings\n")[2].partition("\n### ")[0]
+    (shown,) = (
+        [cell.strip() for cell in line.strip("|").split("|")[1:]]
+        for line in part.splitlines()
+        if line.startswith(f"| {label} |")
+    )
+    id = CONTRASTS[label]
+    for text, split in zip(shown[2:4], ("testA", "testB"), strict=True):
+        one = claims[split][id]
+        bold = "**" * (one["verdict"] == "supported")
+        value = f"{bold}{one['estimate']:.2f}{bold}"
+        assert text == f"{value} [{one['low']:.2f}, {one['high']:.2f}]"
+    answers = ["yes" if id in found["confirmed"] else "no" for found in (claims, seeds)]
+    assert shown[4] == " / ".join(answers)
