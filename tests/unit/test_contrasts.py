@@ -136,7 +136,7 @@ def test_a_readout_without_foreign_texts_is_drawn_in_its_own_line():
     assert names[3] == "CLIP Surgery"
     dots = [np.ma.filled(one.get_offsets(), np.nan) for one in figure.axes[0].collections]
     foreign = table.query("readout == 'surgery' and text == 'foreign'")["mean"].item()
-    assert [3.0] == [y for part in dots for x, y in part if np.isclose(x, foreign)]
+    assert [y for part in dots for x, y in part if np.isclose(x, foreign)] == [3.0]
 
 
 def test_trainings_are_drawn_only_where_there_are_some():
