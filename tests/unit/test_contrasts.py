@@ -108,7 +108,7 @@ def saved(rows, over):
     table = crossing_table(rows, mechanism.Config(over=over))
     run = object.__new__(Saved)
     record = SimpleNamespace(model={"family": "glamm"}, study="mechanism", protocol="", unit="")
-    run.__dict__ |= {"record": record, "table": lambda name: table}
+    run.__dict__ |= {"record": record, "table": lambda name: table, "title": str}
     run.summary = SimpleNamespace(study="mechanism", tables={"crossing"}, partial=False)
     return run, table[table["text"].isin(("question", "foreign"))]
 
