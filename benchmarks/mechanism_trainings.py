@@ -4,11 +4,11 @@ Measures the CLIPs that ``python -m litelvlm.training towers`` left in a folder,
 the fresh scenes, and adds them to what is stored; so the trainings may be made in several sittings.
 Each keeps the digest of its weights and the code and machine that measured it. The claims are made
 once, when every training that ``settled.json`` names is stored: over the trainings, as settled, and
-over their seeds.
+over their seeds. Means of the cells are stored beside them, as description.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from common import RESULTS, code_state, machine, run
 
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.inputs.picked import primary
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.stats.ends import INDEX
+from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies import mechanism
 from litelvlm.analysis.studies.mechanism.contrasts import (
     SETTLED,
@@ -57,9 +60,9 @@ def measured(towers: Path, names: list[str], out: Path) -> Iterator[tuple[str, s
             yield paths[str(clip)], split, {"run": folder.name} | counts | means
 
 
-def values(trainings: Mapping[str, Any], split: str) -> pd.DataFrame:
-    """A training a line, a contrast a column."""
-    return pd.DataFrame({name: one[split]["contrasts"] for name, one in trainings.items()}).T
+def values(trainings: Mapping[str, Any], split: str, what: str = "contrasts") -> pd.DataFrame:
+    """A training a line, a contrast or a cell a column."""
+    return pd.DataFrame({name: one[split][what] for name, one in trainings.items()}).T
 
 
 def seed_means(each: pd.DataFrame) -> pd.DataFrame:
@@ -72,25 +75,35 @@ def seed_means(each: pd.DataFrame) -> pd.DataFrame:
 
 
 def claims(by_split: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Every contrast in each split, and which are confirmed: supported in both."""
-    found = {
-        split: {
-            claim.id: {key: getattr(claim, key) for key in NUMBERS}
-            for claim in claims_over_trainings(units.to_dict("records"), PLAN["margin"])
+    """Every contrast in each split, and which are confirmed."""
+    return told(
+        {
+            split: claims_over_trainings(units.to_dict("records"), PLAN["margin"])
+            for split, units in by_split.items()
         }
-        for split, units in by_split.items()
+    )
+
+
+def told(made: Mapping[str, Sequence[Claim]]) -> dict[str, Any]:
+    """Claims by split as numbers, and the ids of those that every split supports."""
+    by_id = [{claim.id: claim.verdict for claim in part} for part in made.values()]
+    confirmed = [id for id in by_id[0] if all(part[id] == "supported" for part in by_id)]
+    return {
+        split: {claim.id: {key: getattr(claim, key) for key in NUMBERS} for claim in part}
+        for split, part in made.items()
+    } | {"confirmed": confirmed}
+
+
+def cell_means(trainings: Mapping[str, Any]) -> dict[str, Any]:
+    """By split and cell, the mean index over trainings, its t interval, and the outer values."""
+    return {
+        split: {
+            str(cell): t_estimate(found.to_numpy(), INDEX).line("mean")
+            | {"least": float(found.min()), "most": float(found.max())}
+            for cell, found in values(trainings, split, "cells").items()
+        }
+        for split in SPLITS
     }
-    return found | {"confirmed": confirmed(found)}
-
-
-def confirmed(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """Contrasts that every split supports."""
-    first, *others = found.values()
-    return [
-        name
-        for name in first
-        if all(part[name]["verdict"] == "supported" for part in (first, *others))
-    ]
 
 
 def measure(towers: Path, out: Path) -> dict[str, Any]:
@@ -113,7 +126,8 @@ def measure(towers: Path, out: Path) -> dict[str, Any]:
         return {"trainings": done, "left": left}
     each = {split: values(done, split) for split in SPLITS}
     seeds = {split: seed_means(units) for split, units in each.items()}
-    return {"trainings": done, "claims": claims(each), "claims_over_seeds": claims(seeds)}
+    made = {"claims": claims(each), "claims_over_seeds": claims(seeds)}
+    return {"trainings": done, **made, "cells": cell_means(done)}
 
 
 if __name__ == "__main__":

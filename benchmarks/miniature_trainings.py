@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from common import OWN, RESULTS, code_state, machine, run
-from mechanism_trainings import NUMBERS, confirmed
+from mechanism_trainings import told
 
 from litelvlm.analysis.api import complete_run, read_summary
 from litelvlm.analysis.runs.over_trainings import over_trainings, training_claim
-from litelvlm.analysis.runs.verdicts import within_family
 from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.mechanism.contrasts import judged
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.load import load_refer
 from litelvlm.models.glamm.build import load_model
@@ -82,11 +82,11 @@ def differences(lines: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def claims(trainings: dict[str, Any], protocol: str) -> dict[str, Any]:
-    """Every contrast in each split, and which are confirmed: supported in both."""
-    found = {}
+    """Every contrast in each split, and which are confirmed."""
+    made = {}
     for split in SPLITS:
         each = [one[split][protocol]["contrasts"] for one in trainings.values()]
-        made = [
+        alone = [
             training_claim(
                 entry["id"],
                 entry["says"],
@@ -95,10 +95,8 @@ def claims(trainings: dict[str, Any], protocol: str) -> dict[str, Any]:
             )
             for entry in PLAN["contrasts"]
         ]
-        found[split] = {
-            claim.id: {key: getattr(claim, key) for key in NUMBERS} for claim in within_family(made)
-        }
-    return found | {"confirmed": confirmed(found)}
+        made[split] = judged(alone, len(PLAN["contrasts"]))
+    return told(made)
 
 
 def measured(folder: Path, runs: Path) -> dict[str, Any]:
@@ -121,7 +119,9 @@ def already_stored() -> dict[str, Any]:
     return found
 
 
-def measure(towers: Path, scenes: Path, out: Path, seeds: tuple[int, ...] = (2,)) -> dict[str, Any]:
+def measure(
+    towers: Path, scenes: Path, out: Path, seeds: tuple[int, ...] = tuple(SEEDS)
+) -> dict[str, Any]:
     """Train the miniatures of some seeds, score those that are not stored, and add them."""
     new = {
         str(seed): measured(trained(seed, towers, scenes, out), out / "runs")

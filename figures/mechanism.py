@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from litelvlm.analysis.studies.mechanism.contrasts import ALL_TRAININGS
 from litelvlm.figures import style
 from litelvlm.figures.axes import WIDER, forest, legend_beside
-from litelvlm.figures.saved import INTERVALS, Drawing, RenderedFigure, Saved, sample_note
+from litelvlm.figures.saved import INTERVALS, Drawing, RenderedFigure, Saved, sample_note, span
 
 COLOURS = {
     "removed": "#009E73",
@@ -124,11 +124,11 @@ def _over_trainings(run: Saved) -> bool:
 def readout_trainings(run: Saved) -> RenderedFigure:
     """Reversal index of each readout of CLIP in several trainings, by own and foreign text."""
     table = run.table("crossing")
-    trainings = table.loc[table["clip_model"] == ALL_TRAININGS, "n"].max()
+    means = table[table["clip_model"] == ALL_TRAININGS]
     figure, ax = style.new_figure(7.5, 3.6)
     draw_trainings(table, ax).set_title(run.title(TURNS))
-    note = f"n = {trainings} trainings; small dots: each, 95 % t intervals over trainings"
-    return RenderedFigure(figure, f"{note}.")
+    note = "a small dot is one of them; 95 % intervals by Student's t over trainings"
+    return RenderedFigure(figure, f"n = {span(means['n'])} trainings; {note}.")
 
 
 DRAWINGS = (mechanism_index, readout_texts, readout_trainings)

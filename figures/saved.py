@@ -124,7 +124,7 @@ def sample_note(
     counted: str = "expressions",
 ) -> str:
     """State n of a table, as a range if its lines differ, and what the intervals are."""
-    n, images = (_span(table[column]) for column in ("n", "n_images"))
+    n, images = (span(table[column]) for column in ("n", "n_images"))
     return f"n = {n} {counted} from {images} images; {what}."
 
 
@@ -137,5 +137,6 @@ def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str
     return sample_note(table, what, protocol.counted)
 
 
-def _span(counts: "pd.Series[int]") -> str:
+def span(counts: "pd.Series[int]") -> str:
+    """The least and the largest count in words; one number where they are equal."""
     return " to ".join(dict.fromkeys(str(int(end)) for end in (counts.min(), counts.max())))

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,20 +51,31 @@ def test_trainings_of_one_seed_count_once_over_seeds():
     assert set(seeds["confirmed"]) < set(over["confirmed"])
 
 
+def stored_miniatures(module, contrasts):
+    """What is stored where a training has the same contrasts in all splits and protocols."""
+    return {
+        str(seed): {
+            split: {name: {"contrasts": found} for name in module.PROTOCOLS}
+            for split in module.SPLITS
+        }
+        for seed, found in zip(module.SEEDS, contrasts, strict=True)
+    }
+
+
 def test_miniatures_are_judged_by_planted_differences():
     module = importlib.import_module("miniature_trainings")
     planted = dict(zip(module.PLAN["methods"], (0.4, 0.42, 0.5, 0.1, 0.3, 0.41, 0.6), strict=True))
-    rng, stored = np.random.default_rng(0), {}
-    for seed in module.SEEDS:
+    rng, contrasts = np.random.default_rng(0), []
+    for _ in module.SEEDS:
         noise = {method: 0.01 * rng.normal() for method in planted}
         lines = [
             {"method": method, "budget": budget, "value": value + noise[method] + budget / 1000}
             for method, value in planted.items()
             for budget in module.PLAN["budgets"]
         ]
-        one = {"contrasts": module.differences(lines)}
-        assert one["contrasts"]["lowest.random"] == pytest.approx(0.1, abs=0.05)
-        stored[str(seed)] = {split: dict.fromkeys(module.PROTOCOLS, one) for split in module.SPLITS}
+        contrasts.append(module.differences(lines))
+        assert contrasts[-1]["lowest.random"] == pytest.approx(0.1, abs=0.05)
+    stored = stored_miniatures(module, contrasts)
     found = module.claims(stored, "official")
     assert found["testA"]["mixed.grid"]["estimate"] == pytest.approx(0.09, abs=0.02)
     assert found["testB"]["lowest.grid"]["verdict"] != "supported"
@@ -74,6 +86,26 @@ def test_miniatures_are_judged_by_planted_differences():
 
 def test_a_contrast_is_confirmed_where_every_split_supports_it():
     module = importlib.import_module("mechanism_trainings")
-    yes, no = {"verdict": "supported"}, {"verdict": "undetermined"}
-    found = {"testA": {"a": yes, "b": yes, "c": no}, "testB": {"a": yes, "b": no, "c": no}}
-    assert module.confirmed(found) == ["a"]
+    numbers = dict.fromkeys(module.NUMBERS, 0.5)
+
+    def claim(id, verdict):
+        return SimpleNamespace(**numbers | {"id": id, "verdict": verdict})
+
+    split = {"a": "supported", "b": "supported", "c": "undetermined"}
+    other = {"a": "supported", "b": "undetermined", "c": "undetermined"}
+    made = {
+        name: [claim(*one) for one in verdicts.items()]
+        for name, verdicts in {"testA": split, "testB": other}.items()
+    }
+    assert module.told(made)["confirmed"] == ["a"]
+
+
+def test_an_effect_within_the_margin_is_no_support():
+    module = importlib.import_module("miniature_trainings")
+    tiny = np.linspace(0.009, 0.011, len(module.SEEDS))  # the margin is 0.02
+    ids = [entry["id"] for entry in module.PLAN["contrasts"]]
+    stored = stored_miniatures(module, [dict.fromkeys(ids, value) for value in tiny])
+    found = module.claims(stored, "single")
+    assert found["testA"]["value.grid"]["low"] > 0
+    assert {one["verdict"] for one in found["testA"].values()} == {"not supported"}
+    assert found["confirmed"] == []

@@ -105,6 +105,7 @@ def test_the_table_holds_every_cell_and_the_mean_over_trainings():
 
 
 def saved(rows, over):
+    """A run that holds the table of these rows and no files, and the cells that figures show."""
     table = crossing_table(rows, mechanism.Config(over=over))
     run = object.__new__(Saved)
     record = SimpleNamespace(model={"family": "glamm"}, study="mechanism", protocol="", unit="")

@@ -84,7 +84,7 @@ def contrast_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     if config.over == "trainings":
         return claims_over_trainings(training_means(visible).values(), config.margin)
     own = visible[visible["clip_model"] == ""]
-    return _judged(_over_images(own, config.margin, excluded))
+    return judged(_over_images(own, config.margin, excluded), len(settled_contrasts()))
 
 
 def training_means(visible: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -112,23 +112,27 @@ def claims_over_trainings(trainings: Iterable[Mapping[str, float]], margin: floa
         trainings: Value of each contrast, by id.
         margin: An effect below this counts as none.
     """
-    known = list(trainings)
+    known, settled = list(trainings), settled_contrasts()
     claims = []
-    for one in settled_contrasts():
+    for one in settled:
         values = np.array([training[one.id] for training in known if one.id in training])
         if len(values):
             evidence = over_trainings(values, margin, one.reach)
             claims.append(training_claim(one.id, one.says, evidence, _null(one)))
-    return _judged(claims)
+    return judged(claims, len(settled))
 
 
-def _judged(claims: Iterable[Claim]) -> list[Claim]:
-    """Claims after Holm's adjustment over all settled contrasts; within the margin none holds."""
+def judged(claims: Iterable[Claim], members: int) -> list[Claim]:
+    """Claims after Holm's adjustment over their family; an effect within the margin counts as none.
+
+    Args:
+        claims: Those that could be made, each with the verdict that it has alone.
+        members: Contrasts that were settled together.
+    """
     alone = list(claims)
-    judged = within_family(alone, len(settled_contrasts()))
     return [
         after.model_copy(update={"verdict": "not supported"}) if _negligible(before) else after
-        for before, after in zip(alone, judged, strict=True)
+        for before, after in zip(alone, within_family(alone, members), strict=True)
     ]
 
 
