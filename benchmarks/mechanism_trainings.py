@@ -96,14 +96,18 @@ def told(made: Mapping[str, Sequence[Claim]]) -> dict[str, Any]:
 
 def cell_means(trainings: Mapping[str, Any]) -> dict[str, Any]:
     """By split and cell, the mean index over trainings, its t interval, and the outer values."""
+    tables = {split: values(trainings, split, "cells") for split in SPLITS}
     return {
-        split: {
-            str(cell): t_estimate(found.to_numpy(), INDEX).line("mean")
-            | {"least": float(found.min()), "most": float(found.max())}
-            for cell, found in values(trainings, split, "cells").items()
-        }
-        for split in SPLITS
+        split: {str(cell): _numbers(found) for cell, found in table.items()}
+        for split, table in tables.items()
     }
+
+
+def _numbers(found: "pd.Series[float]") -> dict[str, float]:
+    mean = t_estimate(found.to_numpy(), INDEX)
+    ends = {"low": mean.low, "high": mean.high}
+    outer = {"least": float(found.min()), "most": float(found.max())}
+    return {"mean": mean.value, **ends, **outer, "n": mean.n}
 
 
 def measure(towers: Path, out: Path) -> dict[str, Any]:

@@ -94,15 +94,17 @@ CONTRASTS = {
 }
 
 
+def line_over_trainings(label):
+    """Cells of a line in the part about trainings, without the first."""
+    part = PAGE.partition("### Over twelve trainings\n")[2].partition("\n### ")[0]
+    (line,) = (line for line in part.splitlines() if line.startswith(f"| {label} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")[1:]]
+
+
 @pytest.mark.parametrize("label", CONTRASTS)
 def test_contrasts_over_trainings(label):
     claims, seeds = TRAININGS["claims"], TRAININGS["claims_over_seeds"]
-    part = PAGE.partition("### Over twelve trainings\n")[2].partition("\n### ")[0]
-    (shown,) = (
-        [cell.strip() for cell in line.strip("|").split("|")[1:]]
-        for line in part.splitlines()
-        if line.startswith(f"| {label} |")
-    )
+    shown = line_over_trainings(label)
     id = CONTRASTS[label]
     for text, split in zip(shown[2:4], ("testA", "testB"), strict=True):
         one = claims[split][id]
@@ -111,3 +113,23 @@ def test_contrasts_over_trainings(label):
         assert text == f"{value} [{one['low']:.2f}, {one['high']:.2f}]"
     answers = ["yes" if id in found["confirmed"] else "no" for found in (claims, seeds)]
     assert shown[4] == " / ".join(answers)
+
+
+READOUTS = {
+    "layer that is pruned (as released)": "released",
+    "last layer": "last_layer",
+    "values of the last block": "value_path",
+    "CLIP Surgery": "surgery",
+    "ClearCLIP": "clear_clip",
+}
+TEXTS = ("question", "name", "foreign", "rest", "no_sos", "more_sos")
+
+
+@pytest.mark.parametrize("label", READOUTS)
+def test_cells_over_trainings(label):
+    cells = TRAININGS["cells"]
+    wanted = [
+        " / ".join(f"{cells[split][f'{READOUTS[label]}/{text}']['mean']:.2f}" for split in cells)
+        for text in TEXTS
+    ]
+    assert line_over_trainings(label) == wanted
