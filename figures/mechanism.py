@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from litelvlm.analysis.studies.mechanism.contrasts import ALL_TRAININGS
+from litelvlm.analysis.runs.over_trainings import ALL_TRAININGS
 from litelvlm.figures import style
 from litelvlm.figures.axes import WIDER, forest, legend_beside
 from litelvlm.figures.saved import INTERVALS, Drawing, RenderedFigure, Saved, sample_note, span

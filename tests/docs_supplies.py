@@ -103,6 +103,8 @@ def write_supplies(root):
         "path/to/mine": root / "mine",
         "tiny/qwen": root / "qwen",
         "UniPixel-3B": root / "unipixel",
+        "TOWERS/pictograms-plain-2/clip": model / "clip",
+        "TOWERS/pictograms-helper-2/clip": EMBEDDED["embedded-shapes"] / "clip",
         "TRAININGS": root / "trainings",
         "VideoGLaMM": root / "VideoGLaMM",
         "clip": root / "clip",

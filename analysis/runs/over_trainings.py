@@ -22,6 +22,8 @@ Source: Pocock, Group sequential methods in the design and analysis of clinical 
 64, 1977, table 1: two looks, 5 % in all.
 """
 Side = Literal["greater", "less", "either"]
+ALL_TRAININGS = "all trainings"
+"""In the place of a training's name: the mean over all but the model's own."""
 NOT_LEARNED = "did not learn to find categories"
 
 

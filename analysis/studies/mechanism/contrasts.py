@@ -16,7 +16,7 @@ import pandas as pd
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.means import mean_claim
-from litelvlm.analysis.runs.over_trainings import over_trainings, training_claim
+from litelvlm.analysis.runs.over_trainings import ALL_TRAININGS, over_trainings, training_claim
 from litelvlm.analysis.runs.verdicts import within_family
 from litelvlm.analysis.stats.ends import INDEX, Ends
 from litelvlm.analysis.stats.lines import crossed_line
@@ -25,8 +25,6 @@ from litelvlm.analysis.studies.mechanism.config import Config
 from litelvlm.analysis.studies.mechanism.probes import READOUTS, TEXTS
 
 SETTLED = Path(__file__).with_name("settled.json")
-ALL_TRAININGS = "all trainings"
-"""In the place of a CLIP model's name: the mean over all but the own one."""
 _LACKING = "a readout or a text of the contrast is missing"
 _COLUMNS = {"question": "ri", "foreign": "ri_foreign", **{text: f"ri_{text}" for text in TEXTS}}
 
