@@ -2,9 +2,10 @@
 
 Measures the CLIPs that ``python -m litelvlm.training towers`` left in a folder, on both splits of
 the fresh scenes, and adds them to what is stored; so the trainings may be made in several sittings.
-Each keeps the digest of its weights and the code and machine that measured it. The claims are made
-once, when every training that ``settled.json`` names is stored: over the trainings, as settled, and
-over their seeds. Means of the cells are stored beside them, as description.
+Each keeps the digest of its weights and the code and machine that measured it, and how often it
+tells a referent's category from absent ones on val ("found"). The claims are made once, when every
+training that ``settled.json`` names is stored: over the trainings, as settled, and over their
+seeds. Means of the cells are stored beside them, as description.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 from common import RESULTS, code_state, machine, run
+from recipes import referents, summary
 
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.inputs.picked import primary
@@ -28,6 +30,7 @@ from litelvlm.analysis.studies.mechanism.contrasts import (
     claims_over_trainings,
     training_means,
 )
+from litelvlm.clip.load import load_tower
 from litelvlm.data.load import load_refer
 from litelvlm.models.glamm.build import load_model
 from litelvlm.training.glamm.towers import TOWER
@@ -124,6 +127,11 @@ def measure(towers: Path, out: Path) -> dict[str, Any]:
         stored[name] = {"weights": digest, **code_state(), "machine": machine()}
     for name, split, numbers in measured(towers, ready, out) if ready else ():
         stored[name][split] = numbers
+    for name, one in stored.items():
+        clip = towers / f"pictograms-{name}" / TOWER
+        if "found" not in one and clip.is_dir():
+            told_apart = summary(list(referents(load_tower(clip, device="cpu"))))
+            one["found"] = dict(zip(("mean", "low", "high"), told_apart["found"], strict=True))
     left = [name for name in TRAININGS if name not in stored]
     done = {name: stored[name] for name in TRAININGS if name in stored}
     if left:

@@ -18,7 +18,10 @@ from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.files import atomic_write
 
 FILE = Path("maps") / "examples.safetensors"
-HOW_DRAWN = "the command of a sweep of protocol 'single' draws it, also when it is given again"
+HOW_DRAWN = (
+    "the command of a sweep of protocol 'single' draws it where a method pruned, also when it is "
+    "given again"
+)
 FOUND = 0.5
 """IoU of an image, or J&F of a clip, from which masks count as found."""
 SHOWN = (75, 25)

@@ -12,7 +12,9 @@ import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows
+from litelvlm.analysis.cli.actions.report import write_report
 from litelvlm.analysis.pages.explore.data import token_box
+from litelvlm.analysis.pages.explore.page import first_pair
 from litelvlm.analysis.studies.examples import FILE, read_examples, successes_and_failures
 from litelvlm.analysis.studies.overlay import (
     TINTS,
@@ -25,7 +27,7 @@ from litelvlm.analysis.studies.table import run_with_pictures
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
 from litelvlm.models.base import tower_view
-from tests.figure_files import write_figures
+from tests.figure_files import coarse, write_figures
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +151,40 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(tmp_path, 
     data, model = planted_data(3), PlantedModel("instance")
     run = run_with_pictures(STUDY, model, data, config, tmp_path)
     assert (run / FILE).is_file() == (protocol == "single")
+
+
+class Picky(PlantedModel):
+    """A model of one layer, in which fastv cannot prune; a grid keeps 40 tokens or more."""
+
+    def check_method(self, pruner, frames, n_kept):
+        super().check_method(pruner, frames, n_kept)
+        if pruner.name == "uniform" and n_kept < 40:
+            raise ValueError(f"a grid cannot keep {n_kept} tokens; the smallest budget is 40")
+
+
+REFUSED = {
+    "its first method keeps to no budget": (("fastv", "random"), (8,), "random", (8,)),
+    "its method keeps to one budget of two": (("uniform",), (48, 8), "uniform", (48,)),
+    "no method keeps to a budget": (("fastv", "uniform"), (8,), None, ()),
+    "it has the unpruned model alone": (("none",), (8,), None, ()),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_method_cannot_keep_to_is_not_shown(case, tmp_path, monkeypatch):
+    coarse(monkeypatch, 40, "png", "svg")
+    methods, budgets, shown, kept = REFUSED[case]
+    config = Config(methods=methods, budgets=budgets, seeds=1)
+    run = run_with_pictures(STUDY, Picky("instance"), planted_data(2), config, tmp_path)
+    assert write_report([run], tmp_path / "report").is_file()
+    if shown is None:
+        assert not (run / FILE).is_file()
+        with pytest.raises(ValueError, match="rows of the unpruned model alone"):
+            first_pair(read_rows(run), config, run)
+        return
+    method, examples = read_examples(run)
+    assert (method, first_pair(read_rows(run), config, run)) == (shown, (shown, shown))
+    for example in examples:
+        assert [title.split(",")[0] for title in example.titles[2:]] == [
+            f"{budget} tokens" for budget in kept
+        ]

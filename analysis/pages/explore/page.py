@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
+from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
 from litelvlm.analysis.inputs.own_methods import plugin_note
 from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.pages.explore.clips import build_clip_page
@@ -24,7 +25,7 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.stories import STORIES, story_of
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import sweep_config
+from litelvlm.analysis.studies.sweep.examples import methods_with_rows, sweep_config
 from litelvlm.analysis.studies.sweep.passes import SweepContext
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.files import atomic_write
@@ -62,15 +63,15 @@ def build_page(
             an expression.
 
     Raises:
-        ValueError: If the run is no finished sweep, or was made with another model or other data.
+        ValueError: If the run is no finished sweep, has no method that pruned, or was made with
+            another model or other data.
         FileNotFoundError: If the folder holds no run.
     """
     record, config, rows = read_record(run), read_config(run), read_rows(run)
     check_source(record, model, data, run)
     context = SweepContext(model, data, config, config.budgets)
     methods = {m.label: m for m in config.methods if m.name != UNPRUNED}
-    swept = list(methods)
-    pair = PAPER if PAPER in swept else swept[0], RANDOM if RANDOM in swept else swept[-1]
+    pair = first_pair(rows, config, run)
     if context.longest > 1:
         return build_clip_page(context, record, run, out, legend, pair[0], samples)
     chosen = choose_expressions(rows, pair[0], samples)
@@ -117,6 +118,21 @@ def build_page(
         pair=[legend[name][0] for name in pair],
     )
     return atomic_write(out, text)
+
+
+def first_pair(rows: pd.DataFrame, config: Config, run: Path) -> tuple[str, str]:
+    """Labels of the two methods that the page begins with: the paper's and random, where swept.
+
+    Raises:
+        ValueError: If no method has rows.
+    """
+    labels = [method.label for method in methods_with_rows(rows, config)]
+    if not labels:
+        raise ValueError(
+            f"{run} has rows of the unpruned model alone; the explorer shows what methods keep: "
+            "name one in --methods, at a budget that it can keep to"
+        )
+    return labels[0], RANDOM if RANDOM in labels else labels[-1]
 
 
 def one_grid(model: GroundingModel, samples: Sequence[Sample]) -> tuple[int, int]:

@@ -134,19 +134,16 @@ def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     """A run's scores in the terms of the published table: the score, and the share kept."""
     if not compared(summary):
         return []
-    table, comparisons = summary.table("scores"), of_main(summary.table("comparisons"))
-    kept = comparisons[comparisons["reference"] == UNPRUNED]
-    label = main_score(table["metric"]).label
+    table, comparisons = summary.table("scores"), summary.table("comparisons")
+    label, scores = main_score(table["metric"]).label, with_intervals(of_main(table))
+    found = [by_budget(f"{label} [95 % interval]", scores, refused=reasons(excluded))]
+    if comparisons.empty:  # no method pruned
+        return found
+    kept = of_main(comparisons[comparisons["reference"] == UNPRUNED])
     shares = zip(kept["retention"], kept["retention_bound"], strict=True)
     texts = [f"{number(share)} (≥ {number(bound)})" for share, bound in shares]
-    scores = with_intervals(of_main(table))
-    return [
-        by_budget(f"{label} [95 % interval]", scores, refused=reasons(excluded)),
-        by_budget(
-            f"Share of the unpruned {label} that is kept (one-sided 95 % bound)",
-            kept.assign(value=kept["retention"], text=texts),
-        ),
-    ]
+    title = f"Share of the unpruned {label} that is kept (one-sided 95 % bound)"
+    return [*found, by_budget(title, kept.assign(value=kept["retention"], text=texts))]
 
 
 def published_tables(units: Container[str]) -> list[PublishedTable]:

@@ -91,7 +91,8 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
     """Compute and keep the overlays of a finished sweep; what is there already stays.
 
     They show expressions in conversations of their own, so only rows of protocol "single" are about
-    them. Of a clip they show a few frames, and an animation lies beside them (``ANIMATIONS``).
+    them. Of a clip they show a few frames, and an animation lies beside them (``ANIMATIONS``). A
+    run without a method that pruned has none.
 
     Args:
         model: The model of the sweep.
@@ -102,8 +103,11 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
     if config.protocol != "single" or (run / FILE).is_file():
         return
     rows = read_rows(run)
+    methods = methods_with_rows(rows, config)
+    if not methods:
+        return
     column, label_of_score = score_of_one(rows)
-    method, fewest = shown_method(config), fewest_tokens(model, data)
+    method, fewest = methods[0], fewest_tokens(model, data)
     pruner, examples = method.pruner(0 if method.seeded else None), list[Example]()
     for shown in shown_expressions(rows, method.label):
         own = rows[rows["sent_id"] == shown.sent_id]
@@ -115,6 +119,7 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path, config: Confi
         selections = {(UNPRUNED, fewest): None} | {
             (method.label, budget): pruner.select(posed.cues, count)
             for budget, count in kept.items()
+            if (method.label, budget) in scores
         }
         truth, found = target_masks(sample, expression) > 0, list[Array]()
         panels = [drawn(sample, truth, None, view, TINTS[2])]
@@ -156,7 +161,11 @@ def sweep_config(run: Path) -> Config:
     )
 
 
-def shown_method(config: Config) -> Method:
-    """The paper's method, or the first one if it was not swept."""
-    swept = [method for method in config.methods if method.name != UNPRUNED]
-    return next((method for method in swept if method.label == PAPER), swept[0])
+def methods_with_rows(rows: pd.DataFrame, config: Config) -> list[Method]:
+    """Methods that pruned, the paper's first; the others in the order of the run.
+
+    One that can keep to none of the budgets has no rows.
+    """
+    known = set(rows["method"]) - {UNPRUNED}
+    swept = [method for method in config.methods if method.label in known]
+    return sorted(swept, key=lambda method: method.label != PAPER)
