@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from litelvlm.analysis.stats.trainings import t_estimate
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -133,3 +136,46 @@ def test_cells_over_trainings(label):
         for text in TEXTS
     ]
     assert line_over_trainings(label) == wanted
+
+
+def released(condition, split):
+    """The index as released of the trainings of one condition."""
+    return [
+        one[split]["cells"]["released/question"]
+        for name, one in TRAININGS["trainings"].items()
+        if name.startswith(condition)
+    ]
+
+
+def test_what_the_page_says_of_single_trainings():
+    part = PAGE.partition("### Over twelve trainings\n")[2].partition("\n### ")[0]
+    said = " ".join(part.split())
+    found = [one["found"]["mean"] for one in TRAININGS["trainings"].values()]
+    assert f"in {min(found):.2f} to {max(found):.2f} of the pairs" in said
+    for condition, words in (("", "from {} to {} in testA, and from {} to {} in testB"),
+                             ("helper", "with helper, it is {} to {} and {} to {}")):  # fmt: skip
+        splits = (released(condition, split) for split in ("testA", "testB"))
+        ends = (f"{end(values):.2f}" for values in splits for end in (min, max))
+        assert words.format(*ends) in said
+    above = [sum(value > 0 for value in released("", split)) for split in ("testA", "testB")]
+    assert above == [11, 9]
+    assert "low in eleven where looks name the object, and in nine where a relation does" in said
+    cells = TRAININGS["cells"]
+    for readout in ("identity_attention", "sclip"):
+        one, other = (cells[split][f"{readout}/question"]["mean"] for split in cells)
+        assert f"({one:.2f} and {other:.2f})" in said
+
+
+def test_what_the_helper_takes_of_the_text():
+    said = " ".join(PAGE.split())
+    for split, words in (("testA", "within a seed {}"), ("testB", "and {} less")):
+        ours, others = (
+            np.array([
+                one[split]["contrasts"]["released.reads_text"]
+                for name, one in TRAININGS["trainings"].items()
+                if name.startswith(condition)
+            ])
+            for condition in ("plain", "helper")
+        )  # fmt: skip
+        mean = t_estimate(ours - others)
+        assert words.format(f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]") in said
