@@ -86,6 +86,15 @@ def test_every_precision_has_every_cell_on_the_same_expressions_and_one_encoded_
     assert rows.loc[rows.method != "none", "bytes_clip"].isna().all()
 
 
+def test_methods_that_keep_to_no_budget_are_refused_by_name():
+    config = CONFIG.model_copy(update={"methods": Config(methods=("fastv", "random")).methods})
+    _, rows = rows_of(FewerBits(), config)
+    assert set(rows["method"]) == {"none", "random"}
+    alone = config.model_copy(update={"methods": config.methods[:1]})
+    with pytest.raises(ValueError, match=r"no method can keep to a budget: fastv at 48: .* layer"):
+        rows_of(FewerBits(), alone)
+
+
 def test_losses_that_add_up_have_no_interaction():
     _, rows = rows_of(FewerBits(lost=1, lost_pruned=1))
     table = make_tables(rows, CONFIG)["interactions"].set_index(["method", "budget"])

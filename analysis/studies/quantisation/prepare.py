@@ -61,6 +61,9 @@ def work_of(
         sizes: Bytes of their components.
         data: The split.
         config: Of the study.
+
+    Raises:
+        ValueError: If no method can keep to a budget.
     """
     chosen = EvenSubset(data, config.images, config.expressions)
     swept = sweep_of(config, config.methods, config.seeds)
@@ -68,6 +71,8 @@ def work_of(
         name: PrecisionContext(one, chosen, swept, config.budgets, sizes[name])
         for name, one in models.items()
     }
+
+    contexts[FULL].check_prunes()
 
     def begin(index: int) -> Callable[[], ItemResult]:
         return partial(precision_rows, contexts, config.methods, load(contexts[FULL], index))

@@ -142,6 +142,16 @@ class SweepContext:
         """Methods that cannot keep to a budget on some image, and so are run on none."""
         return tuple(self._divided[1].values())
 
+    def check_prunes(self) -> None:
+        """Refuse a run in which no method can keep to a budget.
+
+        Raises:
+            ValueError: With the reason of each method and budget.
+        """
+        if not any(map(self.cells, self.token_counts)):
+            reasons = (f"{one.method} at {one.budget}: {one.reason}" for one in self.excluded)
+            raise ValueError(f"no method can keep to a budget: {'; '.join(reasons)}")
+
     @cached_property
     def grounder(self) -> Grounder:
         """What answers the requests about one image."""
