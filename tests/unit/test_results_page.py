@@ -179,3 +179,15 @@ def test_what_the_helper_takes_of_the_text():
         )  # fmt: skip
         mean = t_estimate(ours - others)
         assert words.format(f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]") in said
+
+
+def test_the_lead_by_quarters_of_the_index():
+    stored, said = STORED["protocol"]["tables"]["gain"], " ".join(PAGE.split())
+    for row in stored["rows"]:
+        one = dict(zip(stored["columns"], row, strict=True))
+        if one["method"] != "litelvlm" or one["budget"] != 48 or "quarter" not in one["quarter"]:
+            continue
+        sign = 1 if one["quarter"] == "highest quarter" else -1
+        ends = sorted((sign * one["low_categories"], sign * one["high_categories"]))
+        words = f"(mean {one['ri']:.2f}) {'it' if sign > 0 else 'LiteLVLM'} scores "
+        assert f"{words}{sign * one['delta']:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]" in said
