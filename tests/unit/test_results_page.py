@@ -191,3 +191,32 @@ def test_the_lead_by_quarters_of_the_index():
         ends = sorted((sign * one["low_categories"], sign * one["high_categories"]))
         words = f"(mean {one['ri']:.2f}) {'it' if sign > 0 else 'LiteLVLM'} scores "
         assert f"{words}{sign * one['delta']:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]" in said
+
+
+MINIATURES = json.loads((ROOT / "benchmarks/results/miniature_trainings.json").read_text())
+DIFFERENCES = {
+    "LiteLVLM minus random tokens": "lowest.random",
+    "LiteLVLM minus the highest similarity": "lowest.highest",
+    "LiteLVLM minus an even grid": "lowest.grid",
+    "`value_path` minus random tokens": "value.random",
+    "`value_path` minus LiteLVLM": "value.lowest",
+    "`value_path` minus an even grid": "value.grid",
+    "`value_path_grid` minus an even grid": "mixed.grid",
+}
+
+
+@pytest.mark.parametrize("label", DIFFERENCES)
+def test_differences_over_complete_miniatures(label):
+    part = PAGE.partition("### Over complete miniatures\n")[2].partition("\n### ")[0]
+    (line,) = (line for line in part.splitlines() if line.startswith(f"| {label} |"))
+    trainings = MINIATURES["trainings"].values()
+    wanted = [
+        " / ".join(
+            f"{one[split][protocol]['contrasts'][DIFFERENCES[label]]:.2f}" for one in trainings
+        )
+        for protocol in ("single", "official")
+        for split in ("testA", "testB")
+    ]
+    assert [cell.strip() for cell in line.strip("|").split("|")[1:]] == wanted
+    assert ("claims" in MINIATURES) == (len(trainings) == 6)
+    assert "Two of six are trained" in part or len(trainings) != 2
