@@ -55,3 +55,8 @@ class Exclusion(Frozen):
     method: str
     budget: int | float
     reason: str
+
+    @property
+    def words(self) -> str:
+        """Method, budget and reason in one line."""
+        return f"{self.method} at {self.budget:g}: {self.reason}"

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from litelvlm.analysis.stats.ends import INDEX
 from litelvlm.analysis.stats.trainings import t_estimate
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 STORED = json.loads((ROOT / "benchmarks" / "results" / "miniature_val.json").read_text())["runs"]
 SINGLE = {
     "LiteLVLM (lowest similarity)": "litelvlm",
@@ -162,8 +164,30 @@ def test_what_the_page_says_of_single_trainings():
     assert "low in eleven where looks name the object, and in nine where a relation does" in said
     cells = TRAININGS["cells"]
     for readout in ("identity_attention", "sclip"):
-        one, other = (cells[split][f"{readout}/question"]["mean"] for split in cells)
-        assert f"({one:.2f} and {other:.2f})" in said
+        means = (cells[split][f"{readout}/question"] for split in cells)
+        one, other = (f"{m['mean']:.2f} [{m['low']:.2f}, {m['high']:.2f}]" for m in means)
+        assert f"({one} and {other})" in said
+    means = (t_estimate(np.array(released("helper", split)), INDEX) for split in cells)
+    one, other = (f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]" for mean in means)
+    assert f"on average {one} and {other} (exploratory; t over six)" in said
+    assert f"Their mean is {one} and {other}." in " ".join(README.split())
+
+
+def test_what_the_values_do_with_the_bare_name():
+    stored = json.loads((ROOT / "benchmarks/results/fresh_scenes.json").read_text())["splits"]
+    found = []
+    for split in ("testA", "testB"):
+        table = stored[split]["mechanism"]["crossing"]
+        lines = (dict(zip(table["columns"], row, strict=True)) for row in table["rows"])
+        (one,) = (
+            line
+            for line in lines
+            if (line["clip_model"], line["readout"], line["text"]) == ("", "value_path", "name")
+        )
+        ends = (one["low_categories"], one["high_categories"])
+        found.append(f"{one['mean']:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]")
+    assert f"{found[0]} in testA and {found[1]} in testB" in " ".join(PAGE.split())
+    assert f"rank the object low too: {found[0]} and {found[1]}." in " ".join(README.split())
 
 
 def test_what_the_helper_takes_of_the_text():

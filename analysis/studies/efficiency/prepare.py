@@ -51,7 +51,7 @@ def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
     budgets = budget_counts(config.budgets, sizes.n_tokens)
     calls, excluded = arms_of(model, sample, config, budgets)
     if config.methods and not any(arm.pruner for arm in calls):
-        reasons = "; ".join(f"{left.method} at {left.budget}: {left.reason}" for left in excluded)
+        reasons = "; ".join(left.words for left in excluded)
         raise ValueError(f"no method can be timed on this model: {reasons}")
 
     def rounds() -> ItemResult:

@@ -71,7 +71,6 @@ def work_of(
         name: PrecisionContext(one, chosen, swept, config.budgets, sizes[name])
         for name, one in models.items()
     }
-
     contexts[FULL].check_prunes()
 
     def begin(index: int) -> Callable[[], ItemResult]:

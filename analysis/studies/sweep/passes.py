@@ -149,8 +149,8 @@ class SweepContext:
             ValueError: With the reason of each method and budget.
         """
         if not any(map(self.cells, self.token_counts)):
-            reasons = (f"{one.method} at {one.budget}: {one.reason}" for one in self.excluded)
-            raise ValueError(f"no method can keep to a budget: {'; '.join(reasons)}")
+            reasons = "; ".join(one.words for one in self.excluded)
+            raise ValueError(f"no method can keep to a budget: {reasons}")
 
     @cached_property
     def grounder(self) -> Grounder:
