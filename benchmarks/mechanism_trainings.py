@@ -5,7 +5,8 @@ the fresh scenes, and adds them to what is stored; so the trainings may be made 
 Each keeps the digest of its weights and the code and machine that measured it, and how often it
 tells a referent's category from absent ones on val ("found"). The claims are made once, when every
 training that ``settled.json`` names is stored: over the trainings, as settled, and over their
-seeds. Means of the cells are stored beside them, as description.
+seeds. Means of the cells over seeds, and of the contrasts in each condition, are stored beside them
+as description.
 """
 
 import json
@@ -21,7 +22,7 @@ from recipes import referents, summary
 from litelvlm.analysis.api import complete_run, read_rows
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.stats.ends import INDEX
+from litelvlm.analysis.stats.ends import DIFFERENCE, INDEX, Ends
 from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies import mechanism
 from litelvlm.analysis.studies.mechanism.contrasts import (
@@ -98,19 +99,37 @@ def told(made: Mapping[str, Sequence[Claim]]) -> dict[str, Any]:
 
 
 def cell_means(trainings: Mapping[str, Any]) -> dict[str, Any]:
-    """By split and cell, the mean index over trainings, its t interval, and the outer values."""
+    """By split and cell, the mean index over seeds, and the outer values of the trainings."""
     tables = {split: values(trainings, split, "cells") for split in SPLITS}
     return {
-        split: {str(cell): _numbers(found) for cell, found in table.items()}
+        split: {
+            str(cell): _mean(found, INDEX)
+            | {"least": float(table[cell].min()), "most": float(table[cell].max())}
+            for cell, found in seed_means(table).items()
+        }
         for split, table in tables.items()
     }
 
 
-def _numbers(found: "pd.Series[float]") -> dict[str, float]:
-    mean = t_estimate(found.to_numpy(), INDEX)
-    ends = {"low": mean.low, "high": mean.high}
-    outer = {"least": float(found.min()), "most": float(found.max())}
-    return {"mean": mean.value, **ends, **outer, "n": mean.n}
+def condition_means(each: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """By split, condition and contrast, the mean over the seeds that were trained so."""
+    return {
+        split: {
+            str(condition): {str(name): _mean(found, DIFFERENCE) for name, found in part.items()}
+            for condition, part in units.groupby(units.index.str.rsplit("-").str[0])
+        }
+        for split, units in each.items()
+    }
+
+
+def _mean(found: "pd.Series[float]", reach: Ends) -> dict[str, float]:
+    mean = t_estimate(found.to_numpy(), reach)
+    return {"mean": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
+
+
+def digest_of(clip: Path) -> str:
+    """SHA-256 of a CLIP's weights, by which a training is known again."""
+    return sha256((clip / "model.safetensors").read_bytes()).hexdigest()
 
 
 def measure(towers: Path, out: Path) -> dict[str, Any]:
@@ -122,14 +141,13 @@ def measure(towers: Path, out: Path) -> dict[str, Any]:
         if name not in stored and (towers / f"pictograms-{name}" / TOWER).is_dir()
     ]
     for name in ready:
-        weights = towers / f"pictograms-{name}" / TOWER / "model.safetensors"
-        digest = sha256(weights.read_bytes()).hexdigest()
-        stored[name] = {"weights": digest, **code_state(), "machine": machine()}
+        weights = digest_of(towers / f"pictograms-{name}" / TOWER)
+        stored[name] = {"weights": weights, **code_state(), "machine": machine()}
     for name, split, numbers in measured(towers, ready, out) if ready else ():
         stored[name][split] = numbers
     for name, one in stored.items():
         clip = towers / f"pictograms-{name}" / TOWER
-        if "found" not in one and clip.is_dir():
+        if "found" not in one and clip.is_dir() and digest_of(clip) == one["weights"]:
             told_apart = summary(list(referents(load_tower(clip, device="cpu"))))
             one["found"] = dict(zip(("mean", "low", "high"), told_apart["found"], strict=True))
     left = [name for name in TRAININGS if name not in stored]
@@ -139,7 +157,8 @@ def measure(towers: Path, out: Path) -> dict[str, Any]:
     each = {split: values(done, split) for split in SPLITS}
     seeds = {split: seed_means(units) for split, units in each.items()}
     made = {"claims": claims(each), "claims_over_seeds": claims(seeds)}
-    return {"trainings": done, **made, "cells": cell_means(done)}
+    means = {"cells": cell_means(done), "contrasts": condition_means(each)}
+    return {"trainings": done, **made, **means}
 
 
 if __name__ == "__main__":

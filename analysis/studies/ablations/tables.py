@@ -102,8 +102,8 @@ def reads_text_table(paired: PairedScores, score: Score, margin: float) -> pd.Da
 
     delta is the score with the own text minus that with the foreign one; low and high are the
     widest interval, over images and over images and categories. reads is "yes" where delta lies
-    above 0 after Holm's adjustment over all lines, "no" where the interval lies below the margin,
-    else "cannot tell".
+    above 0 after Holm's adjustment over all lines, "yes, to its harm" where it lies below, "no"
+    where the interval lies within the margin on both sides, else "cannot tell".
     """
     lines = []
     for method, budget in paired.cells:
@@ -122,9 +122,21 @@ def reads_text_table(paired: PairedScores, score: Score, margin: float) -> pd.Da
         return pd.DataFrame()
     table = pd.DataFrame(lines)
     table["p_holm"] = adjusted(table, holm)
-    shown = (table["low"] > 0) & (table["p_holm"] <= ALPHA)
-    table["reads"] = np.where(shown, "yes", np.where(table["high"] < margin, "no", "cannot tell"))
-    return table
+    return table.assign(reads=reading(table, margin))
+
+
+def reading(table: pd.DataFrame, margin: float) -> list[str]:
+    """Whether each ranking reads its text, in words, from columns low, high and p_holm.
+
+    Example:
+        >>> own_minus_foreign = {"low": [0.1, -0.3, -0.004], "high": [0.3, -0.1, 0.003]}
+        >>> reading(pd.DataFrame(own_minus_foreign | {"p_holm": [0.01, 0.01, 1.0]}), 0.01)
+        ['yes', 'yes, to its harm', 'no']
+    """
+    shown, low, high = table["p_holm"] <= ALPHA, table["low"], table["high"]
+    cases = [shown & (low > 0), shown & (high < 0), (low > -margin) & (high < margin)]
+    words: list[str] = np.select(cases, ["yes", "yes, to its harm", "no"], "cannot tell").tolist()
+    return words
 
 
 def _equivalence(

@@ -53,7 +53,7 @@ PROBES: Mapping[str, str] = {
     "last_layer": "last layer",
     "identity_attention": "last attention set to identity",
     "value_path": "values of the last block alone",
-    "surgery": "value-value path of the last six blocks",
+    "surgery": "value-value path of up to six last blocks",
     "clear_clip": "query-query attention, no residual, no MLP",
     "sclip": "query-query plus key-key attention",
     "no_outliers": "outliers left out of the ranking",

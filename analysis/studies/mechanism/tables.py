@@ -57,7 +57,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     Returns:
         "probes": RI with intervals over images (ri_low, ri_high), RI with foreign texts, the fall
         below RI as released with intervals over images (low, high) and over images and categories,
-        and the word for it, per CLIP model; "categories": RI as released, and the fall under each
+        its p-value (the larger of both), q (adjusted over all lines), and the word for it, per CLIP
+        model; "categories": RI as released, and the fall under each
         probe, in each category of the model's own referents; "dense": mean IoU of patches that are
         called a category, under each readout of the last blocks; "crossing": the index under each
         readout with each text.
@@ -125,6 +126,7 @@ def _change(base: pd.DataFrame, other: pd.DataFrame, margin: float, compared: bo
     )
     foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
     p_value = p_value if compared else np.nan
+    p_widest = np.maximum(p_value, crossed.p_value()) if crossed.defined else p_value
     line: Row = {
         "ri": ri.value,
         "ri_low": ri.low,
@@ -136,7 +138,7 @@ def _change(base: pd.DataFrame, other: pd.DataFrame, margin: float, compared: bo
         "low": fall.low,
         "high": fall.high,
         **wider_ends(fall, crossed),
-        "p": p_value,
+        "p": float(p_widest),
         "verdict": in_words(ri_base, widened(ri, crossed_ri), widened(fall, crossed), margin),
         "n_images": result.n_images,
         "n": result.n,

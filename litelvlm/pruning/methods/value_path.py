@@ -28,7 +28,7 @@ class ValuePath(ScorePruner):
     Attributes:
         direction: "highest" keeps the most similar patches, "lowest" the least similar ones.
         readout: "value_path": values of the last block alone (MaskCLIP, arXiv 2112.01071).
-            "surgery": value-value attention of the last six blocks (CLIP Surgery, arXiv
+            "surgery": value-value attention of up to six last blocks (CLIP Surgery, arXiv
             2304.05653). "clear_clip": query-query attention of the last block alone (ClearCLIP,
             arXiv 2407.12442).
         smoothing: Cells on each side whose scores a patch's own is averaged with, within its frame;
