@@ -2,11 +2,12 @@
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
 # make audit  papers against code: measures both readings of every statement
-# make test   every test, offline: make suite (some processes with one thread each) and make lmms
+# make test   every test once, offline: make plain and make shapes (some processes with one thread
+#             each), and beside them make lmms
 # make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
-#             lmms-eval needs an older protobuf; make test runs them too
-# make shapes the tests of parts and models once more, with every annotation checked at run time:
-#             shapes and kinds of numbers of arrays, and types
+#             lmms-eval needs an older protobuf
+# make shapes the tests of parts and models, with every annotation checked at run time: shapes and
+#             kinds of numbers of arrays, and types
 # make lint   style and types
 # make docs   the documentation site in site/, without a network; its search needs a server:
 #             python -m http.server -d site
@@ -23,7 +24,7 @@ CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 # Compiled modules are kept, whatever the shell says: the tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env study audit test suite shapes lmms lint docs notebooks clean
+.PHONY: env study audit test suite plain shapes lmms lint docs notebooks clean
 
 env: $(STAMP)
 
@@ -52,11 +53,12 @@ test: $(STAMP)
 # Slow files stand in front, so none of them is left for the end.
 WORKERS := -n $(shell expr $(CORES) + 1) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 
-suite: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
+# Both parts run, whatever the first says.
+suite:
+	@$(MAKE) --no-print-directory plain; code=$$?; $(MAKE) --no-print-directory shapes && exit $$code
 
-# Those that draw thousands of studies, compute with no arrays, or put stand-ins in a model's place
-# are left out, and so are those that hand over wrong types on purpose or through PyYAML.
+# No annotation is checked where tests draw thousands of studies, compute with no arrays, put
+# stand-ins in a model's place, or hand over wrong types on purpose or through PyYAML.
 UNSHAPED := all_methods archives balanced_part boxes cards cli clip_frames comfort crossed \
 	damaged_runs early_refusals false_positives figure_choices figures figures_published \
 	foreign_methods fuzz house hypotheses lmms_parts lmms_samples ls outside_numbers \
@@ -66,6 +68,11 @@ UNSHAPED := all_methods archives balanced_part boxes cards cli clip_frames comfo
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))
+
+PLAIN := $(filter-out $(SHAPED),$(wildcard tests/*/test_*.py))
+
+plain: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) $(PLAIN)
 
 shapes: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) \

@@ -127,7 +127,7 @@ def readout_trainings(run: Saved) -> RenderedFigure:
     means = table[table["clip_model"] == ALL_TRAININGS]
     figure, ax = style.new_figure(7.5, 3.6)
     draw_trainings(table, ax).set_title(run.title(TURNS))
-    note = "a small dot is one of them; 95 % intervals by Student's t over trainings"
+    note = "a small dot is one of them; 95 % intervals by Student's t, each training counted as one"
     return RenderedFigure(figure, f"n = {span(means['n'])} trainings; {note}.")
 
 

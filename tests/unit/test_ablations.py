@@ -29,6 +29,7 @@ from litelvlm.analysis.studies.ablations.tables import (
     attention_estimates,
     gain_table,
     pooled_pearson,
+    reading,
 )
 from litelvlm.analysis.studies.scores import SCORES
 from litelvlm.analysis.studies.sweep.tables import strata_table
@@ -137,6 +138,25 @@ def test_claims_and_deltas_on_the_planted_signal(done):
         == "litelvlm(context_share=0.5)"
     )
     assert (deltas.mde >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "words"),
+    [
+        (0.05, 0.20, 0.01, "yes"),
+        (0.05, 0.20, 0.06, "cannot tell"),
+        (-0.30, -0.10, 0.01, "yes, to its harm"),
+        (-0.30, -0.10, 0.06, "cannot tell"),
+        (-0.09, 0.00, 0.30, "cannot tell"),
+        (-0.009, 0.009, 0.90, "no"),
+        (0.002, 0.009, 0.90, "no"),
+        (0.002, 0.009, 0.01, "yes"),
+        (np.nan, np.nan, np.nan, "cannot tell"),
+    ],
+)
+def test_whether_a_ranking_reads_its_text_in_words(low, high, p, words):
+    table = pd.DataFrame([{"low": low, "high": high, "p_holm": p}])
+    assert reading(table, 0.01) == [words]
 
 
 def test_tables_agree_with_rows(done, rows):

@@ -120,6 +120,8 @@ def test_categories_that_differ_leave_the_fall_open():
     assert falls["a"] == pytest.approx(-0.4, abs=0.02)
     assert falls["b"] == pytest.approx(0.8, abs=0.02)
     assert "for other categories this is open" in mechanism.interpret([claim], {})
+    line = tables_of(rows)["probes"].set_index("probe").loc[claim.id]
+    assert line["q"] == line["p"] == claim.p_value > 0.05
 
 
 def test_too_few_images_get_no_word():

@@ -190,6 +190,58 @@ def test_what_the_values_do_with_the_bare_name():
     assert f"rank the object low too: {found[0]} and {found[1]}." in " ".join(README.split())
 
 
+def interval(mean):
+    return f"{mean['mean']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}]"
+
+
+def test_what_each_recipe_gives():
+    means, pages = TRAININGS["contrasts"], (PAGE, README)
+    of = {condition: [interval(means[split][condition]["value.reads_more"]) for split in means]
+          for condition in ("helper", "plain")}  # fmt: skip
+    for page, (with_it, without) in zip(pages, (("", " without it"), ("", "")), strict=True):
+        said = " ".join(page.split())
+        assert f"{with_it} {' and '.join(of['helper'])}" in said
+        assert f"{without} {' and '.join(of['plain'])}" in said
+
+
+def test_what_readouts_do_with_the_bare_name_over_seeds():
+    cells, said = TRAININGS["cells"], " ".join(PAGE.split())
+    for words, readout in (
+        ("their index is {} and {}, from", "value_path"),
+        ("That of CLIP Surgery is {} and {}.", "surgery"),
+        ("ClearCLIP keeps its direction ({} and {})", "clear_clip"),
+        ("so does the released readout ({} and {})", "released"),
+    ):
+        shown = (interval(cells[split][f"{readout}/name"]) for split in ("testA", "testB"))
+        assert words.format(*shown) in said
+    falls = []
+    for split in ("testA", "testB"):
+        found = {name: one[split]["cells"] for name, one in TRAININGS["trainings"].items()}
+        fall = {name: one["released/name"] - one["value_path/name"] for name, one in found.items()}
+        of_seeds = [(fall[f"plain-{seed}"] + fall[f"helper-{seed}"]) / 2 for seed in range(2, 8)]
+        mean = t_estimate(np.array(of_seeds))
+        falls.append(f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]")
+    told = "{} and {}".format(*falls)
+    assert f"between released and values is open: {told}." in said
+    assert f"the difference is open: {told}." in " ".join(README.split())
+
+
+def test_the_readout_without_mixing():
+    stored = json.loads((ROOT / "benchmarks/results/fresh_scenes.json").read_text())["splits"]
+    label = "| last layer, its attention replaced by the identity |"
+    (line,) = (line for line in PAGE.splitlines() if line.startswith(label))
+    shown = []
+    for split in ("testA", "testB"):
+        table = stored[split]["mechanism"]["crossing"]
+        for row in table["rows"]:
+            one = dict(zip(table["columns"], row, strict=True))
+            if (one["clip_model"], one["readout"]) == ("", "identity_attention"):
+                ends = f"[{one['low_categories']:.2f}, {one['high_categories']:.2f}]"
+                if one["text"] in ("question", "foreign"):
+                    shown.append(f" {one['mean']:.2f} {ends} ")
+    assert line.strip("|").split("|")[1:] == shown
+
+
 def test_what_the_helper_takes_of_the_text():
     said = " ".join(PAGE.split())
     for split, words in (("testA", "within a seed {}"), ("testB", "and {} less")):
