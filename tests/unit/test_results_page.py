@@ -295,4 +295,15 @@ def test_differences_over_complete_miniatures(label):
     ]
     assert [cell.strip() for cell in line.strip("|").split("|")[1:]] == wanted
     assert ("claims" in MINIATURES) == (len(trainings) == 6)
-    assert "Two of six are trained" in part or len(trainings) != 2
+    numbers = {3: "Three", 4: "Four", 5: "Five"}
+    assert len(trainings) == 6 or f"{numbers[len(trainings)]} of six are trained" in part
+
+
+def test_the_reversal_of_the_clips_of_complete_miniatures():
+    part = " ".join(PAGE.partition("### Over complete miniatures\n")[2].split())
+    for split in ("testA", "testB"):
+        *first, last = (
+            f"{TRAININGS['trainings'][f'helper-{seed}'][split]['cells']['released/question']:.2f}"
+            for seed in MINIATURES["trainings"]
+        )
+        assert f"{', '.join(first)} and {last} in {split}" in part
