@@ -69,7 +69,7 @@ SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))
 
-PLAIN := $(filter-out $(SHAPED),$(wildcard tests/*/test_*.py))
+PLAIN := $(filter-out $(SHAPED),$(sort $(shell find tests -name "test_*.py")))
 
 plain: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) $(PLAIN)
