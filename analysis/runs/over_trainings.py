@@ -15,11 +15,11 @@ from litelvlm.arrays import Array
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
-TWO_LOOKS = 0.0294
-"""Largest p-value of a claim whose trainings were added to after a first look.
+LIMITS = {1: ALPHA, 2: 0.0294, 3: 0.0221, 4: 0.0182}
+"""Largest p-value of a supported claim by looks at its growing trainings: 5 % over all of them.
 
 Source: Pocock, Group sequential methods in the design and analysis of clinical trials, Biometrika
-64, 1977, table 1: two looks, 5 % in all.
+64, 1977, table 1.
 """
 Side = Literal["greater", "less", "either"]
 ALL_TRAININGS = "all trainings"
@@ -61,7 +61,7 @@ def training_claim(
     null_description: str,
     side: Side = "greater",
     excluded: Mapping[str, int] | None = None,
-    two_looks: bool = False,
+    looks: int = 1,
     unit: str = "trainings",
     crossed: Estimate | None = None,
 ) -> Claim:
@@ -74,14 +74,13 @@ def training_claim(
         null_description: What 0 stands for.
         side: The claimed side of 0.
         excluded: Trainings left out, by reason.
-        two_looks: Whether trainings were added after a first look; the p-value must then be at most
-            ``TWO_LOOKS``.
+        looks: How often the claim was looked at while trainings were added; ``LIMITS`` has what its
+            p-value must not exceed.
         unit: What the interval counts: "trainings", or the "cells" that they are the mean of.
         crossed: The same quantity over trainings and categories; the wider interval decides.
     """
-    estimate, looks = evidence.estimate, ""
-    if two_looks:
-        looks = f"; two looks, so p must be at most {TWO_LOOKS} (Pocock)"
+    estimate, limit = evidence.estimate, LIMITS[looks]
+    paid = f"; {looks} looks, so p must be at most {limit} (Pocock)" if looks > 1 else ""
     low, high = estimate.low, estimate.high
     if crossed is not None:
         low, high = min(low, crossed.low), max(high, crossed.high)
@@ -96,8 +95,8 @@ def training_claim(
         n=estimate.n,
         null=0.0,
         null_description=null_description,
-        verdict=_verdict(widest, evidence, side, TWO_LOOKS if two_looks else ALPHA),
-        method=f"{estimate.method}{looks}",
+        verdict=_verdict(widest, evidence, side, limit),
+        method=f"{estimate.method}{paid}",
         p_value=evidence.p_value,
         excluded={reason: count for reason, count in (excluded or {}).items() if count},
         margin=evidence.margin,

@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import ttest_ind
 
 from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies.emergence import Config, make_claims, make_tables
+from litelvlm.analysis.studies.emergence.crossed import (
+    CHANGE_OF_REVERSAL,
+    by_category,
+    crossed_mean_of,
+    reversal_by_category,
+)
 from litelvlm.analysis.studies.emergence.store import bundled_files
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +41,20 @@ def claims(rows):
 def interval(values):
     value, low, high = (f"{v:+.2f}" for v in values)
     return f"{value} [{low}, {high}]"
+
+
+def plain(value, low, high, sign=""):
+    return f"{value:{sign}.2f} [{low:.2f}, {high:.2f}]"
+
+
+def said():
+    """The page as one line."""
+    return " ".join(PAGE.read_text().split())
+
+
+def changed(high, low):
+    """Difference of the means of two groups of trainings, with Welch's interval."""
+    return high.mean() - low.mean(), *ttest_ind(high, low, equal_var=False).confidence_interval()
 
 
 def table_under(text):
@@ -96,13 +117,86 @@ def test_leads_of_the_value_path_at_the_base_are_those_of_the_rows(tables):
         lowest - gains["gain_lowest_foreign"],
     ):
         found = t_estimate(ahead.to_numpy())
-        shown = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+        shown = plain(found.value, found.low, found.high)
         assert shown in text, shown
         text = text.partition(shown)[2]
 
 
+def test_pooling_and_captions_turn_the_index_together_as_the_page_says(tables):
+    stage_b = tables["outcomes"].query("stage == 'B'").set_index(["pooling", "scope"])
+    index = {key: part["reversal_true"] for key, part in stage_b.groupby(level=[0, 1])}
+    assert {len(part) for part in index.values()} == {16}
+    for scope, words in (("scene", "scene it is"), ("object", "one object it is")):
+        shown = plain(*changed(index["mean", scope], index["cls", scope]), "+")
+        assert f"{words} {shown}" in said()
+    raised = changed(index["cls", "object"], index["cls", "scene"])
+    assert f"by {plain(*raised)} in stage B" in said()
+    value, low, high = changed(index["mean", "object"], index["mean", "scene"])
+    assert f"With mean pooling they lower it there, by {plain(-value, -high, -low)}" in said()
+
+
+def test_helpers_and_mean_pooling_turn_the_difference_from_opposite_sides(tables):
+    cells = tables["outcomes"].query("stage == 'C'").groupby("cell")
+    true, absent = (cells[f"reversal_{text}"].mean() for text in ("true", "absent"))
+    helpers = [cell for cell in true.index if cell.startswith("helper")]
+    assert len(helpers) == 3
+    assert f"to between {true[helpers].max():.2f} and {true[helpers].min():.2f}" in said()
+    assert absent[helpers].between(-0.1, 0).all()
+    found = t_estimate(cells.get_group("pooling-mean")["reversal_absent"].to_numpy())
+    assert f"absent texts to {plain(found.value, found.low, found.high)}" in said()
+    assert abs(true["pooling-mean"]) < 0.1
+
+
+def test_what_drawing_attention_to_sos_shrinks_is_told_by_kind_of_training(tables):
+    outcomes = tables["outcomes"].query("~repeated and learned and sos_loss == 0")
+    outcomes = outcomes.dropna(subset="reversal_more_sos")
+    trained = (outcomes["pooling"] == "mean") | (outcomes["helper"] > 0)
+    for part, words in (
+        (outcomes, "from {:.2f} to {:.2f} on average"),
+        (outcomes[~trained], "from {:.2f} to {:.2f} ({} trainings)"),
+        (outcomes[trained], "from {:.2f} to {:.2f} ({})"),
+    ):
+        sizes = (part[name].abs().mean() for name in ("reversal", "reversal_more_sos"))
+        assert words.format(*sizes, len(part)) in said()
+
+
+def test_when_the_sink_on_captions_that_say_nothing_comes_is_that_of_the_rows(tables):
+    cell = "scope-object_filler-20_uninformative-0.5"
+    courses = tables["trajectories"].set_index("cell").loc[cell]
+    lifts = courses.groupby("step")
+    ends = lifts["largest_layer_uninformative"].agg(["min", "max"])
+    for step, words in ((125, "{:.1f} to {:.1f} times at a quarter"), (250, "{:.1f} to {:.1f} at")):
+        assert words.format(*ends.loc[step]) in said()
+    assert "uniform share on captions without content, in all 5 trainings" in said()
+    assert f"{ends.loc[500, 'min']:.1f} to {ends.loc[500, 'max']:.1f} times" in said()
+
+
+def test_captions_of_one_object_lower_attention_in_stage_b_as_the_page_says(tables):
+    effects = tables["effects"].set_index("name")
+    shown = plain(*effects.loc["B.sink.scope", ["effect", "low", "high"]])
+    assert f"Stage B agrees ({shown})" in said()
+
+
+def test_what_the_late_helper_changes_on_pictures_is_open_over_categories(rows, tables):
+    every = tables["outcomes"].assign(learned=True)  # none of stage D passes the gate
+    reversals = reversal_by_category(rows)
+    helped, base = (
+        by_category(reversals, every, "D", cell) for cell in ("helper-0.3_helper_from-0.25", "base")
+    )
+    mean = crossed_mean_of(helped - base.loc[helped.index], CHANGE_OF_REVERSAL).estimate()
+    assert mean.n == 5
+    assert f"the interval of the change is [{mean.low:.2f}, {mean.high:.2f}]" in said()
+
+
+def test_attention_and_index_of_conditions_without_helper_are_those_of_the_rows(tables):
+    links = tables["links"].set_index(["first", "second", "trainings", "level"])
+    columns = ["correlation", "low", "high"]
+    for level in ("between", "within"):
+        line = links.loc[("sink", "reversal_true", "class token, no helper", level)]
+        assert plain(*line[columns]) in said()
+
+
 def test_no_training_on_pictures_passes_the_gate_and_all_have_a_difference(tables):
-    said = " ".join(PAGE.read_text().split())
     pictures = tables["outcomes"].query("stage == 'D'").set_index("training")
     assert len(pictures) == 11
     assert pictures["found"].max() < 0.8
@@ -110,6 +204,6 @@ def test_no_training_on_pictures_passes_the_gate_and_all_have_a_difference(table
     longer, base = pictures.loc["D-steps-1200-s0"], pictures.loc["D-base-s0"]
     assert (
         f"It finds {longer['found']:.3f}, where the base with its seed finds {base['found']:.3f}"
-        in said
+        in said()
     )
-    assert f"difference is {longer['reversal']:.2f} instead of {base['reversal']:.2f}" in said
+    assert f"difference is {longer['reversal']:.2f} instead of {base['reversal']:.2f}" in said()

@@ -211,7 +211,7 @@ def test_what_a_sink_made_in_training_does_is_paired_by_seed(change, verdict, wo
     assert by_id["sink.added"].n == 10
     assert by_id["sink.added"].verdict == "supported"
     interval = "95% t interval over 10 trainings and 4 categories"
-    assert made.method == f"{interval}; two looks, so p must be at most 0.0294 (Pocock)"
+    assert made.method == f"{interval}; 2 looks, so p must be at most 0.0294 (Pocock)"
 
 
 def test_a_made_sink_is_judged_over_categories_too():
@@ -249,7 +249,7 @@ def test_the_interval_of_the_base_is_over_trainings_and_categories():
     )
     claim = {c.id: c for c in make_claims(rows, CONFIG)}["base.reversal.C"]
     interval = "95% t interval over 10 trainings and 4 categories"
-    assert claim.method == f"{interval}; two looks, so p must be at most 0.0294 (Pocock)"
+    assert claim.method == f"{interval}; 2 looks, so p must be at most 0.0294 (Pocock)"
     by_seed = [
         outcomes.category_table(part)["true"] - outcomes.category_table(part)["absent"]
         for _, part in rows[rows["final"]].groupby("training")
@@ -365,17 +365,20 @@ def test_verdicts_of_trainings(low, high, p, two_sided, n, expected):
     assert claim.sample == f"{n} trainings"
 
 
-def test_a_second_look_asks_for_a_smaller_p_value():
+def test_each_further_look_asks_for_a_smaller_p_value():
     estimate = Estimate(0.2, 0.01, 0.4, 10, 10, "t")
     verdicts = [
-        training_claim("x", "X.", Evidence(estimate, p), "0", two_looks=twice).verdict
-        for p, twice in ((0.04, False), (0.04, True), (0.029, True))
+        training_claim("x", "X.", Evidence(estimate, p), "0", looks=looks).verdict
+        for p, looks in ((0.04, 1), (0.04, 2), (0.029, 2), (0.029, 3), (0.022, 3), (0.018, 4))
     ]
-    assert verdicts == ["supported", "undetermined", "supported"]
+    assert verdicts == [
+        *("supported", "undetermined", "supported"),
+        *("undetermined", "supported", "supported"),
+    ]
     below = Estimate(-0.2, -0.4, -0.01, 10, 10, "t")
-    claim = training_claim("x", "X.", Evidence(below, 0.04), "0", two_looks=True)
+    claim = training_claim("x", "X.", Evidence(below, 0.04), "0", looks=2)
     assert claim.verdict == "undetermined"
-    claim = training_claim("x", "X.", Evidence(estimate, 0.04), "0", two_looks=True)
+    claim = training_claim("x", "X.", Evidence(estimate, 0.04), "0", looks=2)
     assert "10 trainings with p = 0.04 are not enough" in undetermined_reason(claim)
 
 

@@ -121,7 +121,7 @@ def base_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
                     else over_both(both, config.margin),
                     "any text would do",
                     excluded={NOT_LEARNED: int(blind.sum())},
-                    two_looks=not fractional,
+                    looks=1 if fractional else 2,
                 )
             )
         sink = part["sink"].dropna().to_numpy(dtype=np.float64)
@@ -132,7 +132,7 @@ def base_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
                     f"Stage {stage}: [EOS] attends to [SOS] more than uniform attention does.",
                     over_trainings(sink, config.sink_margin),
                     "uniform attention",
-                    two_looks=not fractional,
+                    looks=1 if fractional else 2,
                 )
             )
     return found
@@ -185,7 +185,7 @@ def cell_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
             "the base with the same seed",
             side="either",
             excluded={NOT_LEARNED: change.not_learned},
-            two_looks=change.cell in LOOKED_TWICE,
+            looks=2 if change.cell in LOOKED_TWICE else 1,
             crossed=_crossed(reversals, table, change),
         )
         for change, q in zip(changes, benjamini_hochberg(p_values[known]), strict=True)

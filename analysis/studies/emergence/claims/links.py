@@ -35,6 +35,8 @@ MADE = "made a sink on purpose"
 NOT_AT_EOS = "the text is not read at [EOS]"
 MADE_CELL = cell_name({"sos_loss": 1.0})
 """Towers that were trained to have a sink."""
+VALUE_LOOKS = 2
+"""Looks at what the value path gains: with twelve trainings, and with those of the base."""
 _GAIN = "IoU, mean of the budgets"
 _LEVELS: dict[Level, tuple[str, str, str]] = {
     "within": ("", "trainings of one condition", "trainings"),
@@ -120,7 +122,7 @@ def made_claims(reversals: ByCategory, table: pd.DataFrame, config: Config) -> l
                         NOT_LEARNED: int((~learned).sum()),
                         "the sink is not there": int((learned & ~there).sum()),
                     },
-                    two_looks=MADE_CELL in LOOKED_TWICE,
+                    looks=2 if MADE_CELL in LOOKED_TWICE else 1,
                 )
             )
     return found
@@ -189,10 +191,7 @@ def gain_claims(rows: pd.DataFrame, outcomes: pd.DataFrame, config: Config) -> l
 def _value_claims(
     counted: pd.DataFrame, excluded: Mapping[str, int], config: Config
 ) -> Iterator[Claim]:
-    """What the value path gains, over what, and whether it reads the text, as LiteLVLM may.
-
-    They were looked at with twelve trainings first, and with those of the base afterwards.
-    """
+    """What the value path gains, over what, and whether it reads the text, as LiteLVLM may."""
     value, lowest = counted["gain_value"], counted["gain"]
     path = "the tokens of the highest value-path similarity"
     lost, lost_lowest = (
@@ -215,5 +214,5 @@ def _value_claims(
                 over_trainings(known.to_numpy(dtype=np.float64), config.gain_margin),
                 "the other tokens",
                 excluded={**excluded, "not measured by these rules": len(counted) - len(known)},
-                two_looks=True,
+                looks=VALUE_LOOKS,
             )
