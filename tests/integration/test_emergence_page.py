@@ -1,5 +1,6 @@
 """The claims of the stored rows, and the table of stage C, which is that of the rows."""
 
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from litelvlm.analysis.studies.emergence.crossed import (
     crossed_mean_of,
     reversal_by_category,
 )
+from litelvlm.analysis.studies.emergence.links import counted_gains
 from litelvlm.analysis.studies.emergence.store import bundled_files
 
 ROOT = Path(__file__).parents[2]
@@ -207,3 +209,31 @@ def test_no_training_on_pictures_passes_the_gate_and_all_have_a_difference(table
         in said()
     )
     assert f"difference is {longer['reversal']:.2f} instead of {base['reversal']:.2f}" in said()
+
+
+def test_what_readers_of_remade_trainings_gain_is_what_is_stored():
+    stored = json.loads((ROOT / "benchmarks" / "results" / "remade_trainings.json").read_text())
+    text, lines = said(), table_under("less independent than these intervals take them to be:")
+    groups = ("class token, no helper", "mean pooling or helper")
+    assert len(lines) == len(stored["over trainings"]) == 6
+    for name, *shown, ahead in lines:
+        ends = [stored[group][name] for group in groups]
+        assert shown == [plain(*(one[end] for end in ("mean", "low", "high"))) for one in ends]
+        over = stored["over trainings"][name]
+        assert ahead == f"{over['above 0']} of {over['trainings']}"
+    count, cells = len(stored["trainings"]), len(stored["conditions"])
+    assert f"{count} trainings of {cells} conditions were made again" in text
+    size, most = (
+        stored["moved by rounding"][key]["reversal_true"] for key in ("mean size", "largest")
+    )
+    assert f"differs by {size:.2f} on average and by {most:.2f} at most" in text
+
+
+def test_what_a_foreign_text_takes_from_litelvlm_depends_on_the_training(tables):
+    counted = counted_gains(tables["gains"]).dropna(subset="gain_lowest_foreign")
+    taken = counted["gain"] - counted["gain_lowest_foreign"]
+    driven = (counted["pooling"] == "mean") | (counted["helper"] > 0)
+    alone, with_them = (t_estimate(taken[part].to_numpy()) for part in (~driven, driven))
+    assert f"takes {plain(alone.value, alone.low, alone.high)} ({alone.n} trainings)" in said()
+    added = plain(-with_them.value, -with_them.high, -with_them.low)
+    assert f"*adds* {added} ({with_them.n})" in said()
