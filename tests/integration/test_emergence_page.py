@@ -223,6 +223,16 @@ def test_what_readers_of_remade_trainings_gain_is_what_is_stored():
         assert ahead == f"{over['above 0']} of {over['trainings']}"
     count, cells = len(stored["trainings"]), len(stored["conditions"])
     assert f"{count} trainings of {cells} conditions were made again" in text
+    ahead = stored["over trainings"]["value path - random"]["above 0"]
+    front = " ".join((ROOT / "README.md").read_text().split())
+    assert (
+        f"Of {count} others under {cells} conditions it is ahead of random tokens in {ahead}"
+        in text
+    )
+    assert (
+        f"{count} others, trained under {cells} conditions, it is ahead of random tokens in {ahead}"
+        in front
+    )
     size, most = (
         stored["moved by rounding"][key]["reversal_true"] for key in ("mean size", "largest")
     )
