@@ -67,11 +67,14 @@ def leads(gains: pd.DataFrame) -> pd.DataFrame:
 
 
 def over(values: "pd.Series[float]") -> dict[str, Any]:
-    """A mean over trainings with its t interval, and in how many of them it is above 0."""
+    """A mean over trainings, its t interval if there are two, and how many of them are above 0."""
     measured = values.dropna().to_numpy(dtype=np.float64)
-    found = t_estimate(measured)
-    ends = {"mean": found.value, "low": found.low, "high": found.high}
-    return {**ends, "above 0": int((measured > 0).sum()), "trainings": len(measured)}
+    told: dict[str, Any] = {"above 0": int((measured > 0).sum()), "trainings": len(measured)}
+    if len(measured):
+        found = t_estimate(measured)
+        ends = {"mean": found.value, "low": found.low, "high": found.high}
+        told |= {name: end for name, end in ends.items() if np.isfinite(end)}
+    return told
 
 
 def known(lines: pd.DataFrame) -> list[dict[str, Any]]:
@@ -95,15 +98,22 @@ def moved(outcomes: pd.DataFrame) -> dict[str, Any]:
 
 
 def measure(out: Path, scenes: str | None = None, seeds: tuple[int, ...] = ()) -> dict[str, Any]:
-    """Make the trainings of some seeds, then tell every one that is finished."""
+    """Make the trainings of some seeds, then tell every one that is finished.
+
+    Raises:
+        ValueError: If none is.
+    """
     torch.set_num_threads(1)
-    wanted = [member for member in members(STAGES) if member.seed in map(int, seeds)]
+    numbers = {int(seed) for seed in seeds}
+    wanted = [member for member in members(STAGES) if member.seed in numbers]
     for member in tqdm(wanted, disable=not wanted):
         made(member, out, Path(scenes) if scenes else out / "scenes")
     folders = sorted(path.parent for path in out.glob(f"*/{READER_ROWS}"))
+    if not folders:
+        raise ValueError(f"{out} has no finished training; make some with --seeds 0")
     parts = [pd.read_parquet(folder / name) for folder in folders for name in (ROWS, READER_ROWS)]
     outcomes, gains = tables(pd.concat(parts, ignore_index=True))
-    counted = counted_gains(gains.assign(repeated=False))
+    counted = counted_gains(gains)
     compared = leads(counted)
     driven = counted.eval(TEXT_DRIVEN)
     lines = counted[["training", "stage", "cell", "seed", "index"]].join(compared)

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -49,6 +50,17 @@ def test_trainings_of_one_seed_count_once_over_seeds():
         assert first["high"] - first["low"] < second["high"] - second["low"]
         assert (name in seeds["confirmed"]) == (second["verdict"] == "supported")
     assert set(seeds["confirmed"]) < set(over["confirmed"])
+
+
+def test_few_remade_trainings_are_told_without_what_needs_more(tmp_path):
+    module = importlib.import_module("remade_trainings")
+    none, one, two = (module.over(pd.Series(values)) for values in ([], [0.2], [0.2, -0.1]))
+    assert none == {"above 0": 0, "trainings": 0}
+    assert one == {"above 0": 1, "trainings": 1, "mean": 0.2}
+    assert two["mean"] == pytest.approx(0.05)
+    assert two["low"] < -0.1 < 0.2 < two["high"]
+    with pytest.raises(ValueError, match="has no finished training; make some with --seeds 0"):
+        module.measure(tmp_path)
 
 
 def stored_miniatures(module, contrasts):
