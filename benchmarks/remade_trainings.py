@@ -20,15 +20,8 @@ from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.analysis.studies.emergence.config import Config
 from litelvlm.analysis.studies.emergence.links import counted_gains, gains_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
-from litelvlm.analysis.studies.emergence.store import (
-    READER_ROWS,
-    ROWS,
-    bundled_files,
-    measured_rows,
-    write_rows,
-)
+from litelvlm.analysis.studies.emergence.store import bundled_files, measure_trainings
 from litelvlm.training.trainings.design import members
-from litelvlm.training.trainings.factors import Member
 from litelvlm.training.trainings.train import train_member
 
 STAGES = ("B", "C")
@@ -37,18 +30,9 @@ TEXT_DRIVEN = "pooling == 'mean' or helper > 0"
 """Trainings whose tokens are trained on the text or on the object."""
 
 
-def made(member: Member, out: Path, scenes: Path) -> None:
-    """Train a member, measure it, and train and prune its reader; what is there stays."""
-    folder = train_member(member, out, scenes)
-    for name, reader in ((ROWS, False), (READER_ROWS, True)):
-        if not (folder / name).exists():
-            write_rows(measured_rows(folder, scenes, reader), folder / name)
-
-
-def tables(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Outcomes and gains of trainings, a line for each."""
-    outcomes = outcome_table(rows.astype({"value": float, "sd": float}), CONFIG.gate)
-    return outcomes, gains_table(rows, outcomes, CONFIG.reader_gate)
+def outcomes_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of trainings, a line for each."""
+    return outcome_table(rows.astype({"value": float, "sd": float}), CONFIG.gate)
 
 
 def leads(gains: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +69,7 @@ def known(lines: pd.DataFrame) -> list[dict[str, Any]]:
 def moved(outcomes: pd.DataFrame) -> dict[str, Any]:
     """How far indices lie from those of the same seeds in the package: what rounding does."""
     held = pd.concat([pd.read_parquet(path) for path in bundled_files()], ignore_index=True)
-    before, _ = tables(held[held["training"].isin(outcomes["training"])])
+    before = outcomes_of(held[held["training"].isin(outcomes["training"])])
     columns = ["reversal_true", "reversal", "found"]
     now, then = (table.set_index("training")[columns] for table in (outcomes, before))
     change = (now - then).dropna()
@@ -98,21 +82,17 @@ def moved(outcomes: pd.DataFrame) -> dict[str, Any]:
 
 
 def measure(out: Path, scenes: str | None = None, seeds: tuple[int, ...] = ()) -> dict[str, Any]:
-    """Make the trainings of some seeds, then tell every one that is finished.
-
-    Raises:
-        ValueError: If none is.
-    """
+    """Make the trainings of some seeds, then measure and tell every one that is finished."""
     torch.set_num_threads(1)
+    place = Path(scenes) if scenes else out / "scenes"
     numbers = {int(seed) for seed in seeds}
     wanted = [member for member in members(STAGES) if member.seed in numbers]
     for member in tqdm(wanted, disable=not wanted):
-        made(member, out, Path(scenes) if scenes else out / "scenes")
-    folders = sorted(path.parent for path in out.glob(f"*/{READER_ROWS}"))
-    if not folders:
-        raise ValueError(f"{out} has no finished training; make some with --seeds 0")
-    parts = [pd.read_parquet(folder / name) for folder in folders for name in (ROWS, READER_ROWS)]
-    outcomes, gains = tables(pd.concat(parts, ignore_index=True))
+        train_member(member, out, place)
+    files = measure_trainings(out, place, readers=True)
+    rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
+    outcomes = outcomes_of(rows)
+    gains = gains_table(rows, outcomes, CONFIG.reader_gate)
     counted = counted_gains(gains)
     compared = leads(counted)
     driven = counted.eval(TEXT_DRIVEN)

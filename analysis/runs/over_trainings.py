@@ -15,7 +15,7 @@ from litelvlm.arrays import Array
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
-LIMITS = {1: ALPHA, 2: 0.0294, 3: 0.0221, 4: 0.0182}
+LARGEST_P = {1: ALPHA, 2: 0.0294, 3: 0.0221, 4: 0.0182}
 """Largest p-value of a supported claim by looks at its growing trainings: 5 % over all of them.
 
 Source: Pocock, Group sequential methods in the design and analysis of clinical trials, Biometrika
@@ -74,12 +74,12 @@ def training_claim(
         null_description: What 0 stands for.
         side: The claimed side of 0.
         excluded: Trainings left out, by reason.
-        looks: How often the claim was looked at while trainings were added; ``LIMITS`` has what its
-            p-value must not exceed.
+        looks: How often the claim was looked at while trainings were added; its p-value must not
+            exceed ``LARGEST_P``.
         unit: What the interval counts: "trainings", or the "cells" that they are the mean of.
         crossed: The same quantity over trainings and categories; the wider interval decides.
     """
-    estimate, limit = evidence.estimate, LIMITS[looks]
+    estimate, limit = evidence.estimate, LARGEST_P[looks]
     paid = f"; {looks} looks, so p must be at most {limit} (Pocock)" if looks > 1 else ""
     low, high = estimate.low, estimate.high
     if crossed is not None:

@@ -223,6 +223,10 @@ def test_what_readers_of_remade_trainings_gain_is_what_is_stored():
         assert ahead == f"{over['above 0']} of {over['trainings']}"
     count, cells = len(stored["trainings"]), len(stored["conditions"])
     assert f"{count} trainings of {cells} conditions were made again" in text
+    left_out, compared = len(stored["left out"]), stored["moved by rounding"]["trainings"]
+    assert (left_out, count + left_out) == (2, compared)
+    assert "two more did not learn" in text
+    assert f"all {compared} that were made again on a third gave others" in text
     ahead = stored["over trainings"]["value path - random"]["above 0"]
     front = " ".join((ROOT / "README.md").read_text().split())
     assert (

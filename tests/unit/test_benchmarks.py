@@ -59,7 +59,7 @@ def test_few_remade_trainings_are_told_without_what_needs_more(tmp_path):
     assert one == {"above 0": 1, "trainings": 1, "mean": 0.2}
     assert two["mean"] == pytest.approx(0.05)
     assert two["low"] < -0.1 < 0.2 < two["high"]
-    with pytest.raises(ValueError, match="has no finished training; make some with --seeds 0"):
+    with pytest.raises(FileNotFoundError, match="has no training; make some"):
         module.measure(tmp_path)
 
 

@@ -79,9 +79,9 @@ def measure_trainings(
         The files of all rows, those of readers that were measured before among them.
 
     Raises:
-        FileNotFoundError: If the folder has no training.
+        FileNotFoundError: If the folder has no training, or none that is finished.
     """
-    files, place = [], scenes or trainings / "scenes"
+    files, place = list[Path](), scenes or trainings / "scenes"
     folders = sorted(path.parent for path in trainings.glob(f"*/{RECORD}"))
     if not folders:
         raise FileNotFoundError(
@@ -97,6 +97,10 @@ def measure_trainings(
                 write_rows(measured_rows(folder, place, reader), folder / name)
             if (folder / name).exists():
                 files.append(folder / name)
+    if not files:
+        raise FileNotFoundError(
+            f"{trainings} has no finished training; the command that began them goes on with them"
+        )
     return files
 
 
