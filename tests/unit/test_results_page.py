@@ -170,7 +170,6 @@ def test_what_the_page_says_of_single_trainings():
     means = (t_estimate(np.array(released("helper", split)), INDEX) for split in cells)
     one, other = (f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]" for mean in means)
     assert f"on average {one} and {other} (exploratory; t over six)" in said
-    assert f"Their mean is {one} and {other}." in " ".join(README.split())
 
 
 def test_what_the_values_do_with_the_bare_name():
@@ -200,10 +199,7 @@ def test_what_each_recipe_gives():
         found = (interval(means[split][condition]["value.reads_more"]) for split in means)
         shown[condition] = " and ".join(found)
     with_it, without = shown["helper"], shown["plain"]
-    page, front = (" ".join(text.split()) for text in (PAGE, README))
-    assert f"With the helper it is {with_it}, without it {without}" in page
-    with_it += " over six trainings with the helper loss of the bundled model"
-    assert f"{with_it}, {without} over six without" in front
+    assert f"With the helper it is {with_it}, without it {without}" in " ".join(PAGE.split())
 
 
 def test_what_readouts_do_with_the_bare_name_over_seeds():
@@ -225,7 +221,6 @@ def test_what_readouts_do_with_the_bare_name_over_seeds():
         falls.append(f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]")
     told = "{} and {}".format(*falls)
     assert f"between released and values is open: {told}." in said
-    assert f"the difference is open: {told}." in " ".join(README.split())
 
 
 def test_the_readout_without_mixing():
