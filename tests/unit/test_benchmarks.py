@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(FOLDER))
 common = importlib.import_module("common")
 # Named as a module of the standard library, and as the programme that others test.
+PARTS = {"common", "fault_jobs", "vlm_proof"}  # scripts import these
 NAMES = sorted({path.stem for path in FOLDER.glob("*.py")} - {"statistics", "gpu"})
 
 
@@ -26,6 +27,19 @@ def test_a_benchmark_says_what_it_does(name, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         common.options(module.measure)
     assert module.__doc__.splitlines()[0] in capsys.readouterr().out
+
+
+def test_every_script_and_every_stored_result_has_a_line():
+    told = (FOLDER / "README.md").read_text(encoding="utf-8")
+    scripts = {path.stem for path in FOLDER.glob("*.py")} - PARTS
+    untold = [name for name in sorted(scripts) if f"{name}.py" not in told]
+    assert untold == ["gpu"]
+    assert "python -m benchmarks.gpu" in told
+    stored = [path.name for path in sorted((FOLDER / "results").iterdir())]
+    runs = [name for name in stored if not any(name.startswith(script) for script in scripts)]
+    assert [
+        name for name in runs if f"`{name}`" not in told and f"`results/{name}/`" not in told
+    ] == []
 
 
 def test_trainings_of_one_seed_count_once_over_seeds():
