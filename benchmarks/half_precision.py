@@ -21,7 +21,7 @@ from litelvlm import get_pruner, list_pruners, load_model, load_refer
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import LayerPruner
-from litelvlm.pruning.cues import SUBSTITUTES
+from litelvlm.pruning.cue_table import SUBSTITUTES
 
 PAGE, TABLE = ROOT / "docs" / "half-precision.md", "| method |"
 Choices = dict[str, list[frozenset[int]]]

@@ -13,7 +13,7 @@ from common import run
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.models.costs import llama_macs
 from litelvlm.pruning import LayerPruner, Pruner, list_pruners
-from litelvlm.pruning.cues import OF_IMAGE, SUBSTITUTES, TRUTH
+from litelvlm.pruning.cue_table import OF_IMAGE, SUBSTITUTES, TRUTH
 
 IMAGE, TEXT, MASK = 3.163e12, 0.002e12, 0.002e12
 """Multiply-adds at full size: CLIP's and SAM's image towers, one question, one mask.

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Annotated
 
+import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
-from litelvlm.pruning.cues import SUBSTITUTES
+from litelvlm.pruning.cue_table import SUBSTITUTES
 from litelvlm.pruning.registry import FAITHFUL, spelled
 
 UNPRUNED, RANDOM = "none", "random"
@@ -21,7 +22,8 @@ PAPER_RULE = "litelvlm:paper"
 EVERY = "all"
 
 
-Value = str | int | float | bool | tuple[int, ...] | None
+Value = str | int | float | bool | tuple[int, ...] | tuple[float, ...] | None
+"""What a label can name."""
 
 
 class Method(Frozen):
@@ -66,8 +68,8 @@ class Method(Frozen):
         if type(pruner) is not list_pruners().get(pruner.name):
             register_pruner(type(pruner))
         own = get_pruner(pruner.name)
-        given = {field.name: getattr(pruner, field.name) for field in fields(pruner)}
-        changed = {name: value for name, value in given.items() if value != getattr(own, name)}
+        given = {field.name: _plain(getattr(pruner, field.name)) for field in fields(pruner)}
+        changed = {k: v for k, v in given.items() if not _same(v, getattr(own, k))}
         for name, value in changed.items():
             if isinstance(value, Pruner):
                 inner = cls.of(value)
@@ -77,6 +79,11 @@ class Method(Frozen):
                         "only hold a method with default fields there; make it a class of its own"
                     )
                 changed[name] = inner.name
+            elif not _nameable(value):
+                raise ValueError(
+                    f"{pruner.name} holds {value!r} in its field {name!r}, which no label can "
+                    "name; let fields be texts, numbers, True or False, or tuples of numbers"
+                )
         return cls.model_validate({"name": pruner.name, "fields": changed})
 
     @property
@@ -100,6 +107,26 @@ class Method(Frozen):
         """The method itself, with a seed if it takes one."""
         made = get_pruner(self.name, self.preset, **self.fields)
         return made if seed is None else _with_seed(made, seed)
+
+
+def _plain(value: object) -> object:
+    """A number of NumPy as Python's; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _nameable(value: object) -> bool:
+    """Whether a label can name a value, so that a method of that label has the very same one."""
+    if type(value) is tuple:
+        return all(type(part) in (int, float) for part in value)
+    return value is None or type(value) in (str, int, float, bool)
+
+
+def _same(value: object, default: object) -> bool:
+    """Whether a field holds its default, by value where values can be compared."""
+    if value is default:
+        return True
+    comparable = (_nameable(value) and _nameable(default)) or isinstance(value, Pruner)
+    return comparable and value == default and isinstance(value, bool) == isinstance(default, bool)
 
 
 def _draws(pruner: Pruner) -> bool:

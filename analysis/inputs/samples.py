@@ -142,6 +142,19 @@ def untargeted(expression: Expression, mask: Array) -> str | None:
     return NO_TARGET if NOTHING in expression.ann_ids else NO_OUTLINE
 
 
+def without_outline(sample: Sample, expression: Expression, masks: Array) -> bool:
+    """Whether the objects that an expression names have no pixel in any frame of their clip.
+
+    Args:
+        sample: The image or clip, or a still of one.
+        expression: About it.
+        masks: Its target masks in the sample.
+    """
+    if untargeted(expression, masks) != NO_OUTLINE:
+        return False
+    return not any(object_pixels(found).any() for found in sample.masks_of_clip(expression))
+
+
 def same_words(first: str, second: str) -> bool:
     """Whether two expressions say the same, letter case and spaces aside.
 

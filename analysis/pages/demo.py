@@ -28,7 +28,7 @@ from litelvlm.models.segmenting import MAX_SIGNS, checked_expressions
 from litelvlm.models.timed import timed
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
-from litelvlm.pruning.cues import SUBSTITUTES
+from litelvlm.pruning.cue_table import SUBSTITUTES
 
 if TYPE_CHECKING:
     from gradio import Blocks

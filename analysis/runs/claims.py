@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
+from scipy.stats import norm
 
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
@@ -20,7 +21,6 @@ Verdict = Literal["supported", "not supported", "undetermined"]
 _WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
 _TOLD = ("null_description", "method", "generalises")
 """Fields of a claim that may speak of the images which are resampled."""
-_DETECTABLE = (1.959964 + 0.841621) / 1.959964
 # JSON has no nan: it is written as null and read back as nan.
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 
@@ -43,8 +43,7 @@ class Claim(Frozen):
         p_value: Against the null, not corrected; two-sided unless ``one_sided``; nan if there is
             none.
         one_sided: Whether ``p_value`` counts the claimed direction only.
-        p_claimed: One-sided p-value in the claimed direction, which a joint claim needs; nan if
-            there is none.
+        p_claimed: One-sided in the claimed direction, which a joint claim needs; nan if none.
         excluded: Samples left out of the estimate, by reason.
         margin: Differences from the null below it count as none; nan if nothing was settled in
             advance.
@@ -52,10 +51,11 @@ class Claim(Frozen):
             as the null.
         unit: What the interval resamples or counts: "images" or "clips", each with all its samples,
             "trainings", or "cells" of them.
-        low_categories: Lower end of the interval over images and categories, never narrower than
-            that over images; nan where categories say nothing about it.
+        low_categories: Lower end of the interval over images and categories, never narrower; nan
+            where categories say nothing about it.
         high_categories: Its upper end; nan likewise.
-        generalises: What the verdict generalises over, in words; empty if it was not settled.
+        generalises: What the verdict generalises over, in words; empty if not settled.
+        level: Of both intervals, two-sided: an end of 0.9 is a one-sided 95 % bound.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Claim(Frozen):
     low_categories: Number = float("nan")
     high_categories: Number = float("nan")
     generalises: str = ""
+    level: float = 0.95
 
     @property
     def widest(self) -> tuple[float, float]:
@@ -101,10 +102,11 @@ class Claim(Frozen):
     def detectable(self) -> float:
         """Smallest true difference from the null that such data show four times out of five.
 
-        It is 2.80 standard errors, 1.43 times half of the widest 95 % interval; nan without one.
+        With a 95 % interval it is 2.80 standard errors; nan without an interval.
         """
         low, high = self.widest
-        return (high - low) / 2 * _DETECTABLE
+        half_width, above = norm.ppf([(1 + self.level) / 2, 0.8])  # in standard errors
+        return float((high - low) / 2 * (half_width + above) / half_width)
 
     @property
     def power(self) -> str:
@@ -211,19 +213,17 @@ def make_claim(
         crossed: The same estimate over images and categories.
         level: Of both intervals.
     """
-    ends = (np.nan, np.nan)
+    ends, widest = (np.nan, np.nan), estimate
     if crossed is not None and crossed.defined and estimate.defined:
         low, high = crossed.ends(level)
         ends = (min(low, estimate.low), max(high, estimate.high))
-        estimate_widest = estimate._replace(low=ends[0], high=ends[1])
+        widest = estimate._replace(low=ends[0], high=ends[1])
         above = crossed.p_value(null, one_sided=True)
         sided = above if one_sided else crossed.p_value(null)
         p_value = float(np.maximum(p_value, sided))
         p_claimed = float(np.maximum(p_claimed, above))
         if margin > 0:
             p_equivalent = float(np.maximum(p_equivalent, crossed.p_equivalent(margin, null)))
-    else:
-        estimate_widest = estimate
     claim = Claim(
         id=id,
         statement=statement,
@@ -234,7 +234,7 @@ def make_claim(
         n=estimate.n,
         null=null,
         null_description=null_description,
-        verdict=verdict(estimate_widest, null),
+        verdict=verdict(widest, null),
         method=estimate.method,
         p_value=p_value,
         one_sided=one_sided,
@@ -245,6 +245,7 @@ def make_claim(
         low_categories=ends[0],
         high_categories=ends[1],
         generalises=crossed.generalises if crossed is not None else "",
+        level=level,
     )
     refuted = claim.verdict == "undetermined" and claim.equivalent
     return claim.model_copy(update={"verdict": "not supported"}) if refuted else claim

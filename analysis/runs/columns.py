@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import NamedTuple
 
-from litelvlm.analysis.stats.ends import OPEN, SHARE, Ends
+from litelvlm.analysis.stats.ends import OPEN, POSITIVE, SHARE, Ends
 
 Row = dict[str, object]
 """One row of a study: a value for each column."""
@@ -93,14 +93,14 @@ EXPRESSION: tuple[Column, ...] = (
     Column("ann_id", int, "First object that the expression means; -1 if it means none."),
     Column("category_id", int, "Category of that object; -1 if the data state none."),
     Column("kind", str, "Kind of expression as the data set states it, or 'unspecified'."),
-    Column("n_words", int, "Words of the expression."),
+    Column("n_words", int, "Words of the expression.", POSITIVE),
     Column("area_frac", float, "Share of the image that the target covers, 0 to 1.", SHARE),
     Column("visible_frac", float, "Share of the target that CLIP's crop shows, 0 to 1.", SHARE),
 )
 """Columns that name an expression and describe its target."""
 
 LABELS: tuple[Column, ...] = (
-    Column("n_in", int, "Tokens inside the target."),
+    Column("n_in", int, "Tokens inside the target.", POSITIVE),
     Column("tiny", bool, "No token is half inside; the best covered one is taken instead."),
 )
 """Columns that say how the target looks on the token grid."""
@@ -112,6 +112,11 @@ TOWER: tuple[Column, ...] = (
         "clip_model", str, "Another CLIP model or substitute; empty: the model's own.", CONDITION
     ),
     CATEGORY,
-    Column("n_same_category", int, "Objects of that category in the image, the referent included."),
+    Column(
+        "n_same_category",
+        int,
+        "Objects of that category in the image, the referent included.",
+        POSITIVE,
+    ),
 )
 """Columns of studies that read several CLIP models."""

@@ -24,7 +24,7 @@ from litelvlm.analysis.runs.record import RunKey, Summary, Table
 from litelvlm.analysis.runs.study import ConfigT, DataT, ModelT, Study
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.models.base import StudiedModel
-from litelvlm.pruning.own_code import foreign_digests, with_parts
+from litelvlm.pruning.outside.own_code import foreign_digests, with_parts
 
 log = logging.getLogger(__name__)
 CODE = CodeTree()

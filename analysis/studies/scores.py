@@ -17,7 +17,7 @@ from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Column, Row
 from litelvlm.analysis.stats.bootstrap import ratios
-from litelvlm.analysis.stats.ends import SHARE, Ends
+from litelvlm.analysis.stats.ends import POSITIVE, SHARE, Ends
 from litelvlm.arrays import Array
 from litelvlm.metrics import (
     EMPTY_BELOW,
@@ -35,13 +35,18 @@ Sums = Float[Array, "b c"]
 HITS = (0.5, 0.7, 0.9)
 """IoU at which a row says that its mask is found."""
 SCORE_COLUMNS: tuple[Column, ...] = (
-    Column("inter_px", int, "Pixels in prediction and target."),
-    Column("union_px", int, "Pixels in either."),
-    Column("pred_px", int, "Predicted pixels."),
-    Column("target_px", int, "Target pixels."),
+    Column("inter_px", int, "Pixels in prediction and target.", POSITIVE),
+    Column("union_px", int, "Pixels in either.", POSITIVE),
+    Column("pred_px", int, "Predicted pixels.", POSITIVE),
+    Column("target_px", int, "Target pixels.", POSITIVE),
     Column("iou", float, "Intersection over union, 0 to 1; 1 where both are empty.", SHARE),
-    Column("same_inter_px", int, "Pixels in this prediction and in that of the unpruned model."),
-    Column("same_union_px", int, "Pixels in either of the two."),
+    Column(
+        "same_inter_px",
+        int,
+        "Pixels in this prediction and in that of the unpruned model.",
+        POSITIVE,
+    ),
+    Column("same_union_px", int, "Pixels in either of the two.", POSITIVE),
     Column(
         "agreement", float, "Their intersection over union, 0 to 1; 1 where both are empty.", SHARE
     ),

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from pydantic import AfterValidator, BaseModel, FailFast, Field, TypeAdapter
 
 from litelvlm.arrays import NDArray
-from litelvlm.data.safe.fields import Form, Whole, fitted
+from litelvlm.data.safe.fields import Flag, Form, Title, Whole, fitted
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import RefDataError as RefDataError
 from litelvlm.data.safe.rasterise import decode_mask
@@ -21,13 +21,6 @@ from litelvlm.data.safe.rasterise import decode_mask
 Record = TypeVar("Record")
 MAX_SIDE = 32_768
 """Longest side of an image, in pixels."""
-
-
-def _title(name: str) -> str:
-    """A name that is shown and read as a text."""
-    if not name.isprintable():
-        raise ValueError("a name holds characters that cannot be shown")
-    return name
 
 
 def _inside(file_name: str) -> str:
@@ -55,7 +48,7 @@ class ImageRecord(BaseModel, frozen=True):
 
 class _Category(BaseModel):
     id: Whole
-    name: Annotated[str, AfterValidator(_title), Field(description="a text")]
+    name: Title
 
 
 class _Object(BaseModel):
@@ -65,7 +58,7 @@ class _Object(BaseModel):
     segmentation: Annotated[
         object, Field(description="polygons [[x0, y0, x1, y1, ...], ...] or run lengths")
     ]
-    iscrowd: object = False
+    iscrowd: Flag = False
     bbox: object = None
 
 
@@ -130,9 +123,7 @@ def read_instances(content: bytes, path: Path) -> Instances:
     try:
         found = checked(_FILE, parse_json(content, path), path)
         objects = [
-            Annotation(
-                *(one.id, one.image_id, one.category_id, _text(one)), bool(one.iscrowd), _box(one)
-            )
+            Annotation(*(one.id, one.image_id, one.category_id, _text(one)), one.iscrowd, _box(one))
             for one in found.annotations
         ]
     except RecursionError as error:

@@ -5,7 +5,7 @@ An image is a clip of one frame.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, overload, runtime_checkable
 
@@ -109,6 +109,12 @@ class Sample(ABC):
 
         1 inside, 0 outside, 255 ignored, above 1 where polygons overlap.
         """
+
+    def masks_of_clip(
+        self, expression: Expression
+    ) -> Iterator[UInt8[NDArray[np.uint8], "frames height width"]]:
+        """Target pixels of every frame of the clip, some frames at a time; of a still, its clip."""
+        yield self.masks(expression)
 
     @abstractmethod
     def with_expressions(self, expressions: Sequence[Expression]) -> "Sample":

@@ -29,6 +29,7 @@ from litelvlm.data.layout import FOLDER, INSTANCES, REF_FAMILIES
 from litelvlm.data.safe.hub_copies import snapshot
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.data.safe.shown import first_line
+from litelvlm.data.sources.copies import refuse_copies
 from litelvlm.data.sources.places import OWN, OWN_TABLE
 from litelvlm.data.sources.rows import Layout, layout_of
 from litelvlm.hub_ids import is_hub_id
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 _SPELLINGS = {"refcoco": "refcoco", "refcocoplus": "refcoco+", "refcocog": "refcocog"}
 SPLITS = ("train", "val", "validation", "test", "testA", "testB")
 """Names of splits that may stand anywhere in a file's name, or as the name of its folder."""
-_FORM = 6  # of what is written: another form makes another folder
+_FORM = 7  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:
@@ -72,7 +73,7 @@ def hub_root(
         The `Refer_Segm` folder and the data set's name.
 
     Raises:
-        ValueError: If a name is unknown, or a row lacks something.
+        ValueError: If a name is unknown, a row lacks something, or two files may be copies.
         FileNotFoundError: If there is no such split, or it can be neither found nor fetched.
         ConnectionError: If the hub cannot be reached or is none.
     """
@@ -99,6 +100,7 @@ def hub_root(
         splits_there = sorted({split_of(path) for path in parquet_files(folder)})
         there = ", ".join(splits_there) or "no Parquet file"
         raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
+    refuse_copies(files)
     made = kept_folder(
         f"{dataset}-{split}-{_stamp(files)}",
         lambda place: _write(files, place / FOLDER, f"{dataset}/{table}", pictures, split),
@@ -173,6 +175,9 @@ def _write(files: Sequence[Path], base: Path, table: str, pictures: str, split: 
             except (KeyError, TypeError, ValueError) as error:  # RefDataError is a ValueError
                 raise RefDataError(f"{path}, row {number}: {error}") from error
     refs = tables.refs
+    if not refs:
+        where = " and ".join(map(str, files))
+        raise RefDataError(f"no row of {where} holds an object; write rows with samples in them")
     content = json.dumps(refs).encode() if table.endswith(".json") else pickle.dumps(refs, 2)
     (base / table).write_bytes(content)
     (beside / INSTANCES).write_text(json.dumps(tables.instances()), encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from litelvlm.data.annotations import MAX_SIDE, RefDataError
 from litelvlm.data.images import image_size
+from litelvlm.data.safe.shown import shown
 from litelvlm.data.sources.rows import ObjectEntry, PictureEntry, outline
 
 UNKNOWN_CATEGORY = -1
@@ -45,6 +46,7 @@ class HubTables:
         self.images: dict[str, _ImageEntry] = {}
         self.contents: dict[str, bytes] = {}
         self.annotations: dict[str, dict[str, object]] = {}
+        self.image_ids, self.object_ids, self.ref_ids = set[int](), set[int](), set[int]()
         self.categories: dict[str, int] = {}
         self.refs: list[dict[str, object]] = []
         self.pixels = hashlib.sha256()
@@ -63,28 +65,26 @@ class HubTables:
                 self._reference(image, entry)
 
     def _reference(self, image: _ImageEntry, entry: ObjectEntry) -> None:
-        number = len(self.refs) + 1
+        running, category = len(self.refs) + 1, self._category(entry.category)
         shape = outline(entry.outline, image["height"], image["width"], entry.column)
-        key = json.dumps([image["id"], shape or number])
-        self.n_numbers += key.count(",")
+        drawn = json.dumps([image["id"], shape or running])
+        self.n_numbers += drawn.count(",")
+        # Copies that pool the splits of two authors hold some references twice: the same outline is
+        # the same object.
+        key = hashlib.sha256(drawn.encode()).hexdigest()
         if entry.number is not None:
             key = str(entry.number)
             if key in self.annotations:
                 raise RefDataError(f"the object id {key} stands twice; an id means one object")
-        category = self._category(entry.category)
-        # Copies that pool the splits of two authors hold some references twice: the same outline is
-        # the same object.
-        annotation = self.annotations.setdefault(
-            hashlib.sha256(key.encode()).hexdigest() if entry.number is None else key,
-            {
-                "id": len(self.annotations) + 1 if entry.number is None else entry.number,
+        if key not in self.annotations:
+            self.annotations[key] = {
+                "id": _taken(self.object_ids, entry, len(self.annotations) + 1),
                 "image_id": image["id"],
                 "category_id": category,
                 "segmentation": shape,
                 "bbox": list(entry.bbox),
                 "iscrowd": int(entry.crowd),
-            },
-        )
+            }
         ids = range(self.n_sentences + 1, self.n_sentences + 1 + len(entry.sentences))
         self.n_sentences += len(entry.sentences)
         if self.n_sentences > MAX_SENTENCES or self.n_numbers > MAX_NUMBERS:
@@ -99,8 +99,8 @@ class HubTables:
         ]
         self.refs.append(
             {
-                "ref_id": number if entry.number is None else entry.number,
-                "ann_id": annotation["id"],
+                "ref_id": _taken(self.ref_ids, entry, running),
+                "ann_id": self.annotations[key]["id"],
                 "image_id": image["id"],
                 "category_id": [] if category == UNKNOWN_CATEGORY else category,
                 "split": self.split,
@@ -141,15 +141,28 @@ class HubTables:
                 )
             (self.folder / name).write_bytes(found.content)
             self.pixels.update(content)
-            number = self._id(name) if found.number is None else found.number
+            number = self._image_id(found, name)
             known = _ImageEntry(id=number, file_name=name, height=height, width=width)
             self.images[name] = known
         return known
 
-    def _id(self, name: str) -> int:
-        """COCO's number in the file name; a running one, apart from those, where there is none."""
-        found = re.search(r"(\d{12})\.", name)
-        return int(found.group(1)) if found else 10**12 + len(self.images)
+    def _image_id(self, found: PictureEntry, name: str) -> int:
+        """The id that a row states; else COCO's number in the file name, else a running one."""
+        in_name = re.search(r"(\d{12})\.", name)
+        if found.number is not None:
+            number, told = found.number, "image_id is"
+        elif in_name:
+            number = int(in_name.group(1))
+            told = f"image_id is left out, and the file name {shown(found.name)} gives"
+        else:
+            number, told = 10**12 + len(self.images), "image_id is left out and counted as"
+        if number in self.image_ids:
+            raise RefDataError(
+                f"{told} {number}, which another picture has; state image_id of every picture, or "
+                "give the files other numbers"
+            )
+        self.image_ids.add(number)
+        return number
 
     def instances(self) -> dict[str, object]:
         """The content of `instances.json`."""
@@ -161,6 +174,20 @@ class HubTables:
                 {"id": number, "name": name} for name, number in self.categories.items()
             ],
         }
+
+
+def _taken(ids: set[int], entry: ObjectEntry, running: int) -> int:
+    """Take the id that an object states, else a running number, out of those that are free."""
+    number, told = entry.number, "is"
+    if number is None:
+        number, told = running, "is left out and counted as"
+    if number in ids:
+        raise RefDataError(
+            f"{entry.id_column} {told} {number}, which another object has; state id of every "
+            "object, or of none"
+        )
+    ids.add(number)
+    return number
 
 
 def picture_name(name: str, content: bytes) -> str:

@@ -42,7 +42,7 @@ from litelvlm.models.studied import (
 from litelvlm.models.view import ImageView, VisualState, tower_view
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
-from litelvlm.pruning.cues import OF_CLIP, SUBSTITUTES
+from litelvlm.pruning.cue_table import OF_CLIP, SUBSTITUTES
 
 __all__ = [
     "Conversation",

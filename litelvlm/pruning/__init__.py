@@ -8,7 +8,8 @@
 
 from litelvlm.pruning.base import Origin, Pruner, ScorePruner
 from litelvlm.pruning.budgets import ModelSizes, check_budget, tokens_from_ratio
-from litelvlm.pruning.cues import CUES, Cue, Cues
+from litelvlm.pruning.cue_table import CUES, Cue
+from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.layers.base import LayerPlan, LayerPruner, LayerTrace
 from litelvlm.pruning.merging import MergingPruner

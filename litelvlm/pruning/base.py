@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.budgets import ModelSizes, check_budget
-from litelvlm.pruning.cues import OF_LANGUAGE_MODEL, TRUTH, Cues
+from litelvlm.pruning.cue_table import OF_LANGUAGE_MODEL, TRUTH
+from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.foreign import foreign_code
 from litelvlm.pruning.frames import FrameCues, joined
 from litelvlm.pruning.options import check_field_values
@@ -60,6 +61,8 @@ class Pruner(ABC):
         title: Name for readers of figures and tables: "SparseVLM+".
         summary: One line for lists and tables.
         needs: Cues that some setting of the fields may read.
+        files: Files that it reads, such as weights, by their names in the folder of its own file.
+            They count in the key of a run.
         stage: Where it sits: "vit" (between blocks of the image tower), "pre_projector",
             "post_projector" or "llm".
         text_guided: Its choice depends on the text.
@@ -81,6 +84,7 @@ class Pruner(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
+    files: ClassVar[tuple[str, ...]] = ()
     stage: ClassVar[str] = "pre_projector"
     text_guided: ClassVar[bool] = False
     native_order: ClassVar[str] = "raster"
@@ -153,7 +157,7 @@ class Pruner(ABC):
             raw = RawSelection(torch.arange(count))
         elif self.is_foreign:
             with self.foreign_code():
-                raw = self.choose(cues.copied(), count)
+                raw = self.choose(cues.copied(self.needs), count)
         else:
             raw = self.choose(cues, count)
         return self.checked(raw, cues, count)
@@ -205,7 +209,7 @@ class Pruner(ABC):
     def foreign_code(self) -> AbstractContextManager[None]:
         """Run code of this method so that what it prints and how it fails is told as its own."""
         file = getattr(modules.get(type(self).__module__), "__file__", None)
-        return foreign_code(f"method {self.name!r}", file)
+        return foreign_code(f"method {self.name!r}", file, may_draw=False)
 
     def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
         """Set output order and positions as the fields say.

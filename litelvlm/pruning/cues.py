@@ -1,148 +1,28 @@
 """What a method may know about one image and its texts; each cue is computed at its first use."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from math import isqrt
-from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from litelvlm.layout import Layout
 from litelvlm.names import unknown_name
+from litelvlm.pruning.cue_table import CUES
 from litelvlm.pruning.vit import CopiedVit, VitView
 
 
-@dataclass(frozen=True)
-class Cue:
-    """One declared cue.
+def undeclared(name: str) -> Tensor:
+    """Refuse to give a cue that a method does not name in ``needs``.
 
-    Attributes:
-        source: What it depends on: the "image" alone, the "text" as well, or the "truth" (only an
-            annotated image has it).
-        axes: A letter for each. N tokens (frames x rows x columns, raster order in each frame, CLS
-            left out), T texts, D vision width, P joint width, E head width, d language-model width,
-            L its layers, C colour channels.
-        meaning: What it holds.
+    Choices that read cues of the image alone are made once for all texts about it, so a cue of the
+    text that nobody knows of would give every text the choice of the first one.
     """
-
-    source: Literal["image", "text", "truth"]
-    axes: str
-    meaning: str
-
-    @property
-    def shape(self) -> str:
-        """The axes in print: "[N, D]"."""
-        return f"[{', '.join(self.axes)}]"
-
-
-CUES: Mapping[str, Cue] = MappingProxyType(
-    {
-        "patch_tokens": Cue(
-            "image", "ND", "patch states of CLIP's second-last layer: what the projector receives"
-        ),
-        "cls_token": Cue("image", "D", "CLS state of the second-last layer"),
-        "patch_embeds": Cue(
-            "image", "NP", "visual_projection(post_layernorm(patch_tokens)), not normalised"
-        ),
-        "value_path_embeds": Cue(
-            "image", "NP", "patches as values of CLIP's last block (MaskCLIP)"
-        ),
-        "surgery_embeds": Cue("image", "NP", "patches by value-value attention (CLIP Surgery)"),
-        "clear_clip_embeds": Cue("image", "NP", "patches by query-query attention (ClearCLIP)"),
-        "text_embeds": Cue("text", "TP", "projected [EOS] state of each text, not normalised"),
-        "query": Cue(
-            "image", "D", "CLS row of the last block's query projection, heads joined, unscaled"
-        ),
-        "keys": Cue("image", "ND", "patch rows of the last block's key projection, heads joined"),
-        "values": Cue(
-            "image", "ND", "patch rows of the last block's value projection, heads joined"
-        ),
-        "cls_key": Cue("image", "D", "CLS row of the last block's key projection, heads joined"),
-        "cls_attention": Cue(
-            "image",
-            "N",
-            "attention of CLS to the patches in the second-last block, mean over heads",
-        ),
-        "keys_mean": Cue("image", "NE", "patch keys of the second-last block, mean over heads"),
-        "key_norm": Cue(
-            "image", "N", "length of each patch's key in the second-last block, heads joined"
-        ),
-        "projected": Cue(
-            "image", "Nd", "projector(patch_tokens): what the language model would receive"
-        ),
-        "late_states": Cue(
-            "image", "ND", "patch states of the last third of CLIP's layers, mean over them"
-        ),
-        "colours": Cue("image", "NC", "mean red, green and blue of each token's cell, 0 to 1"),
-        "rotary_cosine": Cue(
-            "image",
-            "N",
-            "mean cosine of the language model's rotary angles at each unpruned position",
-        ),
-        "rotary_sine": Cue(
-            "image",
-            "N",
-            "mean sine of the language model's rotary angles at each unpruned position",
-        ),
-        "llm_attention": Cue(
-            "text", "NL", "attention of the unpruned language model's [SEG] query, mean over heads"
-        ),
-        "llm_prompt_attention": Cue("text", "NL", "the same for the last token of the question"),
-        "llm_gradient": Cue(
-            "text", "Nd", "gradient of the unpruned mask's mean logit by the projected tokens"
-        ),
-        "block_importance": Cue(
-            "text",
-            "N",
-            "fall of the unpruned mask's soft Dice without the token's block of the grid",
-        ),
-        "external_similarity": Cue(
-            "text", "N", "similarity of each token's cell with the text in another model"
-        ),
-        "input_similarity": Cue(
-            "text",
-            "N",
-            "cosine of each projected token with the mean embedding of the text after it",
-        ),
-        "received_attention": Cue(
-            "image",
-            "N",
-            "attention each token receives in the image tower's last block, mean over heads",
-        ),
-        "tower_value_norm": Cue(
-            "image",
-            "N",
-            "length of each token's value in the image tower's last block, heads joined",
-        ),
-        "coverage": Cue(
-            "truth",
-            "N",
-            "share of each token's cell that the true mask covers, 0 to 1; for oracles only",
-        ),
-        "box": Cue(
-            "truth", "N", "1 in the cells of the box around the true mask, else 0; for oracles only"
-        ),
-    }
-)
-
-# Cues that only an annotated image can give.
-TRUTH = frozenset(name for name, cue in CUES.items() if cue.source == "truth")
-# Cues that run the language model before anything is pruned.
-OF_LANGUAGE_MODEL = frozenset(
-    {"llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
-)
-# Cues of CLIP's joint space, which need both of its towers.
-_READOUTS = ("value_path_embeds", "surgery_embeds", "clear_clip_embeds")
-OF_CLIP = frozenset({"patch_embeds", "text_embeds", *_READOUTS})
-# Cues that stand in for CLIP's similarity in models without its text tower.
-SUBSTITUTES = frozenset(
-    {"external_similarity", "input_similarity", "received_attention", "tower_value_norm"}
-)
-# Cues that are the same for every text about an image.
-OF_IMAGE = frozenset(name for name, cue in CUES.items() if cue.source == "image")
+    raise ValueError(
+        f"cue {name!r} ({CUES[name].meaning}) is read and not named in needs; write "
+        f'needs: ClassVar[frozenset[str]] = frozenset({{"{name}", ...}}) with every cue it reads'
+    )
 
 
 class Cues:
@@ -233,16 +113,26 @@ class Cues:
         sources = {**self._sources, **self._values, **cues}
         return Cues(sources, self.layout, self.key, self._vit)
 
-    def copied(self) -> "Cues":
+    def copied(self, needs: frozenset[str] | None = None) -> "Cues":
         """The same cues as copies, made when they are read, for a reader that may change them.
+
+        Args:
+            needs: Cues that the reader says it reads; any other is refused by name when it is read.
+                All if left out.
 
         Example:
             >>> cues = Cues.from_tensors(cls_attention=torch.ones(4))
             >>> cues.copied().cls_attention.mul_(0).sum().item(), cues.cls_attention.sum().item()
             (0.0, 4.0)
         """
-        sources = {name: partial(lambda one: self.get(one).clone(), name) for name in self._sources}
+        sources = {
+            name: partial(self._copy if needs is None or name in needs else undeclared, name)
+            for name in self._sources
+        }
         return Cues(sources, self.layout, self.key, self._vit and (lambda: CopiedVit(self.vit)))
+
+    def _copy(self, name: str) -> Tensor:
+        return self.get(name).clone()
 
     @property
     def grid(self) -> tuple[int, int]:

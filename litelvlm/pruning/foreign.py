@@ -5,7 +5,7 @@ import random
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,33 @@ def kept_settings() -> Iterator[None]:
 
 
 @contextmanager
-def foreign_code(what: str, file: str | None = None) -> Iterator[None]:
+def without_draws() -> Iterator[None]:
+    """Refuse code that draws from a random generator of the process.
+
+    ``kept_settings`` puts the generators back, so every image would get the same draws.
+
+    Raises:
+        ValueError: If one of them was used.
+    """
+    before = _states()
+    yield
+    if before != _states():
+        raise ValueError(
+            "it seeds or draws from a random generator of the process (torch, numpy or random), "
+            "whose state is put back after each image, so that every image would get the same "
+            "draws; add a field seed: int = 0 and draw from "
+            "numpy.random.default_rng((self.seed, cues.key))"
+        )
+
+
+def _states() -> tuple[object, ...]:
+    """States of the generators, as values that can be compared."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - what a plug-in may use
+    return torch.get_rng_state().tolist(), name, np.asarray(keys).tolist(), rest, random.getstate()
+
+
+@contextmanager
+def foreign_code(what: str, file: str | None = None, may_draw: bool = True) -> Iterator[None]:
     """Run code that is not the suite's: prints go to stderr, and an error names the code.
 
     Standard output belongs to results, which ``--json`` promises to be JSON. ``sys.exit`` counts as
@@ -56,12 +82,14 @@ def foreign_code(what: str, file: str | None = None) -> Iterator[None]:
     Args:
         what: The code, for the message: "method 'mine'".
         file: Its file, whose innermost line in the traceback is named; None for none.
+        may_draw: Whether it may use the random generators of the process.
 
     Raises:
         ValueError: In place of any error but an interrupt and too little memory.
     """
     try:
-        with kept_settings(), redirect_stdout(sys.stderr):
+        held = nullcontext() if may_draw else without_draws()
+        with kept_settings(), redirect_stdout(sys.stderr), held:
             yield
     except (MemoryError, torch.OutOfMemoryError, KeyboardInterrupt):
         raise

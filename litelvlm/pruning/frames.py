@@ -9,7 +9,8 @@ from torch import Tensor
 
 from litelvlm.layout import Layout
 from litelvlm.pruning.budgets import check_budget
-from litelvlm.pruning.cues import CUES, Cues
+from litelvlm.pruning.cue_table import CUES
+from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.selection import RawSelection
 
 

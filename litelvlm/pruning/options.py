@@ -10,8 +10,14 @@ from typing import Annotated, Literal, Union, cast, get_args, get_origin, get_ty
 
 from litelvlm.names import unknown_name
 
-# How an error message calls a number type.
-_WORDS = {int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
+# How an error message calls a type.
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "a text",
+    type(None): "None",
+}
 # A numpy number counts as one of Python's.
 _ACCEPTED = {int: Integral, float: Real}
 
@@ -73,7 +79,7 @@ def choices_of(hint: object) -> tuple[object, ...]:
 def check_field_values(cls: type, options: Mapping[str, object]) -> None:
     """Refuse a field value that the annotation of its class does not allow.
 
-    Only ``Literal`` and number annotations, and unions of them, are checked.
+    Only ``Literal``, number and text annotations, and unions of them, are checked.
 
     Raises:
         ValueError: Naming the field, the value and what is allowed.
@@ -86,7 +92,7 @@ def check_field_values(cls: type, options: Mapping[str, object]) -> None:
             continue
         if set(kinds) <= {type(None)}:
             raise _not_named(value, named, name)
-        _check_number(value, kinds, named, name)
+        _check_kind(value, kinds, named, name)
         parts = (hint, *get_args(hint))
         for entry in (e for part in parts for e in getattr(part, "__metadata__", ())):
             if isinstance(entry, Bounds):
@@ -107,10 +113,10 @@ def _not_named(value: object, named: tuple[object, ...], what: str) -> ValueErro
     return ValueError(f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, named))}")
 
 
-def _check_number(
+def _check_kind(
     value: object, kinds: tuple[object, ...], named: tuple[object, ...], what: str
 ) -> None:
-    """Refuse a value of none of the number types ``kinds``; fields of other types pass.
+    """Refuse a value of none of the types ``kinds``; fields with a type that has no word pass.
 
     Raises:
         ValueError: Naming the value, the types and the values that have a name.

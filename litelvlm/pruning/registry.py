@@ -1,5 +1,6 @@
 """The table of methods, how one is spelled, and how it is built; classes load at first use."""
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -9,12 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-import yaml
-
 from litelvlm.names import check_name, unknown_name
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.foreign import foreign_code
-from litelvlm.pruning.plugins import check_method, is_reference, method_at, methods_in
+from litelvlm.pruning.outside.plugins import check_method, is_reference, method_at, methods_in
 
 FAITHFUL = "faithful"
 """The preset that every method has: its defaults."""
@@ -64,18 +63,22 @@ def spelled(text: str) -> Spelled:
 
 
 def _value(text: str, label: str) -> object:
-    """A field's value: a word, a number, or whole numbers in round or square brackets."""
-    if text == "None":
-        return None
+    """A field's value: a word, a number as Python writes it, True, False, None, or a tuple."""
+    bracketed = text[:1] + text[-1:] == "()"
     try:
-        whole = text[:1] + text[-1:] == "()"
-        found = yaml.safe_load(f"[{text[1:-1]}]" if whole else text)
-        return tuple(found) if whole else found
-    except yaml.YAMLError as error:
-        raise ValueError(
-            f"the value {text!r} in method {label!r} cannot be read; check its brackets"
-        ) from error
+        found = ast.literal_eval(f"[{text[1:-1]}]" if bracketed else _WRITTEN.get(text, text))
+    except (ValueError, SyntaxError) as error:
+        if text[:1] in ("(", "[") or text[-1:] == "]":
+            raise ValueError(
+                f"the value {text!r} in method {label!r} cannot be read; check its brackets, and "
+                "write numbers in them as Python does"
+            ) from error
+        return text
+    return tuple(found) if bracketed else found
 
+
+# Other ways to write what Python has a word for.
+_WRITTEN = {"true": "True", "false": "False", "null": "None"}
 
 # Name to module in ``litelvlm.pruning.methods`` and class, in the order of tables and legends.
 METHODS: Mapping[str, str] = MappingProxyType(
@@ -199,7 +202,8 @@ def list_pruners() -> Mapping[str, type[Pruner]]:
 def register_pruner(cls: type[Pruner]) -> type[Pruner]:
     """Enter a method into the table, for this process; may be used as a decorator.
 
-    Registering a class again changes nothing.
+    Registering a class again changes nothing. A class that is defined again, as a notebook's cell
+    is run again, takes the place of the former one.
 
     Raises:
         ValueError: If the class is no complete method, or its name is taken.
@@ -211,13 +215,20 @@ def register_pruner(cls: type[Pruner]) -> type[Pruner]:
         ValueError: the name 'fastv' of FastV is taken; give the class another name
     """
     check_method(cls, f"class {cls.__name__}")
-    if _REGISTERED.get(cls.name) is not cls:
-        if cls.name in _TABLE:
+    known = _REGISTERED.get(cls.name)
+    if known is not cls:
+        again = known is not None and _place(known) == _place(cls)
+        if cls.name in _TABLE and not again:
             raise ValueError(
                 f"the name {cls.name!r} of {cls.__name__} is taken; give the class another name"
             )
         _REGISTERED[cls.name] = cls
     return cls
+
+
+def _place(cls: type[Pruner]) -> tuple[str, str]:
+    """Where a class is defined."""
+    return cls.__module__, cls.__qualname__
 
 
 def load_plugin(path: str | Path) -> tuple[type[Pruner], ...]:

@@ -229,14 +229,9 @@ def test_what_readers_of_remade_trainings_gain_is_what_is_stored():
     assert f"all {compared} that were made again on a third gave others" in text
     ahead = stored["over trainings"]["value path - random"]["above 0"]
     front = " ".join((ROOT / "README.md").read_text().split())
-    assert (
-        f"Of {count} others under {cells} conditions it is ahead of random tokens in {ahead}"
-        in text
-    )
-    assert (
-        f"{count} others that learned, under {cells} conditions, it is ahead of random tokens in {ahead}"
-        in front
-    )
+    lead = f"it is ahead of random tokens in {ahead}"
+    assert f"Of {count} others under {cells} conditions {lead}" in text
+    assert f"Of {count} others that learned, under {cells} conditions, {lead}" in front
     size, most = (
         stored["moved by rounding"][key]["reversal_true"] for key in ("mean size", "largest")
     )

@@ -14,6 +14,7 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_rows
+from litelvlm.analysis.pages.explore import page as pages
 from litelvlm.analysis.pages.explore.data import expression_view
 from litelvlm.analysis.pages.explore.page import build_page
 from litelvlm.analysis.pages.explore.scores import INSIDE, method_score
@@ -121,6 +122,23 @@ def test_iou_and_masks_agree_with_the_rows_of_the_run(data, run, payload):
                 (mask & truth).sum() / (mask | truth).sum(), abs=1e-4
             )
             assert found["iou"] == pytest.approx(rows[view["id"], method, budget], abs=1e-4)
+
+
+def test_a_page_whose_masks_differ_from_the_run_says_so(
+    model, data, run, tmp_path, caplog, monkeypatch
+):
+    rows = read_rows(run)
+    rows.loc[rows["method"] == "avgpool", "iou"] -= 0.03
+    monkeypatch.setattr(pages, "read_rows", lambda folder: rows)
+    page = build_page(model, data, run, tmp_path / "page.html", LEGEND, 2, inside=False)
+    told = [len(view["selections"]["avgpool"]) for view in payload_of(page)["samples"]]
+    assert f"{sum(told)} of " in caplog.text
+    for text in (caplog.text, page.read_text()):
+        assert "pruned masks of this page differ from the run" in html.unescape(text)
+
+
+def test_a_page_with_the_masks_of_the_run_says_nothing_of_them(page):
+    assert "differ from the run" not in html.unescape(page.read_text())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.video.stills import Stills
 from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.prompting.prompts import full_prompt
-from litelvlm.pruning.plugins import method_at
+from litelvlm.pruning.outside.plugins import method_at
 from litelvlm.training.finetune import adapters, memory, train
 from litelvlm.training.finetune.adapters import add_adapters
 from litelvlm.training.finetune.examples import Examples

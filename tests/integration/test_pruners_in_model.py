@@ -10,7 +10,7 @@ from towers import open_clip_tower
 from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.pruning import LayerPruner, LayerTrace
-from litelvlm.pruning.cues import SUBSTITUTES
+from litelvlm.pruning.cue_table import SUBSTITUTES
 from tests.glamm_parts import conversation
 from tests.method_cases import BEFORE, CASES, parametrised
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions import segment_clip
-from litelvlm.pruning.plugins import method_at
+from litelvlm.pruning.outside.plugins import method_at
 from tests.integration.test_planted_clip_model import PATCH, ClipModel, clips
 
 TEXTS = ("ball", "cube")

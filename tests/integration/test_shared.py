@@ -21,7 +21,7 @@ from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.masks import masker
 from litelvlm.models.glamm.masks.masker import low_resolution_masks, read_logits, upscale
 from litelvlm.models.glamm.masks.shared import masks_of_image
-from litelvlm.pruning.cues import OF_IMAGE
+from litelvlm.pruning.cue_table import OF_IMAGE
 from tests.glamm_parts import conversation, decode
 
 # Largest difference of mask logits, which span about 40, that another order of additions makes in

@@ -205,6 +205,18 @@ def test_a_form_that_cannot_mean_what_it_says_is_refused(fields, words):
         claim(frame, **fields)
 
 
+@pytest.mark.parametrize(
+    ("study", "measure"),
+    [("sink", "lift"), ("sink_causal", "abs_d_ri"), ("sweep", "pred_px"), ("sweep", "n_kept")],
+)
+def test_a_measure_that_is_never_negative_needs_a_null_of_its_own(study, measure):
+    frame = rows().query("budget == 16 and method == 'ours'")
+    frame = frame[["image_id", "sent_id", "category_id"]].assign(**{measure: 3.0})
+    with pytest.raises(ValueError, match="lies between 0 and inf whatever"):
+        claim(frame, study=study, measure=measure)
+    assert claim(frame, study=study, measure=measure, null=2.5).verdict == "supported"
+
+
 def test_rows_that_are_not_about_expressions_are_refused():
     timed = pd.DataFrame({"method": ["none"], "value": [1.0]})
     with pytest.raises(ValueError, match="the rows of efficiency are not about expressions"):

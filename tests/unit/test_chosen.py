@@ -6,7 +6,7 @@ import torch
 from litelvlm import get_pruner
 from litelvlm.analysis.studies.sweep.passes import Chosen
 from litelvlm.pruning import Cues, list_pruners
-from litelvlm.pruning.cues import CUES, OF_IMAGE, TRUTH
+from litelvlm.pruning.cue_table import CUES, OF_IMAGE, TRUTH
 
 
 def cues(text):

@@ -23,6 +23,17 @@ def test_verdict(low, high, expected):
     assert verdict(Estimate(0.0, low, high, 19, 30, ""), 0.0) == "undetermined"
 
 
+@pytest.mark.parametrize(
+    ("level", "half_width", "errors"), [(0.95, 1.959964, 2.801585), (0.9, 1.644854, 2.486475)]
+)
+def test_the_smallest_detectable_difference_knows_the_level(level, half_width, errors):
+    # Of one standard error: the end of the interval, and .842 more for four times out of five.
+    estimate = Estimate(0.0, -half_width, half_width, 50, 50, "m")
+    claim = make_claim("a", "A.", estimate, 0.0, "nothing", level=level)
+    assert claim.detectable == pytest.approx(errors, abs=1e-5)
+    assert Claim.model_validate_json(claim.model_dump_json()).detectable == claim.detectable
+
+
 def test_a_joint_claim_needs_all_its_parts_and_survives_json():
     good = make_claim(
         "a",

@@ -41,7 +41,11 @@ class Named:
 
 def scoring(function) -> Pruner:
     """A method whose scores a function gives."""
-    body = {"score": lambda self, cues: function(cues), "__module__": __name__}
+    body = {
+        "score": lambda self, cues: function(cues),
+        "needs": frozenset({"cls_attention", "patch_tokens"}),
+        "__module__": __name__,
+    }
     return dataclass(frozen=True, kw_only=True)(type("Scored", (Named, ScorePruner), body))()
 
 
@@ -256,22 +260,46 @@ SETTINGS = {
     "precision": lambda: torch.set_float32_matmul_precision("medium"),
     "determinism": lambda: torch.use_deterministic_algorithms(True, warn_only=True),
     "folder": lambda: os.chdir("/"),
-    "torch's draws": lambda: torch.manual_seed(5),
-    "NumPy's draws": lambda: np.random.seed(5),  # noqa: NPY002 - what a plug-in does
-    "Python's draws": lambda: random.seed(5),
 }
+DRAWS = {
+    "torch": lambda: torch.rand(2),
+    "NumPy": lambda: np.random.rand(2),  # noqa: NPY002 - what a plug-in does
+    "Python": lambda: random.random(),
+    "a seed": lambda: torch.manual_seed(5),
+}
+
+
+def settings():
+    """Everything of the process that a method might change."""
+    return [*(read() for read, _ in foreign._SETTINGS), *foreign._states()]
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_draws_that_would_be_the_same_for_every_image_are_refused(draw):
+    before = settings()
+    with pytest.raises(ValueError, match=r"'mine' failed: it seeds or draws .*default_rng\(\(self"):
+        scoring(lambda cues: (draw(), torch.arange(16.0))[1]).select(sixteen(), 5)
+    assert settings() == before
+    own = scoring(lambda cues: torch.from_numpy(np.random.default_rng((3, cues.key)).random(16)))
+    first, again, other = (
+        own.select(Cues.from_tensors(cls_attention=torch.ones(16), key=key), 5) for key in (1, 1, 2)
+    )
+    assert first.indices.tolist() == again.indices.tolist() != other.indices.tolist()
+
+
+def test_a_cue_that_needs_do_not_name_is_refused_at_its_line():
+    cues = Cues.from_tensors(patch_embeds=torch.ones(4, 2), text_embeds=torch.ones(1, 2))
+    for read in (lambda cues: cues.text_embeds.sum(-1), lambda cues: cues.float32("text_embeds")):
+        with pytest.raises(ValueError, match=r"at line .*cue 'text_embeds' .* not named in needs"):
+            scoring(read).select(cues, 2)
 
 
 @pytest.mark.parametrize("change", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("fails", [False, True])
-def test_settings_and_random_states_of_the_process_are_put_back(change, fails):
+def test_settings_of_the_process_are_put_back(change, fails):
     def score(cues):
         change()
         return [] if fails else torch.arange(16.0, device="cpu")
-
-    def settings():
-        named = [read() for read, _ in foreign._SETTINGS]
-        return [*named, *(str(read()) for read, _ in foreign._GENERATORS)]
 
     before = settings()
     with pytest.raises(ValueError, match="real numbers") if fails else nullcontext():

@@ -150,6 +150,7 @@ def test_two_pictures_of_one_name_are_two(tmp_path):
         ({"image": {"bytes": None, "path": "x.jpg"}}, "row 0: the image has no bytes"),
         ({"image": {"bytes": b"no picture", "path": "x.jpg"}}, "row 0: the image is not readable"),
         ({"answer": []}, r"row 0: answer is \[\]"),
+        ({"iscrowd": 2}, "row 0: iscrowd: expected 0, 1, true or false"),
     ],
 )
 def test_bad_rows_are_named_and_nothing_is_kept(tmp_path, changes, message):
@@ -163,6 +164,11 @@ def test_bad_rows_are_named_and_nothing_is_kept(tmp_path, changes, message):
     with pytest.raises(RefDataError, match=message):
         load_refer(folder)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_crowd_that_a_text_states_is_refused(tmp_path):
+    with pytest.raises(RefDataError, match=r"row 0: iscrowd: expected 0, 1, .* quotes.* \('0'\)"):
+        load_refer(write(tmp_path / "RefCOCO", [row(1, iscrowd="0")]))
 
 
 def test_bad_files_are_explained(tmp_path):

@@ -139,6 +139,19 @@ def test_a_check_tells_of_objects_without_pixels_and_of_boxes_that_do_not_fit(tm
     assert told(tmp_path / "mine", segmentation=[]).endswith("odd: annotation 1 has no pixels")
 
 
+def test_a_check_tells_of_pixels_that_lie_in_two_polygons(tmp_path):
+    twice, overlapping = SQUARE * 2, [*SQUARE, [3, 1, 6, 1, 6, 4, 3, 4]]
+    for outline, counts in ((twice, "9 of its 9"), (overlapping, "3 of its 15")):
+        assert told(tmp_path / "mine", segmentation=outline, bbox=[1, 1, 4, 3]).endswith(
+            f"1 entries look odd: annotation 1 has {counts} pixels in two or more of its polygons, "
+            "where only --doubled object scores them"
+        )
+    apart = [*SQUARE, [4, 1, 7, 1, 7, 4, 4, 4]]
+    assert "odd" not in told(tmp_path / "mine", segmentation=apart)
+    both = told(tmp_path / "mine", segmentation=twice, bbox=[4, 4, 2, 2])
+    assert "2 entries look odd: annotation 1 has bbox" in both
+
+
 def test_a_picture_that_exif_turns_is_told(tmp_path):
     def with_picture(size, orientation):
         folder, exif = write(tmp_path / f"mine{orientation}"), Image.Exif()

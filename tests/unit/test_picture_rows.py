@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -158,6 +159,9 @@ WRONG = {
                            "samples.0.sentences: Field required"),
     "number as a sentence": (row(sample(sentences=[5])), "samples.0.sentences.0: Input should be"),
     "category as a number": (row(sample(category=3)), "samples.0.category: Input should be a val"),
+    "category of two lines": (row(sample(category="a\nb")),
+                              "samples.0.category: a name holds characters that cannot be shown"),
+    "crowd as a text": (row(sample(iscrowd="0")), "samples.0.iscrowd: expected 0, 1, true or fa"),
     "box of three": (row(sample(bbox=[1.0, 1.0, 3.0])), "samples.0.bbox.3: Field required"),
     "id as a text": (row(sample(number="a")), "samples.0.id: Input should be a valid integer"),
     "other image": (row(sample(image_id=8)), "samples.0.image_id is 8, the row's is 7"),
@@ -179,6 +183,86 @@ def test_an_image_id_stands_for_one_picture(tmp_path):
     other = row(sample(41), image={"bytes": picture((9, 6)), "path": None})
     folder = write(tmp_path / "mine", row(sample(40)), other)
     with pytest.raises(RefDataError, match="row 1: the image id 7 stands for two pictures"):
+        load_refer(folder)
+
+
+def bare(name, *numbers, side=8):
+    """A row without an id of its own: its picture, and objects with ids or without."""
+    objects = [
+        {"id": number, "sentences": ["it"], "segmentation": SQUARE, "iscrowd": None}
+        for number in numbers
+    ]
+    content = {"bytes": picture((side, 6)), "path": name}
+    return {"image": content, "image_id": None, "samples": objects}
+
+
+NIGHT, DAY = "night_000000000001.png", "day_000000000001.png"
+FIX = "which another picture has; state image_id of every picture, or give the files other numbers"
+MIXED = "which another object has; state id of every object, or of none"
+TAKEN = {
+    "numbers in names": ([bare(NIGHT, None), bare(DAY, None, side=9)],
+                         f"image_id is left out, and the file name '{DAY}' gives 1, {FIX}"),
+    "a number stated before": ([bare("a", 5) | {"image_id": 1}, bare(DAY, 6, side=9)],
+                               f"image_id is left out, and the file name '{DAY}' gives 1, {FIX}"),
+    "a number stated later": ([bare(DAY, 5), bare("a", 6, side=9) | {"image_id": 1}],
+                              f"image_id is 1, {FIX}"),
+    "a running number": ([bare("a", 5) | {"image_id": 10**12 + 1}, bare("b", 6, side=9)],
+                         f"image_id is left out and counted as 1000000000001, {FIX}"),
+    "an object counted before": ([bare("a", None), bare("b", 1, side=9)],
+                                 f"samples.0.id is 1, {MIXED}"),
+    "an object counted later": ([bare("a", 2), bare("b", None, side=9)],
+                                f"samples.0.id is left out and counted as 2, {MIXED}"),
+    "a reference counted before": ([bare("a", None, None), bare("b", 7, 2, side=9)],
+                                   f"samples.1.id is 2, {MIXED}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "message"), TAKEN.values(), ids=TAKEN.keys())
+def test_an_id_that_is_taken_is_named_with_its_row_and_not_with_a_file_of_ours(
+    tmp_path, rows, message
+):
+    folder = write(tmp_path / "mine", *rows)
+    file = folder / "data" / "validation-00000-of-00001.parquet"
+    with pytest.raises(RefDataError, match=re.escape(f"{file}, row 1: {message}")):
+        load_refer(folder)
+
+
+def test_ids_may_be_left_out_where_nothing_has_them(tmp_path):
+    rows = [bare("a", 7), bare("b", None, side=9), bare(DAY, None, side=10)]
+    data = load_refer(write(tmp_path / "mine", *rows))
+    assert [one.image_id for one in data] == [1, 10**12, 10**12 + 1]
+    assert [list(one.annotations) for one in data] == [[3], [7], [2]]
+    assert not any(found.crowd for one in data for found in one.annotations.values())
+
+
+@pytest.mark.parametrize("start", [0, 1], ids=["no objects", "no rows"])
+def test_a_file_without_objects_is_named(tmp_path, start):
+    file = tmp_path / "mine" / "val.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist([row(), row(sample())]).slice(start * 2, 1), file)
+    with pytest.raises(RefDataError, match=re.escape(f"no row of {file} holds an object; write")):
+        load_refer(file.parent)
+
+
+def test_files_of_one_split_in_two_folders_are_refused_by_name(tmp_path):
+    folder = write(tmp_path / "mine", row(sample(None)))
+    data = folder / "data"
+    write(folder, row(sample(None, image_id=8), number=8), name="val.parquet")
+    names = f"{folder / 'val.parquet'} and {data / 'validation-00000-of-00001.parquet'} hold the sa"
+    with pytest.raises(RefDataError, match=re.escape(names)):
+        load_refer(folder)
+    assert [load_refer(place)[0].image_id for place in (data, folder / "val.parquet")] == [7, 8]
+    write(folder, row(sample(None)), name="test/0000.parquet")  # another split
+    assert load_refer(folder, split="test").n_expressions == 2
+
+
+def test_a_copy_beside_its_file_is_refused_by_name(tmp_path):
+    folder = write(tmp_path / "mine", row(sample(None)), name="val-1.parquet")
+    write(folder, row(sample(None, image_id=8), number=8), name="val-2.parquet")
+    assert load_refer(folder).n_expressions == 4
+    shutil.copy(folder / "val-1.parquet", folder / "val-3.parquet")
+    names = f"{folder / 'val-1.parquet'} and {folder / 'val-3.parquet'} have the same content"
+    with pytest.raises(RefDataError, match=re.escape(names)):
         load_refer(folder)
 
 

@@ -1,6 +1,7 @@
 """Methods outside the package: by file, by module, by entry point, and the errors on the way."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -71,6 +72,7 @@ def test_a_plugin_file_gives_its_methods(plugin):
 def test_a_field_of_a_plugin_may_have_remarks_of_its_own(plugin):
     remarks = (
         'sign: Annotated[Literal[-1, 1], "which end"] = 1\n    far: Annotated[float, "so far"] = 1'
+        '\n    word: str = "ours"'
     )
     plugin.write_text(
         METHOD.replace("sign: int = 1", remarks).replace(
@@ -79,7 +81,7 @@ def test_a_field_of_a_plugin_may_have_remarks_of_its_own(plugin):
     )
     (cls,) = load_plugin(plugin)
     assert cls(far=2.5).select(FOUR, 2).indices.tolist() == [2, 3]
-    for wrong in ({"sign": 2}, {"far": "x"}):
+    for wrong in ({"sign": 2}, {"far": "x"}, {"word": 3}):
         with pytest.raises(ValueError, match="is not allowed"):
             cls(**wrong)
 
@@ -170,6 +172,13 @@ def test_a_taken_name_is_refused(plugin, monkeypatch):
             r"failed at line \d+ of my_method.py: ZeroDivisionError",
         ),
         ("class Last", "class Last:", "failed: SyntaxError"),
+        (
+            '{"cls_attention"}',
+            '{"cls_atention"}',
+            "unknown cue in needs of .*did you mean 'cls_att",
+        ),
+        ('{"cls_attention"}', '{"text_embeds"}', r"add text_guided: ClassVar\[bool\] = True"),
+        ('frozenset({"cls_attention"})', '("cls_attention",)', "write needs = frozenset"),
     ],
 )
 def test_what_is_wrong_with_a_plugin_is_said(plugin, old, new, words):
@@ -186,6 +195,13 @@ def test_a_reference_to_an_unfinished_class_says_what_is_missing(plugin):
     plugin.write_text("Last = 1")
     with pytest.raises(ValueError, match="is 1, which does not inherit from"):
         get_pruner(f"{plugin.rename(plugin.with_name('one.py'))}:Last")
+
+
+def test_a_class_that_is_defined_again_takes_the_place_of_the_former(plugin):
+    first, second = (type("Mine", (load_plugin(plugin)[0],), {"name": "mine"}) for _ in range(2))
+    classes = [dataclass(frozen=True, kw_only=True)(cls) for cls in (first, second)]
+    for cls in classes:
+        assert register_pruner(cls) is list_pruners()["mine"] is cls
 
 
 def test_a_plugin_that_does_not_exist(tmp_path):

@@ -250,3 +250,21 @@ def test_a_bad_outline_names_its_annotation(tmp_path):
     sample = load_refer(make_tree(tmp_path, [ref()], [annotation(1, [[1, 2]])]))[0]
     with pytest.raises(RefDataError, match=r"annotation 1: a polygon"):
         sample.targets()
+
+
+@pytest.mark.parametrize("value", ["0", "1", "false", "", 2, -1, 0.5, [], {}], ids=repr)
+def test_a_crowd_is_stated_by_a_truth_value(tmp_path, value):
+    make_tree(tmp_path, [ref()], [annotation(1, SQUARE) | {"iscrowd": value}])
+    message = "instances.json has a malformed record: annotations.0.iscrowd: expected 0, 1, true or"
+    with pytest.raises(RefDataError, match=re.escape(message)) as found:
+        load_refer(tmp_path)
+    assert str(found.value).endswith(f"false, without quotes; leave it out for 0 ({value!r})")
+
+
+@pytest.mark.parametrize(
+    ("value", "crowd"),
+    [(0, False), (1, True), (False, False), (True, True), (0.0, False), (None, False)],
+)
+def test_every_form_of_a_truth_value_says_what_it_means(tmp_path, value, crowd):
+    make_tree(tmp_path, [ref()], [annotation(1, SQUARE) | {"iscrowd": value}])
+    assert load_refer(tmp_path)[0].annotations[1].crowd is crowd

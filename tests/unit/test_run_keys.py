@@ -23,7 +23,7 @@ from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.vlm.model import ClipVlm, QueriedVlm, Vlm
 from litelvlm.pruning import get_pruner
-from litelvlm.pruning.own_code import foreign_digests, with_parts
+from litelvlm.pruning.outside.own_code import foreign_digests, with_parts
 
 PACKAGE = Path(litelvlm.__file__).parent
 UNRELATED = (

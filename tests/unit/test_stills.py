@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from litelvlm import load_clips, load_model, load_refer
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
@@ -10,6 +11,7 @@ from litelvlm.analysis.cli.actions.data_check import check_references
 from litelvlm.analysis.cli.options import DataOptions
 from litelvlm.analysis.runs.origin.provenance import data_identity
 from litelvlm.analysis.studies import reversal
+from litelvlm.data.annotations import RefDataError
 from litelvlm.data.video.stills import Stills
 from litelvlm.figures import FIGURES
 from litelvlm.figures.saved import Saved
@@ -64,6 +66,36 @@ def test_stills_are_asked_for_by_an_option(tmp_path):
     assert "8 expressions, 4 stills, 4 of 4 stills read" in check_references(found, True)
     with pytest.raises(ValueError, match="--stills 2 goes with clips; leave it out for images"):
         loading.data_of(DataOptions(stills=2))
+
+
+def repainted(path, paint):
+    """Change the labels of a frame."""
+    Image.fromarray(paint(np.asarray(Image.open(path)).copy())).save(path)
+
+
+def test_labels_of_another_release_are_refused_in_stills_too(tmp_path):
+    root = tree.davis(tmp_path / "davis")
+    for path in root.glob("valid/Annotations/*/*.png"):
+        repainted(path, lambda labels: np.where(labels > 0, 255, 0).astype(np.uint8))
+    for data in (load_clips(root), Stills(load_clips(root), 2)):
+        with pytest.raises(ValueError, match="bear: no frame shows object 1, which the expression"):
+            check_references(data, every_image=True)
+
+
+def test_an_object_of_a_frame_that_was_not_chosen_is_absent(tmp_path):
+    root = tree.davis(tmp_path / "davis")
+    labels = root / "valid/Annotations/bear"
+    for frame in (tree.FRAMES[0], tree.FRAMES[2]):
+        repainted(labels / f"{frame}.png", np.zeros_like)
+    stills = Stills(load_clips(root), 2)
+    for still in stills[:2]:
+        assert not any(still.mask(one).any() for one in still.expressions)
+    # Labels that were read for this are read again with the data.
+    repainted(labels / f"{tree.FRAMES[1]}.png", np.zeros_like)
+    assert not stills[0].mask(stills[0].expressions[0]).any()
+    again = Stills(load_clips(root), 2)[0]
+    with pytest.raises(RefDataError, match="bear: no frame shows object 1"):
+        again.mask(again.expressions[0])
 
 
 def test_reversal_reads_every_moment_and_counts_clips(tmp_path):

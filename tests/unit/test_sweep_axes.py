@@ -23,7 +23,7 @@ from litelvlm.analysis.studies.sweep.tables import no_target_table
 from litelvlm.metrics import GREFCOCO_SCORES, grefcoco_scores_of_sums, grefcoco_summands
 from litelvlm.models.base import Conversation
 from litelvlm.pruning import list_pruners
-from litelvlm.pruning.cues import SUBSTITUTES
+from litelvlm.pruning.cue_table import SUBSTITUTES
 from tests.glamm_parts import conversation
 from tests.study_inputs import CONTROL_WORDS, NO_WORDS, NOT_DRAWN, Method, every_method
 

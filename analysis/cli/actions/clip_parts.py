@@ -17,7 +17,7 @@ from litelvlm.data.mask_files import write_masks
 from litelvlm.data.video.frames import ClipFrames
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Pruner
-from litelvlm.pruning.own_code import method_digests
+from litelvlm.pruning.outside.own_code import method_digests
 from litelvlm.version import __version__
 
 RECORD = "masks.json"

@@ -55,7 +55,7 @@ def unusable(sample: Sample) -> str:
 
 
 def oddities(sample: Sample) -> Iterator[str]:
-    """Objects without pixels, or whose box does not fit them, and a picture that EXIF turns.
+    """Objects without pixels, whose box does not fit, or with doubled pixels; a turned picture.
 
     Of clips objects are known by their masks alone.
     """
@@ -64,11 +64,17 @@ def oddities(sample: Sample) -> Iterator[str]:
     meant = {number for expression in sample.expressions for number in expression.ann_ids}
     for number in sorted(meant & sample.annotations.keys()):
         annotation = sample.annotations[number]
-        inside = union_mask([annotation], sample.height, sample.width) > 0
+        drawn = union_mask([annotation], sample.height, sample.width)
+        inside, doubled = drawn > 0, int((drawn > 1).sum())
         if not inside.any():
             yield f"annotation {number} has no pixels"
         elif told := misfit(annotation, mask_box(inside)):
             yield told
+        if doubled:
+            yield (
+                f"annotation {number} has {doubled} of its {int(inside.sum())} pixels in two or "
+                "more of its polygons, where only --doubled object scores them"
+            )
 
 
 def _first(told: Sequence[str]) -> str:

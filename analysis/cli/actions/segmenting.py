@@ -9,7 +9,7 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.data.video.frames import ClipFrames
 from litelvlm.models.base import Grounding, GroundingModel
 from litelvlm.pruning import LayerTrace, Pruner, Selection
-from litelvlm.pruning.cues import TRUTH
+from litelvlm.pruning.cue_table import TRUTH
 
 
 def build_pruner(verb: Segment) -> Pruner | None:

@@ -3,7 +3,8 @@
 The model that made the run computes everything again, for a few expressions only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ from litelvlm.pruning import LayerTrace, Selection
 
 LONGEST = 480
 """Longest side of a picture on the page, in pixels."""
+ALIKE = 0.02
+"""Largest difference in IoU of a mask that is drawn again."""
+_Selections = Mapping[str, Mapping[int, Mapping[str, float]]]
 FOUND = 0.5
 """IoU from which the unpruned model has found the object."""
 
@@ -150,6 +154,31 @@ def words_view(tower: Tower | None, sentence: str) -> dict[str, object]:
     packed = pack_levels(attention)
     sizes = {"tokens": n_tokens, "layers": layers, "heads": heads}
     return {"texts": texts, **sizes, "attention": packed}
+
+
+def difference_note(views: Sequence[Mapping[str, object]], rows: pd.DataFrame) -> str:
+    """How many masks of the page differ from the run's, in words; empty if none does.
+
+    The page computes them anew, so another code, number type or machine may draw others.
+
+    Args:
+        views: Of ``expression_view``.
+        rows: Of the run.
+    """
+    first = rows[rows["seed"] == 0]
+    of_run = first.set_index(["sent_id", "method", "budget"])["iou"].to_dict()
+    apart = [
+        abs(shown["iou"] - of_run[view["id"], method, budget]) > ALIKE
+        for view in views
+        for method, budgets in cast(_Selections, view["selections"]).items()
+        for budget, shown in budgets.items()
+    ]
+    if not any(apart):
+        return ""
+    return (
+        f"{sum(apart)} of {len(apart)} pruned masks of this page differ from the run's by more "
+        f"than {ALIKE} in IoU: the code of a method, the number type or the machine is another one."
+    )
 
 
 def start(rows: pd.DataFrame, ids: Sequence[int], methods: tuple[str, str]) -> dict[str, object]:

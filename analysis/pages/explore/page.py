@@ -6,6 +6,7 @@ The page contains its pictures, styles and script. Its policy forbids every netw
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
 from litelvlm.analysis.inputs.own_methods import plugin_note
 from litelvlm.analysis.inputs.samples import view_of
 from litelvlm.analysis.pages.explore.clips import build_clip_page
-from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view, start
+from litelvlm.analysis.pages.explore.data import (
+    choose_expressions,
+    difference_note,
+    expression_view,
+    start,
+)
 from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.runs.folder import read_record, read_rows
@@ -31,6 +37,7 @@ from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.files import atomic_write
 from litelvlm.models.base import GroundingModel
 
+log = logging.getLogger(__name__)
 SCRIPTS = (
     "explore_unpack.js",
     "explore_draw.js",
@@ -84,6 +91,12 @@ def build_page(
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
     }
+    views = [
+        expression_view(context, *places[sent_id], inside)
+        for sent_id in tqdm(chosen, desc="explore", unit="expression")
+    ]
+    if differs := difference_note(views, rows):
+        log.warning("%s", differs)
     payload = names | {
         "grid": list(one_grid(model, [places[sent_id][0] for sent_id in chosen])),
         "budgets": sorted(context.budget_names),
@@ -101,15 +114,13 @@ def build_page(
             for name, (label, about) in SIGNALS.items()
             if inside or name not in INSIDE
         },
-        "samples": [
-            expression_view(context, *places[sent_id], inside)
-            for sent_id in tqdm(chosen, desc="explore", unit="expression")
-        ],
+        "samples": views,
         "start": start(rows, chosen, pair),
     }
     text = render(
         payload,
         miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
+        differs_note=differs,
         run=run.name,
         model=names["model"],
         data_name=names["data"],

@@ -27,7 +27,7 @@ from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, QueriedModel
 from litelvlm.pruning import get_pruner
-from litelvlm.pruning.cues import OF_CLIP
+from litelvlm.pruning.cue_table import OF_CLIP
 
 
 def make_context(

@@ -30,7 +30,7 @@ from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
 from litelvlm.pruning import Cues, Selection, get_pruner
-from litelvlm.pruning.cues import OF_CLIP
+from litelvlm.pruning.cue_table import OF_CLIP
 from litelvlm.pruning.ranking import Precision, highest
 from litelvlm.pruning.scoring import context_scores, text_similarity
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from litelvlm.analysis.inputs.methods import PAPER, AnyMethod, check_distinct
 from litelvlm.analysis.runs.config import Budgets, Count, Index, Share, StudyConfig
-from litelvlm.pruning.cues import TRUTH
+from litelvlm.pruning.cue_table import TRUTH
 
 
 class Config(StudyConfig):

@@ -10,7 +10,7 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, image_targets, naming
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.stats.ends import INDEX
+from litelvlm.analysis.stats.ends import INDEX, POSITIVE
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.mechanism.dense import class_columns
 from litelvlm.analysis.studies.mechanism.probes import MechanismContext, Ranking, rank_all
@@ -24,8 +24,13 @@ COLUMNS: tuple[Column, ...] = (
     *TOWER,
     Column("probe", str, "What is changed: a name of ``PROBES``.", CONDITION),
     Column("ri", float, "Reversal index with the true text, -1 to 1.", INDEX),
-    Column("n_ranked", int, "Tokens in the ranking."),
-    Column("called_{category}", int, "Tokens of the target that are called this category, by id."),
+    Column("n_ranked", int, "Tokens in the ranking.", POSITIVE),
+    Column(
+        "called_{category}",
+        int,
+        "Tokens of the target that are called this category, by id.",
+        POSITIVE,
+    ),
     Column("ri_foreign", float, "Mean reversal index with texts of other images.", INDEX),
     Column("ri_{text}", float, "The index with another text of ``TEXTS``, readouts only.", INDEX),
 )

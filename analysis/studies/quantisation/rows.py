@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.stats.ends import SHARE
+from litelvlm.analysis.stats.ends import POSITIVE, SHARE
 from litelvlm.analysis.stats.ranking import jaccard
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.sweep.passes import Loaded, Pass, SweepContext, SweepQuery
 from litelvlm.analysis.studies.sweep.rows import COLUMNS as SWEEP
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.pruning import LayerPruner, Pruner
-from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
+from litelvlm.pruning.cue_table import OF_LANGUAGE_MODEL
 from litelvlm.pruning.layers.base import LayerPlan
 
 COLUMNS: tuple[Column, ...] = (
@@ -27,7 +27,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("blank", bool, "The mask has no pixel, though the expression means something."),
     Column("reads_llm", bool, "The method reads the language model before it chooses."),
     Column("jaccard", float, "Tokens kept here and with all bits: shared over all; 0 to 1.", SHARE),
-    Column("bytes_{component}", int, "Bytes of a component; in rows of the unpruned model only."),
+    Column(
+        "bytes_{component}",
+        int,
+        "Bytes of a component; in rows of the unpruned model only.",
+        POSITIVE,
+    ),
 )
 Kept = dict[tuple[int, str, int, int], frozenset[int]]
 """Tokens by place of the conversation, method, budget and seed."""

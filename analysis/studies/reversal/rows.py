@@ -11,7 +11,7 @@ from torch import Tensor
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
-from litelvlm.analysis.stats.ends import INDEX, SHARE
+from litelvlm.analysis.stats.ends import INDEX, POSITIVE, SHARE
 from litelvlm.analysis.stats.ranking import at_budgets, auroc, reversal_index, score_contrast
 from litelvlm.analysis.studies.constructions import PRIMARY, Construction
 from litelvlm.analysis.studies.reversal.config import Config
@@ -43,7 +43,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("control", str, "Control, 'oracle', or 'none' for the true text and mask.", CONDITION),
     Column("labels", str, "Coverage that counts as inside: 'primary', which is half.", CONDITION),
-    Column("n_draws", int, "Draws that the row is the mean of."),
+    Column("n_draws", int, "Draws that the row is the mean of.", POSITIVE),
     Column("auroc", float, "Probability that an inside token scores above an outside one.", SHARE),
     Column(
         "ri", float, "Reversal index 1 - 2 AUROC, -1 to 1; positive where the inside is low.", INDEX

@@ -9,7 +9,7 @@ from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
-from litelvlm.analysis.stats.ends import SHARE
+from litelvlm.analysis.stats.ends import POSITIVE, SHARE
 from litelvlm.analysis.studies.sink.config import Config
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression
@@ -20,12 +20,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("weights", str, "'trained' or 'random'.", CONDITION),
     Column("weights_seed", int, "Seed of random weights; -1 for trained ones.", CONDITION),
     Column("text_mode", str, "'template', 'expression' or 'permuted' words.", CONDITION),
-    Column("n_tokens", int, "Tokens of the sentence, [SOS] and [EOS] included."),
+    Column("n_tokens", int, "Tokens of the sentence, [SOS] and [EOS] included.", POSITIVE),
     Column("layer", int, "Layer of the text tower, from 0.", CONDITION),
     Column("head", int, "Attention head, from 0; -1 for the mean over heads.", CONDITION),
     Column("query", str, "Position that attends: 'eos'.", CONDITION),
     Column("a_sos", float, "Attention on [SOS], 0 to 1.", SHARE),
-    Column("lift", float, "That attention times the tokens in view: 1 for uniform attention."),
+    Column(
+        "lift", float, "That attention times the tokens in view: 1 for uniform attention.", POSITIVE
+    ),
     Column("content_share", float, "Attention on the words of the expression.", SHARE),
     Column("content_uniform", float, "The same for uniform attention.", SHARE),
     Column("punct_share", float, "Attention on punctuation.", SHARE),

@@ -14,7 +14,7 @@ from litelvlm.analysis.inputs.samples import askable, image_targets, naming
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, TOWER, Column, Row
 from litelvlm.analysis.runs.config import counts_by_budget
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.stats.ends import INDEX, SHARE
+from litelvlm.analysis.stats.ends import DIFFERENCE, INDEX, POSITIVE, SHARE
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.sink_causal.config import Config
 from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word
@@ -33,12 +33,12 @@ COLUMNS: tuple[Column, ...] = (
     *LABELS,
     *TOWER,
     Column("ri", float, "Reversal index without any change.", INDEX),
-    Column("n_tokens", int, "Tokens of the question, [SOS] and [EOS] included."),
+    Column("n_tokens", int, "Tokens of the question, [SOS] and [EOS] included.", POSITIVE),
     Column("intervention", str, "What is changed for [EOS].", CONDITION),
     Column("layer_set", str, "Layers in which it is changed.", CONDITION),
-    Column("n_draws", int, "Words that the row is the mean of."),
-    Column("d_ri", float, "Change of the reversal index."),
-    Column("abs_d_ri", float, "Size of that change, whatever its sign."),
+    Column("n_draws", int, "Words that the row is the mean of.", POSITIVE),
+    Column("d_ri", float, "Change of the reversal index.", DIFFERENCE),
+    Column("abs_d_ri", float, "Size of that change, whatever its sign.", POSITIVE),
     Column("jaccard_{budget}", float, "Kept tokens before and after: shared over all.", SHARE),
     Column("cos_eos", float, "Cosine of the text embedding before and after.", INDEX),
 )

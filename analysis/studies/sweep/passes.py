@@ -18,7 +18,7 @@ from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
 from litelvlm.pruning import Cues, Pruner, Selection
-from litelvlm.pruning.cues import OF_IMAGE
+from litelvlm.pruning.cue_table import OF_IMAGE
 
 
 @dataclass(frozen=True)

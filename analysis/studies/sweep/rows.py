@@ -6,15 +6,18 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import (
+    NO_OUTLINE,
     NOT_DRAWN,
     askable,
     key_columns,
     label_columns,
     naming,
     view_of,
+    without_outline,
 )
 from litelvlm.analysis.runs.columns import CONDITION, EXPRESSION, LABELS, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.stats.ends import POSITIVE
 from litelvlm.analysis.studies.scores import SCORE_COLUMNS, count_masks
 from litelvlm.analysis.studies.sweep.matching import MatchedMasks, annotators, cell_of
 from litelvlm.analysis.studies.sweep.passes import (
@@ -25,6 +28,7 @@ from litelvlm.analysis.studies.sweep.passes import (
     SweepQuery,
     plan_conversations,
 )
+from litelvlm.data.dataset import Expression
 from litelvlm.metrics import TargetPixels, object_pixels, scored_target
 from litelvlm.models.base import Request, VisualState
 from litelvlm.models.requests import places_by_target
@@ -41,9 +45,9 @@ COLUMNS: tuple[Column, ...] = (
         CONDITION,
     ),
     Column("seed", int, "Draw of a random method, or of the official protocol.", CONDITION),
-    Column("n_kept", int, "Visual tokens that enter the language model."),
-    Column("n_ctx", int, "Of these, tokens that the method keeps as context."),
-    Column("n_average", float, "Visual tokens per layer, mean over the layers."),
+    Column("n_kept", int, "Visual tokens that enter the language model.", POSITIVE),
+    Column("n_ctx", int, "Of these, tokens that the method keeps as context.", POSITIVE),
+    Column("n_average", float, "Visual tokens per layer, mean over the layers.", POSITIVE),
     *SCORE_COLUMNS,
 )
 
@@ -51,23 +55,35 @@ COLUMNS: tuple[Column, ...] = (
 def load(context: SweepContext, index: int) -> Loaded:
     """Read one clip with its masks; runs no model, so it can work ahead of the model.
 
-    Of a clip of several frames no picture is read yet.
+    Of a clip of several frames no picture is read yet. Expressions whose objects have no pixel are
+    left out and counted, in every protocol.
     """
     sample, skipped = askable(context.data[index])
     view, clip = view_of(context.model, sample), sample.clip
     shape = len(sample.expressions), len(clip), sample.height, sample.width
     targets, coverage, keys = np.empty(shape, dtype=np.uint8), [], []
-    for place, expression in enumerate(sample.expressions):
+    outlined = list[Expression]()
+    for expression in sample.expressions:
         with naming(sample, expression):
             given = sample.masks(expression)
             plain = object_pixels(given).astype(np.uint8)
-            targets[place] = scored_target(given, context.config.doubled)
+            if without_outline(sample, expression, plain):
+                continue
+            targets[len(outlined)] = scored_target(given, context.config.doubled)
             coverage.append(view.coverage(plain))
             found = key_columns(context.data, sample, expression, plain, view)
             keys.append(found | label_columns(coverage[-1]))
-    read = clip[:] if len(clip) == 1 else clip
-    groups = tuple(annotators(sample.expressions))
-    return Loaded(sample, read, targets, np.array(coverage), tuple(keys), skipped, groups)
+            outlined.append(expression)
+    skipped += (NO_OUTLINE,) * (len(sample.expressions) - len(outlined))
+    return Loaded(
+        sample.with_expressions(outlined),
+        clip[:] if len(clip) == 1 else clip,
+        targets[: len(outlined)],
+        np.array(coverage),
+        tuple(keys),
+        skipped,
+        tuple(annotators(outlined)),
+    )
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from PIL import Image
 
 from litelvlm.analysis.runs.columns import CONDITION, Column, Row
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.stats.ends import SHARE
+from litelvlm.analysis.stats.ends import POSITIVE, SHARE
 from litelvlm.analysis.studies.understanding.asking import Asked, AskedImage
 from litelvlm.models.vlm.model import Vlm
 from litelvlm.pruning import Pruner
@@ -18,13 +18,13 @@ COLUMNS = (
     Column("image_id", str, "Image; questions about the same image share it."),
     Column("group", str, "What scores are split by, such as POPE's setting."),
     Column("truth", str, "The accepted answer; of an expression the true box in pixels."),
-    Column("seen", float, "Share of the true box that the model is shown; empty for words."),
+    Column("seen", float, "Share of the true box that the model is shown; empty for words.", SHARE),
     Column("method", str, "Label of the method; 'none' keeps all tokens.", CONDITION),
     Column("positions", str, "Positions of the tokens that stay; empty where all do.", CONDITION),
     Column("budget", float, "Visual tokens to keep, or their share; empty for all.", CONDITION),
     Column("draw", int, "Number of the draw of a random method, from 0.", CONDITION),
     Column("answer", str, "What the model answered; empty if it failed."),
-    Column("visual_tokens", float, "Visual tokens that a layer read, on average."),
+    Column("visual_tokens", float, "Visual tokens that a layer read, on average.", POSITIVE),
     Column("read", str, "The answer as the task's rule reads it; a box is in pixels."),
     Column("score", float, "Score by the task's rule: 0 or 1; of a box the IoU.", SHARE),
     Column("state", str, "'read', 'empty', 'unreadable', or 'failed'."),

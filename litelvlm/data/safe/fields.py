@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from litelvlm.data.safe.rasterise import RefDataError
 from litelvlm.data.safe.shown import first_problem
@@ -14,6 +14,27 @@ Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63, description="a 
 Text = Annotated[str, Field(strict=True, min_length=0, description="a text")]
 Pixels = Annotated[float, Field(strict=True, allow_inf_nan=False, description="a number")]
 """A place or a length in an image."""
+
+
+def _flag(value: object) -> bool:
+    """A truth value; Python takes the text "0" for true."""
+    if value is None:  # left out, as Parquet files store it
+        return False
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    raise ValueError("expected 0, 1, true or false, without quotes; leave it out for 0")
+
+
+def _title(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name holds characters that cannot be shown")
+    return name
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), Field(description="0, 1, true or false")]
+"""0 or 1, true or false; nothing stands for 0."""
+Title = Annotated[str, AfterValidator(_title), Field(description="a text")]
+"""A name that is shown and read as a text."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from litelvlm.data.safe.fields import Pixels, Text, Whole, fitted
+from litelvlm.data.safe.fields import Flag, Pixels, Text, Title, Whole, fitted
 from litelvlm.data.safe.rasterise import RefDataError
 from litelvlm.data.safe.shown import shown
 
@@ -31,6 +31,11 @@ class ObjectEntry(NamedTuple):
     crowd: bool = False
     number: int | None = None
     category: str | None = None
+
+    @property
+    def id_column(self) -> str:
+        """Where its id stands or would stand, for messages."""
+        return ".".join((*self.column.split(".")[:-1], "id"))
 
 
 class PictureEntry(NamedTuple):
@@ -67,9 +72,9 @@ class _Sample(BaseModel):
     sentences: Annotated[tuple[Text, ...], Field(min_length=1, description="a list of texts")]
     id: Whole | None = None
     image_id: Whole | None = None
-    category: Text | None = None
+    category: Title | None = None
     bbox: tuple[Pixels, Pixels, Pixels, Pixels] | None = None
-    iscrowd: bool = False
+    iscrowd: Flag = False
     mask: object = None
     segmentation: object = None
 
@@ -81,7 +86,11 @@ class _PictureRow(BaseModel):
     file_name: Text | None = None
 
 
-_PICTURE_ROW = TypeAdapter(_PictureRow)
+class _Crowd(BaseModel):
+    iscrowd: Flag = False
+
+
+_PICTURE_ROW, _CROWD = TypeAdapter(_PictureRow), TypeAdapter(_Crowd)
 
 
 def read_picture_row(row: Mapping[str, object]) -> PictureEntry:
@@ -135,7 +144,7 @@ def read_object_row(row: Mapping[str, object]) -> PictureEntry:
         outline=row["segmentation"],
         sentences=tuple(texts),
         bbox=numbers(row.get("bbox") or [], "bbox"),
-        crowd=bool(row.get("iscrowd")),
+        crowd=fitted(_CROWD, row).iscrowd,
     )
     return PictureEntry(content, str(row.get("file_name") or name), None, (entry,))
 

@@ -60,8 +60,20 @@ class Still(Sample):
 
     def masks(self, expression: Expression) -> UInt8[NDArray[np.uint8], "1 height width"]:
         """Target pixels of this frame; zeros where nothing is meant or nothing of it shows."""
+        return self._masks_at(self.place, expression)
+
+    def masks_of_clip(
+        self, expression: Expression
+    ) -> Iterator[UInt8[NDArray[np.uint8], "1 height width"]]:
+        """As in the base class, one frame at a time."""
+        for place in range(self.source.frames):
+            yield self._masks_at(place, expression)
+
+    def _masks_at(
+        self, place: int, expression: Expression
+    ) -> UInt8[NDArray[np.uint8], "1 height width"]:
         asked = replace(expression, sent_id=self.sent_ids[expression.sent_id])
-        masks: UInt8[NDArray[np.uint8], "1 height width"] = self.source.masks(asked, (self.place,))
+        masks: UInt8[NDArray[np.uint8], "1 height width"] = self.source.masks(asked, (place,))
         return masks
 
     def with_expressions(self, expressions: Sequence[Expression]) -> "Still":

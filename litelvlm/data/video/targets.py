@@ -47,7 +47,8 @@ class Targets(ABC):
             places: Of the frames that are asked for.
 
         Raises:
-            RefDataError: If a mask is damaged, or has another size.
+            RefDataError: If a mask is damaged or has another size, or an object is in no frame of
+                its clip where labels say so.
             FileNotFoundError: If one is missing.
         """
 
@@ -73,6 +74,7 @@ class LabelMaps(Targets):
     """
 
     folder: Path
+    _numbers: dict[str, frozenset[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def masks(
         self,
@@ -84,21 +86,32 @@ class LabelMaps(Targets):
     ) -> Masks:
         """As in the base class."""
         labels = _labels(self.folder / clip, tuple(frames[place] for place in places), size)
-        if len(places) == len(frames):
-            self._require_shown(labels, clip, expression)
+        for one in expression.ann_ids:
+            if one != NO_TARGET and not (labels == one).any():
+                self._require_shown(one, clip, frames, expression, size)
         meant = np.isin(np.arange(256), expression.ann_ids).astype(np.uint8)
         meant[IGNORE] = IGNORE
         masks: Masks = meant[labels]
         return masks
 
-    def _require_shown(self, labels: Masks, clip: str, expression: Expression) -> None:
-        """Refuse an object that is in no frame: its number is of another release."""
-        for one in expression.ann_ids:
-            if one != NO_TARGET and not (labels == one).any():
-                raise RefDataError(
-                    f"{self.folder / clip}: no frame shows object {one}, which the expression "
-                    f"{expression.sent!r} means; take labels and expressions from the same release"
-                )
+    def _require_shown(
+        self,
+        one: int,
+        clip: str,
+        frames: tuple[str, ...],
+        expression: Expression,
+        size: tuple[int, int],
+    ) -> None:
+        """Refuse an object that no frame of its clip shows: its number is of another release."""
+        if clip not in self._numbers:
+            paths = (self.folder / clip / f"{frame}.png" for frame in frames)
+            found = (np.unique(_label_map(path, size)).tolist() for path in paths)
+            self._numbers[clip] = frozenset().union(*found)
+        if one not in self._numbers[clip]:
+            raise RefDataError(
+                f"{self.folder / clip}: no frame shows object {one}, which the expression "
+                f"{expression.sent!r} means; take labels and expressions from the same release"
+            )
 
     def meant(self, sentence: ClipSentence) -> tuple[int, ...] | None:
         """As in the base class."""

@@ -25,7 +25,7 @@ from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
 from litelvlm.models.video_glamm.outputs import Answered, ClipState
 from litelvlm.models.video_glamm.timed import VideoGlammCall
 from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
-from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
+from litelvlm.pruning.cue_table import OF_LANGUAGE_MODEL
 
 
 class VideoGlamm(VideoGlammNetwork, TowerGroundingModel, TimedModel):

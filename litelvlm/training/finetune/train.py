@@ -6,7 +6,7 @@ from transformers import LlamaForCausalLM
 
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.pruning.own_code import method_digests
+from litelvlm.pruning.outside.own_code import method_digests
 from litelvlm.training.checkpoints import claim_folder
 from litelvlm.training.finetune.adapters import (
     add_adapters,

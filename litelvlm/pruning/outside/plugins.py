@@ -10,8 +10,11 @@ from inspect import isabstract
 from pathlib import Path
 from types import ModuleType
 
+from litelvlm.names import unknown_name
 from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.cue_table import CUES
 from litelvlm.pruning.foreign import foreign_code
+from litelvlm.pruning.outside.own_code import note_code
 
 
 def methods_in(path: str | Path) -> tuple[type[Pruner], ...]:
@@ -115,7 +118,24 @@ def check_method(cls: object, what: str, name: str | None = None) -> type[Pruner
         raise ValueError(
             f"{what} has fields without a default: {', '.join(without)}; give them one"
         )
+    _check_needs(cls, what)
+    note_code(cls)
     return cls
+
+
+def _check_needs(cls: type[Pruner], what: str) -> None:
+    """Refuse names of no cue, and cues of the text in a method that says it reads none."""
+    needs: object = cls.needs
+    if not isinstance(needs, frozenset):
+        raise ValueError(f"{what} has needs {needs!r}; write needs = frozenset({{...}})")
+    for name in sorted(cls.needs):
+        if name not in CUES:
+            raise unknown_name(name, CUES, f"cue in needs of {what},")
+        if CUES[name].source == "text" and not cls.text_guided:
+            raise ValueError(
+                f"{what} needs {name!r}, a cue of the text, and says that it reads none; add "
+                "text_guided: ClassVar[bool] = True"
+            )
 
 
 def _module_of(path: Path) -> ModuleType:
