@@ -57,6 +57,7 @@ class Chosen(Pruner):
     """Returns what a case says, after it changed what it got."""
 
     name = title = summary = "fuzzed"
+    needs = frozenset({"cls_attention"})
     case: tuple[object, ...] = ()
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
@@ -72,6 +73,7 @@ class Scored(ScorePruner):
     """The same for scores."""
 
     name = title = summary = "fuzzed"
+    needs = frozenset({"cls_attention"})
     case: tuple[object, ...] = ()
 
     def score(self, cues: Cues) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """`litelvlm segment` of a clip: masks of every frame, in parts that are kept."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ class Mine(ScorePruner):
     title: ClassVar[str] = "mine"
     summary: ClassVar[str] = "cosine"
     needs: ClassVar[frozenset[str]] = frozenset({"input_similarity"})
+    text_guided: ClassVar[bool] = True
 
     def score(self, cues):
         return cues.float32("input_similarity")
@@ -158,6 +160,10 @@ def test_masks_of_a_method_whose_code_changed_are_not_kept(clip, tmp_path, monke
     assert segment(monkeypatch, model, *asked) == 0
     assert model.calls == []
     file.write_text(OWN.replace("cosine", "dot"))
+    assert segment(monkeypatch, model, *asked) == 2
+    assert "mine.py changed after Mine was loaded" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, type(pruner).__module__)
+    pruner = method_at(f"{file}:Mine")()
     assert segment(monkeypatch, model, *asked) == 2
     assert "masks of another command: code of the method differ" in capsys.readouterr().err
 

@@ -196,7 +196,8 @@ class Loaded:
         masks: Target masks as they are scored, one per expression.
         coverage: Share of each token's patch that the mask covers, one row per expression.
         keys: Key columns, one entry per expression.
-        skipped: The reason for each expression that was left out because it cannot be asked.
+        skipped: The reason for each expression that was left out: it cannot be asked, or its object
+            has no pixel.
         matched: Groups of places of expressions, each of which names objects of its own; their
             masks are also paired anew with the objects (``sweep.matching``).
     """
