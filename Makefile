@@ -67,7 +67,7 @@ UNSHAPED := all_methods archives balanced_part boxes cards cli clip_frames comfo
 	foreign_methods fuzz house hypotheses lmms_parts lmms_samples ls outside_numbers \
 	overall_lines packaging parquet_bounds planted_levels planted_reversal planted_sweep \
 	question_scores report report_story reproduction run_keys runs stale_rows \
-	study_contract
+	study_contract sweep_outlines
 SHAPED := $(filter-out $(UNSHAPED:%=tests/unit/test_%.py),$(wildcard tests/unit/test_*.py)) \
 	$(addsuffix .py,$(addprefix tests/integration/test_,model parity pruners_in_model shared signals \
 	signals_layers tower training vlm_families))

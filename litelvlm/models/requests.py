@@ -1,5 +1,6 @@
 """Conversations about an image, the masks that answer them, and grounders for many requests."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from litelvlm.finite import require_finite
 from litelvlm.models.view import VisualState
 from litelvlm.pruning import Selection
 
+log = logging.getLogger(__name__)
 K = TypeVar("K")
 
 
@@ -167,11 +169,31 @@ class Grounder(ABC):
     """Answers many requests about one image.
 
     Attributes:
+        batch_size: Passes of one batch at most. When memory runs out it halves and stays halved.
         notes: Events that the record of a run should name, such as a halved batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
         self.notes: list[str] = []
+
+    def lack_of_memory(self, error: BaseException) -> str:
+        """What an error says of memory that ran out; empty if it is another one, or nothing helps.
+
+        A batch of one cannot be halved.
+        """
+        if self.batch_size == 1 or not out_of_memory(error):
+            return ""
+        return str(error).partition("\n")[0] or type(error).__name__
+
+    def halve(self, reason: str) -> None:
+        """Continue with half the batch.
+
+        Called outside the handler of the error, whose traceback holds the batch's tensors.
+        """
+        self.batch_size //= 2
+        self.notes.append(f"out of memory; batches of {self.batch_size} from there on")
+        log.warning("out of memory (%s): the batch halves to %d", reason, self.batch_size)
 
     @abstractmethod
     def __call__(self, state: VisualState, requests: Sequence[Request]) -> Iterator[GroundedBatch]:
@@ -192,21 +214,39 @@ class BatchGrounder(Grounder):
     """
 
     def __init__(self, ground: Ground, batch_size: int) -> None:
-        super().__init__()
-        self.ground, self.batch_size = ground, batch_size
+        super().__init__(batch_size)
+        self.ground = ground
 
     def __call__(self, state: VisualState, requests: Sequence[Request]) -> Iterator[GroundedBatch]:
         """Answer every request once, batch by batch."""
         sizes = [0 if r.selection is None else len(r.selection) for r in requests]
-        for batch in equal_batches(sizes, self.batch_size):
-            found = self.ground(
-                [state] * len(batch),
-                [requests[i].conversation for i in batch],
-                [requests[i].selection for i in batch],
-            )
+        waiting = equal_batches(sizes, self.batch_size)
+        while waiting:
+            batch, failed = waiting.pop(0), ""
+            try:
+                found = self.ground(
+                    [state] * len(batch),
+                    [requests[i].conversation for i in batch],
+                    [requests[i].selection for i in batch],
+                )
+            except (RuntimeError, MemoryError) as error:
+                failed = self.lack_of_memory(error)
+                if not failed:
+                    raise
+            if failed:
+                self.halve(failed)
+                waiting = [part for one in (batch, *waiting) for part in cut(one, self.batch_size)]
+                continue
             logits = torch.stack([grounding.logits for grounding in found])
             has_seg = tuple(grounding.found for grounding in found)
             yield GroundedBatch(tuple((i,) for i in batch), logits, has_seg)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(error)
+    )
 
 
 def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -218,11 +258,20 @@ def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:
     """
     batches = []
     for size in sorted(set(sizes)):
-        members = [i for i, found in enumerate(sizes) if found == size]
-        batches += [
-            members[start : start + batch_size] for start in range(0, len(members), batch_size)
-        ]
+        batches += cut([i for i, found in enumerate(sizes) if found == size], batch_size)
     return batches
+
+
+def cut(members: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Members in batches, the last one with what is left.
+
+    Example:
+        >>> cut([4, 5, 6], 2)
+        [[4, 5], [6]]
+    """
+    return [
+        list(members[start : start + batch_size]) for start in range(0, len(members), batch_size)
+    ]
 
 
 def places_by_target(

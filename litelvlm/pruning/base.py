@@ -156,7 +156,7 @@ class Pruner(ABC):
         if self.synthetic and count == cues.n_tokens:  # nothing to merge
             raw = RawSelection(torch.arange(count))
         elif self.is_foreign:
-            with self.foreign_code():
+            with self.foreign_code(cues.key):
                 raw = self.choose(cues.copied(self.needs), count)
         else:
             raw = self.choose(cues, count)
@@ -206,10 +206,14 @@ class Pruner(ABC):
             isinstance(one, Pruner) and one.is_foreign for one in held
         )
 
-    def foreign_code(self) -> AbstractContextManager[None]:
-        """Run code of this method so that what it prints and how it fails is told as its own."""
+    def foreign_code(self, key: int = 0) -> AbstractContextManager[None]:
+        """Run code of this method so that what it prints and how it fails is told as its own.
+
+        Args:
+            key: Identity of the image, from which Python's own random generator begins.
+        """
         file = getattr(modules.get(type(self).__module__), "__file__", None)
-        return foreign_code(f"method {self.name!r}", file, may_draw=False)
+        return foreign_code(f"method {self.name!r}", file, may_draw=False, key=key)
 
     def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
         """Set output order and positions as the fields say.

@@ -48,9 +48,10 @@ def kept_settings() -> Iterator[None]:
 
 @contextmanager
 def without_draws() -> Iterator[None]:
-    """Refuse code that draws from a random generator of the process.
+    """Refuse code that draws from the generators of torch or NumPy.
 
-    ``kept_settings`` puts the generators back, so every image would get the same draws.
+    ``kept_settings`` puts them back, so every image would get the same draws. Python's own cannot
+    be watched, because type checkers at run time draw from it.
 
     Raises:
         ValueError: If one of them was used.
@@ -59,21 +60,22 @@ def without_draws() -> Iterator[None]:
     yield
     if before != _states():
         raise ValueError(
-            "it seeds or draws from a random generator of the process (torch, numpy or random), "
-            "whose state is put back after each image, so that every image would get the same "
-            "draws; add a field seed: int = 0 and draw from "
-            "numpy.random.default_rng((self.seed, cues.key))"
+            "it seeds or draws from the random generator of torch or NumPy, whose state is put "
+            "back after each image, so that every image would get the same draws; add a field "
+            "seed: int = 0 and draw from numpy.random.default_rng((self.seed, cues.key))"
         )
 
 
 def _states() -> tuple[object, ...]:
-    """States of the generators, as values that can be compared."""
+    """States of these generators, as values that can be compared."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002 - what a plug-in may use
-    return torch.get_rng_state().tolist(), name, np.asarray(keys).tolist(), rest, random.getstate()
+    return torch.get_rng_state().tolist(), name, np.asarray(keys).tolist(), rest
 
 
 @contextmanager
-def foreign_code(what: str, file: str | None = None, may_draw: bool = True) -> Iterator[None]:
+def foreign_code(
+    what: str, file: str | None = None, may_draw: bool = True, key: int | None = None
+) -> Iterator[None]:
     """Run code that is not the suite's: prints go to stderr, and an error names the code.
 
     Standard output belongs to results, which ``--json`` promises to be JSON. ``sys.exit`` counts as
@@ -82,7 +84,8 @@ def foreign_code(what: str, file: str | None = None, may_draw: bool = True) -> I
     Args:
         what: The code, for the message: "method 'mine'".
         file: Its file, whose innermost line in the traceback is named; None for none.
-        may_draw: Whether it may use the random generators of the process.
+        may_draw: Whether it may use the generators of torch and NumPy.
+        key: Seed of Python's own generator while it runs; None to leave it.
 
     Raises:
         ValueError: In place of any error but an interrupt and too little memory.
@@ -90,6 +93,8 @@ def foreign_code(what: str, file: str | None = None, may_draw: bool = True) -> I
     try:
         held = nullcontext() if may_draw else without_draws()
         with kept_settings(), redirect_stdout(sys.stderr), held:
+            if key is not None:
+                random.seed(key)
             yield
     except (MemoryError, torch.OutOfMemoryError, KeyboardInterrupt):
         raise

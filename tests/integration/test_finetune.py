@@ -1,6 +1,7 @@
 """Fine-tuning: true gradients, resuming that is not restarting, an equal merged model."""
 
 import json
+import sys
 from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
 
@@ -342,19 +343,24 @@ def test_another_training_in_the_folder_is_refused(data, tuned, tmp_path):
         fine_tune(fresh(), data, recipe(), SOURCE, tmp_path)
 
 
-def test_a_method_whose_code_changed_is_another_training(data, tmp_path):
+def test_a_method_whose_code_changed_is_another_training(data, tmp_path, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(OWN)
     model = SimpleNamespace(digest="weights", dtype=torch.float32, options="")
+    mine = method_at(f"{file}:Mine")
     ours, theirs = (
         SimpleNamespace(model=model, methods=[(pruner, 16)])
-        for pruner in (get_pruner("uniform"), method_at(f"{file}:Mine")())
+        for pruner in (get_pruner("uniform"), mine())
     )
     train.claim(tmp_path / "ours", ours, data, recipe(), 1)
     assert "code of the method" not in json.loads((tmp_path / "ours" / train.RECORD).read_text())
     for _ in range(2):
         train.claim(tmp_path / "theirs", theirs, data, recipe(), 1)
     file.write_text(OWN.replace("pass", "other = 1"))
+    with pytest.raises(ValueError, match=r"mine\.py changed after Mine was loaded"):
+        train.claim(tmp_path / "theirs", theirs, data, recipe(), 1)
+    monkeypatch.delitem(sys.modules, mine.__module__)
+    theirs.methods = [(method_at(f"{file}:Mine")(), 16)]
     with pytest.raises(ValueError, match="training with another recipe"):
         train.claim(tmp_path / "theirs", theirs, data, recipe(), 1)
 

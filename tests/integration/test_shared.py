@@ -16,11 +16,12 @@ from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.batched import grounder as shared
 from litelvlm.models.glamm.batched import passes
-from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
+from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.masks import masker
 from litelvlm.models.glamm.masks.masker import low_resolution_masks, read_logits, upscale
 from litelvlm.models.glamm.masks.shared import masks_of_image
+from litelvlm.models.requests import BatchGrounder, out_of_memory
 from litelvlm.pruning.cue_table import OF_IMAGE
 from tests.glamm_parts import conversation, decode
 
@@ -185,6 +186,40 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(model, state, data, mo
     ]
     expected = answer(SharedGrounder(model, 64), state, requests)
     assert max((a - b).abs().max() for a, b in zip(found, expected, strict=True)) < LOGITS
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_any_family_halves_the_batch_and_loses_nothing(model, state, data, error):
+    every = requests_of(model, state, data[0], METHODS[:2], (48, 16))
+    requests = [one for one in every if len(one.conversation.expressions) == 1]
+    asked = []
+
+    def ground(states, *given):
+        if len(states) > 1:
+            raise error
+        asked.append(given)
+        return model.ground(states, *given)
+
+    grounder = BatchGrounder(ground, 5)
+    found = answer(grounder, state, requests)
+    assert (grounder.batch_size, len(asked)) == (1, len(requests))
+    assert grounder.notes == [f"out of memory; batches of {size} from there on" for size in (2, 1)]
+    expected = answer(BatchGrounder(model.ground, 64), state, requests)
+    assert max((a - b).abs().max() for a, b in zip(found, expected, strict=True)) < LOGITS
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("sizes do not match")])
+def test_what_half_a_batch_does_not_mend_is_an_error(model, state, data, error):
+    def ground(*_):
+        raise error
+
+    size = 1 if isinstance(error, MemoryError) else 8
+    with pytest.raises(type(error)):
+        next(
+            BatchGrounder(ground, size)(
+                state, requests_of(model, state, data[0], METHODS[:1], (8,))
+            )
+        )
 
 
 def test_a_single_pass_that_does_not_fit_is_an_error(model, state, data, monkeypatch):

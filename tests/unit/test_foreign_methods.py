@@ -264,14 +264,13 @@ SETTINGS = {
 DRAWS = {
     "torch": lambda: torch.rand(2),
     "NumPy": lambda: np.random.rand(2),  # noqa: NPY002 - what a plug-in does
-    "Python": lambda: random.random(),
     "a seed": lambda: torch.manual_seed(5),
 }
 
 
 def settings():
     """Everything of the process that a method might change."""
-    return [*(read() for read, _ in foreign._SETTINGS), *foreign._states()]
+    return [*(read() for read, _ in foreign._SETTINGS), *foreign._states(), random.getstate()]
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
@@ -285,6 +284,19 @@ def test_draws_that_would_be_the_same_for_every_image_are_refused(draw):
         own.select(Cues.from_tensors(cls_attention=torch.ones(16), key=key), 5) for key in (1, 1, 2)
     )
     assert first.indices.tolist() == again.indices.tolist() != other.indices.tolist()
+
+
+def test_draws_of_python_differ_between_images_and_not_between_calls():
+    before, method = (
+        random.getstate(),
+        scoring(lambda cues: torch.tensor(random.sample(range(16), 16))),
+    )
+    first, again, other = (
+        method.select(Cues.from_tensors(cls_attention=torch.ones(16), key=key), 5)
+        for key in (1, 1, 2)
+    )
+    assert first.indices.tolist() == again.indices.tolist() != other.indices.tolist()
+    assert random.getstate() == before
 
 
 def test_a_cue_that_needs_do_not_name_is_refused_at_its_line():

@@ -12,7 +12,6 @@ times less processor time than one by one (``benchmarks/batched_parts.py``: mini
 rounds, one thread, float32).
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -40,7 +39,6 @@ from litelvlm.models.glamm.outputs import SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 
-log = logging.getLogger(__name__)
 CPU_MASKS = 8
 """Masks that a CPU decodes at once; more do not fit into its cache and take longer each."""
 
@@ -55,8 +53,8 @@ class SharedGrounder(Grounder):
     """
 
     def __init__(self, model: GlammNetwork, batch_size: int = 24) -> None:
-        super().__init__()
-        self.model, self.batch_size = model, batch_size
+        super().__init__(batch_size)
+        self.model = model
         self.passes = LanguagePasses(model)
 
     @torch.inference_mode()
@@ -87,12 +85,12 @@ class SharedGrounder(Grounder):
                     jobs = window[: self.batch_size]
                     logits = self._logits(state, projected, jobs, prompts, begun)
                 except (RuntimeError, MemoryError) as error:
-                    if not out_of_memory(error) or self.batch_size == 1:
+                    failed = self.lack_of_memory(error)
+                    if not failed:
                         raise
-                    failed = str(error).splitlines()[0]
                 if failed:
                     waiting, window, begun = [*window, *waiting], [], None
-                    self._halve(failed)
+                    self.halve(failed)
                     continue
                 found = ((True,) * logits.shape[1],) * len(jobs)
                 yield GroundedBatch(tuple(job.places for job in jobs), logits, found)
@@ -132,15 +130,6 @@ class SharedGrounder(Grounder):
         kernel = self.model.llama.config._attn_implementation
         return is_plain(jobs[0].request.selection) and kernel in KERNELS
 
-    def _halve(self, reason: str) -> None:
-        """Continue with half the batch.
-
-        Called outside the handler of the error, whose traceback holds the batch's tensors.
-        """
-        self.batch_size //= 2
-        self.notes.append(f"out of memory; batches of {self.batch_size} from there on")
-        log.warning("out of memory (%s): the batch halves to %d", reason, self.batch_size)
-
     def _prompt(self, conversation: Conversation) -> BatchedPrompt:
         ids = self.model.tokenizer.encode(full_prompt(conversation))
         start = ids.index(IMAGE_INDEX)
@@ -176,10 +165,3 @@ class SharedGrounder(Grounder):
         logits = masker.decode_found(self.model.seg_head(together), [True] * len(together))
         by_pass: Tensor = logits.unflatten(0, (len(jobs), -1))
         return by_pass
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in str(error)
-    )
