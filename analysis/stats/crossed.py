@@ -149,9 +149,8 @@ def crossed_mean(
     check_finite(values, "values")
     image = np.unique(image_ids, return_inverse=True)[1]
     category = np.unique(categories, return_inverse=True)[1]
-    n_images, n_categories = int(image.max()) + 1, int(category.max()) + 1
-    stated = categories.dtype.kind not in "if" or bool((categories >= 0).any())
-    known = n_categories if stated else 0
+    n_images = int(image.max()) + 1
+    known = stated_categories(categories)
     value = float(values.mean())
     if known < MIN_CATEGORIES or n_images < 2:
         return Crossed(value, np.nan, np.nan, n_images, known, len(values), reach=reach)
@@ -170,6 +169,12 @@ def crossed_mean(
     df = max(satterthwaite, float(known - 1))
     error = float(np.sqrt(variance))
     return Crossed(value, error, df, n_images, known, len(values), reach=reach)
+
+
+def stated_categories(categories: Shaped[Array, "n"]) -> int:
+    """How many categories there are, those without one counted as one; 0 if none is stated."""
+    stated = categories.dtype.kind not in "if" or bool((categories >= 0).any())
+    return len(np.unique(categories)) if stated else 0
 
 
 def _noise_of_means(

@@ -149,6 +149,12 @@ class ChosenRows:
                 "compares the same expressions; name conditions there, and expressions in groups"
             )
         first, second = first.loc[shared], second.loc[shared]
+        if not first["image_id"].equals(second["image_id"]):
+            raise self._refusal(
+                f"an expression of one number is about another image under "
+                f"{' and under '.join(self.change)}, so the two are no pair; give the expressions "
+                f"of each split numbers of their own in {self._unit}"
+            )
         for name in self._describing:
             if not first[name].equals(second[name]):
                 raise self._refusal(
@@ -249,6 +255,14 @@ class ChosenRows:
 
     def _check_form(self) -> None:
         """Refuse a comparison that says something else than it seems to."""
+        described = {column.name for column in self.columns} - self._conditions
+        asked = {name for wanted in self.change.values() for name in wanted}
+        if found := sorted(described & asked):
+            raise self._refusal(
+                f"change names {', '.join(found)}, which says nothing of how a row was measured, "
+                "so each side would pick expressions of its own, perhaps by their outcome; name "
+                "conditions in change, and pick expressions in where or groups"
+            )
         mixed = self._conditions & {name for wanted in self.groups.values() for name in wanted}
         if mixed:
             raise self._refusal(

@@ -5,6 +5,7 @@ tested count with p = 1, so leaving one out never helps another.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -16,7 +17,12 @@ from litelvlm.analysis.runs.hypotheses import Hypothesis, HypothesisFamily
 from litelvlm.analysis.runs.means import drawn
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap
-from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.crossed import (
+    MIN_CATEGORIES,
+    Crossed,
+    crossed_mean,
+    stated_categories,
+)
 from litelvlm.analysis.stats.ends import Ends
 from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies import EVERY_STUDY
@@ -65,7 +71,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
         ValueError: As ``ChosenRows.parts``.
     """
     columns = get_study(one.study).columns if one.study in EVERY_STUDY else ()
-    chosen = ChosenRows(one, rows, columns)
+    chosen = ChosenRows(one, rows.reset_index(drop=True), columns)
     first, *others = chosen.parts
     result, crossed = (
         difference(first, others[0], one.measure, chosen.ends)
@@ -90,7 +96,7 @@ def difference(
     """Mean of the first less that of the second, whose expressions are others.
 
     Images are resampled together, since both may lie in one. The group with fewer images limits
-    what the interval is worth, and so it is counted.
+    what the interval is worth, and so it is counted; of categories likewise.
     """
     both = pd.concat([first, second])
     sides = np.repeat(np.eye(2), [len(first), len(second)], axis=0)
@@ -104,6 +110,10 @@ def difference(
 
     result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, statistic)
     crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both), ends)
+    seen = min(stated_categories(categories_of(part)) for part in (first, second))
+    crossed = replace(crossed, n_categories=min(seen, crossed.n_categories))
+    if seen < MIN_CATEGORIES:  # one side says nothing of how categories differ
+        crossed = replace(crossed, error=np.nan, df=np.nan)
     fewest = min(part["image_id"].nunique() for part in (first, second))
     both_sides = np.isfinite(result.draws[:, 0])  # a resample may hold no expression of one side
     draws = result.draws[both_sides] if fewest > 1 else result.draws[:0]

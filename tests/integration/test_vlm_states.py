@@ -17,7 +17,7 @@ from transformers import (
 from transformers.cache_utils import QuantizedLayer
 
 from benchmarks.vlm_proof import masked_difference
-from litelvlm import prune
+from litelvlm import get_pruner, prune
 from tests.tiny_vlms.answers import METHODS, ORIGINAL, answer
 from tests.tiny_vlms.models import tiny_prompt, tiny_vlm
 
@@ -193,7 +193,60 @@ def test_images_anywhere_in_a_prompt(llava, ids):
         assert masked_difference(llava, ORIGINAL, inputs) <= 1e-6
     pruned = prune(llava, ORIGINAL, 9)
     assert pruned.forward(**inputs).logits.shape[1] == ids.shape[1] - 27 * images[0]
-    assert pruned.generate(**inputs, max_new_tokens=2).shape[1] == ids.shape[1] + 2
+    made = prune(llava, "divprune", 9).generate(**inputs, max_new_tokens=2)
+    assert made.shape[1] == ids.shape[1] + 2
+    if ids[0, -1] != 90:
+        assert pruned.generate(**inputs, max_new_tokens=2).shape[1] == ids.shape[1] + 2
+        return
+    with pytest.raises(ValueError, match=r"ends with an image.*put text behind the image"):
+        pruned.generate(**inputs, max_new_tokens=2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("positions", ["contiguous", "original"])
+def test_text_behind_a_cache_that_ends_with_an_image(llava, positions):
+    new, method = torch.tensor([[7, 8, 9]]), get_pruner("uniform", positions=positions)
+    start = tiny_prompt("llava", words=(0,))
+    whole = start | {"input_ids": torch.cat([start["input_ids"], new], 1)}
+    whole["attention_mask"] = torch.ones_like(whole["input_ids"])
+    pruned = prune(llava, method, 6)
+    cache = pruned.forward(**start, use_cache=True).past_key_values
+    if positions == "original":
+        with pytest.raises(ValueError, match=r"ends with an image.*give the whole conversation"):
+            pruned.forward(input_ids=new, past_key_values=cache)
+        return
+    found = pruned.forward(input_ids=new, past_key_values=cache).logits
+    assert (found - pruned.forward(**whole).logits[:, -3:]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl"])
+def test_what_follows_an_image_on_three_axes_needs_text_before_it(name):
+    model, start = tiny_vlm(name), tiny_prompt(name, words=(0,))
+    with pytest.raises(ValueError, match="ends with an image"):
+        prune(model, "uniform", 0.5).generate(**start, max_new_tokens=2)
+    given = {"max_new_tokens": 2, "do_sample": False}
+    every = prune(model, "uniform", 1 - 1e-9).generate(**start, **given)
+    assert torch.equal(every, model.generate(**start, **given))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["llava", "qwen2_vl", "internvl"])
+def test_a_gap_in_one_row_of_two(name):
+    model, both = tiny_vlm(name), tiny_prompt(name, (1, 1), (6, 6))
+    both["attention_mask"] = torch.ones_like(both["input_ids"])
+    both["attention_mask"][0, [-4, -3]] = 0
+    given = {"max_new_tokens": 3, "do_sample": False, "return_dict_in_generate": True}
+    given["output_logits"] = True
+    method, length = get_pruner("uniform", positions="original"), len(both["input_ids"][0])
+    found = prune(model, method, 0.5).generate(**both, **given)
+    images = {k: v for k, v in both.items() if v.shape[1:] != (length,)}
+    for row in range(2):
+        alone = {k: v[row : row + 1] for k, v in both.items() if k not in images}
+        for key, value in images.items():
+            alone[key] = value.reshape(2, len(value) // 2, *value.shape[1:])[row]
+        expected = prune(model, method, 0.5).generate(**alone, **given)
+        for both_rows, one_row in zip(found["logits"], expected["logits"], strict=True):
+            assert (both_rows[row] - one_row[0]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("name", ["llava", "qwen2_vl", "qwen2_5_vl", "internvl", "gemma3"])

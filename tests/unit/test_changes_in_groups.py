@@ -166,7 +166,7 @@ REFUSED = {
     ),
     "a change of sizes": (
         {"where": LOSS["pruned"], "change": SIZES},
-        "no expression has a value under small and under large",
+        "change names area_frac, which says nothing of how a row was measured",
     ),
     "a change of nothing": ({"change": {"a": GAIN["ours"], "b": LOSS["pruned"]}}, "the same rows"),
     "rows picked by outcome": (
@@ -203,6 +203,42 @@ def test_a_form_that_cannot_mean_what_it_says_is_refused(fields, words):
         frame = frame[frame["method"] == keep]
     with pytest.raises(ValueError, match=re.escape(words)):
         claim(frame, **fields)
+
+
+def test_a_side_of_a_change_is_not_picked_by_its_own_outcome():
+    ours, rest = {"method": "ours", "budget": 16}, {"method": "random", "budget": 16}
+    for picked in ({"p50": True}, {"iou": {"min": 0.5}}):
+        with pytest.raises(ValueError, match="says nothing of how a row was measured"):
+            claim(rows(), change={"ours": ours | picked, "random": rest})
+
+
+def test_expressions_of_other_images_are_no_pair():
+    frame = rows().query("budget == 16 and method == 'ours'")
+    other = frame.assign(image_id=frame["image_id"] + 1_000, method="random")
+    with pytest.raises(ValueError, match="about another image under a and under b, so the two are"):
+        claim(
+            pd.concat([frame, other]),
+            change={"a": {"method": "ours"}, "b": {"method": "random"}},
+        )
+    # Joined frames repeat their labels of lines, which tell nothing.
+    joined = pd.concat([frame, frame.assign(method="random", iou=frame["iou"] - 0.2)])
+    change = {"a": {"method": "ours"}, "b": {"method": "random"}}
+    assert claim(joined, change=change).estimate == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("seen", [1, 2, 3])
+def test_a_group_of_few_categories_says_nothing_of_others(seen):
+    frame = (
+        rows()
+        .query("budget == 16 and method == 'ours'")
+        .assign(category_id=lambda d: d.sent_id % 12)
+    )
+    frame["category_id"] = np.where(
+        frame["area_frac"] <= 0.05, frame["sent_id"] % seen, frame["category_id"]
+    )
+    found = claim(frame, groups=dict(reversed(SIZES.items())), levels=True)
+    assert np.isfinite(found.low_categories) == (seen >= 3)
+    assert ("other images of the same" in found.generalises) == (seen < 3)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from litelvlm.models.vlm_base.positions import closed_up
 from litelvlm.pruning import RawSelection, Selection
 from litelvlm.pruning.positions import median_places, output_order, sequence_positions
 
@@ -99,3 +100,41 @@ def test_selection_from_bad_indices(indices):
 def test_selection_of_nothing():
     with pytest.raises(ValueError, match="budget 0"):
         Selection.from_indices(torch.tensor([], dtype=torch.long), 9)
+
+
+def clip_positions(step, times, behind):
+    """Positions of frames of 2 x 3 tokens so many steps apart, with three tokens of text behind."""
+    frames = torch.arange(times * 6) // 6
+    places = torch.arange(times * 6) % 6
+    block = torch.stack([frames * step, places // 3, places % 3]) + 3
+    text = (torch.arange(3) + behind)[None].expand(3, -1)
+    return torch.cat([torch.arange(3)[None].expand(3, -1), block, text], dim=1)
+
+
+@pytest.mark.parametrize(("step", "behind"), [(4, 6), (4, 3 + 4 * 4 + 1), (1, 3 + 5), (2, 6)])
+def test_times_keep_their_distance_where_no_frame_is_lost(step, behind):
+    full, run = clip_positions(step, 5, behind), torch.arange(3, 33)
+    kept = torch.cat([run[:10], run[11:]])
+    moved = closed_up(full, [(run, kept)])
+    left = torch.cat([torch.arange(3), kept, torch.arange(33, 36)])
+    assert torch.equal(moved[:, left], full[:, left])
+
+
+def test_times_without_a_token_vanish_with_their_step_and_text_moves_as_it_was_placed():
+    run = torch.arange(3, 33)
+    kept = torch.cat([run[:6], run[12:]])  # the second of five frames goes
+    for behind, moved_by in ((6, 0), (3 + 4 * 4 + 1, 4)):  # rows and columns place the text, or all
+        moved = closed_up(clip_positions(4, 5, behind), [(run, kept)])
+        assert moved[0, kept].unique().tolist() == [3, 7, 11, 15]
+        assert moved[:, 33].tolist() == [behind - moved_by] * 3
+    rows = run[(run - 3) % 6 >= 3]  # the first row of each frame goes
+    moved = closed_up(clip_positions(4, 5, 6), [(run, rows)])
+    assert moved[1, rows].unique().tolist() == [3]
+    assert moved[0, rows].unique().tolist() == [3, 7, 11, 15, 19]
+    assert moved[0, 33].item() == 6  # columns, which placed it, are as wide as before
+
+
+def test_a_block_without_tokens_takes_no_place():
+    run = torch.arange(3, 33)
+    for step, behind in ((4, 6), (1, 8)):
+        assert closed_up(clip_positions(step, 5, behind), [(run, run[:0])])[0, 33] == 3

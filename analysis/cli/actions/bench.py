@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from litelvlm.analysis.studies import BENCH, efficiency
 from litelvlm.analysis.studies.published import SOURCE
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
 from litelvlm.figures.files import write_figures
+from litelvlm.models.studied import StudiedModel
 
 
 def run(verb: Bench) -> int:
@@ -23,7 +25,6 @@ def run(verb: Bench) -> int:
     require_writable(verb.out, folder=True)
     if verb.figures is not None:
         require_writable(verb.figures, folder=True, option="--figures")
-    scores = None if verb.sweep is None else read_summary(verb.sweep).table("scores")
     config = efficiency.Config.model_validate(
         verb.given(
             *("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded"),
@@ -31,6 +32,7 @@ def run(verb: Bench) -> int:
         )
     )
     data, model = data_of(verb), studied_of(verb)
+    scores = None if verb.sweep is None else scores_of(verb.sweep, model)
     folder = run_with_pictures(get_study(BENCH), model, data, config, verb.out)
     if scores is not None:
         add_table(folder, "scores", scores)
@@ -59,6 +61,29 @@ def run(verb: Bench) -> int:
         paths = "".join(f"{verb.figures / picture.name}.png\n" for picture in drawn)
         (sys.stderr if verb.json else sys.stdout).write(paths)
     return 0
+
+
+def scores_of(run: Path, model: StudiedModel) -> pd.DataFrame:
+    """Scores of a finished sweep of the model that is timed.
+
+    Raises:
+        ValueError: If the run is of another study or model, or not finished.
+    """
+    record = read_record(run)
+    if record.study != "sweep":
+        raise ValueError(f"--sweep {run} is a run of {record.study!r}; name one of 'sweep'")
+    if not record.complete:
+        raise ValueError(
+            f"--sweep {run} is not finished ({record.parts_done} of {record.n_parts} parts); run "
+            "its command again"
+        )
+    if record.model["digest"] != model.digest:
+        raise ValueError(
+            f"--sweep {run} was made with the model {record.model['name']!r} of digest "
+            f"{record.model['digest'][:12]}, and this one has {model.digest[:12]}; scores and "
+            "times of different models do not belong in one figure"
+        )
+    return read_summary(run).table("scores")
 
 
 def speed_lines(ratios: pd.DataFrame) -> list[str]:

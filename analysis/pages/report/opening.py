@@ -63,10 +63,11 @@ def what_would_change_it(
     """
     found = []
     kinds = " or ".join(dict.fromkeys(record.samples for record in records))
-    if most := max((record.limit or 0 for record in records), default=0):
+    if limits := sorted({record.limit for record in records if record.limit}):
+        where = "" if all(record.limit for record in records) else " by some of the runs"
         found.append(
-            f"More {kinds}. Only the first {most} of the split were read (--limit), so this is a "
-            "sample and no result."
+            f"More {kinds}. Only the first {' or '.join(map(str, limits))} of the split were read"
+            f"{where} (--limit), so this is a sample and no result."
         )
     open_ = [
         f"{c.id} of {name} ({c.power or undetermined_reason(c)})"

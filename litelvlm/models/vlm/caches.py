@@ -11,7 +11,7 @@ from transformers import Cache, EncoderDecoderCache
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.network import has_pixels
-from litelvlm.models.vlm.preparing import PreparedCall
+from litelvlm.models.vlm.preparing import END, PreparedCall
 from litelvlm.models.vlm.shorten import without_single_axis
 from litelvlm.pruning.layers.base import LayerPlan
 
@@ -106,6 +106,8 @@ def continued(given: Mapping[str, object], note: CacheNote, first: int) -> dict[
             "past_key_values holds other tokens in each layer, which forward cannot go on from; "
             "call generate, or a method that acts before the language model"
         )
+    if call.open_end:
+        raise ValueError(f"{END}, or give the whole conversation with its images")
     end = last_keys(cast(Cache, cache))  # noted() knows it
     same = end is None or note.end is None or torch.equal(end, note.end)
     if len(ids) != len(prompt) or not same:

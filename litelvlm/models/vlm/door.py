@@ -27,6 +27,7 @@ from litelvlm.models.vlm.layers.drops import LayerDrops
 from litelvlm.models.vlm.layers.find import decoder_of, layer_drops
 from litelvlm.models.vlm.network import family_of, has_pixels
 from litelvlm.models.vlm.preparing import (
+    END,
     PreparedCall,
     PruningSettings,
     cues_of,
@@ -276,6 +277,8 @@ class PrunedVlm:
         model = self.settings.model
         with torch.no_grad():
             call = prepare(self.settings, given)
+        if call.open_end and any(len(one.columns) < len(one.item.columns) for one in call.slots):
+            raise ValueError(END)
         ids, mask = cast(Tensor, given["input_ids"]), given.get("attention_mask")
         full = FullPrompts(
             ids, torch.ones_like(ids) if mask is None else cast(Tensor, mask), call,

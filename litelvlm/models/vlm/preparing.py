@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from litelvlm.models.vlm.selecting import ItemSlots, fill_slots, select
 from litelvlm.models.vlm.shorten import ShortPrompt, full_positions, shorten
 from litelvlm.models.vlm_base.tower import reads_tower
 from litelvlm.pruning import Cues, LayerPlan, Pruner, Selection
+from litelvlm.pruning.positions import Positions
 
 MADE_HERE = {
     "inputs_embeds": "give input_ids, whose placeholders say where the images stand",
@@ -57,11 +59,14 @@ class PreparedCall:
         arguments: What ``forward`` or ``generate`` gets, without positions.
         prompt: The shortened prompts.
         slots: What is left of each image.
+        open_end: Whether a prompt ends with an image, so that the position behind it does not
+            follow from the last token that is left.
     """
 
     arguments: Mapping[str, object]
     prompt: ShortPrompt
     slots: tuple[ItemSlots, ...]
+    open_end: bool = False
 
     @property
     def token_counts(self) -> list[int]:
@@ -123,7 +128,25 @@ def pruned_call(
         for modality, made in sources.encoded.items()
     }
     arguments = {**rest, **prompt.arguments, "mm_encoder_outputs": outputs}
-    return PreparedCall(arguments, prompt, tuple(slots))
+    open_end = any(_ends_open(sources, entry, policy) for entry in slots)
+    return PreparedCall(arguments, prompt, tuple(slots), open_end)
+
+
+END = (
+    "a prompt ends with an image, and the position of what follows does not follow from the tokens "
+    "that are left of it; put text behind the image, as chat templates do"
+)
+"""Why nothing can be said behind a prompt with an open end."""
+
+
+def _ends_open(sources: CallSources, entry: ItemSlots, policy: Positions) -> bool:
+    """Whether a row ends with this image and goes on elsewhere than behind its last token."""
+    last = cast(Tensor, sources.given["attention_mask"])[entry.item.row].nonzero()[-1].cpu()
+    if not bool((entry.item.columns.cpu() == last).any()):
+        return False
+    if len(sources.positions) > 1 or policy == "stretch":
+        return True
+    return policy == "original" and not bool((entry.columns.cpu() == last).any())
 
 
 def opened(

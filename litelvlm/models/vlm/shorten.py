@@ -109,7 +109,7 @@ def shorten(
         numbered.append(moved[:, taken[real]])
         if policy == "contiguous" and len(positions) == 1:
             numbered[-1] = torch.arange(int(real.sum()), device=ids.device)[None]
-    right = bool((mask[:, 0] == 1).all()) and bool((mask == 0).any())
+    right = bool((mask[:, 0] == 1).all()) and bool((mask[:, -1] == 0).any())
     fills = {"input_ids": pad, "attention_mask": 0, "labels": NO_LABEL}
     arguments = {}
     for name in ("input_ids", "attention_mask", *PER_TOKEN):

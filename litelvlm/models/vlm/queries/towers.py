@@ -24,7 +24,9 @@ COMPUTED_BY = (
     "intermediate_size", "num_hidden_layers", "num_attention_heads",
 )  # fmt: skip
 """Settings of an image tower, beside its weights, that decide what it computes."""
-CHECKED: WeakKeyDictionary[PreTrainedModel, tuple[ref[Tower], list[int]]] = WeakKeyDictionary()
+CHECKED: WeakKeyDictionary[PreTrainedModel, tuple[ref[Tower], list[tuple[int, float]]]] = (
+    WeakKeyDictionary()
+)
 """For each model the towers that were found to be its own, with the counts of changes then."""
 ADVICE = (
     "give the CLIP checkpoint that it comes from (clip= in Python, --clip on the command line: a "
@@ -165,11 +167,15 @@ def check_once(network: PreTrainedModel, tower: Tower) -> None:
         ValueError: As ``check_same_tower``.
     """
     known = CHECKED.get(network)
-    # Where a parameter keeps no count of its changes, nothing may change it.
+    # A write through `.data`, as of merged adapters, leaves the count of changes as it was, so the
+    # numbers count too.
     modules: list[nn.Module] = [getattr(network.base_model, "vision_tower", network)]
     modules += [tower.clip.vision_model] if isinstance(tower, ClipTower) else []
     changes = [
-        0 if weight.is_inference() else weight._version
+        (
+            0 if weight.is_inference() else weight._version,
+            0.0 if weight.is_meta else float(weight.detach().sum(dtype=torch.float64)),
+        )
         for module in modules
         for weight in module.parameters()
     ]
