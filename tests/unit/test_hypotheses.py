@@ -1,14 +1,18 @@
 """Hypotheses of a YAML file: planted effects, the family, and files that are refused."""
 
+import json
 import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.api import SavedRun
+from litelvlm.analysis.api import SavedRun, read_record, read_summary
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.actions.bench import scores_of
 from litelvlm.analysis.runs.hypotheses import HypothesisFamily, read_family
 from litelvlm.analysis.studies.own_hypotheses import claim_of, family_text, judge
 
@@ -212,3 +216,37 @@ def test_the_examples_of_the_docs_are_read_and_name_columns_that_exist(tmp_path,
             compared = (*one.change.values(), *one.groups.values())
             wanted = {*one.where, *(name for part in compared for name in part)}
             assert {one.measure, *wanted} <= set(frames[one.study].columns)
+
+
+def changed_record(run, to, **fields):
+    """A copy of a run whose record says otherwise."""
+    folder = shutil.copytree(run, to / run.name)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | fields))
+    return folder
+
+
+def test_hypotheses_are_not_judged_on_part_of_a_run(saved_runs, tmp_path, capsys):
+    family = tmp_path / "mine.yaml"
+    family.write_text(
+        "family: mine\nhypotheses:\n- {id: low, statement: Ranked low., study: reversal, "
+        "measure: ri, where: {probe: released, signal: similarity}}\n"
+    )
+    run = changed_record(saved_runs["reversal"], tmp_path, n_parts=10, parts_done=3)
+    assert main(["show", str(run), "--hypotheses", str(family)]) == 2
+    assert (
+        "is not finished (3 of 10 parts), and hypotheses are judged once" in capsys.readouterr().err
+    )
+
+
+def test_a_bench_takes_the_scores_of_its_own_model_alone(saved_runs, tmp_path):
+    run = saved_runs["sweep"]
+    model = SimpleNamespace(digest=read_record(run).model["digest"])
+    assert scores_of(run, model).equals(read_summary(run).table("scores"))
+    for other, digest, words in (
+        (run, "f" * 64, "scores and times of different models do not belong in one figure"),
+        (saved_runs["reversal"], model.digest, "is a run of 'reversal'; name one of 'sweep'"),
+        (changed_record(run, tmp_path, n_parts=99), model.digest, "is not finished"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            scores_of(other, SimpleNamespace(digest=digest))
