@@ -244,9 +244,9 @@ def test_a_bench_takes_the_scores_of_its_own_model_alone(saved_runs, tmp_path):
     model = SimpleNamespace(digest=read_record(run).model["digest"])
     assert scores_of(run, model).equals(read_summary(run).table("scores"))
     for other, digest, words in (
-        (run, "f" * 64, "scores and times of different models do not belong in one figure"),
+        (run, "0" * 64, "scores and times of different models do not belong in one figure"),
         (saved_runs["reversal"], model.digest, "is a run of 'reversal'; name one of 'sweep'"),
-        (changed_record(run, tmp_path, n_parts=99), model.digest, "is not finished"),
+        (changed_record(run, tmp_path, n_parts=9), model.digest, "is not finished"),
     ):
         with pytest.raises(ValueError, match=words):
             scores_of(other, SimpleNamespace(digest=digest))
