@@ -43,7 +43,7 @@ REFUSED = {
     "study sweep --budgets 0": "budget 0 is too small",
     "bench --figures file": "cannot write file.*with --figures",
     "bench --sweep nowhere": "there is no folder nowhere",
-    "bench --sweep folder": "folder has no summary.json",
+    "bench --sweep folder": "folder has no run.json",
     "bench --data nowhere": "no REFER data at nowhere",
     "audit --measure --numbers folder": "cannot write folder.*with --numbers",
     "audit --measure --budgets 0": "budget 0 is too small",

@@ -12,7 +12,7 @@ import pytest
 
 from litelvlm.analysis.api import SavedRun, read_record, read_summary
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.actions.bench import scores_of
+from litelvlm.analysis.cli.actions.bench import check_model, scores_of
 from litelvlm.analysis.runs.hypotheses import HypothesisFamily, read_family
 from litelvlm.analysis.studies.own_hypotheses import claim_of, family_text, judge
 
@@ -241,12 +241,13 @@ def test_hypotheses_are_not_judged_on_part_of_a_run(saved_runs, tmp_path, capsys
 
 def test_a_bench_takes_the_scores_of_its_own_model_alone(saved_runs, tmp_path):
     run = saved_runs["sweep"]
-    model = SimpleNamespace(digest=read_record(run).model["digest"])
-    assert scores_of(run, model).equals(read_summary(run).table("scores"))
-    for other, digest, words in (
-        (run, "0" * 64, "scores and times of different models do not belong in one figure"),
-        (saved_runs["reversal"], model.digest, "is a run of 'reversal'; name one of 'sweep'"),
-        (changed_record(run, tmp_path, n_parts=9), model.digest, "is not finished"),
+    assert scores_of(run).equals(read_summary(run).table("scores"))
+    for other, words in (
+        (saved_runs["reversal"], "is a run of 'reversal'; name a run of a sweep"),
+        (changed_record(run, tmp_path, n_parts=9), r"is not finished \(. of 9 parts\)"),
     ):
         with pytest.raises(ValueError, match=words):
-            scores_of(other, SimpleNamespace(digest=digest))
+            scores_of(other)
+    check_model(run, SimpleNamespace(digest=read_record(run).model["digest"]))
+    with pytest.raises(ValueError, match="of different models do not belong in one figure"):
+        check_model(run, SimpleNamespace(digest="0" * 64))

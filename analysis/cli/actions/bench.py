@@ -15,6 +15,7 @@ from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
 from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.studies import BENCH, efficiency
 from litelvlm.analysis.studies.published import SOURCE
+from litelvlm.analysis.studies.stories import story_of
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
 from litelvlm.figures.files import write_figures
 from litelvlm.models.studied import StudiedModel
@@ -25,6 +26,7 @@ def run(verb: Bench) -> int:
     require_writable(verb.out, folder=True)
     if verb.figures is not None:
         require_writable(verb.figures, folder=True, option="--figures")
+    scores = None if verb.sweep is None else scores_of(verb.sweep)
     config = efficiency.Config.model_validate(
         verb.given(
             *("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded"),
@@ -32,7 +34,8 @@ def run(verb: Bench) -> int:
         )
     )
     data, model = data_of(verb), studied_of(verb)
-    scores = None if verb.sweep is None else scores_of(verb.sweep, model)
+    if verb.sweep is not None:
+        check_model(verb.sweep, model)
     folder = run_with_pictures(get_study(BENCH), model, data, config, verb.out)
     if scores is not None:
         add_table(folder, "scores", scores)
@@ -63,27 +66,36 @@ def run(verb: Bench) -> int:
     return 0
 
 
-def scores_of(run: Path, model: StudiedModel) -> pd.DataFrame:
-    """Scores of a finished sweep of the model that is timed.
+def scores_of(run: Path) -> pd.DataFrame:
+    """Scores of a finished sweep.
 
     Raises:
-        ValueError: If the run is of another study or model, or not finished.
+        ValueError: If the run is of another study, or not finished.
     """
     record = read_record(run)
-    if record.study != "sweep":
-        raise ValueError(f"--sweep {run} is a run of {record.study!r}; name one of 'sweep'")
+    if not story_of(record.study).explorable:
+        raise ValueError(f"--sweep {run} is a run of {record.study!r}; name a run of a sweep")
     if not record.complete:
         raise ValueError(
             f"--sweep {run} is not finished ({record.parts_done} of {record.n_parts} parts); run "
             "its command again"
         )
-    if record.model["digest"] != model.digest:
-        raise ValueError(
-            f"--sweep {run} was made with the model {record.model['name']!r} of digest "
-            f"{record.model['digest'][:12]}, and this one has {model.digest[:12]}; scores and "
-            "times of different models do not belong in one figure"
-        )
     return read_summary(run).table("scores")
+
+
+def check_model(run: Path, model: StudiedModel) -> None:
+    """Refuse scores of another model than the one that is timed.
+
+    Raises:
+        ValueError: Naming both.
+    """
+    made = read_record(run).model
+    if made["digest"] != model.digest:
+        raise ValueError(
+            f"--sweep {run} was made with the model {made['name']!r} of digest "
+            f"{made['digest'][:12]}, and this one has {model.digest[:12]}; scores and times of "
+            "different models do not belong in one figure"
+        )
 
 
 def speed_lines(ratios: pd.DataFrame) -> list[str]:
