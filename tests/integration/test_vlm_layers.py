@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, prune
+from litelvlm.models.vlm.layers.drops import cut_mask
 from litelvlm.models.vlm.shorten import full_positions
 from litelvlm.pruning.layers.state import text_raters
 from litelvlm.pruning.ranking import highest
@@ -265,3 +266,11 @@ def test_beams_share_the_tokens_of_their_prompt():
     first = several["logits"][0].unflatten(0, (2, 3))
     assert torch.allclose(first[:, :1].expand(-1, 3, -1), first, atol=1e-6)
     assert pruned.layer_counts == [list(METHODS["fastv"].schedule(0.6, 36, 3))] * 2
+
+
+def test_masks_of_kernels_that_take_another_form_are_refused():
+    keys = torch.arange(6).expand(2, -1)
+    padding = torch.ones(2, 6, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"'flash_attention_2' reads .*attn_implementation='sdpa'"):
+        cut_mask(padding, keys, keys[:, [0, 2, 5]], "flash_attention_2")
+    assert cut_mask(None, keys, keys[:, [0, 2, 5]], "flash_attention_2") is None

@@ -32,10 +32,16 @@ def cut_mask(
         The cut mask [b, 1, q, k], or None where the kernel's own is right.
 
     Raises:
-        ValueError: If rows of a batch keep different numbers of tokens under a kernel that takes no
-            such mask.
+        ValueError: If rows of a batch keep different numbers of tokens, or have padding, under a
+            kernel that takes no such mask.
     """
     added = keys < 0
+    if mask is not None and mask.ndim != 4:
+        raise ValueError(
+            f"kernel {kernel!r} reads a batch with padding by a mask of another form, which cannot "
+            "be cut between the layers; give one row at a time, or load the model with "
+            "attn_implementation='sdpa'"
+        )
     if mask is None and not bool(added.any()):
         return None
     if mask is None:
