@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -138,6 +139,32 @@ class RunRecord(Session):
     def complete(self) -> bool:
         """Whether every part is there."""
         return self.parts_done == self.n_parts
+
+    def require_complete(self, run: Path) -> None:
+        """Refuse a run whose parts are not all there.
+
+        Raises:
+            ValueError: Naming its folder and what to do.
+        """
+        if not self.complete:
+            raise ValueError(
+                f"{run} is incomplete ({self.parts_done} of {self.n_parts} parts); run its "
+                "command again"
+            )
+
+    def require_made_with(self, what: Literal["model", "data"], digest: str, run: Path) -> None:
+        """Refuse a run that another model or other data made.
+
+        Raises:
+            ValueError: Naming both digests and what to do.
+        """
+        made = self.model if what == "model" else self.data
+        if made["digest"] != digest:
+            raise ValueError(
+                f"{run} was made with the {what} {made['name']!r} of digest "
+                f"{made['digest'][:12]}, and this {what} has {digest[:12]}; name the same one with "
+                f"--{what}"
+            )
 
     @property
     def state_in_words(self) -> str:

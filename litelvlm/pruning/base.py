@@ -213,7 +213,7 @@ class Pruner(ABC):
             key: Identity of the image, from which Python's own random generator begins.
         """
         file = getattr(modules.get(type(self).__module__), "__file__", None)
-        return foreign_code(f"method {self.name!r}", file, may_draw=False, key=key)
+        return foreign_code(f"method {self.name!r}", file, key)
 
     def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
         """Set output order and positions as the fields say.

@@ -73,9 +73,7 @@ def _states() -> tuple[object, ...]:
 
 
 @contextmanager
-def foreign_code(
-    what: str, file: str | None = None, may_draw: bool = True, key: int | None = None
-) -> Iterator[None]:
+def foreign_code(what: str, file: str | None = None, key: int | None = None) -> Iterator[None]:
     """Run code that is not the suite's: prints go to stderr, and an error names the code.
 
     Standard output belongs to results, which ``--json`` promises to be JSON. ``sys.exit`` counts as
@@ -84,14 +82,14 @@ def foreign_code(
     Args:
         what: The code, for the message: "method 'mine'".
         file: Its file, whose innermost line in the traceback is named; None for none.
-        may_draw: Whether it may use the generators of torch and NumPy.
-        key: Seed of Python's own generator while it runs; None to leave it.
+        key: Identity of an image, for code that may not draw from the generators of torch and NumPy
+            and begins Python's own with it; None for code that runs once.
 
     Raises:
         ValueError: In place of any error but an interrupt and too little memory.
     """
     try:
-        held = nullcontext() if may_draw else without_draws()
+        held = nullcontext() if key is None else without_draws()
         with kept_settings(), redirect_stdout(sys.stderr), held:
             if key is not None:
                 random.seed(key)

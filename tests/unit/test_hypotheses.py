@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import pytest
 
 from litelvlm.analysis.api import SavedRun, read_record, read_summary
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.actions.bench import check_model, scores_of
+from litelvlm.analysis.cli.actions.bench import scores_of
 from litelvlm.analysis.runs.hypotheses import HypothesisFamily, read_family
 from litelvlm.analysis.studies.own_hypotheses import claim_of, family_text, judge
 
@@ -234,9 +233,7 @@ def test_hypotheses_are_not_judged_on_part_of_a_run(saved_runs, tmp_path, capsys
     )
     run = changed_record(saved_runs["reversal"], tmp_path, n_parts=10, parts_done=3)
     assert main(["show", str(run), "--hypotheses", str(family)]) == 2
-    assert (
-        "is not finished (3 of 10 parts), and hypotheses are judged once" in capsys.readouterr().err
-    )
+    assert "is incomplete (3 of 10 parts); run its command again" in capsys.readouterr().err
 
 
 def test_a_bench_takes_the_scores_of_its_own_model_alone(saved_runs, tmp_path):
@@ -244,10 +241,11 @@ def test_a_bench_takes_the_scores_of_its_own_model_alone(saved_runs, tmp_path):
     assert scores_of(run).equals(read_summary(run).table("scores"))
     for other, words in (
         (saved_runs["reversal"], "is a run of 'reversal'; name a run of a sweep"),
-        (changed_record(run, tmp_path, n_parts=9), r"is not finished \(. of 9 parts\)"),
+        (changed_record(run, tmp_path, n_parts=9), r"is incomplete \(. of 9 parts\)"),
     ):
         with pytest.raises(ValueError, match=words):
             scores_of(other)
-    check_model(run, SimpleNamespace(digest=read_record(run).model["digest"]))
-    with pytest.raises(ValueError, match="of different models do not belong in one figure"):
-        check_model(run, SimpleNamespace(digest="0" * 64))
+    record = read_record(run)
+    record.require_made_with("model", record.model["digest"], run)
+    with pytest.raises(ValueError, match=r"made with the model .*name the same one with --model"):
+        record.require_made_with("model", "0" * 64, run)

@@ -167,6 +167,12 @@ def test_what_a_class_of_a_notebook_names_counts_too(cell, one, other):
     assert first == again != changed
 
 
+def test_a_name_of_a_notebook_that_is_an_attribute_in_the_class_does_not_count():
+    one, other = (METHOD.replace("@dataclass", f"cumsum = {n}\n\n\n@dataclass", 1) for n in (1, 2))
+    assert ".cumsum(" in METHOD
+    assert code_without_a_file(one) == code_without_a_file(other)
+
+
 def test_a_base_class_of_a_notebook_counts_too():
     text = METHOD.replace(
         "@dataclass", "class Base(ScorePruner):\n    strength = 1\n\n\n@dataclass", 1

@@ -18,7 +18,6 @@ from litelvlm.analysis.studies.published import SOURCE
 from litelvlm.analysis.studies.stories import story_of
 from litelvlm.analysis.studies.table import get_study, run_with_pictures
 from litelvlm.figures.files import write_figures
-from litelvlm.models.studied import StudiedModel
 
 
 def run(verb: Bench) -> int:
@@ -35,7 +34,7 @@ def run(verb: Bench) -> int:
     )
     data, model = data_of(verb), studied_of(verb)
     if verb.sweep is not None:
-        check_model(verb.sweep, model)
+        read_record(verb.sweep).require_made_with("model", model.digest, verb.sweep)
     folder = run_with_pictures(get_study(BENCH), model, data, config, verb.out)
     if scores is not None:
         add_table(folder, "scores", scores)
@@ -75,27 +74,8 @@ def scores_of(run: Path) -> pd.DataFrame:
     record = read_record(run)
     if not story_of(record.study).explorable:
         raise ValueError(f"--sweep {run} is a run of {record.study!r}; name a run of a sweep")
-    if not record.complete:
-        raise ValueError(
-            f"--sweep {run} is not finished ({record.parts_done} of {record.n_parts} parts); run "
-            "its command again"
-        )
+    record.require_complete(run)
     return read_summary(run).table("scores")
-
-
-def check_model(run: Path, model: StudiedModel) -> None:
-    """Refuse scores of another model than the one that is timed.
-
-    Raises:
-        ValueError: Naming both.
-    """
-    made = read_record(run).model
-    if made["digest"] != model.digest:
-        raise ValueError(
-            f"--sweep {run} was made with the model {made['name']!r} of digest "
-            f"{made['digest'][:12]}, and this one has {model.digest[:12]}; scores and times of "
-            "different models do not belong in one figure"
-        )
 
 
 def speed_lines(ratios: pd.DataFrame) -> list[str]:

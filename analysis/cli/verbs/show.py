@@ -81,11 +81,7 @@ class Show(Printing):
         records = [read_record(folder) for folder in self.folders]
         studies = [record.study for record in records]
         for record, folder in zip(records, self.folders, strict=True):
-            if not record.complete:
-                raise ValueError(
-                    f"{folder} is not finished ({record.parts_done} of {record.n_parts} parts), "
-                    "and hypotheses are judged once, on all of it; run its command again"
-                )
+            record.require_complete(folder)  # a look at some parts would be one look more
         if len(set(studies)) < len(studies):
             raise ValueError("two runs of one study are named; hypotheses need one of each")
         rows = {study: read_rows(run) for study, run in zip(studies, self.folders, strict=True)}

@@ -192,18 +192,9 @@ def check_source(record: RunRecord, model: GroundingModel, data: Dataset, run: P
     Raises:
         ValueError: Saying which, and what to do.
     """
-    if not record.complete:
-        raise ValueError(
-            f"{run} is incomplete ({record.parts_done} of {record.n_parts} parts); run its "
-            "command again"
-        )
-    for what, made, given in (("model", record.model, model), ("data", record.data, data)):
-        if made["digest"] != given.digest:
-            raise ValueError(
-                f"{run} was made with the {what} {made['name']!r} of digest "
-                f"{made['digest'][:12]}, and this "
-                f"{what} has {given.digest[:12]}; name the same one with --{what}"
-            )
+    record.require_complete(run)
+    record.require_made_with("model", model.digest, run)
+    record.require_made_with("data", data.digest, run)
 
 
 def render(payload: Mapping[str, object], **words: object) -> str:

@@ -1,6 +1,7 @@
 """What a class or function without a source file does, as in a notebook: its code and values."""
 
 from collections.abc import Iterator
+from dis import get_instructions
 from types import CodeType, FunctionType
 
 import numpy as np
@@ -93,9 +94,10 @@ def _is_filled(cell: object) -> bool:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names that code reads, and code within it."""
+    """Names of the module that code reads, and code within it; attributes are none."""
     inner = (_names(value) for value in code.co_consts if isinstance(value, CodeType))
-    return set(code.co_names).union(*inner)
+    own = (one.argval for one in get_instructions(code) if one.opname == "LOAD_GLOBAL")
+    return set(own).union(*inner)
 
 
 def _of_code(code: CodeType) -> Iterator[bytes]:

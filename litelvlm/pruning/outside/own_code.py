@@ -81,12 +81,13 @@ def _check_unchanged(maker: object, path: Path, digest: bytes) -> None:
 
 
 def read_files(maker: object) -> list[Path]:
-    """Files that a class says it reads, from the folder of its own file.
+    """Files that a class says it reads, from the folder of its own file, or the current one.
 
     Raises:
         FileNotFoundError: Naming one that does not exist.
     """
-    home = (_file(sys.modules[maker.__module__]) or Path("nowhere").resolve()).parent
+    file = _file(sys.modules[maker.__module__])
+    home = file.parent if file else Path.cwd()
     found = [home / name for name in getattr(maker, "files", ())]
     for path in found:
         if not path.is_file():
