@@ -42,6 +42,21 @@ def legend_beside(ax: Axes, title: str | None = None) -> Axes:
     return ax
 
 
+def in_order(line: pd.DataFrame, x: str, look: style.Look) -> pd.DataFrame:
+    """The points of a line from left to right.
+
+    Raises:
+        ValueError: If two points stand at the same place and a line joins them.
+    """
+    twice = line[x].duplicated()
+    if twice.any() and look.linestyle != "none":
+        raise ValueError(
+            f"{look.label or 'a line'} has two values at {x} {line[x][twice].iloc[0]:g}, as where "
+            "tables of several runs are joined; draw each table on axes of its own"
+        )
+    return line.sort_values(x)
+
+
 def band(ax: Axes, line: pd.DataFrame, x: str, y: str, look: style.Look) -> None:
     """One line over its interval; nothing where the table is empty.
 
@@ -51,10 +66,13 @@ def band(ax: Axes, line: pd.DataFrame, x: str, y: str, look: style.Look) -> None
         x: Column of the horizontal axis.
         y: Column of the value.
         look: Of the line.
+
+    Raises:
+        ValueError: As ``in_order``.
     """
     if line.empty:
         return
-    line = line.sort_values(x)
+    line = in_order(line, x, look)
     colour, marker, dashes, label = look
     ax.plot(
         line[x], line[y], color=colour, marker=marker, markersize=4.5, linestyle=dashes, label=label
@@ -82,8 +100,11 @@ def error_bars(
         look: Of the line.
         face: Colour inside the markers; that of the line if left out.
         ends: Columns of the lower and the upper end.
+
+    Raises:
+        ValueError: As ``in_order``.
     """
-    line = line.sort_values(x)
+    line = in_order(line, x, look)
     reach = [line[y] - line[ends[0]], line[ends[1]] - line[y]]
     colour, marker, linestyle, label = look
     ax.errorbar(

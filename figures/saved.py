@@ -123,8 +123,10 @@ def sample_note(
     what: str = INTERVALS,
     counted: str = "expressions",
 ) -> str:
-    """State n of a table, as a range if its lines differ, and what the intervals are."""
+    """State n of a table, as a range if its lines differ, and what the intervals are, if any."""
     n, images = (span(table[column]) for column in ("n", "n_images"))
+    if images == "1":
+        return f"n = {n} {counted} from 1 image, which gives no interval; {what}."
     return f"n = {n} {counted} from {images} images; {what}."
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap_means
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.analysis.studies.understanding.scores import RESAMPLES, estimates_of
 from litelvlm.data.understanding.question import TASKS, Question, QuestionSet
 from litelvlm.data.understanding.rendered import load_questions
@@ -92,7 +93,7 @@ class QuestionSource:
                 f"{twice.iloc[0]!r}"
             )
         lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
-        shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
+        shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES, reach=SHARE)
         found = estimates_of(table, TASKS[self.task])
         scores = {name: estimate for name, (estimate, _) in found.items()}
         return scores | dict(zip(LOST, shares.estimates(), strict=True))

@@ -1,6 +1,8 @@
 """Expressions of a data set as documents of lmms-eval, and masks for them."""
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
@@ -9,6 +11,7 @@ from typing import NamedTuple, cast
 import torch
 from PIL import Image
 
+from litelvlm.analysis.inputs.samples import target_mask, untargeted
 from litelvlm.analysis.lmms.masks import (
     SCORES,
     Pixels,
@@ -23,6 +26,7 @@ from litelvlm.data.refer import ReferDataset
 from litelvlm.models.base import Grounder, GroundingModel, Request
 from litelvlm.pruning import Pruner
 
+logger = logging.getLogger(__name__)
 REFER = "LITELVLM_REFER"
 """Environment variable with the folder or hub id of the RefCOCO family."""
 Doc = Mapping[str, object]
@@ -30,7 +34,7 @@ _BATCH = 24
 
 
 class ExpressionSource:
-    """The expressions of one split; one whose target is no object is left out, as in RES.
+    """The expressions of one split; one whose target has no pixel is left out, as in RES.
 
     Args:
         root: "embedded", or "" for what ``LITELVLM_REFER`` names.
@@ -62,18 +66,24 @@ class ExpressionSource:
 
     def docs(self) -> list[Doc]:
         """Every expression: places of image and expression, ids and the sentence."""
-        return [
-            {
-                "index": index,
-                "line": line,
-                "image_id": sample.image_id,
-                "sent_id": expression.sent_id,
-                "sentence": expression.sent,
-            }
-            for index, sample in enumerate(self.data)
-            for line, expression in enumerate(sample.expressions)
-            if expression.ann_ids != (-1,)
-        ]
+        found, left_out = list[Doc](), Counter[str]()
+        for index, sample in enumerate(self.data):
+            for line, expression in enumerate(sample.expressions):
+                if reason := untargeted(expression, target_mask(sample, expression)):
+                    left_out[reason] += 1
+                    continue
+                found.append(
+                    {
+                        "index": index,
+                        "line": line,
+                        "image_id": sample.image_id,
+                        "sent_id": expression.sent_id,
+                        "sentence": expression.sent,
+                    }
+                )
+        for reason, count in left_out.items():
+            logger.warning("%d expressions are left out: %s", count, reason)
+        return found
 
     def picture(self, doc: Doc) -> Image.Image:
         """The picture of a document."""

@@ -13,6 +13,7 @@ import torch
 from pycocotools import mask as coco
 
 from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, bootstrap_means, ratios
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.arrays import Array
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.rasterise import decode_mask
@@ -121,5 +122,5 @@ def res_estimates(pixels: Sequence[Pixels]) -> dict[str, Estimate]:
     ious = iou(inter, union, exact=True)
     hits = [ious >= threshold for threshold in THRESHOLDS]
     lost = np.array([one["unreadable"] for one in pixels], dtype=np.float64)
-    each = bootstrap_means(np.column_stack([ious, *hits, lost]), images, RESAMPLES)
+    each = bootstrap_means(np.column_stack([ious, *hits, lost]), images, RESAMPLES, reach=SHARE)
     return {"ciou": whole.estimates()[0], **dict(zip(_MEANS, each.estimates(), strict=True))}

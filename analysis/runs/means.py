@@ -27,7 +27,7 @@ def drawn(
     """
     numbers, images = values.to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
     crossed = crossed_mean(numbers, images, categories_of(rows), reach)
-    return bootstrap_means(numbers[:, None], images), crossed
+    return bootstrap_means(numbers[:, None], images, reach=reach), crossed
 
 
 def mean_claim(

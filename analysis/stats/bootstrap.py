@@ -6,8 +6,7 @@ mean is sum / count, cIoU is sum of intersections / sum of unions), so a bootstr
 of image counts times a matrix of image sums.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +14,14 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 
+from litelvlm.analysis.stats.ends import OPEN, Ends, at_end, end_bound, end_tails
 from litelvlm.arrays import Array
 
 LEVEL = 0.95
 """Level of intervals, unless a claim settled on another."""
 RESAMPLES = 10_000
 ONE_IMAGE = "undefined: one image"
-_CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
+CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
 
 
 class Estimate(NamedTuple):
@@ -67,12 +67,15 @@ class Bootstrap(NamedTuple):
         draws: The same on each resample [B, k]; no rows if there is only one image.
         n_images: Images resampled.
         n: Samples behind them.
+        reach: The least and the largest value that can be. If all images lie at the same end of it,
+            resampling shows no spread and an exact bound takes its place.
     """
 
     value: Float[Array, "k"]
     draws: Float[Array, "b k"]
     n_images: int
     n: int
+    reach: Ends = OPEN
 
     def estimates(self, level: float = LEVEL) -> list[Estimate]:
         """Percentile interval of each column; undefined without draws.
@@ -84,12 +87,20 @@ class Bootstrap(NamedTuple):
             raise ValueError(f"level must be between 0 and 1, got {level}; 0.95 is usual")
         if not len(self.draws):
             return [self.undefined(float(value), ONE_IMAGE) for value in self.value]
-        method = f"{level:.0%} image bootstrap, B={len(self.draws)}"
-        ends = [np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) for draws in self.draws.T]
-        return [
-            Estimate(float(value), float(low), float(high), self.n_images, self.n, method)
-            for value, (low, high) in zip(self.value, ends, strict=True)
-        ]
+        drawn = f"{level:.0%} image bootstrap, B={len(self.draws)}"
+        exact = f"{level:.0%} exact bound, all images at the same end"
+        found = []
+        for value, draws, stuck in zip(self.value, self.draws.T, self._stuck, strict=True):
+            low, high = (
+                end_bound(value, self.reach, self.n_images, level)
+                if stuck
+                else np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+            )
+            method = exact if stuck else drawn
+            found.append(
+                Estimate(float(value), float(low), float(high), self.n_images, self.n, method)
+            )
+        return found
 
     def undefined(self, value: float, reason: str) -> Estimate:
         """A value without an interval, and why it has none."""
@@ -104,10 +115,9 @@ class Bootstrap(NamedTuple):
         """
         if not len(self.draws):
             return np.full(len(self.value), np.nan)
-        below: Array = (1 + (self.draws <= null).sum(0)) / (1 + len(self.draws))
+        below, above = self._tails(null)
         if one_sided:
             return below
-        above = (1 + (self.draws >= null).sum(0)) / (1 + len(self.draws))
         p: Array = np.minimum(1.0, 2 * np.minimum(below, above))
         return p
 
@@ -123,9 +133,27 @@ class Bootstrap(NamedTuple):
             raise ValueError(f"a positive margin is needed, got {margin}")
         if not len(self.draws):
             return np.full(len(self.value), np.nan)
-        outside = [(self.draws <= null - margin).sum(0), (self.draws >= null + margin).sum(0)]
-        larger: Array = (1 + np.maximum(*outside)) / (1 + len(self.draws))
+        larger: Array = np.maximum(self._tails(null - margin)[0], self._tails(null + margin)[1])
         return larger
+
+    @property
+    def _stuck(self) -> list[bool]:
+        """Whether all images lie at the same end of the measure, by column."""
+        return [
+            at_end(float(value), self.reach) and bool((draws == value).all())
+            for value, draws in zip(self.value, self.draws.T, strict=True)
+        ]
+
+    def _tails(self, null: float) -> tuple[Float[Array, "k"], Float[Array, "k"]]:
+        """p-values of each column against a value of at most, and of at least, ``null``."""
+        below, above = (
+            (1 + beyond.sum(0)) / (1 + len(self.draws))
+            for beyond in (self.draws <= null, self.draws >= null)
+        )
+        for column in np.flatnonzero(self._stuck):
+            value = float(self.value[column])
+            below[column], above[column] = end_tails(value, self.reach, self.n_images, null)
+        return below, above
 
 
 Statistic = Callable[[Float[Array, "b c"]], Float[Array, "b k"]]
@@ -176,6 +204,7 @@ def bootstrap(
     statistic: Statistic,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    reach: Ends = OPEN,
 ) -> Bootstrap:
     """Resample images with all their samples and recompute a statistic of column sums.
 
@@ -188,6 +217,7 @@ def bootstrap(
         statistic: From column sums [b, c] to values [b, k].
         resamples: Number of draws.
         seed: Of the draws.
+        reach: The least and the largest value that can be.
 
     Example:
         >>> import numpy as np
@@ -201,9 +231,9 @@ def bootstrap(
     value = statistic(sums.sum(0, keepdims=True))[0]
     n_images = len(sums)
     if n_images == 1:
-        return Bootstrap(value, np.empty((0, len(value))), 1, len(columns))
+        return Bootstrap(value, np.empty((0, len(value))), 1, len(columns), reach)
     rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK_CELLS // n_images)
+    step = max(1, CHUNK_CELLS // n_images)
     draws = []
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
@@ -212,7 +242,7 @@ def bootstrap(
         )
         counts = np.bincount(picked.ravel(), minlength=size * n_images).reshape(size, n_images)
         draws.append(statistic(counts.astype(np.float64) @ sums))
-    return Bootstrap(value, np.concatenate(draws), n_images, len(columns))
+    return Bootstrap(value, np.concatenate(draws), n_images, len(columns), reach)
 
 
 def means(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
@@ -235,7 +265,11 @@ def ratios(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
 
 
 def bootstrap_means(
-    values: ArrayLike, image_ids: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    values: ArrayLike,
+    image_ids: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    reach: Ends = OPEN,
 ) -> Bootstrap:
     """Means over samples of many columns at once, images resampled.
 
@@ -244,14 +278,19 @@ def bootstrap_means(
         image_ids: The image of each sample.
         resamples: Number of draws.
         seed: Of the draws.
+        reach: The least and the largest value that can be.
     """
     columns = np.asarray(values, dtype=np.float64)
     counted = np.column_stack([columns, np.ones(len(columns))])
-    return bootstrap(counted, np.asarray(image_ids), means, resamples, seed)
+    return bootstrap(counted, np.asarray(image_ids), means, resamples, seed, reach)
 
 
 def mean_estimate(
-    values: ArrayLike, image_ids: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    values: ArrayLike,
+    image_ids: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    reach: Ends = OPEN,
 ) -> Estimate:
     """Mean over samples with an image-clustered interval; pass differences to compare pairs.
 
@@ -263,7 +302,7 @@ def mean_estimate(
         0.7
     """
     column = np.asarray(values, dtype=np.float64)[:, None]
-    return bootstrap_means(column, image_ids, resamples, seed).estimates()[0]
+    return bootstrap_means(column, image_ids, resamples, seed, reach).estimates()[0]
 
 
 def contrast(
@@ -280,61 +319,3 @@ def contrast(
     return Bootstrap(
         combine(result.value[None])[0], combine(result.draws), result.n_images, result.n
     )
-
-
-def nested_bootstrap(
-    columns: Float[Array, "n c"],
-    levels: Sequence[Shaped[Array, "n"]],
-    statistic: Statistic,
-    resamples: int = RESAMPLES,
-) -> Bootstrap:
-    """Resample images, then expressions of each, then seeds of each, with replacement.
-
-    Args:
-        columns: One row per measurement.
-        levels: Outermost first, for instance (image ids, expression ids, seeds); the rows of one
-            innermost group are drawn last if the ids of the last level are not unique.
-        statistic: From column sums [b, c] to values [b, k].
-        resamples: Number of draws.
-
-    Raises:
-        ValueError: If a value is not finite.
-    """
-    columns = np.asarray(columns, dtype=np.float64)
-    check_finite(columns, "values")
-    value = statistic(columns.sum(0, keepdims=True))[0]
-    ids = np.column_stack([np.unique(level, return_inverse=True)[1] for level in levels])
-    order = np.lexsort(ids.T[::-1])
-    columns, ids = columns[order], ids[order]
-    # starts[d] holds the first row of each group that shares the first d + 1 ids.
-    starts = [
-        np.flatnonzero(np.r_[True, (ids[1:, : depth + 1] != ids[:-1, : depth + 1]).any(1)])
-        for depth in range(len(levels))
-    ]
-    n_images = len(starts[0])
-    if n_images == 1:
-        return Bootstrap(value, np.empty((0, len(value))), 1, len(columns))
-    starts.append(np.arange(len(columns)))
-    children = [
-        (np.searchsorted(inner, outer), np.diff(np.searchsorted(inner, np.r_[outer, len(columns)])))
-        for outer, inner in pairwise(starts)
-    ]
-    rng = np.random.default_rng(0)
-    step = max(1, _CHUNK_CELLS // (8 * len(columns)))
-    draws = []
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        picked, owner = (
-            rng.integers(0, n_images, size=size * n_images),
-            np.repeat(np.arange(size), n_images),
-        )
-        for first, count in children:
-            n_children = count[picked]
-            base = np.repeat(first[picked], n_children)
-            owner, width = np.repeat(owner, n_children), np.repeat(n_children, n_children)
-            picked = base + (rng.random(len(base)) * width).astype(np.int64)
-        totals = [
-            np.bincount(owner, weights=column[picked], minlength=size) for column in columns.T
-        ]
-        draws.append(statistic(np.column_stack(totals)))
-    return Bootstrap(value, np.concatenate(draws), n_images, len(columns))

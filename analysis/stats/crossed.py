@@ -155,8 +155,10 @@ def crossed_mean(
     if known < MIN_CATEGORIES or n_images < 2:
         return Crossed(value, np.nan, np.nan, n_images, known, len(values), reach=reach)
     sizes = np.bincount(category).astype(np.float64)
-    means = np.bincount(category, weights=values) / sizes
-    noise = _noise_of_means(values - means[category], image, category)
+    scale = float(np.ptp(values)) or 1.0  # so that no threshold below depends on the unit
+    spread_out = (values - value) / scale
+    means = np.bincount(category, weights=spread_out) / sizes
+    noise = _noise_of_means(spread_out - means[category], image, category)
     shares = sizes / len(values)
     between = _between(means, noise)
     within_error = float(shares @ noise @ shares)
@@ -167,7 +169,7 @@ def crossed_mean(
     spread += 2 * within_error**2 / (n_images - 1)
     satterthwaite = 2 * variance**2 / spread if spread > 0 else 0.0
     df = max(satterthwaite, float(known - 1))
-    error = float(np.sqrt(variance))
+    error = float(np.sqrt(variance)) * scale
     return Crossed(value, error, df, n_images, known, len(values), reach=reach)
 
 

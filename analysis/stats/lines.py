@@ -34,7 +34,7 @@ def crossed_line(
     interval ends within ``reach``.
     """
     values, images = rows[column].to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
-    over_images = mean_estimate(values, images)
+    over_images = mean_estimate(values, images, reach=reach)
     found = crossed_mean(values, images, categories_of(rows), reach)
     return over_images.line(name) | wider_ends(over_images, found)
 

@@ -108,7 +108,8 @@ def difference(
         value: Array = means[:, :1] - means[:, 1:]
         return value
 
-    result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, statistic)
+    columns = np.column_stack([numbers[:, None] * sides, sides])
+    result = bootstrap(columns, images, statistic, reach=ends)
     crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both), ends)
     seen = min(stated_categories(categories_of(part)) for part in (first, second))
     crossed = replace(crossed, n_categories=min(seen, crossed.n_categories))

@@ -322,6 +322,9 @@ def test_data_without_masks_and_clips_are_refused(data, caplog):
     kept = Examples.of(Few(replace(sample, expressions=(odd, *sample.expressions[1:3]))), 3)
     assert kept.usable == ((0, (1, 2)),)
     assert "1 expressions are left out" in caplog.text
+    point = {i: replace(a, outline="[[5, 5, 5, 5, 5, 5]]") for i, a in sample.annotations.items()}
+    with pytest.raises(ValueError, match="mine train has no masks to learn from"):
+        Examples.of(Few(replace(sample, annotations=point)), 3)
 
 
 def test_stills_of_clips_teach_what_their_frame_shows(tmp_path):

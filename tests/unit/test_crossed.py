@@ -9,7 +9,7 @@ from scipy import stats
 from litelvlm.analysis.api import bootstrap_means, mean_estimate
 from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import effect_claim, null_claim
-from litelvlm.analysis.runs.means import mean_claim
+from litelvlm.analysis.runs.means import mean_claim, nothing_claim
 from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.crossed_trainings import crossed_trainings
 from litelvlm.analysis.stats.ends import INDEX, SHARE
@@ -93,6 +93,43 @@ def test_identical_values_have_no_error_at_all():
     over_images = bootstrap_means(np.zeros((30, 1)), np.arange(30), 100)
     claim = effect_claim("same", "It differs.", over_images, "none", crossed=found)
     assert claim.verdict == "not supported"
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-7, 1e9])
+def test_the_unit_of_a_measure_changes_nothing_else(unit):
+    where = crossed_data(np.random.default_rng(7), 12, 60)
+    one, other = (crossed_mean(where[0] * by, *where[1:]) for by in (1.0, unit))
+    assert (other.error / unit, other.df) == pytest.approx((one.error, one.df), rel=1e-6)
+
+
+def judged(value, images, null, reach=SHARE):
+    """A claim about as many images of the same value, in five categories."""
+    rows = pd.DataFrame({"image_id": range(images), "category_id": np.arange(images) % 5})
+    values = pd.Series(np.full(images, value))
+    return mean_claim("all", "It is high.", values, rows, "chance", null=null, reach=reach)
+
+
+def test_images_that_all_lie_at_the_end_of_a_measure_prove_no_certainty():
+    few = judged(1.0, 20, 0.9)
+    assert (few.verdict, few.high, few.high_categories) == ("undetermined", 1.0, 1.0)
+    assert few.low == few.low_categories == pytest.approx(0.025 ** (1 / 20))  # by hand
+    assert few.p_claimed == pytest.approx(0.9**20)
+    assert "exact bound" in few.method
+    many = judged(1.0, 40, 0.9)
+    assert (many.verdict, many.p_value) == ("supported", pytest.approx(2 * 0.9**40))
+    least = judged(-1.0, 40, 0.0, INDEX)
+    assert (least.verdict, least.p_claimed) == ("not supported", 1.0)
+    assert (least.low, least.high) == pytest.approx((-1.0, 1 - 2 * 0.025 ** (1 / 40)))
+
+
+def test_a_control_at_the_end_of_a_measure_is_as_good_as_its_null_on_enough_images():
+    shown = []
+    for images in (30, 60):
+        rows = pd.DataFrame({"image_id": range(images), "category_id": np.arange(images) % 5})
+        same = pd.Series(np.ones(images))
+        shown.append(nothing_claim("same", "S.", same, rows, "equal", 0.05, null=1.0, reach=SHARE))
+    assert [one.verdict for one in shown] == ["undetermined", "supported"]
+    assert shown[1].p_equivalent == pytest.approx(0.95**60)
 
 
 def test_no_values_and_a_margin_of_0_are_refused():

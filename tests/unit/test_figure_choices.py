@@ -140,3 +140,13 @@ def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_sc
         for ax in [faithfulness.draw_curve(table, "deletion", new_axes())]
     )
     np.testing.assert_allclose(one["reversed similarity"], other["reversed input similarity"])
+
+
+def test_tables_of_two_runs_are_not_joined_to_one_line():
+    scores = pd.DataFrame(
+        {"method": "random", "budget": [48, 16], "metric": "ciou", "value": [0.5, 0.4]}
+    )
+    table = scores.join(around(scores["value"]))
+    ablations.draw_budgets(table, new_axes())
+    with pytest.raises(ValueError, match=r"two values at beside .* axes of its own"):
+        ablations.draw_budgets(pd.concat([table, table.assign(value=0.1)]), new_axes())

@@ -179,6 +179,8 @@ def test_importance_of_one_image_is_drawn_without_intervals(tmp_path):
     run = planted_importance(tmp_path / "runs", n_images=1)
     assert read_summary(run).table("agreement")["low"].isna().all()
     drawn = {figure.name for figure in write_figures("all", [run], tmp_path / "figures")}
+    note = FIGURES["importance_scores"].drawn(Saved(run)).note
+    assert "from 1 image, which gives no interval" in note
     assert {"importance_scores", "importance_partial", "importance_reinitialised"} <= drawn
 
 

@@ -1,5 +1,7 @@
 """What the plug-in for lmms-eval is made of, without lmms-eval: masks as answers, scores, names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -95,6 +97,15 @@ def test_grounding_answers_come_in_the_order_of_the_requests():
         assert np.array_equal(masks.read_mask(found[place], height, width), own)
     one_by_one = grounding.ground_all(model, iter(questions), None, None)
     assert one_by_one == found
+
+
+def test_objects_without_a_pixel_are_left_out_and_counted(caplog):
+    source = grounding.ExpressionSource("embedded")
+    first = source.data[0]
+    point = {i: replace(a, outline="[[5, 5, 5, 5, 5, 5]]") for i, a in first.annotations.items()}
+    vars(source)["data"] = [replace(first, annotations=point), source.data[1]]
+    assert {doc["index"] for doc in source.docs()} == {1}
+    assert f"{len(first.expressions)} expressions are left out: target without an" in caplog.text
 
 
 def test_an_answer_is_cut_at_the_first_stop():

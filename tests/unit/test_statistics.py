@@ -13,9 +13,9 @@ from litelvlm.analysis.stats.bootstrap import (
     contrast,
     mean_estimate,
     means,
-    nested_bootstrap,
     ratios,
 )
+from litelvlm.analysis.stats.nested import nested_bootstrap
 
 
 def nested_mean(values, levels, resamples=1000):

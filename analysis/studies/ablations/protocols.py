@@ -4,12 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.stats.bootstrap import (
-    Estimate,
-    bootstrap,
-    nested_bootstrap,
-    ratios,
-)
+from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, ratios
+from litelvlm.analysis.stats.nested import nested_bootstrap
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS_PART
 from litelvlm.analysis.studies.scores import Score, counted
 from litelvlm.arrays import Array

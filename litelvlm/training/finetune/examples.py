@@ -51,10 +51,10 @@ class Examples:
 
     @classmethod
     def of(cls, data: Dataset, most: int) -> "Examples":
-        """Find what can be learned from; no picture is opened.
+        """Find what can be learned from; no picture is opened, but each mask is drawn once.
 
-        Left out are expressions that cannot be asked, and those of objects without an outline or,
-        in stills of clips, without a pixel.
+        Left out are expressions that cannot be asked, and those of objects without an outline or
+        without a pixel.
 
         Raises:
             ValueError: If there are clips, or no mask at all.
@@ -83,7 +83,7 @@ class Examples:
             )
         if left_out:
             logger.warning(
-                "%d expressions are left out: they cannot be asked, or an object has no outline",
+                "%d expressions are left out: they cannot be asked, or an object has no pixels",
                 left_out,
             )
         return cls(data, tuple(usable), most)
@@ -122,8 +122,9 @@ def _asked(expression: Expression) -> bool:
 
 
 def _outlined(sample: Sample, expression: Expression) -> bool:
-    """Whether every object that is meant has an outline, or the frame of a clip shows something."""
-    if sample.frame_of_clip is not None:  # its objects are known by their masks alone
-        return bool(object_pixels(sample.mask(expression)).any())
-    outlines = [sample.annotations[one].outline for one in expression.ann_ids if one != NO_TARGET]
-    return not any(outline in _NO_OUTLINE for outline in outlines)
+    """Whether every object that is meant has an outline, and all of them together a pixel."""
+    if sample.frame_of_clip is None:  # the objects of clips are known by their masks alone
+        meant = (one for one in expression.ann_ids if one != NO_TARGET)
+        if any(sample.annotations[one].outline in _NO_OUTLINE for one in meant):
+            return False
+    return bool(object_pixels(sample.mask(expression)).any())
