@@ -45,8 +45,8 @@ class Evidence(NamedTuple):
 
 def over_trainings(values: Array, margin: float, reach: Ends = OPEN) -> Evidence:
     """The mean of one value for each training, of which there is at least one."""
-    equivalent = equivalence_test(values, margin).p_value if len(values) > 1 else np.nan
-    return Evidence(t_estimate(values, reach), t_p_value(values), margin, equivalent)
+    equivalent = equivalence_test(values, margin, reach).p_value if len(values) > 1 else np.nan
+    return Evidence(t_estimate(values, reach), t_p_value(values, reach), margin, equivalent)
 
 
 def over_both(mean: CrossedTrainings, margin: float) -> Evidence:

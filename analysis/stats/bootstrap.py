@@ -14,13 +14,20 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 
-from litelvlm.analysis.stats.ends import OPEN, Ends, at_end, end_bound, end_tails
+from litelvlm.analysis.stats.ends import (
+    OPEN,
+    Ends,
+    constant_bound,
+    constant_tails,
+    finite,
+)
 from litelvlm.arrays import Array
 
 LEVEL = 0.95
 """Level of intervals, unless a claim settled on another."""
 RESAMPLES = 10_000
 ONE_IMAGE = "undefined: one image"
+ALIKE = "images are alike"
 CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
 
 
@@ -67,8 +74,9 @@ class Bootstrap(NamedTuple):
         draws: The same on each resample [B, k]; no rows if there is only one image.
         n_images: Images resampled.
         n: Samples behind them.
-        reach: The least and the largest value that can be. If all images lie at the same end of it,
-            resampling shows no spread and an exact bound takes its place.
+        reach: The least and the largest value that can be. Where all images give one value, or so
+            many lie at an end that some resample holds no other, resampling shows too little spread
+            and an exact bound takes over.
     """
 
     value: Float[Array, "k"]
@@ -87,16 +95,17 @@ class Bootstrap(NamedTuple):
             raise ValueError(f"level must be between 0 and 1, got {level}; 0.95 is usual")
         if not len(self.draws):
             return [self.undefined(float(value), ONE_IMAGE) for value in self.value]
-        drawn = f"{level:.0%} image bootstrap, B={len(self.draws)}"
-        exact = f"{level:.0%} exact bound, all images at the same end"
         found = []
-        for value, draws, stuck in zip(self.value, self.draws.T, self._stuck, strict=True):
-            low, high = (
-                end_bound(value, self.reach, self.n_images, level)
-                if stuck
-                else np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-            )
-            method = exact if stuck else drawn
+        for value, draws in zip(self.value, self.draws.T, strict=True):
+            low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+            method = f"{level:.0%} image bootstrap, B={len(draws)}"
+            below, above = self._anchors(float(value), draws)
+            if below is not None:
+                low = min(low, constant_bound(below, self.reach, self.n_images, level)[0])
+            if above is not None:
+                high = max(high, constant_bound(above, self.reach, self.n_images, level)[1])
+            if below is not None or above is not None:
+                method += f", exact bound where {ALIKE}"
             found.append(
                 Estimate(float(value), float(low), float(high), self.n_images, self.n, method)
             )
@@ -136,13 +145,14 @@ class Bootstrap(NamedTuple):
         larger: Array = np.maximum(self._tails(null - margin)[0], self._tails(null + margin)[1])
         return larger
 
-    @property
-    def _stuck(self) -> list[bool]:
-        """Whether all images lie at the same end of the measure, by column."""
-        return [
-            at_end(float(value), self.reach) and bool((draws == value).all())
-            for value, draws in zip(self.value, self.draws.T, strict=True)
-        ]
+    def _anchors(self, value: float, draws: Float[Array, "b"]) -> tuple[float | None, float | None]:
+        """Values of like images whose exact bound limits the lower and the upper end, if any."""
+        if not finite(self.reach):
+            return None, None
+        if (draws == value).all():
+            return value, value
+        least, most = self.reach
+        return most if (draws == most).any() else None, least if (draws == least).any() else None
 
     def _tails(self, null: float) -> tuple[Float[Array, "k"], Float[Array, "k"]]:
         """p-values of each column against a value of at most, and of at least, ``null``."""
@@ -150,9 +160,15 @@ class Bootstrap(NamedTuple):
             (1 + beyond.sum(0)) / (1 + len(self.draws))
             for beyond in (self.draws <= null, self.draws >= null)
         )
-        for column in np.flatnonzero(self._stuck):
-            value = float(self.value[column])
-            below[column], above[column] = end_tails(value, self.reach, self.n_images, null)
+        for column, (value, draws) in enumerate(zip(self.value, self.draws.T, strict=True)):
+            tails = [
+                constant_tails(alike, self.reach, self.n_images, null)[side]
+                if alike is not None
+                else 0.0
+                for side, alike in enumerate(self._anchors(float(value), draws))
+            ]
+            below[column] = max(below[column], tails[0])
+            above[column] = max(above[column], tails[1])
         return below, above
 
 

@@ -21,12 +21,12 @@ from jaxtyping import Float, Shaped
 from scipy import optimize, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, check_finite
-from litelvlm.analysis.stats.ends import OPEN, Ends, cut
+from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut
 from litelvlm.arrays import Array
 
 MIN_CATEGORIES = 3
 """With two categories the spread between them has one degree of freedom, which says nothing."""
-_JITTER = 1e-15
+_JITTER, _NONE = 1e-15, 1e-12
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,15 @@ class StudentMean:
         error: Its standard error; nan if nothing is known about it.
         df: Degrees of freedom of that error; nan likewise.
         reach: The least and the largest mean that can be, where the interval ends.
+        alike: Units that all have this value, where an exact bound replaces Student's t; 0 if they
+            differ.
     """
 
     value: float
     error: float
     df: float
     reach: Ends = field(default=OPEN, kw_only=True)
+    alike: int = field(default=0, kw_only=True)
 
     @property
     def defined(self) -> bool:
@@ -54,6 +57,8 @@ class StudentMean:
         """Student's t interval; nan twice if it is undefined."""
         if not self.defined:
             return np.nan, np.nan
+        if self.alike:
+            return constant_bound(self.value, self.reach, self.alike, level)
         half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
         return cut(self.value - half, self.value, self.value + half, self.reach)
 
@@ -64,8 +69,8 @@ class StudentMean:
             null: Value to compare with.
             one_sided: Whether only values above ``null`` speak against it.
         """
-        above = self._tail(null)
-        return above if one_sided else float(np.minimum(1.0, 2 * np.minimum(above, 1 - above)))
+        below, above = self._tails(null)
+        return below if one_sided else float(np.minimum(1.0, 2 * np.minimum(below, above)))
 
     def p_equivalent(self, margin: float, null: float = 0.0) -> float:
         """p-value of two one-sided t tests: small if the mean is within ``margin`` of ``null``.
@@ -75,15 +80,16 @@ class StudentMean:
         """
         if margin <= 0:
             raise ValueError(f"a positive margin is needed, got {margin}")
-        return float(np.maximum(self._tail(null - margin), 1 - self._tail(null + margin)))
+        return float(np.maximum(self._tails(null - margin)[0], self._tails(null + margin)[1]))
 
-    def _tail(self, null: float) -> float:
-        """Probability of a mean at least this large if the true one is ``null``."""
+    def _tails(self, null: float) -> tuple[float, float]:
+        """p-values against a mean of at most, and of at least, ``null``."""
         if not self.defined:
-            return np.nan
-        if self.error == 0:  # identical values: only the side counts
-            return 0.5 if self.value == null else float(self.value < null)
-        return float(stats.t.sf((self.value - null) / self.error, self.df))
+            return np.nan, np.nan
+        if self.alike or self.error == 0:
+            return constant_tails(self.value, self.reach, self.alike, null)
+        above = float(stats.t.sf((self.value - null) / self.error, self.df))
+        return above, 1 - above
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ def crossed_mean(
     image_ids: Shaped[Array, "n"],
     categories: Shaped[Array, "n"],
     reach: Ends = OPEN,
+    weights: Float[Array, "n"] | None = None,
 ) -> Crossed:
     """Mean over expressions with crossed random effects of image and category.
 
@@ -128,12 +135,15 @@ def crossed_mean(
         categories: The category of each referent. A negative number means that none is stated; such
             expressions count as one category of their own, or, if all are such, as no category.
         reach: The least and the largest mean that can be, such as -1 and 1 of an index.
+        weights: Share of each in the mean, such as its pixels, at least 0; alike if left out. A
+            category then counts by its weight.
 
     Returns:
         The mean; without an error where there are fewer than three categories or a single image.
 
     Raises:
-        ValueError: If a value is not finite, there is none, or the lengths differ.
+        ValueError: If a value or weight is not finite, a weight is negative or all are 0, there is
+            no value, or the lengths differ.
 
     Example:
         >>> import numpy as np
@@ -147,30 +157,65 @@ def crossed_mean(
             f"{len(values)}, {len(image_ids)} and {len(categories)}"
         )
     check_finite(values, "values")
-    image = np.unique(image_ids, return_inverse=True)[1]
-    category = np.unique(categories, return_inverse=True)[1]
+    if weights is None:
+        weights = np.ones(len(values))
+    check_finite(weights, "weights")
+    counts = weights > 0
+    if (weights < 0).any() or not counts.any() or len(weights) != len(values):
+        raise ValueError(
+            "weights must be as many as the values, at least 0 and not all 0, got "
+            f"{len(weights)}, the smallest {weights.min():g}"
+        )
+    n, values, weights = len(values), values[counts], weights[counts]
+    image = np.unique(image_ids[counts], return_inverse=True)[1]
+    category = np.unique(categories[counts], return_inverse=True)[1]
     n_images = int(image.max()) + 1
-    known = stated_categories(categories)
-    value = float(values.mean())
+    known = stated_categories(categories[counts])
+    value = float(np.average(values, weights=weights))
     if known < MIN_CATEGORIES or n_images < 2:
-        return Crossed(value, np.nan, np.nan, n_images, known, len(values), reach=reach)
-    sizes = np.bincount(category).astype(np.float64)
-    scale = float(np.ptp(values)) or 1.0  # so that no threshold below depends on the unit
-    spread_out = (values - value) / scale
-    means = np.bincount(category, weights=spread_out) / sizes
-    noise = _noise_of_means(spread_out - means[category], image, category)
-    shares = sizes / len(values)
+        return Crossed(value, np.nan, np.nan, n_images, known, n, reach=reach)
+    scale = float(np.ptp(values))
+    if not scale:
+        alike = min(n_images, known)
+        return Crossed(value, 0.0, known - 1.0, n_images, known, n, reach=reach, alike=alike)
+    scaled = (values - value) / scale  # so that no threshold below depends on the unit
+    sizes = np.bincount(category, weights=weights)
+    means = np.bincount(category, weights=weights * scaled) / sizes
+    noise = _noise_of_means(scaled - means[category], weights, image, category)
+    shares = sizes / sizes.sum()
+    concentration = float(shares @ shares)
     between = _between(means, noise)
     within_error = float(shares @ noise @ shares)
-    variance = between * float(shares @ shares) + within_error
+    variance = between * concentration + within_error
     # Var(between) by the delta method: the Q statistic has variance 2 (C - 1), its slope is -tr P.
     slope = float(np.trace(_projection(noise, between)))
-    spread = 2 * (known - 1) / slope**2 * float(shares @ shares) ** 2
+    spread = 2 * (known - 1) / slope**2 * concentration**2
     spread += 2 * within_error**2 / (n_images - 1)
     satterthwaite = 2 * variance**2 / spread if spread > 0 else 0.0
-    df = max(satterthwaite, float(known - 1))
+    df = max(satterthwaite, 1 / concentration - 1, 1.0)
     error = float(np.sqrt(variance)) * scale
-    return Crossed(value, error, df, n_images, known, len(values), reach=reach)
+    return Crossed(value, error, df, n_images, known, n, reach=reach)
+
+
+def difference_of(first: Crossed, second: Crossed, ends: Ends) -> Crossed:
+    """A mean less another one, taken as independent; the side with fewer categories is counted.
+
+    What both have in common, as images or categories that lie in both, makes the true spread
+    smaller. The degrees of freedom are Welch's.
+    """
+    squares = np.array([side.error**2 for side in (first, second)])
+    variance = float(squares.sum())
+    spread = float((squares**2 / [first.df, second.df]).sum())
+    return Crossed(
+        first.value - second.value,
+        float(np.sqrt(variance)),
+        variance**2 / spread if spread > 0 else min(first.df, second.df),
+        min(first.n_images, second.n_images),
+        min(first.n_categories, second.n_categories),
+        first.n + second.n,
+        reach=ends,
+        alike=min(first.alike, second.alike),
+    )
 
 
 def stated_categories(categories: Shaped[Array, "n"]) -> int:
@@ -180,22 +225,27 @@ def stated_categories(categories: Shaped[Array, "n"]) -> int:
 
 
 def _noise_of_means(
-    rest: Float[Array, "n"], image: Shaped[Array, "n"], category: Shaped[Array, "n"]
+    rest: Float[Array, "n"],
+    weights: Float[Array, "n"],
+    image: Shaped[Array, "n"],
+    category: Shaped[Array, "n"],
 ) -> Float[Array, "c c"]:
     """Covariance of category means given the categories, from deviations within categories."""
-    n_images, n_categories, n = int(image.max()) + 1, int(category.max()) + 1, len(rest)
+    n_images, n_categories = int(image.max()) + 1, int(category.max()) + 1
     cell, place = np.unique(category * n_images + image, return_inverse=True)
     row, column = np.divmod(cell, n_images)
-    counts, sizes = np.bincount(place), np.bincount(category).astype(np.float64)
-    sums = np.bincount(place, weights=rest)
+    weight, sizes = np.bincount(place, weights), np.bincount(category, weights)
+    squares, sums = np.bincount(place, weights**2), np.bincount(place, weights * rest)
     # Expressions of one cell (one image and one category) differ by their own noise only.
-    left = ((rest - (sums / counts)[place]) ** 2).sum()
-    own = float(left / (n - len(cell))) if n > len(cell) else 0.0
-    weight = n - float((counts**2 / sizes[row]).sum())
-    cells = ((rest**2).sum() - own * (n - n_categories)) / weight if weight > 0 else 0.0
-    cells = max(float(cells), 0.0)
+    left = float((weights * (rest - (sums / weight)[place]) ** 2).sum())
+    free = float((weight - squares / weight).sum())
+    own = left / free if free > _NONE * len(rest) else 0.0
+    of_category = np.bincount(row, squares)
+    reached = float(sizes.sum() - (weight**2 / sizes[row]).sum())
+    left = float((weights * rest**2).sum() - own * (sizes - of_category / sizes).sum())
+    cells = max(left / reached, 0.0) if reached > 0 else 0.0
     # What cells of one image have in common is the image's share of that.
-    reach = counts * (1 - counts / sizes[row])
+    reach = weight * (1 - weight / sizes[row])
     of_image, reach_of_image = (
         np.bincount(column, weights=part, minlength=n_images) for part in (sums, reach)
     )
@@ -203,15 +253,15 @@ def _noise_of_means(
     pairs = float((reach_of_image**2).sum() - (reach**2).sum())
     images = float(np.clip(shared / pairs, 0.0, cells)) if pairs > 1e-9 else cells
     parts = np.zeros((n_categories, n_images))
-    parts[row, column] = counts / sizes[row]
+    parts[row, column] = weight / sizes[row]
     noise: Array = images * parts @ parts.T
-    noise += np.diag((cells - images) * (parts**2).sum(1) + own / sizes)
+    noise += np.diag((cells - images) * (parts**2).sum(1) + own * of_category / sizes**2)
     return noise
 
 
 def _projection(noise: Float[Array, "c c"], between: float) -> Float[Array, "c c"]:
     """Inverse covariance of category means with their weighted mean projected out."""
-    jitter = _JITTER * max(1.0, float(np.trace(noise)))  # identical values have no noise at all
+    jitter = _JITTER * max(1.0, float(np.trace(noise)))  # equal expressions have no noise at all
     inverse = np.linalg.inv(noise + (between + jitter) * np.eye(len(noise)))
     ones = inverse.sum(1)
     found: Array = inverse - np.outer(ones, ones) / ones.sum()

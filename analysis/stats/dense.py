@@ -1,7 +1,7 @@
 """Scores of dense label maps, from sums over images so that images can be resampled."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from litelvlm.arrays import Array
 
@@ -34,13 +34,17 @@ def class_sums(counts: Int[Array, "n c"], target: Int[Array, "n"]) -> Float[Arra
     return sums
 
 
-def mean_iou(sums: Float[Array, "b s"]) -> Float[Array, "b 1"]:
+def mean_iou(
+    sums: Float[Array, "b s"], there: Bool[Array, "c"] | None = None
+) -> Float[Array, "b 1"]:
     """Mean over classes of intersection over union, all patches counted together.
 
     Classes that are neither there nor called are left out, as in open-vocabulary segmentation.
 
     Args:
         sums: Sums of the columns of ``class_sums``, a line for each resample.
+        there: Classes of the whole data, if the sums are of resamples: a resample that lost one of
+            them does not count it, whatever was called so.
 
     Example:
         >>> mean_iou(np.array([[1.0, 2, 0, 1, 3, 0, 2, 2, 0]])).round(4).tolist()
@@ -48,6 +52,8 @@ def mean_iou(sums: Float[Array, "b s"]) -> Float[Array, "b 1"]:
     """
     both, called, truly = np.split(sums, 3, axis=1)
     union = called + truly - both
+    if there is not None:
+        union = np.where(there & (truly == 0), 0.0, union)
     with np.errstate(invalid="ignore"):
         shares = np.where(union > 0, both / union, np.nan)
     mean: Array = np.nanmean(shares, axis=1, keepdims=True)

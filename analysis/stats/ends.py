@@ -25,35 +25,39 @@ def cut(low: float, value: float, high: float, ends: Ends) -> tuple[float, float
     return max(low, min(ends[0], value)), min(high, max(ends[1], value))
 
 
-def at_end(value: float, ends: Ends) -> bool:
-    """Whether a mean lies where its measure ends, which has two ends."""
-    return math.isfinite(ends[1] - ends[0]) and value in ends
+def finite(ends: Ends) -> bool:
+    """Whether a measure has two ends."""
+    return math.isfinite(ends[1] - ends[0])
 
 
-def end_bound(value: float, ends: Ends, n: int, level: float) -> tuple[float, float]:
-    """Interval of a mean whose ``n`` units all lie at one end, where none can show a spread.
+def constant_bound(value: float, ends: Ends, n: int, level: float) -> tuple[float, float]:
+    """Interval of a mean whose ``n`` units all have one value, where none can show a spread.
 
-    As many as 1 - ((1 - level) / 2)^(1/n) of all units could lie at the other end unseen (Clopper
-    and Pearson 1934).
+    As many as 1 - ((1 - level) / 2)^(1/n) of all units could lie at an end unseen (Clopper and
+    Pearson 1934). A measure without ends gives a point.
 
     Example:
-        >>> low, high = end_bound(1.0, SHARE, 20, 0.95)
+        >>> low, high = constant_bound(1.0, SHARE, 20, 0.95)
         >>> round(low, 3), high
         (0.832, 1.0)
     """
-    away = (1 - ((1 - level) / 2) ** (1 / n)) * (ends[1] - ends[0])
-    return (value, value + away) if value == ends[0] else (value - away, value)
+    if not finite(ends):
+        return value, value
+    unseen = 1 - ((1 - level) / 2) ** (1 / n)
+    return value - unseen * (value - ends[0]), value + unseen * (ends[1] - value)
 
 
-def end_tails(value: float, ends: Ends, n: int, null: float) -> tuple[float, float]:
+def constant_tails(value: float, ends: Ends, n: int, null: float) -> tuple[float, float]:
     """p-values of such a mean against one of at most, and of at least, ``null``; 0 if none can be.
 
     Example:
-        >>> low, high = end_tails(1.0, SHARE, 20, 0.9)
+        >>> low, high = constant_tails(1.0, SHARE, 20, 0.9)
         >>> round(low, 3), high
         (0.122, 1.0)
     """
-    share = min(max((null - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0)
-    if value == ends[0]:
-        return float(null >= ends[0]), float((1 - share) ** n)
-    return float(share**n), float(null <= ends[1])
+    if value == null:
+        return 1.0, 1.0
+    beyond = ends[0] if null < value else ends[1]  # where unseen units would have to lie
+    share = (value - null) / (value - beyond) if math.isfinite(beyond) and value != beyond else 1.0
+    p = float(max(1 - share, 0.0) ** n) if math.isfinite(beyond) else 0.0
+    return (p, 1.0) if null < value else (1.0, p)

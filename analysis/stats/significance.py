@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, check_finite, image_sums, ratios
+from litelvlm.analysis.stats.ends import OPEN, Ends, constant_tails
 from litelvlm.arrays import Array
 
 _CHUNK_CELLS = 2_000_000
@@ -73,7 +74,9 @@ def paired_swap_test(
     return Comparison(observed, (1 + extreme) / (1 + permutations), n_images)
 
 
-def equivalence_test(difference: Float[Array, "images"], margin: float) -> Comparison:
+def equivalence_test(
+    difference: Float[Array, "units"], margin: float, reach: Ends = OPEN
+) -> Comparison:
     """Two one-sided t tests (TOST) on image means: small p if |difference| < ``margin``.
 
     Raises:
@@ -86,13 +89,16 @@ def equivalence_test(difference: Float[Array, "images"], margin: float) -> Compa
             f"{len(difference)}"
         )
     mean = float(difference.mean())
-    if np.ptp(difference) == 0:  # the t statistic has no size, only a side
-        return Comparison(mean, 0.0 if abs(mean) < margin else 1.0, len(difference))
+    n = len(difference)
+    if np.ptp(difference) == 0:  # the t statistic has no size
+        below, _ = constant_tails(mean, reach, n, -margin)
+        _, above = constant_tails(mean, reach, n, margin)
+        return Comparison(mean, max(below, above), n)
     sides = [
         stats.ttest_1samp(side, -margin, alternative="greater").pvalue
         for side in (difference, -difference)
     ]
-    return Comparison(mean, float(max(sides)), len(difference))
+    return Comparison(mean, float(max(sides)), n)
 
 
 def holm(p_values: Float[Array, "m"]) -> Float[Array, "m"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy import special, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
-from litelvlm.analysis.stats.ends import OPEN, Ends, cut
+from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut
 from litelvlm.arrays import Array, NDArray
 
 PERMUTATIONS = 10_000
@@ -34,6 +34,8 @@ class Effect(NamedTuple):
 def t_estimate(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> Estimate:
     """Mean over trainings with Student's t interval within ``reach``; none with a single training.
 
+    Trainings that all give one value have an exact bound, if the measure has ends.
+
     Raises:
         ValueError: If there is no value, or one is not finite.
 
@@ -50,14 +52,19 @@ def t_estimate(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> 
     mean = float(values.mean())
     if n == 1:
         return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
+    if np.ptp(values) == 0:
+        low, high = constant_bound(mean, reach, n, LEVEL)
+        return Estimate(mean, low, high, n, n, f"{LEVEL:.0%} exact bound over {n} like trainings")
     # Not by scipy.stats, whose checks take much longer than these sums.
     half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(n))
     low, high = cut(mean - half, mean, mean + half, reach)
     return Estimate(mean, low, high, n, n, _method(n))
 
 
-def t_p_value(values: Float[NDArray[np.float64], " n"]) -> float:
+def t_p_value(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> float:
     """Two-sided p-value of Student's t test of a mean against 0; nan with a single training.
+
+    Trainings that all give one value are judged by the exact bound of ``t_estimate``.
 
     Raises:
         ValueError: If a value is not finite.
@@ -66,7 +73,7 @@ def t_p_value(values: Float[NDArray[np.float64], " n"]) -> float:
     if len(values) < 2:
         return float("nan")
     if np.ptp(values) == 0:
-        return 0.0 if values[0] != 0 else 1.0
+        return min(1.0, 2 * min(constant_tails(float(values[0]), reach, len(values), 0.0)))
     return float(stats.ttest_1samp(values, 0.0).pvalue)
 
 

@@ -5,12 +5,11 @@ tested count with p = 1, so leaving one out never helps another.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.hypotheses import Hypothesis, HypothesisFamily
@@ -18,10 +17,9 @@ from litelvlm.analysis.runs.means import drawn
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap
 from litelvlm.analysis.stats.crossed import (
-    MIN_CATEGORIES,
     Crossed,
     crossed_mean,
-    stated_categories,
+    difference_of,
 )
 from litelvlm.analysis.stats.ends import Ends
 from litelvlm.analysis.stats.lines import categories_of
@@ -110,24 +108,18 @@ def difference(
 
     columns = np.column_stack([numbers[:, None] * sides, sides])
     result = bootstrap(columns, images, statistic, reach=ends)
-    crossed = crossed_mean(_linear(numbers, sides), images, categories_of(both), ends)
-    seen = min(stated_categories(categories_of(part)) for part in (first, second))
-    crossed = replace(crossed, n_categories=min(seen, crossed.n_categories))
-    if seen < MIN_CATEGORIES:  # one side says nothing of how categories differ
-        crossed = replace(crossed, error=np.nan, df=np.nan)
-    fewest = min(part["image_id"].nunique() for part in (first, second))
+    one, other = (
+        crossed_mean(
+            part[measure].to_numpy(dtype=np.float64),
+            part["image_id"].to_numpy(),
+            categories_of(part),
+        )
+        for part in (first, second)
+    )
+    fewest = min(one.n_images, other.n_images)
     both_sides = np.isfinite(result.draws[:, 0])  # a resample may hold no expression of one side
     draws = result.draws[both_sides] if fewest > 1 else result.draws[:0]
-    return result._replace(draws=draws, n_images=fewest), crossed
-
-
-def _linear(numbers: Float[Array, "n"], sides: Shaped[Array, "n 2"]) -> Float[Array, "n"]:
-    """Values whose mean is the difference of the two sides' means, and whose spread is its own."""
-    counts = sides.sum(0)
-    means = (numbers[:, None] * sides).sum(0) / counts
-    rest = (numbers[:, None] - means) * sides * (len(numbers) / counts)
-    found: Array = means[0] - means[1] + rest[:, 0] - rest[:, 1]
-    return found
+    return result._replace(draws=draws, n_images=fewest), difference_of(one, other, ends)
 
 
 def family_text(family: HypothesisFamily, table: pd.DataFrame) -> str:

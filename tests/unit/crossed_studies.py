@@ -104,10 +104,14 @@ def importance_rows(rng, where):
 
 
 def sweep_of(rng, where, seed):
-    """A sweep that keeps exactly 90 % and leads its best rival by exactly 5 %."""
+    """A sweep that keeps exactly 90 % and leads its best rival by exactly 5 %.
+
+    Objects of the most frequent category are three times as large as others.
+    """
     images, categories = where
     truth = {"none": 1.0, "litelvlm": KEPT, "trim": KEPT / (1 + LEAD), "scope": 0.5}
-    union = rng.uniform(50, 150, images.max() + 1)[images][:, None] * np.ones(len(truth))
+    size = rng.uniform(50, 150, images.max() + 1)[images] * np.where(categories == 0, 3, 1)
+    union = size[:, None] * np.ones(len(truth))
     common = effects(rng, where)
     share = [
         kept * (0.6 + 0.5 * common) + (0.0 if name == "none" else 0.5 * effects(rng, where))

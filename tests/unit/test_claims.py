@@ -6,6 +6,8 @@ import pytest
 from litelvlm.analysis.api import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim, verdict
+from litelvlm.analysis.runs.over_trainings import over_trainings
+from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.stats.significance import equivalence_test
 
 
@@ -152,6 +154,16 @@ def test_equivalence_by_hand_and_beside_the_t_tests():
     values = np.random.default_rng(0).normal(0.01, 0.2, 400)
     ours = bootstrap_means(values[:, None], np.arange(400), 20_000).p_equivalent(0.03)[0]
     assert ours == pytest.approx(equivalence_test(values, 0.03).p_value, abs=0.01)
+
+
+def test_trainings_that_are_all_alike_prove_no_certainty():
+    same = over_trainings(np.zeros(5), 0.05, INDEX)
+    assert same.p_equivalent == pytest.approx(0.95**5)
+    ahead = over_trainings(np.ones(5), 0.05, SHARE)
+    assert (ahead.estimate.low, ahead.estimate.high) == pytest.approx((0.025 ** (1 / 5), 1.0))
+    assert ahead.p_value == 0.0  # a mean of 0 is where the measure ends
+    assert over_trainings(np.ones(5), 0.05, INDEX).p_value == pytest.approx(2 * 0.5**5)
+    assert over_trainings(np.ones(5), 0.05).p_value == 0.0  # without ends only the side is known
 
 
 def test_one_sided_bootstrap_p_values_by_hand():

@@ -102,9 +102,9 @@ def test_the_unit_of_a_measure_changes_nothing_else(unit):
     assert (other.error / unit, other.df) == pytest.approx((one.error, one.df), rel=1e-6)
 
 
-def judged(value, images, null, reach=SHARE):
-    """A claim about as many images of the same value, in five categories."""
-    rows = pd.DataFrame({"image_id": range(images), "category_id": np.arange(images) % 5})
+def judged(value, images, null, reach=SHARE, categories=50):
+    """A claim about as many images of the same value."""
+    rows = pd.DataFrame({"image_id": range(images), "category_id": np.arange(images) % categories})
     values = pd.Series(np.full(images, value))
     return mean_claim("all", "It is high.", values, rows, "chance", null=null, reach=reach)
 
@@ -115,6 +115,8 @@ def test_images_that_all_lie_at_the_end_of_a_measure_prove_no_certainty():
     assert few.low == few.low_categories == pytest.approx(0.025 ** (1 / 20))  # by hand
     assert few.p_claimed == pytest.approx(0.9**20)
     assert "exact bound" in few.method
+    seen = judged(1.0, 200, 0.9, categories=5)  # 200 images, but other categories are open
+    assert (seen.verdict, seen.p_claimed) == ("undetermined", pytest.approx(0.9**5))
     many = judged(1.0, 40, 0.9)
     assert (many.verdict, many.p_value) == ("supported", pytest.approx(2 * 0.9**40))
     least = judged(-1.0, 40, 0.0, INDEX)
@@ -122,10 +124,81 @@ def test_images_that_all_lie_at_the_end_of_a_measure_prove_no_certainty():
     assert (least.low, least.high) == pytest.approx((-1.0, 1 - 2 * 0.025 ** (1 / 40)))
 
 
+def test_one_image_beside_the_end_is_no_surer_than_none():
+    images = np.arange(50)
+    others = np.r_[0.0, np.ones(49)]
+    none, one, two = (
+        bootstrap_means(np.r_[np.zeros(away), np.ones(50 - away)][:, None], images, reach=SHARE)
+        for away in (0, 1, 2)
+    )
+    lows = [found.estimates()[0].low for found in (none, one, two)]
+    assert lows[0] == lows[1] == pytest.approx(0.025 ** (1 / 50))
+    assert lows[2] < lows[1]
+    assert one.p_values(0.93, one_sided=True)[0] == pytest.approx(0.93**50)
+    assert bootstrap_means(others[:, None], images).estimates()[0].low > lows[1]
+
+
+def test_differences_that_are_all_equal_inside_a_measure_show_no_equivalence():
+    rows = pd.DataFrame({"image_id": range(50), "category_id": range(50)})
+    same = pd.Series(np.zeros(50))
+    claim = mean_claim("blank", "More.", same, rows, "none", margin=0.01, reach=INDEX)
+    assert (claim.verdict, claim.p_equivalent) == ("undetermined", pytest.approx(0.99**50))
+    away = 1 - 0.025 ** (1 / 50)
+    assert claim.widest == pytest.approx((-away, away))
+
+
+def test_heavy_categories_count_by_their_weight():
+    """Half of the expressions and four fifths of the weight lie in one category of twelve."""
+    rng, held, plain = np.random.default_rng(11), [], []
+    for _ in range(400):
+        shares = np.r_[0.5, np.full(11, 0.5 / 11)]
+        categories = rng.choice(12, 300, p=shares)
+        weights = np.where(categories == 0, 4.0, 1.0) * rng.lognormal(0, 0.5, 300)
+        values = rng.normal(0, 0.05, 12)[categories] + rng.normal(0, 0.1, 300)
+        lines = values * weights / weights.mean()
+        where = np.arange(300), categories
+        for found, kept in (
+            (crossed_mean(values, *where, weights=weights), held),
+            (crossed_mean(lines, *where), plain),
+        ):
+            low, high = found.ends()
+            kept.append(low <= 0 <= high)
+    assert np.mean(held) > 0.93
+    assert np.mean(plain) < 0.85  # what the weights are for
+
+
+def test_equal_weights_change_nothing_and_lines_without_weight_do_not_count():
+    values, images, categories = crossed_data(np.random.default_rng(2), 12, 60)
+    one = crossed_mean(values, images, categories)
+    same = crossed_mean(values, images, categories, weights=np.full(len(values), 3.0))
+    assert (same.value, same.error, same.df) == pytest.approx((one.value, one.error, one.df))
+    weights = np.r_[np.ones(len(values)), 0.0]
+    more = [np.r_[part, extra] for part, extra in ((values, 9), (images, 999), (categories, 99))]
+    last = crossed_mean(*more, weights=weights)
+    assert (last.value, last.error, last.n_categories) == pytest.approx((one.value, one.error, 12))
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0], [0.0, 0.0], [1.0]])
+def test_weights_that_cannot_be_are_refused(weights):
+    with pytest.raises(ValueError, match="weights must be"):
+        crossed_mean(np.ones(2), np.arange(2), np.arange(2), weights=np.array(weights))
+
+
+def test_a_dominant_category_has_few_degrees_of_freedom():
+    """What the other categories say of the spread is no certainty about one that decides."""
+    rng, held = np.random.default_rng(13), []
+    for _ in range(300):
+        categories = rng.choice(30, 200, p=np.r_[0.8, np.full(29, 0.2 / 29)])
+        values = rng.normal(0, 0.2, 30)[categories] + rng.normal(0, 0.1, 200)
+        low, high = crossed_mean(values, np.arange(200), categories).ends()
+        held.append(low <= 0 <= high)
+    assert np.mean(held) > 0.93
+
+
 def test_a_control_at_the_end_of_a_measure_is_as_good_as_its_null_on_enough_images():
     shown = []
     for images in (30, 60):
-        rows = pd.DataFrame({"image_id": range(images), "category_id": np.arange(images) % 5})
+        rows = pd.DataFrame({"image_id": range(images), "category_id": range(images)})
         same = pd.Series(np.ones(images))
         shown.append(nothing_claim("same", "S.", same, rows, "equal", 0.05, null=1.0, reach=SHARE))
     assert [one.verdict for one in shown] == ["undetermined", "supported"]

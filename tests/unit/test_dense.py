@@ -111,3 +111,15 @@ def test_a_third_of_a_class_called_otherwise_by_hand():
     assert guessed_iou(np.array([10.0, 0.0])) == pytest.approx((5 / 10 + 0) / 2)
     with pytest.raises(ValueError, match="outside 0 to 2"):
         class_sums(counts, np.array([0, 1, 3]))
+
+
+def test_a_resample_without_the_only_image_of_a_class_does_not_count_it():
+    counts = np.array([[60, 30, 0], [0, 50, 0], [0, 0, 20]])
+    sums = class_sums(counts, np.arange(3))
+    there = np.array([True, True, True])
+    lost = mean_iou(sums[[0, 0, 2]].sum(0, keepdims=True), there)  # class 1 is called, not there
+    assert lost[0, 0] == pytest.approx((120 / 180 + 1) / 2)
+    never = np.array([True, False, True])  # of the whole data it counts as 0, as published
+    assert mean_iou(sums[[0, 2]].sum(0, keepdims=True), never)[0, 0] == pytest.approx(
+        (60 / 90 + 0 + 1) / 3
+    )

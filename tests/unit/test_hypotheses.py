@@ -13,7 +13,8 @@ from litelvlm.analysis.api import SavedRun, read_record, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.actions.bench import scores_of
 from litelvlm.analysis.runs.hypotheses import HypothesisFamily, read_family
-from litelvlm.analysis.studies.own_hypotheses import claim_of, family_text, judge
+from litelvlm.analysis.stats.ends import INDEX
+from litelvlm.analysis.studies.own_hypotheses import claim_of, difference, family_text, judge
 
 DOCS = Path(__file__).parents[2] / "docs" / "own-hypotheses.md"
 
@@ -61,6 +62,20 @@ def test_a_planted_difference_of_groups_is_found_and_its_absence_is_not():
     none, _ = only(family(), rows(effect=0.0))
     assert none.verdict == "undetermined"
     assert only(family(margin=0.1), rows(effect=0.0))[0].verdict == "not supported"
+
+
+def test_a_group_of_few_categories_does_not_borrow_the_certainty_of_the_other():
+    """201 expressions in three categories against 1000 in fifty, without a true difference."""
+    rng, clear = np.random.default_rng(3), []
+    for _ in range(100):
+        categories = np.r_[rng.integers(0, 3, 201), rng.integers(3, 53, 1000)]
+        values = rng.normal(0, 0.15, 53)[categories] + rng.normal(0, 0.1, 1201)
+        frame = pd.DataFrame({"ri": values, "image_id": range(1201), "category_id": categories})
+        _, crossed = difference(frame[:201], frame[201:], "ri", INDEX)
+        assert crossed.value == pytest.approx(values[:201].mean() - values[201:].mean())
+        assert crossed.n_categories == 3
+        clear.append(crossed.p_value() <= 0.05)
+    assert np.mean(clear) < 0.1
 
 
 def test_groups_of_the_same_expressions_are_paired():

@@ -134,6 +134,17 @@ def test_accuracy_is_the_mean_score_of_all_and_of_each_group():
         assert line["low"] <= line["value"] <= line["high"]
 
 
+def test_what_all_images_answer_rightly_is_bounded_by_their_number():
+    rows = drawn(np.random.default_rng(0)).assign(score=1.0)
+    lines = lines_of(rows, "exact")
+    groups = {"accuracy": rows} | {
+        f"accuracy: {name}": part for name, part in rows.groupby("group")
+    }
+    for name, part in groups.items():
+        least = 0.025 ** (1 / part["image_id"].nunique())
+        assert lines.loc[name, ["value", "low", "high"]].tolist() == pytest.approx([1, least, 1])
+
+
 def test_yes_is_the_positive_class():
     rows = drawn(np.random.default_rng(0))
     lines = lines_of(rows, "yes_no")["value"]

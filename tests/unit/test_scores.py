@@ -1,11 +1,12 @@
 """Scores as papers print them, from rows worked out by hand."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from litelvlm.analysis.studies.scores import SCORES, Score
 from litelvlm.analysis.studies.sweep.evaluate import score_lines
-from litelvlm.analysis.studies.sweep.paired import pair_scores
+from litelvlm.analysis.studies.sweep.paired import PairedScores, pair_scores
 from litelvlm.analysis.studies.sweep.tables import score_table
 from litelvlm.metrics import iou
 
@@ -112,3 +113,31 @@ def test_a_score_with_columns_of_its_own_is_an_addition():
     lines = score_table(paired).set_index(["method", "metric"]).value
     assert lines["none", "jf"] == pytest.approx(own.of(rows[rows["method"] == "none"]))
     assert lines["none", "ciou"] == 80 / 140
+
+
+def large_and_small(rng):
+    """Methods equal on average; the frequent category of twelve has masks of threefold size."""
+    categories = rng.choice(12, 300, p=np.r_[0.5, np.full(11, 0.5 / 11)])
+    area = np.where(categories == 0, 3000, 1000) * rng.lognormal(0, 0.5, 300)
+    own = 0.6 + rng.normal(0, 0.05, 12)[categories] + rng.normal(0, 0.1, 300)
+    counts = {
+        "inter_px": np.stack([area * own, area * 0.6], 1),
+        "union_px": np.stack([area, area], 1),
+    }
+    cells = ("m", 48), ("random", 48)
+    images = np.arange(300)
+    return PairedScores(cells, counts, images, (SCORES["ciou"],), categories, resamples=50)
+
+
+def test_categories_count_by_their_pixels_in_ciou():
+    rng, clear, kept = np.random.default_rng(5), [], []
+    for _ in range(200):
+        made = large_and_small(rng)
+        effect = made.difference(SCORES["ciou"], *made.cells)
+        assert effect.crossed.value == pytest.approx(effect.over_images.value[0])
+        clear.append(effect.crossed.p_value() <= 0.05)
+        share = made.retention(SCORES["ciou"], *made.cells)
+        assert share.crossed.value == pytest.approx(share.over_images.value[0])
+        kept.append(share.crossed.p_value(1.0, one_sided=True) <= 0.05)
+    assert np.mean(clear) < 0.08
+    assert np.mean(kept) < 0.08

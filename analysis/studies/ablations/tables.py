@@ -14,7 +14,7 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.lines import adjusted, mean_line, widened
 from litelvlm.analysis.stats.precision import minimum_detectable
-from litelvlm.analysis.stats.significance import equivalence_test, holm
+from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of, shuffled
 from litelvlm.analysis.studies.ablations.pairs import official_table
 from litelvlm.analysis.studies.ablations.protocols import protocol_table
@@ -22,7 +22,6 @@ from litelvlm.analysis.studies.ablations.rows import METHODS_PART, PROTOCOLS_PAR
 from litelvlm.analysis.studies.scores import Score
 from litelvlm.analysis.studies.sweep.paired import (
     ONE_SIDED,
-    MethodBudget,
     PairedScores,
     pair_scores,
 )
@@ -70,8 +69,8 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
 
     p is that of an image-level swap; p_holm is adjusted over all lines of one score; mde is the
     smallest difference that n images would show with a power of 0.8; within_a_point says that the
-    whole interval lies above minus the margin; p_equivalent (of a mean over expressions only) is
-    that of two one-sided t tests on image means against the margin.
+    whole interval lies above minus the margin; p_equivalent is
+    that of two one-sided tests of delta against the margin, from the same resamples.
     """
     lines = []
     for score in paired.compared:
@@ -90,7 +89,7 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
                 | {
                     "mde": float(minimum_detectable(images)[0]),
                     "within_a_point": delta.defined and delta.low > -margin,
-                    "p_equivalent": _equivalence(paired, score, cell, other, margin),
+                    "p_equivalent": float(images.p_equivalent(margin)[0]),
                 }
             )
     table = pd.DataFrame(lines)
@@ -137,16 +136,6 @@ def reading(table: pd.DataFrame, margin: float) -> list[str]:
     cases = [shown & (low > 0), shown & (high < 0), (low > -margin) & (high < margin)]
     words: list[str] = np.select(cases, ["yes", "yes, to its harm", "no"], "cannot tell").tolist()
     return words
-
-
-def _equivalence(
-    paired: PairedScores, score: Score, cell: MethodBudget, other: MethodBudget, margin: float
-) -> float:
-    if score.columns[1] != "n":
-        return float("nan")
-    change = paired.summands(score, cell)[:, 0] - paired.summands(score, other)[:, 0]
-    of_images = pd.Series(change).groupby(paired.image_ids).mean().to_numpy()
-    return equivalence_test(of_images, margin).p_value if len(of_images) > 1 else float("nan")
 
 
 def retention_table(paired: PairedScores, score: Score) -> pd.DataFrame:

@@ -8,6 +8,7 @@ one crop, not in sliding windows.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,8 @@ def dense_table(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
         names: What each probe changes.
 
     Returns:
-        clip_model, probe, name, miou with its interval over images (low, high), chance (the mean
+        clip_model, probe, name, miou with its interval over images (low, high; too narrow where
+        most classes have few images), chance (the mean
         IoU of random calls), n_classes (categories among the referents, of those that could be
         called: n_callable), n_images, n (referents). Empty where the data state no categories.
     """
@@ -76,9 +78,9 @@ def dense_table(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     for (clip, probe), group in once.groupby(["clip_model", order], observed=True):
         target = group["category_id"].map(place).to_numpy(dtype=np.int64)
         sums = class_sums(group[columns].to_numpy(dtype=np.int64), target)
-        found = bootstrap(sums, group["image_id"].to_numpy(), mean_iou)
-        key: Row = {"clip_model": str(clip), "probe": str(probe), "name": names[str(probe)]}
         truly = sums.sum(0)[2 * len(ids) :]
+        found = bootstrap(sums, group["image_id"].to_numpy(), partial(mean_iou, there=truly > 0))
+        key: Row = {"clip_model": str(clip), "probe": str(probe), "name": names[str(probe)]}
         more: Row = {
             "chance": guessed_iou(truly),
             "n_classes": int((truly > 0).sum()),

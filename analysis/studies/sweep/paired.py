@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
-from litelvlm.analysis.stats.ends import OPEN, Ends
+from litelvlm.analysis.stats.ends import Ends
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, main_score, stated
 from litelvlm.arrays import Array
@@ -133,7 +133,8 @@ class PairedScores:
         )
         ends = [sorted(weight * end for end in score.reach) for weight, _ in terms]
         least, most = (sum(side) for side in zip(*ends, strict=True))
-        return PairedEffect(self.over_images(score, terms), self.crossed(lines, (least, most)))
+        crossed = self.crossed(lines, (least, most), self.weights(score, terms))
+        return PairedEffect(self.over_images(score, terms), crossed)
 
     def difference(self, score: Score, first: MethodBudget, second: MethodBudget) -> PairedEffect:
         """Paired difference of two cells."""
@@ -169,12 +170,31 @@ class PairedScores:
         values: Array = value + (top - value * bottom) / bottom.mean()
         return values
 
-    def crossed(self, values: Float[Array, "n"], reach: Ends = OPEN) -> Crossed:
-        """Mean over lines, over images and categories; undefined without categories."""
-        n, images = len(values), self.image_ids
-        if self.categories is None or not np.isfinite(values).all():
-            return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(images)), 0, n)
-        return crossed_mean(values, images, self.categories, reach)
+    def weights(
+        self, score: Score, terms: Sequence[tuple[float, MethodBudget]]
+    ) -> Float[Array, "n"]:
+        """What share of a weighted sum of scores each line decides, such as its pixels; mean 1."""
+        size = sum(abs(weight) for weight, _ in terms)
+        total = np.zeros(len(self.image_ids))
+        for weight, cell in terms:
+            bottom = self.summands(score, cell)[:, 1]
+            total += abs(weight) / size * (bottom / bottom.mean() if bottom.any() else 1.0)
+        return total
+
+    def crossed(self, lines: Float[Array, "n"], reach: Ends, weights: Float[Array, "n"]) -> Crossed:
+        """Mean over lines, over images and categories; undefined without categories.
+
+        Args:
+            lines: As ``linear``: their mean is the score, and each counts by its pixels already.
+            reach: The least and the largest mean that can be.
+            weights: Of the lines. What a category adds is in proportion to them.
+        """
+        n, images = len(lines), self.image_ids
+        mean = float(lines.mean())
+        if self.categories is None or not np.isfinite(lines).all():
+            return Crossed(mean, np.nan, np.nan, len(np.unique(images)), 0, n)
+        beside = np.divide(lines - mean, weights, out=np.zeros(n), where=weights > 0)
+        return crossed_mean(mean + beside, images, self.categories, reach, weights)
 
     def crossed_retention(
         self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
@@ -188,11 +208,13 @@ class PairedScores:
             less: Subtracted from the share; 1 makes it a lead.
         """
         top, bottom = self.linear(score, part), self.linear(score, whole)
+        weights = self.weights(score, [(1.0, part), (1.0, whole)])
+        reach = (-less, np.inf)
         if not bottom.mean() > 0:
-            return self.crossed(np.full_like(top, np.nan))
+            return self.crossed(np.full_like(top, np.nan), reach, weights)
         share = top.mean() / bottom.mean()
         lines = share - less + (top - share * bottom) / bottom.mean()
-        return self.crossed(lines, (-less, np.inf))
+        return self.crossed(lines, reach, weights)
 
 
 def better_claim(

@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap
+from litelvlm.analysis.stats.ends import SHARE
 from litelvlm.arrays import Array
 from litelvlm.metrics.answers import Rule
 
@@ -65,18 +66,29 @@ def estimates_of(rows: pd.DataFrame, rule: Rule) -> dict[str, tuple[Estimate, in
         rule: How answers are scored.
     """
     names, columns, statistic = _KINDS[rule](rows)
-    found = bootstrap(columns, rows["image_id"].to_numpy(), statistic, RESAMPLES)
-    return {name: _estimate(found, place) for place, name in enumerate(names)}
+    found = bootstrap(columns, rows["image_id"].to_numpy(), statistic, RESAMPLES, reach=SHARE)
+    images = rows.groupby("group")["image_id"].nunique()
+    return {
+        name: _estimate(found, place, int(images.get(name.partition(": ")[2], found.n_images)))
+        for place, name in enumerate(names)
+    }
 
 
-def _estimate(found: Bootstrap, place: int) -> tuple[Estimate, int]:
-    """One metric from the resamples that have a value, and the number of the others."""
+def _estimate(found: Bootstrap, place: int, images: int) -> tuple[Estimate, int]:
+    """One metric from the resamples that have a value, and the number of the others.
+
+    Args:
+        found: All metrics.
+        place: Which.
+        images: Those that have a part in it; their number bounds what all of them got right.
+    """
     draws = found.draws[:, place]
     there = draws[np.isfinite(draws)]
     missing = len(draws) - len(there)
-    one = found._replace(value=found.value[place, None], draws=there[:, None])
+    value = found.value[place, None]
+    one = found._replace(value=value, draws=there[:, None], n_images=images)
     if len(there) >= FEWEST * len(draws):
-        return one.estimates()[0], missing
+        return one.estimates()[0]._replace(n_images=found.n_images), missing
     reason = f"undefined: {missing} of {len(draws)} resamples miss it"
     return one.undefined(float(found.value[place]), reason), missing
 
