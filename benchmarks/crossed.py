@@ -2,6 +2,8 @@
 
 A mean over expressions whose image, category and both together carry effects; categories of uneven
 sizes (shares 1, 1/2, 1/3 and so on), one to three of them per image, one to three expressions each.
+In further studies four of five expressions
+are about one category, and its objects are three times as large: there the mean counts pixels.
 Three ways of making a 95 % interval meet the same simulated data: components of variance
 (``litelvlm.analysis.stats.crossed``), the multiway-cluster sandwich with t of the smaller number of
 clusters less one, and the pigeonhole bootstrap.
@@ -18,11 +20,15 @@ IMAGE, CELL, OWN = 0.5, 0.4, 0.3
 EFFECTS = {"none": 0.0, "weak": 0.3, "strong": 1.0}
 SHAPES = ((4, 40), (4, 160), (12, 40), (12, 160), (80, 160), (80, 400))
 PER_IMAGE = {"1 to 3": (1, 4), "1": (1, 2)}
+DOMINANT = ((12, 160), (80, 400))
+LARGEST, PIXELS = 0.8, 3.0
 
 
-def draw(rng, n_categories, n_images, effect, per_image):
+def draw(rng, n_categories, n_images, effect, per_image, dominant=False):
     """One study: values, image ids and categories; the true mean is 0."""
     shares = 1 / np.arange(1, n_categories + 1)
+    if dominant:
+        shares = np.r_[LARGEST, np.full(n_categories - 1, (1 - LARGEST) / (n_categories - 1))]
     images, categories = [], []
     for image in range(n_images):
         number = min(int(rng.integers(*per_image)), n_categories)
@@ -88,6 +94,21 @@ def coverage(n_categories, n_images, effect, per_image):
     }
 
 
+def coverage_by_pixels(n_categories, n_images, effect):
+    """The same where one category dominates the pixels; components of variance alone."""
+    rng = np.random.default_rng([n_categories, n_images, round(10 * effect), 99])
+    held, widths = [], []
+    for _ in range(STUDIES):
+        data = draw(rng, n_categories, n_images, effect, (1, 2), dominant=True)
+        low, high = crossed_mean(*data, weights=np.where(data[2] == 0, PIXELS, 1.0)).ends()
+        held.append(low <= 0 <= high)
+        widths.append(high - low)
+    return {
+        "coverage": {"components": round(float(np.mean(held)), 4)},
+        "median_width": {"components": round(float(np.median(widths)), 4)},
+    }
+
+
 def measure():
     """Every shape under every effect of the category."""
     lines = [
@@ -95,6 +116,13 @@ def measure():
         | coverage(n, m, effect, per_image)
         for n, m in SHAPES
         for words, per_image in PER_IMAGE.items()
+        for name, effect in EFFECTS.items()
+    ]
+    lines += [
+        {"categories": n, "images": m, "categories_per_image": "1", "category_effect": name}
+        | {"largest_category": LARGEST, "its_pixels": PIXELS}
+        | coverage_by_pixels(n, m, effect)
+        for n, m in DOMINANT
         for name, effect in EFFECTS.items()
     ]
     job = f"coverage of 95 % intervals, {STUDIES} studies per line ({SLOW} of the pigeonhole)"
