@@ -11,12 +11,22 @@ USABLE = 0.2  # below this reliability nothing is said of a ceiling
 
 
 def grid_covariates(grid: tuple[int, int]) -> Float[Array, "n 7"]:
-    """Position of each token: x, y, x², y², x y, distance from the centre, border or not."""
+    """Position of each token: x, y, x², y², x y, rank of its distance from the centre, border.
+
+    The distance is a rank since a score that it explains is one too.
+    """
     rows, cols = grid
     row, col = np.divmod(np.arange(rows * cols), cols)
     y, x = (row - (rows - 1) / 2) / rows, (col - (cols - 1) / 2) / cols
     border = (row == 0) | (row == rows - 1) | (col == 0) | (col == cols - 1)
-    return np.column_stack([x, y, x**2, y**2, x * y, np.hypot(x, y), border.astype(np.float64)])
+    distance = mid_ranks(np.round(np.hypot(x, y), 12))  # tokens at one distance share a rank
+    return np.column_stack([x, y, x**2, y**2, x * y, distance, border.astype(np.float64)])
+
+
+def mid_ranks(values: Real[Array, "n"]) -> Float[Array, "n"]:
+    """Ranks from 1/n to 1, of ties their mean."""
+    ranks: Array = stats.rankdata(values) / len(values)
+    return ranks
 
 
 def _agreement(first: Int[Array, "n"], second: Int[Array, "m"], k: int) -> Float[Array, "k"]:

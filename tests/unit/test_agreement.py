@@ -9,7 +9,8 @@ from litelvlm.analysis.stats import agreement
 def test_grid_covariates_of_a_small_grid():
     table = agreement.grid_covariates((3, 3))
     assert table.shape == (9, 7)
-    assert table[4].tolist() == [0, 0, 0, 0, 0, 0, 0]
+    assert table[4].tolist() == pytest.approx([0, 0, 0, 0, 0, 1 / 9, 0])
+    assert table[[1, 3, 5, 7], 5] == pytest.approx(3.5 / 9)  # ties share their mean
     assert table[:, 6].sum() == 8
 
 

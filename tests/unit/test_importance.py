@@ -164,6 +164,27 @@ def value(rows, **wanted):
     return found["value"]
 
 
+def test_what_only_a_skewed_covariate_shares_is_gone_once_it_is_held_fixed():
+    """Score and signal follow the mask's coverage and nothing else; most tokens lie outside."""
+    rng, plain, left = np.random.default_rng(4), [], []
+    for _ in range(60):
+        mask = np.zeros(GRID)
+        top, start = rng.integers(0, 9, 2)
+        mask[top : top + 4, start : start + 4] = rng.uniform(0.3, 1, (4, 4))
+        covered = mask.ravel()
+        tokens = Tokens(GRID, rng.lognormal(0, 1, N), covered)
+        score, signal = (np.sqrt(covered) + rng.normal(0, 0.4, N) for _ in range(2))
+        scores = {REVERSED: score, "coverage": covered}
+        rows = agreement_rows(scores, [Signal("a", signal)], tokens, 16, {})
+        pairs = {"metric": "spearman", "score": REVERSED}
+        plain.append(value(rows, partial_set="none", **pairs))
+        left.append(value(rows, partial_set="position+coverage", **pairs))
+        itself = value(rows, metric="spearman", score="coverage", partial_set="position+coverage")
+        assert itself == pytest.approx(0, abs=1e-9)
+    assert np.mean(plain) > 0.1
+    assert abs(np.mean(left)) < 0.04
+
+
 def test_every_measure_of_one_pair():
     rng = np.random.default_rng(0)
     score, values = smooth(rng), smooth(rng)

@@ -13,6 +13,7 @@ from litelvlm.analysis.stats.agreement import (
     ceiling_of,
     chance_corrected,
     grid_covariates,
+    mid_ranks,
     rank_biased_overlap,
     rbo_chance,
     top_k_iou,
@@ -42,11 +43,16 @@ class Tokens(NamedTuple):
     coverage: Float[Array, "n"]
 
     def covariates(self, partial_set: str) -> Float[Array, "n c"] | None:
-        """What is held fixed under a name; None for nothing."""
+        """What is held fixed under a name; None for nothing.
+
+        Norms and coverage are ranks, as scores and signals are (partial Spearman correlation).
+        """
         if partial_set == NONE:
             return None
-        columns = [grid_covariates(self.grid), self.norms]
-        return np.column_stack(columns if partial_set == POSITION else [*columns, self.coverage])
+        columns = [grid_covariates(self.grid), mid_ranks(self.norms)]
+        if partial_set == COVERAGE:
+            columns.append(mid_ranks(self.coverage))
+        return np.column_stack(columns)
 
 
 def signal_columns(signal: Signal) -> Row:
