@@ -87,7 +87,8 @@ class StudentMean:
         if not self.defined:
             return np.nan, np.nan
         if self.alike or self.error == 0:
-            return constant_tails(self.value, self.reach, self.alike, null)
+            reach = self.reach if self.alike else OPEN
+            return constant_tails(self.value, reach, self.alike, null)
         above = float(stats.t.sf((self.value - null) / self.error, self.df))
         return above, 1 - above
 

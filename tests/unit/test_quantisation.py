@@ -145,11 +145,18 @@ def test_the_interaction_is_the_hand_computed_one():
         assert line.p_holm >= line.p
 
 
+def tower_choice(rows):
+    """Place of one choice of a method that reads only the towers, with fewer bits."""
+    return rows.index[~rows["reads_llm"].astype(bool) & (rows["precision"] == "nf4")][0]
+
+
 def test_tokens_change_for_methods_that_read_the_language_model_and_for_no_other():
     _, rows = rows_of(FewerBits(shift=72))
     claims = by_id(rows)
     assert claims["kept.control"].verdict == "supported"
     assert claims["kept.control"].estimate == 1.0
+    other = rows.assign(jaccard=rows["jaccard"].where(rows.index != tower_choice(rows), 0.5))
+    assert by_id(other)["kept.control"].verdict == "not supported"
     assert claims["kept.nf4"].verdict == "not supported"
     assert claims["kept.nf4"].estimate < 0.6
     kept = make_tables(rows, CONFIG)["kept"]

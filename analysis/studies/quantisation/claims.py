@@ -39,7 +39,7 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
         claims += kept_claims(rows, way, config.kept_margin)
     return [
         *claims,
-        *control_claims(rows, config.kept_margin),
+        *control_claims(rows),
         *memory_claims(rows, factorial, config.saved_by_pruning),
     ]
 
@@ -106,31 +106,48 @@ def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> li
 
 
 def kept_claims(rows: pd.DataFrame, way: str, margin: float) -> list[Claim]:
-    """Whether methods that read the language model keep nearly the same tokens."""
+    """Whether methods that read the language model keep nearly the same tokens.
+
+    The Jaccard index, mean over an expression's cells, is 1 within a margin.
+    """
     chosen = rows[(rows["precision"] == way) & rows["reads_llm"]]
-    names = ", ".join(sorted(set(map(str, chosen["method"]))))
-    statement = f"In {way}, methods that read the language model keep the same tokens ({names})."
-    return _same_tokens(f"kept.{way}", statement, chosen, margin)
-
-
-def control_claims(rows: pd.DataFrame, margin: float) -> list[Claim]:
-    """The control: a method that reads only the towers cannot choose differently."""
-    chosen = rows[(rows["precision"] != FULL) & ~rows["reads_llm"].astype(bool)]
-    statement = "Methods that do not read the language model keep the same tokens with fewer bits."
-    return _same_tokens("kept.control", statement, chosen, margin)
-
-
-def _same_tokens(id: str, statement: str, chosen: pd.DataFrame, margin: float) -> list[Claim]:
-    """A claim that the Jaccard index, mean over an expression's cells, is 1 within a margin."""
     measured = chosen.dropna(subset=["jaccard"])
     if measured.empty:
         return []
+    names = ", ".join(sorted(set(map(str, chosen["method"]))))
     keys = ["image_id", "sent_id"]
     of_expression = measured.groupby(keys, sort=True)["jaccard"].mean()
     stated = measured.drop_duplicates(keys).set_index(keys).loc[of_expression.index].reset_index()
-    same = "Jaccard index of equal choices"
     return [
-        nothing_claim(id, statement, of_expression, stated, same, margin, null=1.0, reach=SHARE)
+        nothing_claim(
+            f"kept.{way}",
+            f"In {way}, methods that read the language model keep the same tokens ({names}).",
+            of_expression,
+            stated,
+            "Jaccard index of equal choices",
+            margin,
+            null=1.0,
+            reach=SHARE,
+        )
+    ]
+
+
+def control_claims(rows: pd.DataFrame) -> list[Claim]:
+    """The control: a method that reads only the towers cannot choose differently; counted."""
+    chosen = rows[(rows["precision"] != FULL) & ~rows["reads_llm"].astype(bool)]
+    agreed = chosen["jaccard"].dropna()
+    if agreed.empty:
+        return []
+    return [
+        counted_claim(
+            "kept.control",
+            "Methods that do not read the language model keep the same tokens with fewer bits.",
+            float(agreed.mean()),
+            1.0,
+            "Jaccard index of equal choices",
+            bool((agreed == 1).all()),
+            f"counted in {len(agreed)} choices",
+        )
     ]
 
 

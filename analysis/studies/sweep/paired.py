@@ -6,7 +6,7 @@ so that resampling images covers the noise of the draw too.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -194,7 +194,8 @@ class PairedScores:
         if self.categories is None or not np.isfinite(lines).all():
             return Crossed(mean, np.nan, np.nan, len(np.unique(images)), 0, n)
         beside = np.divide(lines - mean, weights, out=np.zeros(n), where=weights > 0)
-        return crossed_mean(mean + beside, images, self.categories, reach, weights)
+        found = crossed_mean(mean + beside, images, self.categories, reach, weights)
+        return replace(found, alike=0)  # pixels are not all alike by chance
 
     def crossed_retention(
         self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
