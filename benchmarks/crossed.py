@@ -2,11 +2,10 @@
 
 A mean over expressions whose image, category and both together carry effects; categories of uneven
 sizes (shares 1, 1/2, 1/3 and so on), one to three of them per image, one to three expressions each.
-In further studies four of five expressions
-are about one category, and its objects are three times as large: there the mean counts pixels.
-Three ways of making a 95 % interval meet the same simulated data: components of variance
-(``litelvlm.analysis.stats.crossed``), the multiway-cluster sandwich with t of the smaller number of
-clusters less one, and the pigeonhole bootstrap.
+In further studies four of five expressions are about one category, and its objects are three times
+as large: there the mean counts pixels. Three ways of making a 95 % interval meet the same simulated
+data: components of variance (``litelvlm.analysis.stats.crossed``), the multiway-cluster sandwich
+with t of the smaller number of clusters less one, and the pigeonhole bootstrap.
 """
 
 import numpy as np
