@@ -27,7 +27,6 @@ LEVEL = 0.95
 """Level of intervals, unless a claim settled on another."""
 RESAMPLES = 10_000
 ONE_IMAGE = "undefined: one image"
-ALIKE = "images are alike"
 CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
 
 
@@ -105,7 +104,7 @@ class Bootstrap(NamedTuple):
             if above is not None:
                 high = max(high, constant_bound(above, self.reach, self.n_images, level)[1])
             if below is not None or above is not None:
-                method += f", exact bound where {ALIKE}"
+                method += ", exact bound where images are alike"
             found.append(
                 Estimate(float(value), float(low), float(high), self.n_images, self.n, method)
             )

@@ -89,8 +89,8 @@ class StudentMean:
         if self.alike or self.error == 0:
             reach = self.reach if self.alike else OPEN
             return constant_tails(self.value, reach, self.alike, null)
-        above = float(stats.t.sf((self.value - null) / self.error, self.df))
-        return above, 1 - above
+        at_most = float(stats.t.sf((self.value - null) / self.error, self.df))
+        return at_most, 1 - at_most
 
 
 @dataclass(frozen=True)
