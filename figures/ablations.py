@@ -17,23 +17,11 @@ from litelvlm.figures.axes import (
     unpruned_level,
 )
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
-from litelvlm.figures.style import Look, look
+from litelvlm.figures.style import Look, look, over
 
 PROTOCOLS = ("official", "single, the expressions drawn")
 """Protocols of the table "protocols" that are compared draw by draw."""
 ORACLE, INVERSE_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
-LINE_STYLES = {
-    PAPER: look(PAPER),
-    PAPER_RULE: look(PAPER_RULE)._replace(marker="s"),
-    # With one text these are the same tokens, so they are drawn alike in every figure.
-    "litelvlm(direction=highest)": look("high_similarity"),
-    "litelvlm(texts=shuffled)": Look("#A05195", "<", "--", "LiteLVLM, text of another image"),
-    "litelvlm(texts=empty)": Look("#665191", ">", "--", "LiteLVLM, empty text"),
-    "llm_attention": Look("#2F4B7C", "D", "-.", "attention of the language model"),
-    "random": look("random"),
-    "uniform": look("uniform"),
-}
-"""Lines of D1 in the order of its legend. A variant does not look like its method."""
 BESIDE = 0.06
 """How far the paper's own rule stands right of the released code, in units of the index."""
 STEP = 0.05
@@ -42,12 +30,28 @@ NOT_OFFICIAL = 0.32
 """How far the single protocol's dot lies below the official one's, in lines."""
 
 
+def line_looks() -> dict[str, Look]:
+    """Lines of D1 in the order of its legend. A variant does not look like its method."""
+    house = {
+        PAPER: look(PAPER),
+        PAPER_RULE: look(PAPER_RULE)._replace(marker="s"),
+        # With one text these are the same tokens, so they are drawn alike in every figure.
+        "litelvlm(direction=highest)": look("high_similarity"),
+        "litelvlm(texts=shuffled)": Look("#A05195", "<", "--", "LiteLVLM, text of another image"),
+        "litelvlm(texts=empty)": Look("#665191", ">", "--", "LiteLVLM, empty text"),
+        "llm_attention": Look("#2F4B7C", "D", "-.", "attention of the language model"),
+        "random": look("random"),
+        "uniform": look("uniform"),
+    }
+    return {method: over(method, own) for method, own in house.items()}
+
+
 def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
     """D1: cIoU, of clips J&F, against the token budget, between the mask oracle and its inverse.
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
-        ax: Where to draw; one line per method of ``LINE_STYLES`` with its intervals, moved sideways
+        ax: Where to draw; one line per method of ``line_looks`` with its intervals, moved sideways
             a little so that none hides another. The space between the oracles is shaded.
     """
     score = main_score(table["metric"])
@@ -64,12 +68,13 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
             zorder=0,
             label="between mask oracles",
         )
-    drawn = [method for method in LINE_STYLES if (chosen["method"] == method).any()]
+    looks = line_looks()
+    drawn = [method for method in looks if (chosen["method"] == method).any()]
     for place, method in enumerate(drawn):
         line = chosen[chosen["method"] == method]
         beside = 2 ** (STEP * (place - (len(drawn) - 1) / 2))
         line = line.assign(beside=line["budget"] * beside)
-        error_bars(ax, line, "beside", "value", LINE_STYLES[method])
+        error_bars(ax, line, "beside", "value", looks[method])
     budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
     ax.set(ylabel=score.label)
     return legend_beside(ax)
@@ -88,7 +93,7 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
     for method, offset, face in ((PAPER, 0.0, None), (PAPER_RULE, BESIDE, "white")):
         line = table[table["method"] == method]
         line = line.assign(ri=line["ri"] + offset)
-        own = look(method)._replace(marker="o")
+        own = look(method)
         ends = line["low_categories"], line["high_categories"]
         ax.vlines(line["ri"], *ends, own.colour, linewidth=0.6)
         if len(line):
@@ -125,7 +130,7 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
 def protocol_methods(table: pd.DataFrame) -> list[str]:
     """Methods of the table "protocols", the paper's with its variants first, no unpruned model."""
     names = [str(name) for name in table["method"].unique() if name != "none"]
-    return sorted(names, key=lambda name: (style.rank(name), style.line(name) != "-", name))
+    return sorted(names, key=lambda name: (style.rank(name), style.is_variant(name), name))
 
 
 def compared_protocols(run: Saved) -> bool:
@@ -156,9 +161,11 @@ def ablation_gain(run: Saved) -> RenderedFigure:
     budgets = sorted(table["budget"].unique(), reverse=True)
     figure, axes = style.new_panels(len(budgets), style.PAGE, 2.7, sharex=True, sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
-        draw_gain(table[table["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
+        draw_gain(table[table["budget"] == budget], ax).set_title(
+            f"{budget} tokens", fontsize="medium"
+        )
     axes[0].set_ylabel(f"{score.label} minus that of random tokens", fontsize=8)
-    figure.supxlabel("reversal index, mean of each quarter of the expressions", fontsize=9)
+    figure.supxlabel("reversal index, mean of each quarter of the expressions", fontsize="medium")
     style.heading(figure, run.title("Does reversal predict the benefit?"))
     what = f"per quarter; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
     return RenderedFigure(figure, sample_note(table, what))
@@ -173,8 +180,8 @@ def ablation_protocols(run: Saved) -> RenderedFigure:
     figure, axes = style.new_panels(len(budgets), style.PAGE, height, sharex=True, sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
         lines = table[(table["budget"] == budget) | (table["method"] == "none")]
-        draw_protocols(lines, ax).set_title(f"{budget} tokens", fontsize=9)
-    figure.supxlabel(main_score(map(str, table.columns)).label, fontsize=9)
+        draw_protocols(lines, ax).set_title(f"{budget} tokens", fontsize="medium")
+    figure.supxlabel(main_score(map(str, table.columns)).label, fontsize="medium")
     style.heading(figure, run.title("What carries the score in the official protocol?"))
     what = (
         "n counts every draw; filled: official protocol, up to three expressions in one "

@@ -60,8 +60,10 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
     score = main_score(scores["metric"])
     shown = scores[scores["metric"] == score.name].rename(columns={"budget": "k"})
     shown = shown.rename(columns={"value": score.name})[["method", "k", score.name, "low", "high"]]
-    for method, line in lines_of(whole.merge(shown, on=["method", "k"]), "method"):
-        error_bars(ax, line, "value", score.name, style.look(method))
+    both = whole.merge(shown, on=["method", "k"])
+    looks = style.looks(both["method"])
+    for method, line in lines_of(both, "method"):
+        error_bars(ax, line, "value", score.name, looks[method])
     what = "a whole call" if part == END else "the language model's prefill"
     ax.set(xlabel=f"median time of {what} (ms)", ylabel=score.label)
     return legend_beside(ax)
@@ -80,8 +82,9 @@ def draw_arithmetic(
     """
     chosen = ratios[(ratios["component"] == "llm") & (ratios["metric"] == "wall_ms")]
     both = chosen.merge(prefill_ratios(costs), on=["method", "k", "n_text"])
+    looks = style.looks(both["method"], dict.fromkeys(both["method"], "none"))
     for method, line in lines_of(both, "method"):
-        error_bars(ax, line, "expected", "ratio", style.look(method, linestyle="none"))
+        error_bars(ax, line, "expected", "ratio", looks[method])
     theirs = published_ratios(published)
     for (method, line), mark in zip(lines_of(theirs, "method"), "sD^", strict=False):
         ax.plot(

@@ -226,7 +226,7 @@ def importance_joint(run: Saved) -> RenderedFigure:
     figure, axes = style.new_panels(len(found), 3.0 * len(found) + 0.8, 3.4)
     for ax, (key, lines) in zip(axes, found.items(), strict=True):
         draw_joint(lines, ax, bar=ax is axes[-1])
-        ax.set_title(f"{SIGNALS[key][0]}\n{pearson_of(agreement, key)}", fontsize=9)
+        ax.set_title(f"{SIGNALS[key][0]}\n{pearson_of(agreement, key)}", fontsize="medium")
         if ax is not axes[0]:
             ax.set_ylabel("")
     style.heading(figure, run.title("Ranks of the same tokens"))
@@ -247,7 +247,7 @@ def importance_overlap(run: Saved) -> RenderedFigure:
     }
     figure, axes = style.new_panels(2, 9.0, 3.4)
     for ax, (part, label) in zip(axes, parts.items(), strict=True):
-        draw_overlap(table[table["part"] == part], ax).set_title(label, fontsize=9)
+        draw_overlap(table[table["part"] == part], ax).set_title(label, fontsize="medium")
     legend_beside(axes[1])
     style.heading(figure, run.title("Are the kept tokens those that matter?"))
     what = "intersection over union of the first k tokens, (value − chance) / (1 − chance); "

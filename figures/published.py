@@ -85,8 +85,8 @@ def published(run: Saved) -> RenderedFigure:
     same_shares(left, right, N_TOKENS, n_tokens)
     left.set_ylim(bottom=0)
     where = f"{data} {split}" if (data, split) in SPLITS else f"mean of {len(SPLITS)} splits"
-    left.set_title(f"published: GLaMM, {where}", fontsize=9)
-    right.set_title(f"ours: {data} {split}", fontsize=9)
+    left.set_title(f"published: GLaMM, {where}", fontsize="medium")
+    right.set_title(f"ours: {data} {split}", fontsize="medium")
     style.heading(figure, run.title("Share of the unpruned cIoU: published and ours"))
     what = "bars: one-sided 95 % lower bounds, paired, from resampling images"
     sides = f"Right: {protocol_note(run, lines, what)} Left: {ACCURACY_SOURCE}."

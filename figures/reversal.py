@@ -56,6 +56,8 @@ _METHODS = {
     ("similarity", "random"): "random",
     ("mask", "highest"): "mask_oracle",
 }
+# Rankings that are no methods.
+_SCORES = {"state_norm": ("#997700", "D"), "context": ("#994455", "s")}
 
 
 def constructions(table: pd.DataFrame) -> pd.DataFrame:
@@ -120,7 +122,11 @@ def draw_recall(table: pd.DataFrame, ax: Axes) -> Axes:
         for kept, line in lines_of(lines, "kept"):
             method = _METHODS.get((ranking, kept), ranking)
             linestyle = "-" if ranking == "similarity" else ":"
-            band(ax, line, "budget", "recall", style.look(method, linestyle=linestyle))
+            own = style.look(method, linestyle=linestyle)
+            if method in _SCORES:
+                colour, marker = _SCORES[method]
+                own = style.over(method, own._replace(colour=colour, marker=marker))
+            band(ax, line, "budget", "recall", own)
     budget_axis(ax, table["budget"])
     ax.set(ylim=(0, 1), ylabel="share of the referent's tokens kept")
     return legend_beside(ax)
@@ -209,7 +215,7 @@ def reversal_index(run: Saved) -> RenderedFigure:
     )
     if len(categories):
         draw_categories(categories, "ri", axes[1]).set_title(
-            "By category (expressions)", fontsize=9
+            "By category (expressions)", fontsize="medium"
         )
         axes[1].set_xlim(-1.02, 1.02)
         axes[1].set_xlabel("reversal index", fontsize=8.5)

@@ -181,7 +181,7 @@ def sink_positions(run: Saved) -> RenderedFigure:
         draw_positions(table, role, ax).set_title(role, fontsize=8.5)
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("share of what [EOS] receives")
-    figure.supxlabel("layer of the text tower", fontsize=9)
+    figure.supxlabel("layer of the text tower", fontsize="medium")
     legend_beside(axes[-1])
     style.heading(figure, run.title("What [EOS] attends to, and what it receives from there"))
     what = "bands: 95 % intervals from resampling images; dotted: uniform attention, same tokens"

@@ -1,11 +1,12 @@
 """One style for every figure: names, colours, markers, notes, files with reproducible bytes."""
 
 import io
-import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
+from types import MappingProxyType
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -14,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import use as use_style
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
-from litelvlm.figures.words import LAYERS, PRESETS, TITLES, WORDS
+from litelvlm.figures.layout import laid_out
+from litelvlm.figures.words import PRESETS, in_words, title_of
 from litelvlm.names import check_name, printable
 from litelvlm.pruning.registry import FAITHFUL, Spelled, list_pruners, spelled
 
@@ -77,6 +78,9 @@ _STYLES: Mapping[str, tuple[str, str]] = {
 # different pairs.
 _MORE_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#225522", "#663333")
 _MORE_MARKERS = ("X", "s", "o", "D", "^")
+# For further variants of a method that are drawn together.
+_VARIANT_MARKERS = ("s", "^", "D", "v", "P", "<", "X", ">", "p", "*", "o")
+_VARIANT_LINES = ("--", "-.")
 
 _SETTINGS = mpl.RcParams(
     {
@@ -114,12 +118,6 @@ _OWN = dict[str, Mapping[str, str]]()
 """How methods are drawn inside of ``drawn_as``."""
 
 
-def title_of(name: str) -> str:
-    """The name of a method as readers know it, without preset and fields."""
-    own = list_pruners()[name].title if name in list_pruners() else name.replace("_", " ")
-    return TITLES.get(name, own)
-
-
 def label(method: str) -> str:
     """The name of a method as readers know it, with what its preset and its fields do, in words.
 
@@ -134,7 +132,7 @@ def label(method: str) -> str:
     if "of" in fields:
         title += f" ({title_of(str(fields.pop('of')))})"
     words = "" if preset == FAITHFUL else PRESETS.get((name, preset), preset.replace("_", " "))
-    parts = title, words, *(_words(field, value) for field, value in fields.items())
+    parts = title, words, *(in_words(field, value) for field, value in fields.items())
     return ", ".join(filter(None, parts))
 
 
@@ -144,15 +142,6 @@ def _spelled(method: str) -> Spelled:
         return spelled(method)
     except ValueError:
         return Spelled(method, FAITHFUL, {})
-
-
-def _words(field: str, value: object) -> str:
-    """One field in words; "field value" where nobody wrote any."""
-    if field == "context_share" and (field, str(value)) not in WORDS:
-        return f"{100 * float(str(value)):.0f} % context"
-    if field == "layers" and isinstance(value, float):
-        return f"depth {round(value * LAYERS)} of {LAYERS}"
-    return WORDS.get((field, str(value)), f"{field} {value}".replace("_", " "))
 
 
 def colour(method: str) -> str:
@@ -167,8 +156,12 @@ def mark(method: str) -> str:
 
 def line(method: str) -> str:
     """The line style of a method: solid, or dashed with a preset or fields of its own."""
-    own = "-" if _spelled(method).name == method else "--"
-    return _OWN.get(method, {}).get("linestyle", own)
+    return _OWN.get(method, {}).get("linestyle", "--" if is_variant(method) else "-")
+
+
+def is_variant(method: str) -> bool:
+    """Whether a label has a preset or fields of its own."""
+    return _spelled(method).name != method
 
 
 class Look(NamedTuple):
@@ -186,10 +179,45 @@ def look(method: str, name: str = "", linestyle: str = "") -> Look:
     Args:
         method: Its label.
         name: What the legend calls it, if not by its own name.
-        linestyle: Of this line, if not the method's own.
+        linestyle: Of this line, if not the method's own. One that the user states goes before it,
+            but "none", where no line may join the points.
     """
-    style = linestyle or line(method)
-    return Look(colour(method), mark(method), style, name or label(method))
+    house = Look(colour(method), mark(method), linestyle or line(method), label(method))
+    return over(method, house)._replace(label=name or label(method))
+
+
+def over(method: str, house: Look) -> Look:
+    """A look with what the user states of the method over it."""
+    own = _OWN.get(method, {})
+    return house._replace(**{**own, **({"linestyle": "none"} if house.linestyle == "none" else {})})
+
+
+def looks(
+    methods: Iterable[str], linestyles: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Look]:
+    """How methods that are drawn together look, by label.
+
+    Of several variants of one method the first looks as it does alone. Each further one has a
+    marker and a dash by its place among them.
+
+    Args:
+        methods: Their labels, in the order drawn.
+        linestyles: Of some of them, as ``look`` takes them.
+    """
+    drawn = list(dict.fromkeys(methods))
+    found = {method: look(method, linestyle=linestyles.get(method, "")) for method in drawn}
+    places = Counter[str]()
+    for method in filter(is_variant, drawn):
+        name, style = _spelled(method).name, linestyles.get(method, "")
+        # Without lines the marker alone tells the first variant from its method.
+        place = places[name] + (style == "none" and name in drawn)
+        places[name] += 1
+        if place:
+            others = [one for one in _VARIANT_MARKERS if one != mark(name)]
+            marker = others[(place - 1) % len(others)]
+            dash = style or _VARIANT_LINES[place % len(_VARIANT_LINES)]
+            found[method] = over(method, found[method]._replace(marker=marker, linestyle=dash))
+    return found
 
 
 def rank(method: str) -> int:
@@ -291,7 +319,7 @@ def new_panels(
 
 def heading(figure: Figure, text: str) -> None:
     """Write the title of a figure with several panels above them, at the left."""
-    figure.suptitle(text, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(text, x=0.01, ha="left", fontsize=mpl.rcParams["axes.titlesize"])
 
 
 def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
@@ -300,7 +328,7 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
     All is laid out once, so that all formats show the same picture.
 
     Raises:
-        ValueError: If a kind is another, or there is no room for the axes.
+        ValueError: If a kind is another, or there is no room for the axes or their titles.
     """
     if unknown := sorted(set(kinds) - set(_METADATA)):
         raise ValueError(f"unknown figure format {unknown[0]!r}. Allowed: {', '.join(_METADATA)}")
@@ -310,41 +338,11 @@ def encode(figure: Figure, *kinds: str) -> dict[str, bytes]:
     with mpl.rc_context(
         {**({} if _inside() else _SETTINGS), "figure.constrained_layout.use": False}
     ):
-        frame = _laid_out(figure)
+        frame = laid_out(figure, exact=size(*OWN_SIZE) != OWN_SIZE)  # as wide as a style states
         for kind in kinds:
             buffer = io.BytesIO()
             figure.savefig(
-                buffer,
-                format=kind,
-                metadata=_METADATA[kind],
-                facecolor="white",
-                bbox_inches=frame,
+                buffer, format=kind, metadata=_METADATA[kind], facecolor="white", bbox_inches=frame
             )
             found[kind] = buffer.getvalue()
     return found
-
-
-def _laid_out(figure: Figure) -> Bbox:
-    """Settle where everything stands, and what a file shows, in inches.
-
-    Raises:
-        ValueError: If there is no room for the axes.
-    """
-    dpi = figure.dpi
-    figure.dpi = mpl.rcParams["savefig.dpi"]  # texts are measured at the resolution of the files
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="constrained_layout not applied")
-            figure.draw_without_rendering()
-        figure.set_layout_engine(None)  # with "none" each format would be drawn twice
-        box = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
-        exact = size(*OWN_SIZE) != OWN_SIZE  # a stated width is that of the file
-        return Bbox([[0, box.y0], [figure.get_figwidth(), box.y1]]) if exact else box
-    except UserWarning as error:
-        width, height = figure.get_size_inches()
-        raise ValueError(
-            f"the axes find no room in {width:g} x {height:g} inches; state a larger "
-            "figure.figsize or smaller letters, or draw fewer lines from Python"
-        ) from error
-    finally:
-        figure.dpi = dpi

@@ -1,7 +1,7 @@
 """Figures of the accuracy sweep: scores by method and token budget, with controls and groups."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -38,11 +38,18 @@ REFERENCES = ("none", "random")
 STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}
 """Kinds of group, with the method whose colour each has."""
 SIZES = ("small", "medium", "large")
+_Draw = Callable[[pd.DataFrame, Axes, Mapping[str, style.Look]], Axes]
 RULE = 0.32
 """How far the dot of the paper's own rule lies below that of the released code, in lines."""
 
 
-def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes, tokens: str = "budget") -> Axes:
+def draw_accuracy(
+    table: pd.DataFrame,
+    metric: str,
+    ax: Axes,
+    tokens: str = "budget",
+    looks: Mapping[str, style.Look] | None = None,
+) -> Axes:
     """A score against visual tokens, with interval bands.
 
     Args:
@@ -50,13 +57,15 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes, tokens: str = "bud
         metric: Name of a score.
         ax: Where to draw; one line per method, dotted for oracles, the unpruned score as a level.
         tokens: "budget", or "n_kept": those that the language model reads.
+        looks: Of the lines by method, where other axes show further methods; see ``looks_of``.
     """
     check_name(metric, table["metric"].unique().tolist(), "metric")
     chosen = once(table[table["metric"] == metric])
     unpruned_level(ax, chosen[chosen["method"] == "none"])
     pruned = chosen[chosen["method"] != "none"]
+    looks = looks_of(pruned) if looks is None else looks
     for method, line in lines_of(in_order(pruned), "method"):
-        band(ax, line, tokens, "value", _look(method))
+        band(ax, line, tokens, "value", looks[method])
     budget_axis(ax, pruned[tokens])
     if tokens == "n_kept":
         ax.set(xlabel="visual tokens that the language model reads")
@@ -64,7 +73,12 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes, tokens: str = "bud
     return legend_beside(ax)
 
 
-def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
+def draw_retention(
+    table: pd.DataFrame,
+    ax: Axes,
+    least: float = LEAST,
+    looks: Mapping[str, style.Look] | None = None,
+) -> Axes:
     """Share of the unpruned score that each method keeps, with one-sided 95 % bounds.
 
     Args:
@@ -72,12 +86,14 @@ def draw_retention(table: pd.DataFrame, ax: Axes, least: float = LEAST) -> Axes:
             retention_bound.
         ax: Where to draw; dots are estimates, bars reach down to the bounds.
         least: Share that claims are about.
+        looks: Of the lines by method, where other axes show further methods; see ``looks_of``.
     """
     score = main_score(table["metric"])
     chosen = once(table[(table["metric"] == score.name) & (table["reference"] == "none")])
+    looks = looks_of(chosen) if looks is None else looks
     for method, line in lines_of(in_order(chosen), "method"):
         ends = "retention_bound", "retention"
-        error_bars(ax, line, "budget", "retention", _look(method), ends=ends)
+        error_bars(ax, line, "budget", "retention", looks[method], ends=ends)
     ax.axhline(least, color=style.MUTED, linewidth=0.8, zorder=0)
     corner, where = (0.01, least), ("axes fraction", "data")
     ax.annotate(f"{100 * least:g} %", corner, xycoords=where, va="top", fontsize=7.5)
@@ -180,14 +196,15 @@ def strata_in_order(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns=["place", "size"])
 
 
-def _lines(table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], title: str) -> Figure:
+def _lines(table: pd.DataFrame, draw: _Draw, title: str) -> Figure:
     groups = panels([method for method, _ in lines_of(in_order(table), "method")])
     columns = min(2, len(groups))
     rows = math.ceil(len(groups) / columns)
     figure = Figure(figsize=style.size(6.4 * columns, 3.6 * rows), layout="constrained")
     places = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    looks = looks_of(table)
     for ax, group in zip(places, groups, strict=False):
-        draw(table[table["method"].isin(group)], ax)
+        draw(table[table["method"].isin(group)], ax, looks)
     for ax in places[len(groups) :]:
         ax.set_axis_off()
     places[0].set_title(title)
@@ -201,7 +218,7 @@ def _forests(groups: Sequence[tuple[str, pd.DataFrame]], column: str, title: str
     figure, places = style.new_panels(len(groups), *size, sharex=True)
     first = list(groups[0][1]["method"])
     for ax, (name, lines) in zip(places, groups, strict=True):
-        draw_methods(lines, column, ax).set_title(literal(name), fontsize=9)
+        draw_methods(lines, column, ax).set_title(literal(name), fontsize="medium")
         if ax is not places[0] and list(lines["method"]) == first:
             ax.set_yticklabels([])
     style.heading(figure, title)
@@ -213,8 +230,9 @@ def least_kept(run: Saved) -> float:
     return next((claim.null for claim in run.summary.claims if claim.id == "H8"), LEAST)
 
 
-def _look(method: str) -> style.Look:
-    return style.look(method, linestyle=":" if method in ORACLES else "")
+def looks_of(table: pd.DataFrame) -> dict[str, style.Look]:
+    """How the lines of a table look, by method: dotted for oracles, apart for variants."""
+    return style.looks(in_order(table)["method"], dict.fromkeys(ORACLES, ":"))
 
 
 def compared_with(reference: str, run: Saved) -> bool:
@@ -226,7 +244,7 @@ def compared_with(reference: str, run: Saved) -> bool:
 def _accuracy(run: Saved, metric: str, tokens: str = "budget") -> RenderedFigure:
     table = run.table("scores")
     title = run.title(f"{SCORES[metric].label} against visual tokens")
-    figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax, tokens), title)
+    figure = _lines(table, lambda t, ax, looks: draw_accuracy(t, metric, ax, tokens, looks), title)
     what = "bands: 95 % intervals from resampling images; oracles read the true mask"
     return RenderedFigure(figure, protocol_note(run, table, what))
 
@@ -259,7 +277,7 @@ def retention(run: Saved) -> RenderedFigure:
     """Share of the unpruned score that each method keeps: cIoU of images, J&F of clips."""
     table, least = run.table("comparisons"), least_kept(run)
     title = run.title("How much of the unpruned score is kept?")
-    figure = _lines(table, lambda lines, ax: draw_retention(lines, ax, least), title)
+    figure = _lines(table, lambda t, ax, looks: draw_retention(t, ax, least, looks), title)
     what = "bars: one-sided 95 % lower bounds, paired, from resampling images"
     return RenderedFigure(figure, protocol_note(run, table, what))
 
@@ -273,7 +291,9 @@ def delta_random(run: Saved) -> RenderedFigure:
     budgets = sorted(lines["budget"].unique(), reverse=True)
     groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
     figure = _forests(groups, "delta", run.title("Better than random tokens?"))
-    figure.supxlabel(f"{score.label} minus that of random tokens at the same budget", fontsize=9)
+    figure.supxlabel(
+        f"{score.label} minus that of random tokens at the same budget", fontsize="medium"
+    )
     what = f"95 % intervals, paired, from resampling images; {WIDER}"
     return RenderedFigure(figure, protocol_note(run, lines, what))
 
@@ -291,7 +311,7 @@ def accuracy_kinds(run: Saved) -> RenderedFigure:
     title = run.title(f"{score.label} by kind of expression, {budgets} tokens")
     figure = _forests(groups, "value", title)
     figure.axes[0].set(xlim=(0, 1), xticks=(0, 0.5, 1))
-    figure.supxlabel(score.label, fontsize=9)
+    figure.supxlabel(score.label, fontsize="medium")
     return RenderedFigure(figure, protocol_note(run, lines))
 
 
@@ -305,10 +325,12 @@ def ablation_strata(run: Saved) -> RenderedFigure:
     size = style.PAGE, 1.3 + 0.24 * groups
     figure, axes = style.new_panels(len(budgets), *size, sharex=True, sharey=True)
     for ax, budget in zip(axes, budgets, strict=True):
-        draw_strata(shown[shown["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
+        draw_strata(shown[shown["budget"] == budget], ax).set_title(
+            f"{budget} tokens", fontsize="medium"
+        )
     axes[0].set_ylim(groups - 0.4, -0.5)
     label = main_score(run.table("scores")["metric"]).label
-    figure.supxlabel(f"{label} of LiteLVLM minus that of random tokens", fontsize=9)
+    figure.supxlabel(f"{label} of LiteLVLM minus that of random tokens", fontsize="medium")
     style.heading(figure, run.title("Where does LiteLVLM beat random tokens?"))
     what = f"per group; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
     if len(shown) < len(table):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from litelvlm.pruning.registry import list_pruners
+
 PRESETS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("litelvlm", "paper"): "the paper's own rule",
@@ -40,3 +42,18 @@ TITLES = MappingProxyType(
 """Titles that say more than the name."""
 LAYERS = 32
 """Layers of the full-size language model, in which a share of the depth is told."""
+
+
+def title_of(name: str) -> str:
+    """The name of a method as readers know it, without preset and fields."""
+    own = list_pruners()[name].title if name in list_pruners() else name.replace("_", " ")
+    return TITLES.get(name, own)
+
+
+def in_words(field: str, value: object) -> str:
+    """One field in words; "field value" where nobody wrote any."""
+    if field == "context_share" and (field, str(value)) not in WORDS:
+        return f"{100 * float(str(value)):.0f} % context"
+    if field == "layers" and isinstance(value, float):
+        return f"depth {round(value * LAYERS)} of {LAYERS}"
+    return WORDS.get((field, str(value)), f"{field} {value}".replace("_", " "))

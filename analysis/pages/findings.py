@@ -34,8 +34,8 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
     if limited:
         parts = dict.fromkeys(f"{record.limit} {record.samples}" for record in limited)
         found.append(
-            f"only the first {' or '.join(parts)} were read (--limit); this is a sample, not the "
-            "result"
+            f"only the first {' or '.join(parts)} of those that a study takes were read (--limit); "
+            "this is a sample, not the result"
         )
     failed = sum(record.counts.failed for record in records)
     if failed:

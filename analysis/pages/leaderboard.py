@@ -1,6 +1,6 @@
 """The leaderboard: many result cards as one offline page, and as one JSON object.
 
-One table holds what can be compared: the same weights, one split of the same size, one protocol.
+One table holds what can be compared: the same weights, as many images of one split, one protocol.
 Two scores of a table disagree where they lie further apart than their intervals allow.
 """
 
@@ -18,15 +18,16 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 from litelvlm.analysis.runs.origin.provenance import MINIATURE
 from litelvlm.data.files import atomic_write
 
-GROUP = ["model", "weights", "family", "data", "n_whole", "protocol"]
+GROUP = ["model", "weights", "family", "data", "n_whole", "n_images", "protocol"]
 """Columns that scores in one table share. Other weights of the same name are another model, and a
-copy of a split with another number of images is another split."""
+copy of a split with another number of images is another split. A part of a split is
+compared with parts of as many images alone."""
 CELL = [*GROUP, "method", "budget", "metric"]
 """Columns that scores share which can be compared."""
 
 
 def board_scores(cards: Mapping[str, Card]) -> pd.DataFrame:
-    """Every score of every card: the columns of ``CELL``, card, n_images, value, low, high and n.
+    """Every score of every card: the columns of ``CELL``, card, value, low, high and n.
 
     Scores that can be compared stand together; an end that no interval has is nan.
     """
@@ -48,7 +49,7 @@ def board_scores(cards: Mapping[str, Card]) -> pd.DataFrame:
         for result in card.results
         for score in result.scores
     ]
-    columns = ["card", "n_images", *CELL, "value", "low", "high", "n"]
+    columns = ["card", *CELL, "value", "low", "high", "n"]
     found = pd.DataFrame(lines, columns=columns).astype({"low": float, "high": float})
     return found.sort_values(GROUP, kind="stable", ignore_index=True)
 
@@ -132,12 +133,14 @@ def group_title(line: Mapping[Hashable, object]) -> str:
     """What the scores of a table share, in words."""
     small = " (miniature)" if line["family"] == MINIATURE else ""
     which = f"{line['model']} {str(line['weights'])[:8]}{small}"
-    return f"{which} on {line['data']}, {line['n_whole']} images, protocol {line['protocol']}"
+    n_images, n_whole = line["n_images"], line["n_whole"]
+    images = f"a part of {n_images} of {n_whole}" if n_images != n_whole else f"all {n_whole}"
+    return f"{which} on {line['data']}, {images} images, protocol {line['protocol']}"
 
 
 def score_text(line: Mapping[Hashable, float]) -> str:
     """A score with its interval, and how much of the split it is about."""
-    part = f", {line['n_images']} images" * (line["n_images"] < line["n_whole"])
+    part = f", a part of {line['n_images']} images" * (line["n_images"] < line["n_whole"])
     return f"{number(line['value'])} {interval(line['low'], line['high'])}{part}"
 
 

@@ -1,6 +1,7 @@
 """What pruning does to clips: scores against the tokens that the language model really reads."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from litelvlm.figures import style
 from litelvlm.figures.axes import dots
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
-from litelvlm.figures.sweep import draw_accuracy
+from litelvlm.figures.sweep import draw_accuracy, looks_of
 
 PUBLISHED = "published"
 POINTS = {
@@ -29,17 +30,18 @@ def jf_scores(run: Saved) -> pd.DataFrame:
     return table[table["metric"] == "jf"]
 
 
-def draw_point(table: pd.DataFrame, ax: Axes) -> Axes:
+def draw_point(table: pd.DataFrame, ax: Axes, looks: Mapping[str, style.Look]) -> Axes:
     """J&F of methods at one prune point against the tokens that are read, or kept at V1.
 
     Args:
         table: Its lines of the table "scores".
         ax: Where to draw.
+        looks: Of the lines by method, the same at every prune point.
     """
     read = sorted(set(table["n_kept"]))
     if len(read) > 1:
-        return draw_accuracy(table, "jf", ax, "n_kept")
-    draw_accuracy(table, "jf", ax)
+        return draw_accuracy(table, "jf", ax, "n_kept", looks)
+    draw_accuracy(table, "jf", ax, looks=looks)
     ax.set_xlabel(f"tokens of CLIP kept; the language model reads {read[0]:.0f} whatever is kept")
     return ax
 
@@ -85,8 +87,11 @@ def video_tokens(run: Saved) -> RenderedFigure:
     rows = math.ceil(len(points) / 2)
     figure = Figure(figsize=style.size(12.4, 3.4 * rows), layout="constrained")
     places = figure.subplots(rows, 2, sharey=True, squeeze=False).ravel()
+    looks = looks_of(own)
     for ax, point in zip(places, points, strict=False):
-        draw_point(own[own["point"] == point], ax).set_title(POINTS[point], fontsize=9)
+        draw_point(own[own["point"] == point], ax, looks).set_title(
+            POINTS[point], fontsize="medium"
+        )
     for ax in places[len(points) :]:
         ax.set_axis_off()
     style.heading(figure, run.title("What pruning does to clips"))

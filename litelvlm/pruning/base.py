@@ -199,6 +199,16 @@ class Pruner(ABC):
         return budget
 
     @property
+    def in_language_model(self) -> bool:
+        """Whether it changes the inside of the language model: here its attention."""
+        return not self.flash_safe and self.stage != "vit"
+
+    @property
+    def about(self) -> str:
+        """What it keeps as its fields are set, in one line."""
+        return self.summary
+
+    @property
     def is_foreign(self) -> bool:
         """Whether it, or a method that it holds, is not part of this package."""
         held = (getattr(self, entry.name) for entry in fields(self))

@@ -11,7 +11,7 @@ from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies import sink, sweep
 
-METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
+METHODS = ("litelvlm", "random", "avgpool", "mask_oracle", "litelvlm:paper")
 SIGNALS = {
     "seg_attention": "attention of the state that predicts [SEG], mean over the middle layers of "
     "the unpruned language model",
@@ -151,6 +151,11 @@ def test_pointing_at_a_token_shows_its_ranks_and_scores(browser, explorer):
     token = browser.js("state.token")
     line = "#token tr[data-name=litelvlm]"
     assert text(browser, "#token p").startswith(f"Token {token}: ")
+    # The paper's own rule keeps context tokens, which its similarity does not rank.
+    assert (
+        "Rank 1 of 144 is kept first. But the ranks of LiteLVLM, the paper's own rule are by "
+        "similarity, which ranks all but the context tokens." in text(browser, "#token p")
+    )
     rank, score = (text(browser, f"{line} td:nth-of-type({i})") for i in (1, 2))
     assert int(rank) == browser.js(f"current().unpacked('litelvlm').rank[{token}]")
     # the paper's method keeps the lowest similarity, so the two signs differ

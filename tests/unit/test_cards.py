@@ -204,9 +204,10 @@ def test_the_board_flags_disagreement_and_keeps_models_and_splits_apart(card):
         "d.json": changed(card, results=(other_split,)),
         "e.json": changed(moved(card, 0.3), model=card.model | {"digest": "retrained"}),
         "f.json": moved(card, 0.3, n_whole=20),
+        "g.json": moved(card, 0.3, n_images=4),
     }
     scores = board_scores(cards)
-    assert scores.groupby(GROUP).ngroups == 5
+    assert scores.groupby(GROUP).ngroups == 6
     found = [scores.loc[list(pair)] for pair in disagreements(scores)]
     assert found
     assert all(pair["card"].tolist() == ["a.json", "b.json"] for pair in found)
@@ -229,6 +230,8 @@ def test_the_leaderboard_page_says_who_measured_and_what_was_refused(card, tmp_p
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert "disagrees" in text
+    assert "a part of 8 of 10 images, protocol" in text
+    assert ", a part of 8 images" in text
     assert card.commit is None or card.commit[:12] in text
     assert "default-src 'none'" in text
 

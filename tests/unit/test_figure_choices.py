@@ -17,6 +17,7 @@ from litelvlm.figures import (
     reversal,
     significance,
     style,
+    sweep,
 )
 from litelvlm.figures.saved import Saved
 from tests.study_inputs import every_method
@@ -58,7 +59,7 @@ def test_methods_look_different_and_presets_and_options_look_like_their_method()
         *TOGETHER
     }:
         assert not set("=_:") & set(style.label(label)), label
-    looks = [look[:3] for look in ablations.LINE_STYLES.values()]
+    looks = [look[:3] for look in ablations.line_looks().values()]
     assert len(set(looks)) == len(looks)
 
 
@@ -78,6 +79,49 @@ def test_a_variant_keeps_the_colour_and_place_of_its_method_and_has_another_line
     assert (style.colour(method), style.mark(method)) == (style.colour(plain), style.mark(plain))
     assert style.rank(method) == style.rank(plain)
     assert (style.line(plain), style.line(method)) == ("-", "--")
+
+
+VARIANTS = (
+    "litelvlm",
+    "litelvlm:paper",
+    "litelvlm(context_share=0.667)",
+    "litelvlm(context_share=0.5)",
+    "litelvlm(direction=highest)",
+    "random",
+)
+
+
+def test_variants_of_one_method_that_are_drawn_together_are_told_apart():
+    looks = style.looks(VARIANTS)
+    assert len({look[:3] for look in looks.values()}) == len(VARIANTS)
+    alone = ("litelvlm", "litelvlm:paper", "random")
+    assert all(looks[method] == style.look(method) for method in alone)
+    # Where no line joins the points, colour and marker alone tell them apart.
+    bare = style.looks(VARIANTS, dict.fromkeys(VARIANTS, "none")).values()
+    assert len({look[:2] for look in bare}) == len(VARIANTS)
+    assert {look.linestyle for look in bare} == {"none"}
+
+
+def test_a_variant_looks_alike_in_every_panel_and_unlike_its_siblings_in_one(monkeypatch):
+    monkeypatch.setattr(sweep, "LINES", 3)
+    table = pd.DataFrame({"method": VARIANTS, "metric": "ciou", "value": 0.5, "budget": 8})
+    table = table.join(around(table["value"]))
+    figure = sweep._lines(
+        table, lambda t, ax, looks: sweep.draw_accuracy(t, "ciou", ax, looks=looks), ""
+    )
+    panels = [ax for ax in figure.axes if ax.axison]
+    lines = [line for ax in panels for line in ax.get_lines()]
+    seen = {(line.get_label(), line.get_marker(), line.get_linestyle()) for line in lines}
+    assert len(panels) > 1
+    assert len(seen) == len({look[1:] for look in seen}) == len(VARIANTS)
+
+
+def test_rankings_that_are_no_methods_have_looks_of_their_own():
+    names = ["similarity", "state_norm", "context", "value_norm", "cls_cosine"]
+    table = pd.DataFrame({"ranking": names, "kept": "highest", "recall": 0.5, "budget": 8})
+    lines = reversal.draw_recall(table.join(around(table["recall"])), new_axes()).get_lines()
+    looks = {(to_hex(line.get_color()), line.get_marker()) for line in lines}
+    assert len(looks) == len(names)
 
 
 def test_a_label_that_is_no_method_is_its_own_name():

@@ -10,13 +10,13 @@ import pytest
 
 from litelvlm.analysis.api import Bootstrap, Estimate, read_record, read_summary
 from litelvlm.analysis.cli.actions.study import progress
-from litelvlm.analysis.cli.text import claim_text, ending_text
+from litelvlm.analysis.cli.text import claim_text, ending, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.runs.claims import make_claim, null_claim
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.runs.messages.events import Event
 from litelvlm.analysis.runs.messages.reasons import reasons_sentence, undetermined_reason
-from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.outcome import Counts, Exclusion
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.importance.claims import SIGNALS_IN_WORDS
@@ -176,6 +176,22 @@ def test_the_ending_is_short_and_names_what_is_missing(saved_runs, tmp_path):
     assert not any("p =" in line or "null" in line for line in told)
 
 
+def test_the_ending_names_methods_that_were_left_out(saved_runs, tmp_path):
+    run = shutil.copytree(saved_runs["sweep"], tmp_path / "sweep")
+
+    def missing(count):
+        left_out = [Exclusion(method="fastv", budget=k, reason="too few") for k in range(count)]
+        record = read_record(run).model_copy(update={"excluded": tuple(left_out)})
+        (run / "run.json").write_text(record.model_dump_json())
+        (line,) = (one for one in ending_text([run]).splitlines() if one.startswith("Missing: "))
+        return line
+
+    assert missing(0) == "Missing: nothing."
+    assert "sweep left out: fastv@0, fastv@1: too few." in missing(2)
+    assert "sweep left out at 9 budgets: fastv; `litelvlm show -v`" in missing(9)
+    assert "sweep left out at 9 budgets: fastv" in ending([run])["missing"][0]
+
+
 def test_the_ending_says_which_run_each_line_is_about(saved_runs, tmp_path):
     other = shutil.copytree(saved_runs["sink"], tmp_path / "other")
     record = read_record(other)
@@ -192,10 +208,13 @@ def test_what_is_missing_of_runs(saved_runs):
     record = read_record(saved_runs["sink"])
     assert missing_lines([record], {"H4"}) == []
     limited = record.model_copy(update={"limit": 12, "state": "partial"})
-    assert "only the first 12 images were read" in missing_lines([limited], {"H4"})[0]
+    assert (
+        "only the first 12 images of those that a study takes were read"
+        in missing_lines([limited], {"H4"})[0]
+    )
     fewer = limited.model_copy(update={"limit": 5})
     told = missing_lines([limited, fewer, limited], {"H4"})[0]
-    assert "only the first 12 images or 5 images were read" in told
+    assert "only the first 12 images or 5 images of those that a study takes were read" in told
     broken = record.model_copy(
         update={"parts_done": 0, "counts": Counts(expected=9, done=7, failed=2)}
     )

@@ -37,6 +37,14 @@ def example(n_texts: int = 2, **changes: torch.Tensor) -> Cues:
     return Cues.from_tensors(layout=(2, 3), **(tensors | changes))
 
 
+def test_what_it_is_said_to_keep_follows_the_direction():
+    about = {way: get_pruner("litelvlm", direction=way).about for way in ("lowest", "highest")}
+    assert about["lowest"] == LiteLVLM.summary
+    assert "patches most similar to the text" in about["highest"]
+    assert get_pruner("value_path").about == get_pruner("value_path").summary
+    assert "least resemble" in get_pruner("value_path", direction="lowest").about
+
+
 def random_cues(seed: int, n_texts: int, grid: tuple[int, int] = (4, 5)) -> Cues:
     made = torch.Generator().manual_seed(seed)
     n = grid[0] * grid[1]

@@ -228,7 +228,7 @@ def test_failed_samples_and_limits_are_named(copied, tmp_path):
     )
     change(copied, "run.json", lambda text: text.replace('"limit": null', '"limit": 8'))
     page = Page(build_report([copied], tmp_path / "out", {}).read_text())
-    assert "limited to the first 8 images" in page.text
+    assert "limited to the first 8 images of those that the study takes" in page.text
     assert "image 3: broken" in page.text
 
 

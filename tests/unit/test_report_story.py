@@ -135,10 +135,13 @@ def test_what_would_change_it_names_open_hypotheses_and_limits(saved_runs):
     record, summary = read_record(saved_runs["sink"]), read_summary(saved_runs["sink"])
     limited = record.model_copy(update={"limit": 5})
     told = " ".join(what_would_change_it([limited], {"sink": summary}))
-    assert "Only the first 5 of the split were read (--limit)" in told
+    assert "Only the first 5 of those that a study takes were read (--limit)" in told
     more = [limited, record.model_copy(update={"limit": 3}), record]
     told_of_all = " ".join(what_would_change_it(more, {"sink": summary}))
-    assert "Only the first 3 or 5 of the split were read by some of the runs" in told_of_all
+    assert (
+        "Only the first 3 or 5 of those that a study takes were read by some of the runs"
+        in told_of_all
+    )
     assert f"H4 of sink ({summary.claims[0].power})" in told
 
 

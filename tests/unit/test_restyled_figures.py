@@ -1,19 +1,21 @@
 """Figures in a column of a paper: width, letters, colours and names of one's own."""
 
 import io
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from litelvlm.analysis.api import SavedRun
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies.examples import Example
-from litelvlm.figures import style
+from litelvlm.figures import FIGURES, saved, style
+from litelvlm.figures.ablations import draw_budgets, draw_gain
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import draw_figure
 from litelvlm.figures.sweep import draw_accuracy, draw_retention
@@ -60,6 +62,69 @@ def test_methods_are_drawn_in_ones_own_way_and_others_as_ever(saved_runs):
     assert lines["Ours"].get_linestyle() == ":"
     assert "#123456" in {to_hex(band.get_facecolor()[0]) for band in ax.collections}
     assert style.look("litelvlm") == looks[0]
+
+
+def test_ones_own_way_reaches_the_ablations_and_goes_before_the_line_of_oracles(saved_runs):
+    names = ["litelvlm:paper", "litelvlm(texts=empty)", "mask_oracle"]
+    own = {"colour": "#123456", "marker": "*", "linestyle": "-."}
+    table = pd.DataFrame({"method": names, "metric": "ciou", "value": 0.5, "budget": 8})
+    table = table.assign(low=0.4, high=0.6)
+    gains = pd.DataFrame({"method": names, "quarter": 1, "ri": 0.5, "delta": 0.1})
+    gains = gains.assign(low=0.0, high=0.2, low_categories=0.0, high_categories=0.2)
+    drawn = {
+        draw_budgets: (table, names[:2]),
+        draw_gain: (gains, names[:1]),
+        partial(draw_accuracy, metric="ciou"): (table, names),
+    }
+    for draw, (lines, shown) in drawn.items():
+        with style.drawn_as({name: own | {"label": f"my {name}"} for name in names}):
+            _, ax = style.new_figure()
+            draw(lines, ax=ax)
+        handles, labels = ax.get_legend_handles_labels()
+        lines = [handle[0] if isinstance(handle, tuple) else handle for handle in handles]
+        found = {
+            label: (to_hex(line.get_color()), line.get_marker(), line.get_linestyle())
+            for label, line in zip(labels, lines, strict=True)
+        }
+        assert found == {f"my {name}": ("#123456", "*", "-.") for name in shown}
+    # Where no line may join the points, none does.
+    with style.drawn_as({"random": own}):
+        assert style.look("random", linestyle="none").linestyle == "none"
+
+
+def test_no_title_is_cut_off_at_a_stated_width(saved_runs, monkeypatch):
+    monkeypatch.setattr(saved, "is_miniature", lambda record: True)
+    wide = {"figure.figsize": (3.25, 2.6), "font.size": 7, "axes.titlesize": 8}
+    for name in ("ablation_strata", "reversal_recall"):
+        run = saved_runs[FIGURES[name].study]
+        with style.styled(wide):
+            figure = FIGURES[name].drawn(saved.Saved(run)).figure
+            written = [text.get_text() for text in figure.findobj(Text)]
+            style.encode(figure, "svg")
+            figure.dpi = mpl.rcParams["savefig.dpi"]
+            figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        assert box.x0 >= -0.01, name
+        assert box.x1 <= 3.26, name
+        shown = [text.get_text() for text in figure.findobj(Text)]
+        (title,) = (text for text in shown if "(miniature" in text.replace("\n", " "))
+        assert title.replace("\n", " ") in written
+    assert "\n" in title
+
+
+def test_headings_and_shared_labels_follow_the_letters_of_the_style(saved_runs):
+    for styles, title, label in (((), 11, 9), ((COLUMN | {"axes.titlesize": 8},), 8, 7)):
+        figure = draw_figure("delta_random", saved_runs["sweep"], *styles)
+        sizes = {text.get_fontsize() for text in figure.texts}
+        assert sizes == {title, label}
+
+
+def test_a_word_that_is_wider_than_the_figure_is_refused():
+    with style.styled(COLUMN):
+        figure, ax = style.new_figure()
+        ax.set_title("words of a title, and a " + "very" * 30)
+        with pytest.raises(ValueError, match=r"find no room in 3\.25 x 2\.2 inches; state a"):
+            style.encode(figure, "png")
 
 
 def test_lines_of_two_runs_are_not_joined_and_an_unknown_score_is_named(saved_runs):

@@ -23,6 +23,7 @@ from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.constructions import PRIMARY
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, ReversalContext, Texts, measures
+from litelvlm.analysis.studies.reversal.tables import strata_table
 from tests.study_inputs import NO_TARGET, target_mask, token_coverage
 
 CLIPS = "litelvlm.analysis.inputs.clip_models"
@@ -216,6 +217,15 @@ def test_tables_are_tidy_and_hold_intervals(instance):
     strata = summary.table("strata")
     assert set(strata[strata.stratum == "kind"].group) == {"attribute", "place"}
     assert strata[strata.stratum == "kind"].n.sum() == 72
+
+
+def test_the_group_of_long_expressions_says_that_it_holds_longer_ones(instance):
+    true = primary(read_rows(instance))
+    table = strata_table(true.assign(n_words=np.arange(len(true)) % 13 + 1))
+    words = table[table.stratum == "n_words"]
+    assert words.group.tolist() == [*map(str, range(1, 10)), "10 or more"]
+    assert words.n.sum() == len(true)
+    assert "10" not in set(words.group)
 
 
 def named(names, studied):

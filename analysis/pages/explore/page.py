@@ -105,7 +105,7 @@ def build_page(
                 "name": name,
                 "label": legend[name][0],
                 "colour": legend[name][1],
-                "about": type(method.pruner()).summary,
+                "about": method.pruner().about,
             }
             for name, method in methods.items()
         ],

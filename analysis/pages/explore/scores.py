@@ -74,7 +74,10 @@ def token_scores(
 
 
 def method_score(pruner: Pruner, cues: Cues) -> Float[Tensor, "n"] | None:
-    """Scores that a method ranks tokens by, higher is kept; None where there is no such score."""
+    """Scores that a method ranks tokens by, higher is kept; None where there is no such score.
+
+    Context tokens of LiteLVLM are chosen by another score than this similarity.
+    """
     if isinstance(pruner, ScorePruner):
         return pruner.score(cues)
     if isinstance(pruner, LiteLVLM):

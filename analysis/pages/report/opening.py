@@ -66,8 +66,8 @@ def what_would_change_it(
     if limits := sorted({record.limit for record in records if record.limit}):
         where = "" if all(record.limit for record in records) else " by some of the runs"
         found.append(
-            f"More {kinds}. Only the first {' or '.join(map(str, limits))} of the split were read"
-            f"{where} (--limit), so this is a sample and no result."
+            f"More {kinds}. Only the first {' or '.join(map(str, limits))} of those that a study "
+            f"takes were read{where} (--limit), so this is a sample and no result."
         )
     open_ = [
         f"{c.id} of {name} ({c.power or undetermined_reason(c)})"

@@ -238,7 +238,7 @@ def _warnings(record: RunRecord) -> list[str]:
     if not record.complete:
         found.append(f"{unfinished_text(record)}.")
     if record.limit is not None:
-        part = f"limited to the first {record.limit} {record.samples} of the split"
+        part = f"limited to the first {record.limit} {record.samples} of those that the study takes"
         found.append(f"{part}; this is only a sample of the result.")
     if record.failures:
         failed = record.counts.failed

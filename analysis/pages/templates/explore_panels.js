@@ -90,6 +90,14 @@ function rolesOf(selection, n) {
   return selection.tokens;
 }
 
+// What a rank means: where a method of the picture keeps context tokens, its ranks do not choose these.
+function rankMeaning(sample, data, n) {
+  const ranked = data.methods.filter(({ name }) => sample.unpacked(name));
+  const filled = ranked.filter(({ name }) => Object.values(sample.selections[name] ?? {}).some(({ roles }) => "context" in roles));
+  const but = filled.length ? ` But the ranks of ${filled.map(({ label }) => label).join("; ")} are by similarity, which ranks all but the context tokens.` : "";
+  return `Rank 1 of ${n} is kept first.${but}`;
+}
+
 // Ranks and scores of a token under every method and signal, and the budgets that keep it.
 function drawToken(place, sample, data, state) {
   if (state.token === null) { place.replaceChildren(); return; }
@@ -104,7 +112,7 @@ function drawToken(place, sample, data, state) {
       element("td", {}, dots || ""));
   };
   const group = (text) => element("tr", { class: "group" }, element("th", { colspan: 4, scope: "colgroup" }, text));
-  const text = `Token ${state.token}: row ${row}, column ${column}. Rank 1 of ${n} is kept first. Ticks: kept with ${data.budgets.join(", ")} tokens.`;
+  const text = `Token ${state.token}: row ${row}, column ${column}. ${rankMeaning(sample, data, n)} Ticks: kept with ${data.budgets.join(", ")} tokens.`;
   const head = (name) => element("th", { scope: "col", class: "right" }, name);
   place.replaceChildren(element("p", { class: "soft" }, text), element("div", { class: "scroll" }, element("table", {},
     element("thead", {}, element("tr", {}, element("td"), head("rank"), head("score"), head("kept"))),

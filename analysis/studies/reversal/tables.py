@@ -20,6 +20,7 @@ from litelvlm.analysis.studies.reversal.rows import TEXT_FREE
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of another CLIP model."""
 MANY_WORDS = 10
+"""From this length on, expressions stand in one group."""
 CONTROLS = {
     "reversal": None,
     "beyond other masks": "other_masks",
@@ -159,15 +160,15 @@ def _place(probe: str) -> tuple[int, str]:
 
 
 def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
-    """RI of the primary ranking by kind, size, category, words (10: or more), visibility and so on.
+    """RI of the primary ranking by kind, size, category, number of words, visibility and so on.
 
     Args:
         primary: Rows of every visibility; all strata but "targets" hold those at least half
             visible.
 
     Returns:
-        Each mean with its interval over images and, where a group holds three categories or more,
-        the wider one over images and categories.
+        Groups of numbers from small to large. Each mean with its interval over images and, where a
+        group holds three categories or more, the wider one over images and categories.
     """
     visible = primary[primary["visible_frac"] >= MIN_VISIBLE]
     area = visible["area_frac"].rank(pct=True)
@@ -178,11 +179,17 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
     )
     whole = {"stratum": "targets", "group": "all"} | crossed_line(primary, "ri", "ri", INDEX)
     found = [
-        {"stratum": stratum, "group": str(value)} | crossed_line(group, "ri", "ri", INDEX)
+        {"stratum": stratum, "group": _group_name(stratum, value)}
+        | crossed_line(group, "ri", "ri", INDEX)
         for stratum in STRATA
         for value, group in strata.groupby(stratum, sort=True)
     ]
     return pd.DataFrame([whole, *found])
+
+
+def _group_name(stratum: str, value: object) -> str:
+    many = stratum == "n_words" and value == MANY_WORDS
+    return f"{value} or more" if many else str(value)
 
 
 def moments_table(primary: pd.DataFrame) -> pd.DataFrame:
@@ -192,8 +199,15 @@ def moments_table(primary: pd.DataFrame) -> pd.DataFrame:
 
     Columns: kind of expression ("all", and each where there are several), moment from 1, and the
     mean with its interval over clips.
+
+    Raises:
+        ValueError: If rows of stills do not say their moments.
     """
-    moment = primary.groupby("image_id")["frame"].rank("dense").astype(int)
+    if "moment" not in primary:
+        raise ValueError(
+            "these rows of stills have no column 'moment', since an earlier version made them; run "
+            "the study's command again"
+        )
     kinds = {"all": primary}
     if primary["kind"].nunique() > 1:
         kinds |= {str(kind): part for kind, part in primary.groupby("kind")}
@@ -201,7 +215,7 @@ def moments_table(primary: pd.DataFrame) -> pd.DataFrame:
         [
             {"kind": kind, "moment": number} | mean_line(group, "ri", "ri")
             for kind, part in kinds.items()
-            for number, group in part.groupby(moment)
+            for number, group in part.groupby("moment")
         ]
     )
 

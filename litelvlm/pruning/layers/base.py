@@ -164,6 +164,11 @@ class LayerPruner(Pruner):
     query_token: QueryToken = "last_prompt"  # noqa: S105 - a place in the text, no credential
 
     @property
+    def in_language_model(self) -> bool:
+        """Always: it is made to act between its layers."""
+        return True
+
+    @property
     def effective_query_token(self) -> QueryToken:
         """The query token in force: a wrapper without one of its own uses the inner method's."""
         return self.query_token

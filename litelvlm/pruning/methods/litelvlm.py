@@ -83,6 +83,12 @@ class LiteLVLM(Pruner):
     overlap: Literal["shrink", "refill"] = "shrink"
     precision: Precision = "float32"
 
+    @property
+    def about(self) -> str:
+        """The summary, with the direction that its field names."""
+        most = self.direction == "highest"
+        return self.summary.replace("least", "most") if most else self.summary
+
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Similarity tokens, then context tokens for the places left."""
         scores = text_similarity(cues, self.similarity, self.precision)

@@ -47,6 +47,12 @@ class ValuePath(ScorePruner):
     readout: Readout = "value_path"
     smoothing: FromZero = 0
 
+    @property
+    def about(self) -> str:
+        """The summary, with the direction that its field names."""
+        least = self.direction == "lowest"
+        return self.summary.replace("resemble", "least resemble") if least else self.summary
+
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Mean cosine over the texts, in the direction that is kept."""
         read = cues.replaced(patch_embeds=cues.get(f"{self.readout}_embeds"))
