@@ -40,6 +40,7 @@ SMALL = {
         "methods": ("litelvlm", "uniform"),
         "trained_seeds": 2,
         "steps": 1,
+        "warmup": 1,
         "batch": 1,
         "draws": 1,
         "images": 2,

@@ -106,8 +106,7 @@ class Lora:
         Raises:
             ValueError: If a part is missing, or shapes or ranks do not fit.
         """
-        if name in self.saved:
-            return self.saved[name]
+        weight = self.saved.get(name, weight)  # peft keeps an embedding whole beside its parts
         place, _, kind = name.rpartition(".")
         if kind != "weight" or place not in self.parts:
             return weight

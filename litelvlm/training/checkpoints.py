@@ -31,10 +31,14 @@ def claim_folder(folder: Path, plan: Mapping[str, object], record: str = "recipe
     path = folder / record
     if not path.exists():
         atomic_write(path, text)
-    elif json.loads(path.read_text()) != json.loads(text):
+        return
+    there, wanted = json.loads(path.read_text()), json.loads(text)
+    if there != wanted:
+        fields = sorted(there.keys() | wanted.keys())
+        other = [name for name in fields if there.get(name) != wanted.get(name)]
         raise ValueError(
-            f"{folder} holds a training with another recipe, seed or start ({path}); "
-            "choose another folder"
+            f"{folder} holds a training with another recipe, seed or start ({path} differs in "
+            f"{', '.join(other)}); choose another folder"
         )
 
 

@@ -1,7 +1,9 @@
 """Fine-tuning: true gradients, resuming that is not restarting, an equal merged model."""
 
 import json
+import shutil
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
 
@@ -16,6 +18,7 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.data.video.stills import Stills
 from litelvlm.models.files import EMBEDDED
+from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.pruning.outside.plugins import method_at
 from litelvlm.training.finetune import adapters, memory, train
@@ -67,7 +70,7 @@ def tuned(data, encoded, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "add_adapters", watched)
         out = tmp_path_factory.mktemp("tuned") / "out"
-        folder = fine_tune(model, data, recipe(), SOURCE, out, save_every=2)
+        folder = fine_tune(model, data, recipe(), out, save_every=2)
     return folder, answers[0]
 
 
@@ -162,6 +165,29 @@ def test_merged_folder_equals_the_model_with_adapters(tuned):
     assert not torch.allclose(answered, logits(fresh()), atol=1e-2)
 
 
+def test_a_model_trained_in_place_is_called_what_it_became(data, encoded, tuned, tmp_path):
+    base = fresh()
+    model, start = with_image_cache(base, encoded), base.digest
+    assert fine_tune(model, data, recipe(), tuned[0].parent) == tuned[0]  # finished long ago
+    assert (model.name, model.digest) == ("embedded", start)
+    folder = fine_tune(model, data, recipe(steps=1, warmup=0), tmp_path / "out")
+    loaded = load_model(folder, device="cpu")
+    assert (model.name, model.digest) == (loaded.name, loaded.digest)
+    assert base.digest == base.with_options(read="seg").digest == loaded.digest != start
+    weights = loaded.state_dict()
+    assert all(torch.equal(one, weights[name]) for name, one in model.state_dict().items())
+    further = fine_tune(model, data, recipe(steps=1, warmup=0), tmp_path / "further")
+    assert json.loads((further.parent / train.RECORD).read_text())["model"] == loaded.digest
+
+
+def test_a_clip_from_elsewhere_belongs_to_the_merged_model(data, tmp_path):
+    clip = shutil.copytree(SOURCE / "clip", tmp_path / "clip")
+    model = load_model("embedded", device="cpu", clip=clip)
+    folder = fine_tune(model, data, recipe(steps=1, warmup=0), tmp_path / "out")
+    assert model.digest == load_model(folder, device="cpu", clip=clip).digest
+    assert model.digest != load_model(folder, device="cpu").digest
+
+
 def test_only_what_is_trained_changes(tuned):
     folder, _ = tuned
     before, after = (load_file(place / "model.safetensors") for place in (SOURCE, folder))
@@ -197,11 +223,14 @@ def test_killed_twice_ends_with_the_weights_of_an_undisturbed_run(data, encoded,
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Learner, "forward", until)
             if fatal is None:
-                fine_tune(model, data, recipe(), SOURCE, out, save_every=2)
+                fine_tune(model, data, recipe(), out, save_every=2)
             else:
                 with pytest.raises(KeyboardInterrupt):
-                    fine_tune(model, data, recipe(), SOURCE, out, save_every=2)
+                    fine_tune(model, data, recipe(), out, save_every=2)
                 assert not (out / CHECKPOINT).exists()
+                assert model.digest.startswith("unfinished-")
+                with pytest.raises(ValueError, match=r"not finished\): its weights are those"):
+                    fine_tune(model, data, recipe(), out)
     assert seen == [*range(6), *range(4, 9), *range(8, 10)]
     whole, broken = (load_file(p / "model.safetensors") for p in (tuned[0], out / CHECKPOINT))
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
@@ -245,6 +274,7 @@ def test_a_part_follows_from_its_number_and_draws_its_budget(data, monkeypatch):
         (["--pruner", "none", "--budget", "48"], "pruner 'none', which keeps every token"),
         (["--budget", "48", "--lora-rank", "0"], "lora_rank: Input should be greater than"),
         (["--budget", "48", "--lr", "nan"], "lr: "),
+        (["--budget", "48", "--steps", "3"], "warmup 100 is more than the 3 steps"),
         (["--budget", "48", "--lora-targets", "q_prj"], "q_proj"),
         (["--budget", "48", "--dtype", "float16"], "float16 loses small gradients"),
         (["--budget", "48", "--random-init"], "nothing to fine-tune"),
@@ -272,7 +302,7 @@ def test_bfloat16_trains_in_float32_and_is_merged_in_bfloat16(data, tmp_path):
             seen.update(kinds)
             return run
 
-        folder = fine_tune(model, data, chosen, SOURCE, tmp_path / "out")
+        folder = fine_tune(model, data, chosen, tmp_path / "out")
     assert set(seen.values()) == {torch.float32}
     before, after = (load_file(place / "model.safetensors") for place in (SOURCE, folder))
     assert {value.dtype for value in after.values()} == {torch.bfloat16}
@@ -285,6 +315,32 @@ def test_bfloat16_trains_in_float32_and_is_merged_in_bfloat16(data, tmp_path):
         assert not torch.equal(before[name].bfloat16(), after[name]), name
 
 
+@pytest.mark.parametrize("method", ["divprune", "llm_attention"])
+def test_states_and_choices_in_training_are_those_of_the_evaluation(
+    method, data, tmp_path, monkeypatch
+):
+    """In bfloat16 with a SAM in float32: whoever reads the cache next gets equal states."""
+    options = GlammOptions(sam_dtype="float32")
+    model = load_model("embedded", dtype="bfloat16", device="cpu", options=options)
+    plain = deepcopy(model)
+    cached = with_image_cache(model, tmp_path)
+    chosen = recipe(pruner=method)
+    learner = Learner(cached, Examples.of(data, 2), chosen)
+    add_adapters(cached, chosen)
+    seen = []
+    monkeypatch.setattr(learner, "losses", lambda *given: seen.append(given) or {})
+    learner(0)
+    (((state,), (example,), (selection,)),) = seen
+    expected = plain.encode_image(example.image)
+    for name, value in expected.tensors().items():
+        assert state.tensors()[name].dtype == value.dtype, name
+        assert torch.equal(state.tensors()[name], value), name
+    assert cached.image_cache.n_made == 1
+    if method == "divprune":  # the language model itself reads with parts in float32
+        kept = get_pruner(method).select(plain.cues(expected, example.conversation), 16)
+        assert torch.equal(selection.indices, kept.indices)
+
+
 def test_a_loss_that_is_not_finite_ends_the_training(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         Learner,
@@ -292,7 +348,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(data, tmp_path, monkeypatch
         lambda self, part: {"words": torch.tensor(float("nan")).requires_grad_()},
     )
     with pytest.raises(RuntimeError, match=r"the loss 'words' is nan in step 1; lower"):
-        fine_tune(fresh(), data, recipe(), SOURCE, tmp_path / "out")
+        fine_tune(fresh(), data, recipe(), tmp_path / "out")
     assert not (tmp_path / "out" / CHECKPOINT).exists()
 
 
@@ -339,17 +395,26 @@ def test_stills_of_clips_teach_what_their_frame_shows(tmp_path):
 def test_another_training_in_the_folder_is_refused(data, tuned, tmp_path):
     out = tuned[0].parent
     with pytest.raises(ValueError, match="training with another recipe"):
-        fine_tune(fresh(), data, recipe(seed=1), SOURCE, out)
-    assert fine_tune(fresh(), data, recipe(), SOURCE, out) == tuned[0]  # finished, left as it is
+        fine_tune(fresh(), data, recipe(seed=1), out)
+    eager = load_model("embedded", device="cpu", attn="eager")
+    with pytest.raises(ValueError, match=r"finetune\.json differs in attention\)"):
+        fine_tune(eager, data, recipe(), out)
+    assert fine_tune(fresh(), data, recipe(), out) == tuned[0]  # finished, left as it is
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds other files and no fine-tuning"):
-        fine_tune(fresh(), data, recipe(), SOURCE, tmp_path)
+        fine_tune(fresh(), data, recipe(), tmp_path)
 
 
 def test_a_method_whose_code_changed_is_another_training(data, tmp_path, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(OWN)
-    model = SimpleNamespace(digest="weights", dtype=torch.float32, options="")
+    model = SimpleNamespace(
+        digest="weights",
+        dtype=torch.float32,
+        options="",
+        attention_kernels={"llama": "sdpa"},
+        device=torch.device("cpu"),
+    )
     mine = method_at(f"{file}:Mine")
     ours, theirs = (
         SimpleNamespace(model=model, methods=[(pruner, 16)])
@@ -357,6 +422,10 @@ def test_a_method_whose_code_changed_is_another_training(data, tmp_path, monkeyp
     )
     train.claim(tmp_path / "ours", ours, data, recipe(), 1)
     assert "code of the method" not in json.loads((tmp_path / "ours" / train.RECORD).read_text())
+    elsewhere = SimpleNamespace(**{**vars(model), "device": torch.device("cuda")})
+    there = SimpleNamespace(model=elsewhere, methods=ours.methods)
+    with pytest.raises(ValueError, match=r"differs in device\)"):
+        train.claim(tmp_path / "ours", there, data, recipe(), 1)
     for _ in range(2):
         train.claim(tmp_path / "theirs", theirs, data, recipe(), 1)
     file.write_text(OWN.replace("pass", "other = 1"))
@@ -372,10 +441,10 @@ def test_missing_packages_and_memory_are_refused_first(data, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(adapters, "find_spec", lambda name: None)
         with pytest.raises(ValueError, match=r"peft and accelerate.*litelvlm\[train\]"):
-            fine_tune(fresh(), data, recipe(), SOURCE, tmp_path / "a")
+            fine_tune(fresh(), data, recipe(), tmp_path / "a")
     monkeypatch.setattr(memory, "free_bytes", lambda device: 10**6)
     with pytest.raises(ValueError, match=r"needs about .* GB.*0\.00 GB are free on cpu; lower"):
-        fine_tune(fresh(), data, recipe(), SOURCE, tmp_path / "b")
+        fine_tune(fresh(), data, recipe(), tmp_path / "b")
 
 
 def test_the_verb_writes_a_model_that_other_verbs_take(tmp_path, capsys, encoded):

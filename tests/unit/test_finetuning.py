@@ -138,6 +138,10 @@ def test_tables_hold_every_model_under_every_method():
         ({"methods": ("litelvlm", "random")}, "add uniform"),
         ({"methods": ("litelvlm", "uniform", "none")}, "leave none out"),
         ({"trained_seeds": 0}, "greater than or equal to 1"),
+        ({"images": 1}, "images\n.*greater than or equal to 2"),
+        ({"other_budgets": (48,)}, r"other_budgets \[48\] names .* or the trained budget 48"),
+        ({"other_budgets": (16, 16)}, r"other_budgets \[16, 16\] names one twice"),
+        ({"steps": 3}, "warmup 15 is more than the 3 steps.* give warmup from 0 to 3"),
     ],
 )
 def test_a_study_without_what_it_compares_is_refused(changes, told):

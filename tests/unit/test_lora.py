@@ -2,12 +2,14 @@
 
 import json
 import re
+import warnings
 from math import sqrt
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from litelvlm.data.safe.weight_files import check_shard, read_checkpoint, shard_paths
 from litelvlm.models.files import find_files
@@ -166,6 +168,30 @@ def test_peft_merges_to_the_same_numbers(tmp_path, kind):
     assert found.keys() == expected.keys()
     assert all(torch.allclose(found[name], expected[name], atol=1e-6) for name in found)
     assert not torch.allclose(found["q_proj.weight"], stored["base/q_proj.weight"])
+
+
+def test_an_embedding_that_peft_saved_whole_is_merged_too(tmp_path):
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "vocab_size": 16}
+    model = LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, **sizes))
+    start = folder_of(tmp_path / "base", {n: t.clone() for n, t in model.state_dict().items()})
+    places = ["q_proj", "embed_tokens"]
+    with warnings.catch_warnings():  # peft reads what newer releases of transformers rename
+        warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
+        adapted = peft.get_peft_model(model, peft.LoraConfig(r=R, target_modules=places))
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter)
+    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    assert "embed_tokens.base_layer" in " ".join(
+        load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    )
+    found = merged(tmp_path / "adapter", start)
+    expected = adapted.merge_and_unload().state_dict()
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        assert torch.allclose(found[name], weight, atol=1e-6), name
 
 
 REFUSED = {

@@ -5,7 +5,6 @@ import torch
 from litelvlm.analysis.cli.actions.loading import data_of, load_as
 from litelvlm.analysis.cli.verbs.finetune import FineTune
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
-from litelvlm.models.glamm.checkpoints.source import locate
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.training.finetune.adapters import check_packages
 from litelvlm.training.finetune.recipe import FineTuneRecipe
@@ -32,7 +31,6 @@ def run(verb: FineTune) -> int:
         model,
         data,
         recipe,
-        locate(verb.model).folder,
         verb.out,
         save_every=verb.save_every,
         keep_states=verb.keep_states,

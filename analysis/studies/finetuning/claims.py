@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.over_trainings import Evidence, training_claim
 from litelvlm.analysis.runs.study import Tables
+from litelvlm.analysis.stats.ends import INDEX, OPEN
 from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
 from litelvlm.analysis.studies.finetuning.config import GRID, Config
 from litelvlm.analysis.studies.finetuning.contrasts import Evaluated, Term, evaluated
@@ -22,8 +24,6 @@ from litelvlm.analysis.studies.finetuning.effects import (
     rank_agreement,
 )
 from litelvlm.analysis.studies.scores import MAIN
-
-_REACH = (-1.0, 1.0)
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
@@ -117,10 +117,11 @@ def ranking_claim(found: Evaluated, budget: int) -> Claim:
     """Whether the order of methods before fine-tuning is still there afterwards.
 
     Both orders are of the same images, so the interval over trainings is widened to that over
-    images.
+    images, which alone tells the spread where all trainings give one order.
     """
     values, over_images = rank_agreement(found, budget)
-    trainings, (images,) = t_estimate(values, _REACH), over_images.estimates()
+    reach = INDEX if np.ptp(values) else OPEN
+    trainings, (images,) = t_estimate(values, reach), over_images.estimates()
     widened = trainings._replace(
         low=min(trainings.low, images.low),
         high=max(trainings.high, images.high),

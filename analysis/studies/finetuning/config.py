@@ -15,6 +15,7 @@ from litelvlm.analysis.inputs.methods import (
 )
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Count, Index, Share, Tokens
+from litelvlm.training.finetune.recipe import check_warmup
 
 GRID = "uniform"
 DEFAULT_METHODS = (PAPER, RANDOM, GRID, "value_path", "avgpool")
@@ -29,14 +30,15 @@ class Config(AnswerConfig):
         train_split: Their split.
         methods: Methods to train with and to evaluate with; training with every token is added.
         budget: Tokens that are kept in training.
-        other_budgets: Tokens of the evaluation, beside these.
+        other_budgets: Other numbers of tokens of the evaluation, each once.
         trained_seeds: Trainings with each method, that have seeds from 0.
         steps: Of each training.
         batch: Images of a step.
-        warmup: Steps of linear warm-up.
+        warmup: Steps of linear warm-up, at most all.
         lr: Peak learning rate.
         draws: Of a random method, in the evaluation.
-        images: Images of the evaluation, taken at even distances from the split; None for all.
+        images: Images of the evaluation, at least 2, taken at even distances from the split; None
+            for all.
         expressions: Expressions of each image, likewise; None for all.
         margin: Differences of the score within it count as none.
     """
@@ -53,7 +55,7 @@ class Config(AnswerConfig):
     warmup: Index = 15
     lr: Annotated[float, Field(gt=0)] = 3e-4
     draws: Count = 2
-    images: Count | None = 60
+    images: Annotated[int, Field(ge=2)] | None = 60
     expressions: Count | None = 1
     margin: Share = 0.01
 
@@ -66,6 +68,12 @@ class Config(AnswerConfig):
             raise ValueError(f"the study compares {PAPER} with {GRID}; add {missing[0]} to methods")
         if UNPRUNED in labels:
             raise ValueError(f"training with every token is added by itself; leave {UNPRUNED} out")
+        if len(set(self.budgets)) < len(self.budgets):
+            raise ValueError(
+                f"other_budgets {list(self.other_budgets)} names one twice, or the trained budget "
+                f"{self.budget}; give other numbers, each once"
+            )
+        check_warmup(self.warmup, self.steps)
         return self
 
     @property

@@ -86,8 +86,9 @@ class Evaluated(NamedTuple):
     def evidence(self, terms: Sequence[Term], margin: float) -> Evidence:
         """Its mean with an interval over trainings and images together."""
         table = self.by_training(terms)
-        if len(table) < 2:  # one training says nothing of others
-            return Evidence(t_estimate(table.mean(axis=1)), np.nan, margin)
+        if min(table.shape) < 2:  # one training or image says nothing of others
+            alone = t_estimate(table.mean(axis=1))._replace(low=np.nan, high=np.nan)
+            return Evidence(alone, np.nan, margin)
         found = over_both(crossed_trainings(table), margin)
         told = found.estimate.method.replace("categories", "images")
         return found._replace(estimate=found.estimate._replace(method=told))

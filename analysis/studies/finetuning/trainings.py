@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import NamedTuple
 
-from litelvlm import load_refer
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.studies.finetuning.config import Config
+from litelvlm.data.dataset import Dataset
 from litelvlm.models.glamm.build import load_model
-from litelvlm.models.glamm.checkpoints.source import locate
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.training.finetune.adapters import merged_folders
 from litelvlm.training.finetune.recipe import FineTuneRecipe
 from litelvlm.training.finetune.train import fine_tune
 
@@ -47,20 +47,32 @@ def recipe_of(config: Config, method: str, seed: int) -> FineTuneRecipe:
     )
 
 
-def tuned_models(model: Glamm, config: Config) -> Iterator[Tuned]:
+def tuned_models(model: Glamm, data: Dataset, config: Config) -> Iterator[Tuned]:
     """The model before, then every fine-tuned one, seed by seed.
+
+    The fine-tuned ones are loaded as the model was: with its number type, kernel, options and CLIP.
+
+    Args:
+        model: The model before.
+        data: To train on.
+        config: Of the study.
 
     Raises:
         ValueError: If a folder holds another training, or the model cannot be trained.
     """
     yield Tuned(UNTUNED, NO_TRAINING, model)
-    data = load_refer(config.train_data, split=config.train_split)
-    source = locate(model.name).folder
     for seed in range(config.trained_seeds):
         for method in (UNPRUNED, *(one.label for one in config.methods)):
             out = config.trainings / f"{method}-{seed}"
             recipe = recipe_of(config, method, seed)
             # The model changes in place, so a copy is trained.
-            folder = fine_tune(deepcopy(model), data, recipe, source, out, keep_states=True)
-            attn = str(model.llama.config._attn_implementation)
-            yield Tuned(method, seed, load_model(folder, model.dtype, model.device, attn))
+            folder = fine_tune(deepcopy(model), data, recipe, out, keep_states=True)
+            tuned = load_model(
+                folder,
+                model.dtype,
+                model.device,
+                model.attention_kernels["llama"],
+                options=model.options,
+                clip=merged_folders(model, folder)[1],
+            )
+            yield Tuned(method, seed, tuned)

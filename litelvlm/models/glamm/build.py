@@ -30,6 +30,7 @@ from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.checkpoints.source import locate, named_clip
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.network import Origin
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model, suffix
@@ -82,7 +83,8 @@ def load_model(
         parts, drawn = random_parts(config, clip_config, kind, place, attn, chosen)
         parts = with_fewer_bits(parts, quantise, place)
         tower = ClipTower(drawn, read_tokenizer(clip_folder))
-        return assemble(parts, tower, tokenizer, f"{called} (random weights)", "random", chosen)
+        called += " (random weights)"
+        return assemble(parts, tower, tokenizer, called, Origin("random"), chosen)
     if tokenizer.vocab_size > config["vocab_size"]:
         raise ValueError(
             f"the tokenizer of {folder} has {tokenizer.vocab_size} tokens, its config.json "
@@ -97,7 +99,9 @@ def load_model(
     parts = with_fewer_bits(parts, quantise, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
     check_clip_width(tower, clip_folder, "mm_hidden_size", config["mm_hidden_size"])
-    return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), chosen).to(place)
+    folders = folder, clip_folder
+    origin = Origin(digest(*folders), folders)
+    return assemble(parts, tower, tokenizer, called, origin, chosen).to(place)
 
 
 def check_full_size(random_init: bool, clip: str | Path | None, revision: str | None) -> None:
@@ -132,7 +136,7 @@ def assemble(
     tower: ClipTower,
     tokenizer: GlammTokenizer,
     name: str,
-    content: str,
+    origin: Origin,
     options: GlammOptions | None = None,
 ) -> Glamm:
     """Put the components together, frozen and in evaluation mode.
@@ -142,7 +146,7 @@ def assemble(
         tower: CLIP.
         tokenizer: GLaMM's tokenizer.
         name: The name it is loaded by.
-        content: Digest of its files; "random" for random weights.
+        origin: What the weights are.
         options: Open choices inside the model.
     """
     model = Glamm(
@@ -150,7 +154,7 @@ def assemble(
         tower=tower,
         tokenizer=tokenizer,
         name=name,
-        digest=content,
+        origin=origin,
     )
     model.requires_grad_(False).eval()
     chosen = options or GlammOptions()

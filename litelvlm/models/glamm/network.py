@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
@@ -37,6 +38,20 @@ from litelvlm.pruning import Selection
 Network = TypeVar("Network", bound="GlammNetwork")
 
 
+@dataclass
+class Origin:
+    """What weights are; all models that share them share it too.
+
+    Attributes:
+        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" for
+            random weights.
+        folders: Of the files: the checkpoint's, then CLIP's; empty where there are no files.
+    """
+
+    digest: str
+    folders: tuple[Path, ...] = ()
+
+
 class GlammNetwork(nn.Module, TowerModel, CachingModel):
     """CLIP tower -> selection -> projector -> LLaMA -> state before [SEG] -> SAM mask decoder.
 
@@ -48,8 +63,7 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
         sam: Image encoder and mask decoder.
         tokenizer: LLaMA's tokenizer with seven added tokens.
         name: The name it was loaded by.
-        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" for
-            random weights.
+        origin: What the weights are.
 
     Attributes:
         options: Open choices inside the model; ``with_options`` changes them.
@@ -69,13 +83,29 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
         sam: SamModel,
         tokenizer: GlammTokenizer,
         name: str,
-        digest: str,
+        origin: Origin,
     ) -> None:
         super().__init__()
         self.tower, self.llama, self.sam = tower, llama, sam
         self.projector, self.seg_head = projector, seg_head
-        self.tokenizer, self.name, self.digest = tokenizer, name, digest
+        self.tokenizer, self.name, self.origin = tokenizer, name, origin
         self.options, self._plain_name = GlammOptions(), name
+
+    @property
+    def digest(self) -> str:  # type: ignore[override]  # it changes with the origin alone
+        """Digest of the files of the weights (see ``Origin``)."""
+        return self.origin.digest
+
+    def becomes(self, name: str, digest: str, folders: tuple[Path, ...] = ()) -> None:
+        """Say that the weights changed in place, also to all models that share them.
+
+        Args:
+            name: What this model is called from now on, without its options.
+            digest: As in ``Origin``.
+            folders: Likewise.
+        """
+        self.origin.digest, self.origin.folders = digest, folders
+        self._plain_name, self.name = name, f"{name}{self.options}"
 
     def with_options(self: Network, **changes: object) -> Network:
         """A model of the same weights with other options; this model does not change.
@@ -186,7 +216,8 @@ class GlammNetwork(nn.Module, TowerModel, CachingModel):
 
     def project(self, patch_tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
         """Project visual states into the language model's input space."""
-        projected: Tensor = self.projector(patch_tokens.to(self.dtype))
+        kind = next(self.projector.parameters()).dtype
+        projected: Tensor = self.projector(patch_tokens.to(kind))
         return projected
 
     def splice(

@@ -48,7 +48,7 @@ def check_trainable(model: Glamm) -> None:
     """Refuse weights that cannot be trained.
 
     Raises:
-        ValueError: If they have fewer bits, are random, or are in float16.
+        ValueError: If they have fewer bits, are random, are those of no folder, or are in float16.
     """
     if is_quantised(model.llama):
         raise ValueError(
@@ -56,6 +56,11 @@ def check_trainable(model: Glamm) -> None:
         )
     if model.digest == "random":
         raise ValueError(f"{model.name}: there is nothing to fine-tune; leave out --random-init")
+    if not model.origin.folders:
+        raise ValueError(
+            f"{model.name}: its weights are those of no folder, and the merged model needs a "
+            "folder's configuration and tokenizer; load a model with load_model"
+        )
     if model.dtype == torch.float16:
         raise ValueError(
             "float16 loses small gradients; take --dtype bfloat16, or float32 on a CPU"
@@ -98,6 +103,20 @@ def add_adapters(model: Glamm, recipe: FineTuneRecipe) -> Callable[[], None]:
         model.requires_grad_(False).eval()
 
     return merge
+
+
+def merged_folders(model: Glamm, folder: Path) -> tuple[Path, Path]:
+    """Where the files of a merged model are: its folder, and its CLIP.
+
+    A CLIP beside the weights is copied with them; another one stays where it is.
+
+    Args:
+        model: As it was loaded.
+        folder: Of the merged model.
+    """
+    source, clip = model.origin.folders
+    inside, at = source.resolve(), clip.resolve()
+    return folder, folder / at.relative_to(inside) if at.is_relative_to(inside) else clip
 
 
 def save_merged(model: Glamm, source: Path, folder: Path) -> Path:

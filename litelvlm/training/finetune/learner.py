@@ -15,6 +15,7 @@ from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.segmenting import named_method
 from litelvlm.pruning import Pruner, Selection, get_pruner
+from litelvlm.pruning.cue_table import OF_LANGUAGE_MODEL
 from litelvlm.pruning.registry import spelled
 from litelvlm.training.arrays import step_indices
 from litelvlm.training.dice import dice_loss
@@ -69,9 +70,11 @@ class Learner(nn.Module):
 
     def forward(self, part: int) -> Losses:
         """Losses of one part of a step, a function of the recipe's seed and the part alone."""
-        kind, wanted = self.model.device.type, self.low_precision
-        with torch.autocast(kind, torch.bfloat16, enabled=wanted):
+        with self._autocast(self.low_precision):
             return self._losses_of(part)
+
+    def _autocast(self, enabled: bool) -> torch.autocast:
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=enabled)
 
     def _losses_of(self, part: int) -> Losses:
         number, recipe = part * self.processes + self.process, self.recipe
@@ -90,8 +93,12 @@ class Learner(nn.Module):
         return self.losses(states, batch, chosen)
 
     def encoded(self, example: Example) -> ImageState:
-        """The image as the frozen towers encode it, as tensors that gradients may pass."""
-        state = self.model.encode_image(example.image)
+        """The image as the frozen towers encode it, as tensors that gradients may pass.
+
+        Its numbers are those of the evaluation, since a cache of images may hand them to both.
+        """
+        with self._autocast(False):
+            state = self.model.encode_image(example.image)
         plain = {name: value.clone() for name, value in state.tensors().items()}
         return ImageState.from_tensors(self.model.tower, self.model.device, plain)
 
@@ -99,12 +106,19 @@ class Learner(nn.Module):
     def select(
         self, method: tuple[Pruner, int] | None, state: ImageState, example: Example, key: int
     ) -> Selection | None:
-        """The tokens that a method keeps of one image; None keeps all."""
+        """The tokens that a method keeps of one image; None keeps all.
+
+        What a method reads of frozen parts has the numbers of the evaluation. The language model's
+        parts are of several number types while it is trained, so a method that reads it needs
+        autocast.
+        """
         if method is None:
             return None
         pruner, budget = method
+        mixed = self.low_precision and not pruner.needs.isdisjoint(OF_LANGUAGE_MODEL)
         covered = torch.from_numpy(state.view.coverage(example.target.amax(0).numpy() > 0)).float()
-        return pruner.select(self.model.cues(state, example.conversation, covered, key), budget)
+        with self._autocast(mixed):
+            return pruner.select(self.model.cues(state, example.conversation, covered, key), budget)
 
     def losses(
         self,

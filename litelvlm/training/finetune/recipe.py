@@ -1,9 +1,9 @@
 """What decides the weights of a fine-tuning, but for the model and the data it begins with."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from litelvlm.training.loop import Stage
 
@@ -38,6 +38,19 @@ class LinearStage(Stage):
         return self.lr * (self.steps - step) / (self.steps - self.warmup)
 
 
+def check_warmup(warmup: int, steps: int) -> None:
+    """Refuse a warm-up that outlasts the training.
+
+    Raises:
+        ValueError: If the rate never reaches its peak.
+    """
+    if warmup > steps:
+        raise ValueError(
+            f"warmup {warmup} is more than the {steps} steps, so the rate never reaches its peak; "
+            f"give warmup from 0 to {steps}"
+        )
+
+
 class FineTuneRecipe(BaseModel):
     """Options of a fine-tuning; the defaults are the official script's.
 
@@ -49,7 +62,7 @@ class FineTuneRecipe(BaseModel):
         accumulation: Parts of a step, whose gradients are averaged.
         expressions: Expressions of an image at most, drawn; they share a conversation.
         lr: Peak learning rate.
-        warmup: Steps of linear warm-up; afterwards the rate falls linearly to 0.
+        warmup: Steps of linear warm-up, at most all; afterwards the rate falls linearly to 0.
         weight_decay: AdamW's.
         beta1, beta2: AdamW's.
         lora_rank, lora_alpha, lora_dropout: LoRA of the language model's projections.
@@ -86,6 +99,11 @@ class FineTuneRecipe(BaseModel):
     dice_weight: Weight = 0.5
     bce_weight: Weight = 2.0
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _reaches_its_peak(self) -> Self:
+        check_warmup(self.warmup, self.steps)
+        return self
 
     def stage(self, save_every: int) -> LinearStage:
         """The stage that the loop runs."""

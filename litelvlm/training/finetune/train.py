@@ -1,10 +1,12 @@
 """Fine-tune a GLaMM, from its last saved state if there is one, and write the merged model."""
 
 from pathlib import Path
+from uuid import uuid4
 
 from transformers import LlamaForCausalLM
 
 from litelvlm.data.dataset import Dataset
+from litelvlm.models.files import digest
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.pruning.outside.own_code import method_digests
 from litelvlm.training.checkpoints import claim_folder
@@ -12,6 +14,7 @@ from litelvlm.training.finetune.adapters import (
     add_adapters,
     check_packages,
     check_trainable,
+    merged_folders,
     save_merged,
 )
 from litelvlm.training.finetune.examples import Examples
@@ -30,7 +33,6 @@ def fine_tune(
     model: Glamm,
     data: Dataset,
     recipe: FineTuneRecipe,
-    source: Path,
     out: Path,
     save_every: int = SAVE_EVERY,
     keep_states: bool = False,
@@ -41,10 +43,13 @@ def fine_tune(
     processes. Processes that ``accelerate launch`` starts share each part of a step.
 
     Args:
-        model: It changes in place.
+        model: As ``load_model`` gives it. It is trained in place and is then the merged model, with
+            its name and digest; so have the digest all models that share its weights
+            (``with_options``). After an error or an interrupt it has a digest of its own and cannot
+            be used here again. Where the folder is finished already, it is left as it is; load the
+            merged model then.
         data: A split with masks.
         recipe: Everything else that decides the weights.
-        source: Folder that the model was loaded from.
         out: Folder of the fine-tuning.
         save_every: Steps between states on disk.
         keep_states: Whether the states inside the language model's layers are kept for their
@@ -82,6 +87,9 @@ def fine_tune(
     finished = out / CHECKPOINT
     if finished.exists():
         return finished
+    source, folders = model.origin.folders[0], merged_folders(model, finished)
+    # Until the end the weights are those of no file.
+    model.becomes(f"{out} (not finished)", f"unfinished-{uuid4().hex}")
     merge = add_adapters(model, recipe)
     most = max([kept for _, kept in learner.methods] or [model.n_tokens])
     check_memory(model, recipe, most, keep_states)
@@ -95,6 +103,7 @@ def fine_tune(
         save_merged(model, source, finished)
         (out / f"{stage.name}.safetensors").unlink(missing_ok=True)
     engine.wait_for_everyone()
+    model.becomes(str(finished), digest(*folders), folders)
     return finished
 
 
@@ -122,6 +131,8 @@ def claim(
         "model": model.digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "options": str(model.options),
+        "attention": dict(model.attention_kernels),
+        "device": model.device.type,
         "data": data.digest,
         "processes": processes,
     }

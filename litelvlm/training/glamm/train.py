@@ -13,6 +13,7 @@ from litelvlm.models.files import EMBEDDED
 from litelvlm.models.glamm.build import assemble
 from litelvlm.models.glamm.checkpoints.mapping import NAMES
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.network import Origin
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.models.weights import save_checkpoint
 from litelvlm.training.checkpoints import claim_folder
@@ -42,7 +43,7 @@ def new_glamm(clip: ClipTower, sam: SamModel, tokenizer: GlammTokenizer, seed: i
     """The miniature around trained towers, its language side untrained."""
     torch.manual_seed(seed)
     parts = new_language_side(tokenizer.vocab_size)
-    return assemble(parts | {"sam": sam}, clip, tokenizer, "miniature", "training")
+    return assemble(parts | {"sam": sam}, clip, tokenizer, "miniature", Origin("training"))
 
 
 def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.device) -> Glamm:
