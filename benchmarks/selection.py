@@ -22,7 +22,7 @@ from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 
 GRID, BUDGET = (24, 24), 192
-SIZES = {"N": 576, "D": 1024, "P": 768, "T": 1, "E": 64, "d": 4096, "C": 3, "L": 32}
+SIZES = {"N": 576, "D": 1024, "H": 1024, "P": 768, "T": 1, "E": 64, "d": 4096, "C": 3, "L": 32}
 GREEDY = ("cdpruner", "divprune", "scope", "evtp_iv_like")
 
 

@@ -10,7 +10,11 @@ from litelvlm.analysis.pages.report.compare import study_labels
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
-from litelvlm.analysis.runs.messages.reasons import exclusion_lines, undetermined_reason
+from litelvlm.analysis.runs.messages.reasons import (
+    exclusion_lines,
+    exclusions_in_short,
+    undetermined_reason,
+)
 from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.record import RunRecord
@@ -65,7 +69,13 @@ def _ending(folders: Sequence[Path]) -> tuple[dict[Path, RunRecord], dict[Path, 
         for run, summary in summaries.items()
         for lead in [leading(summary.study, summary.claims)]
     }
-    return records, found, missing_lines(list(records.values()), tested)
+    labels = study_labels(records)
+    left_out = [
+        f"{labels[run]} {line}"
+        for run, record in records.items()
+        for line in exclusions_in_short(record.excluded)
+    ]
+    return records, found, [*missing_lines(list(records.values()), tested), *left_out]
 
 
 def claim_text(claim: Claim) -> str:

@@ -82,8 +82,8 @@ def key_columns(
     data: Dataset, sample: Sample, expression: Expression, masks: Array, view: ImageView
 ) -> Row:
     """Columns that name an expression and describe its target as the visual tokens see it."""
-    still = {} if sample.frame_of_clip is None else {"frame": sample.frame_of_clip}
-    return still | {
+    still = {"frame": sample.frame_of_clip, "moment": sample.moment_of_clip}
+    return (still if sample.frame_of_clip is not None else {}) | {
         "dataset": data.name,
         "split": data.split,
         "image_id": int(sample.image_id),

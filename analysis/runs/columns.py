@@ -88,6 +88,7 @@ EXPRESSION: tuple[Column, ...] = (
     Column("split", str, "Split of the data set."),
     Column("image_id", int, "Image, as the data set numbers it; of stills their clip."),
     Column("frame", int, "Frame of the clip, from 0; none of what is no still of a clip."),
+    Column("moment", int, "Place of the frame among all stills of its clip, from 1; likewise."),
     Column("ref_id", int, "Reference: one object that expressions describe."),
     Column("sent_id", int, "Expression."),
     Column("ann_id", int, "First object that the expression means; -1 if it means none."),

@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.messages.events import Watcher, nobody
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
-from litelvlm.analysis.studies import BENCH, EVERY_STUDY, STUDIES
+from litelvlm.analysis.studies import BENCH, BUNDLED, EVERY_STUDY, STUDIES
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import IdentifiedModel, StudiedModel
 from litelvlm.names import check_name
@@ -44,7 +44,9 @@ def require_fit(study: Study[StudiedModel, Dataset, StudyConfig], model: Studied
         ValueError: If it does.
     """
     if not study.fits(model):
-        raise ValueError(study.refusal(model, studies_for(model)))
+        refusal = study.refusal(model, studies_for(model))
+        own = BUNDLED.get(study.name)
+        raise ValueError(f"{refusal}; {study.name} takes {own[0]!r}" if own else refusal)
 
 
 def run_study(

@@ -99,6 +99,16 @@ class Sample(ABC):
         """Which frame of a clip the image is, from 0; None of other samples."""
         return None
 
+    @property
+    def moment_of_clip(self) -> int | None:
+        """Its place among all stills of its clip, from 1; None of other samples."""
+        return None
+
+    @property
+    def key(self) -> int:
+        """Identity for random methods, which draw the same tokens for equal keys."""
+        return int(self.image_id)
+
     @abstractmethod
     def frame(self, index: int) -> Image.Image:
         """One RGB frame, read when it is asked for."""

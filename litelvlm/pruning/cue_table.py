@@ -14,8 +14,9 @@ class Cue:
         source: What it depends on: the "image" alone, the "text" as well, or the "truth" (only an
             annotated image has it).
         axes: A letter for each. N tokens (frames x rows x columns, raster order in each frame, CLS
-            left out), T texts, D vision width, P joint width, E head width, d language-model width,
-            L its layers, C colour channels.
+            left out), T texts, D width of the visual tokens, H that of the image tower's heads
+            joined, P joint width, E head width, d language-model width, L its layers, C colour
+            channels. D and H differ where tokens are merged or projected patches.
         meaning: What it holds.
     """
 
@@ -45,13 +46,13 @@ CUES: Mapping[str, Cue] = MappingProxyType(
         "clear_clip_embeds": Cue("image", "NP", "patches by query-query attention (ClearCLIP)"),
         "text_embeds": Cue("text", "TP", "projected [EOS] state of each text, not normalised"),
         "query": Cue(
-            "image", "D", "CLS row of the last block's query projection, heads joined, unscaled"
+            "image", "H", "CLS row of the last block's query projection, heads joined, unscaled"
         ),
-        "keys": Cue("image", "ND", "patch rows of the last block's key projection, heads joined"),
+        "keys": Cue("image", "NH", "patch rows of the last block's key projection, heads joined"),
         "values": Cue(
-            "image", "ND", "patch rows of the last block's value projection, heads joined"
+            "image", "NH", "patch rows of the last block's value projection, heads joined"
         ),
-        "cls_key": Cue("image", "D", "CLS row of the last block's key projection, heads joined"),
+        "cls_key": Cue("image", "H", "CLS row of the last block's key projection, heads joined"),
         "cls_attention": Cue(
             "image",
             "N",

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from litelvlm.keys import frame_key
 from litelvlm.layout import Layout
 from litelvlm.pruning.budgets import check_budget
 from litelvlm.pruning.cue_table import CUES
@@ -34,7 +35,7 @@ class FrameCues(Cues):
     Methods that lay out one grid of rows and columns choose here too.
 
     Args:
-        frames: Cues of its frames, all with one grid; each has a key of its own.
+        frames: Cues of its frames, all with one grid; each has a key of its own (``frame_key``).
         key: Identity of the clip.
     """
 
@@ -81,7 +82,8 @@ def each_frame(cues: Cues) -> FrameCues:
     def one(frame: int) -> Cues:
         start = frame * per_frame
         sources = {name: partial(source, name, start) for name in CUES}
-        return Cues(sources, Layout(1, *cues.layout.grid), cues.key)
+        key = frame_key(cues.key, frame, cues.frames)
+        return Cues(sources, Layout(1, *cues.layout.grid), key)
 
     return FrameCues([one(frame) for frame in range(cues.frames)], cues.key)
 

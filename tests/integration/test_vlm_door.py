@@ -226,6 +226,10 @@ def test_videos_are_chosen_in_each_frame_or_together():
     each.forward(**inputs)
     frames = each.last.selections[0].indices // 6
     assert frames.bincount().tolist() == [3, 2, 2]
+    drawn = prune(model, "random", 9)
+    drawn.forward(**inputs)
+    cells = (drawn.last.selections[0].indices % 6).split(3)
+    assert len({tuple(cell.tolist()) for cell in cells}) > 1  # not the same spots in every frame
     together = prune(model, "random", 9, frames="together")
     together.forward(**inputs)
     assert together.token_counts == [9]

@@ -31,7 +31,8 @@ def tensors(
 ) -> dict[str, torch.Tensor]:
     """Every cue at random; a third of the cells is covered."""
     made = torch.Generator().manual_seed(seed)
-    sizes = {"N": grid[0] * grid[1], "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64, "L": 4, "C": 3}
+    sizes = {"N": grid[0] * grid[1], "D": 8, "H": 12, "P": 6, "T": n_texts, "E": 4, "d": 64}
+    sizes |= {"L": 4, "C": 3}
     found = {
         name: torch.randn([sizes[a] for a in cue.axes], generator=made)
         for name, cue in CUES.items()

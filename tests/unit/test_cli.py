@@ -179,7 +179,8 @@ def test_a_study_of_clips_has_a_bundled_model_where_the_command_names_none():
     study = parse("study", "all", "--split", "testA")
     read = study.as_read("video")
     assert (read.model, read.data, read.split) == ("embedded-video", "embedded-moving", "testA")
-    assert study.as_read("sweep") == study
+    read = study.as_read("sweep")
+    assert (read.model, read.data) == ("embedded", "embedded")
     for kept in (["--attn", "eager"], ["--dtype", "float32"], ["--device", "cpu"]):
         assert "video" in parse("study", "all", *kept).chosen()
     for own in (["--data", "embedded-fresh"], ["--model", "vlm:embedded"], ["--cache", "kept"]):
@@ -190,6 +191,18 @@ def test_a_study_of_clips_has_a_bundled_model_where_the_command_names_none():
     assert (read.model, read.data) == ("VideoGLaMM", "embedded-moving")
     read = parse("study", "video", "--data", "MeViS").as_read("video")
     assert (read.model, read.data) == ("embedded-video", "MeViS")
+    # What is named is taken, also where it is what most studies take by themselves.
+    named = parse("study", "video", "--model", "embedded", "--data", "embedded")
+    read = named.as_read("video")
+    assert (read.model, read.data) == ("embedded", "embedded")
+    assert "video" not in parse("study", "all", "--model", "embedded").chosen()
+
+
+def test_a_model_that_a_study_cannot_take_is_refused_by_name(capsys, tmp_path):
+    said = refusal(capsys, "study", "video", "--model", "embedded", "--out", str(tmp_path))
+    assert "study video needs a VideoGLaMM, and embedded (Glamm) is not one" in said
+    assert "video takes 'embedded-video'" in said
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])

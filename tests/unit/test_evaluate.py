@@ -58,6 +58,23 @@ def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, d
     assert lines.groupby("method")["ciou_exact"].min()["none"] == 1.0
 
 
+def test_what_no_method_can_keep_to_is_named_or_refused(capsys, tmp_path, monkeypatch):
+    model = PlantedModel("instance")
+    model.n_layers = 4
+    monkeypatch.setattr(evaluate_action, "model_of", lambda verb: model)
+    asked = ("--methods", "fastv", "litelvlm")
+    told = evaluate(capsys, tmp_path, *asked)
+    assert "left out: fastv@2: fastv cannot average 2 of 144" in told
+    found = json.loads(evaluate(capsys, tmp_path, *asked, "--json"))
+    (entry,) = found["left_out"]
+    assert (entry["method"], entry["budget"]) == ("fastv", 2)
+    assert entry["reason"].startswith("fastv cannot average 2 of 144")
+    alone = ["evaluate", "--methods", "fastv", "--budgets", "2", "--out", str(tmp_path / "new")]
+    assert main(alone) == 2
+    assert "no method can keep to a budget: fastv at 2: fastv cannot" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypatch):
     seen, compute = [], ROWS.image_rows
     monkeypatch.setattr(

@@ -165,9 +165,15 @@ class Picky(PlantedModel):
 REFUSED = {
     "its first method keeps to no budget": (("fastv", "random"), (8,), "random", (8,)),
     "its method keeps to one budget of two": (("uniform",), (48, 8), "uniform", (48,)),
-    "no method keeps to a budget": (("fastv", "uniform"), (8,), None, ()),
     "it has the unpruned model alone": (("none",), (8,), None, ()),
 }
+
+
+def test_a_sweep_in_which_no_method_keeps_to_a_budget_is_refused(tmp_path):
+    config = Config(methods=("fastv", "uniform"), budgets=(8,))
+    with pytest.raises(ValueError, match=r"no method can keep to a budget: fastv at 8: .*uniform"):
+        run_with_pictures(STUDY, Picky("instance"), planted_data(2), config, tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -69,6 +69,17 @@ def test_infidelity_is_zero_for_the_ranking_that_makes_the_target():
     assert shuffled > 1
 
 
+def test_several_stills_of_a_clip_are_rows_of_their_own(tmp_path):
+    rows = read_rows(planted_faithfulness(tmp_path))
+    stills = rows.assign(image_id=rows["image_id"] // 2)
+    told = {claim.id: claim for claim in claims_of(stills)}
+    alone = {claim.id: claim for claim in claims_of(rows)}
+    for id, claim in told.items():
+        assert claim.estimate == pytest.approx(alone[id].estimate)
+    assert {(claim.n, claim.n_images) for claim in told.values()} == {(24, 12)}
+    assert set(tables_of(stills)["measures"]["n_images"]) == {12}
+
+
 def test_a_study_claims_what_its_curves_show(tmp_path):
     summary = read_summary(planted_faithfulness(tmp_path))
     claims = claims_by_id(summary)

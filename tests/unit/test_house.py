@@ -26,7 +26,7 @@ ROOMS = (
 FLOORS = {
     "litelvlm.arrays": 0, "litelvlm.names": 0, "litelvlm.number_types": 0, "litelvlm.hub_ids": 0,
     "litelvlm.version": 0, "litelvlm.finite": 0, "litelvlm.interrupts": 0, "litelvlm.metrics": 0,
-    "litelvlm.__main__": 0, "litelvlm.layout": 0,
+    "litelvlm.__main__": 0, "litelvlm.layout": 0, "litelvlm.keys": 0,
     "litelvlm.clip": 1, "litelvlm.pruning": 1, "litelvlm.data": 1,
     "litelvlm.models": 2,
     "litelvlm.embedded": 3, "litelvlm.training": 4,

@@ -11,7 +11,7 @@ from pruner_cases import Blocks, tensors
 
 from litelvlm.layout import Layout
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, get_pruner, list_pruners
-from litelvlm.pruning.frames import FrameCues, clip_cues, joined
+from litelvlm.pruning.frames import FrameCues, clip_cues, each_frame, joined
 from litelvlm.pruning.selection import RawSelection
 from tests.method_cases import CASES, parametrised
 
@@ -211,6 +211,24 @@ def test_a_budget_is_shared_evenly_among_frames():
         get_pruner("random").select(cues, 2)
     with pytest.raises(ValueError, match="budget 61 is not a whole number of tokens from 1 to 60"):
         get_pruner("random").select(cues, 61)
+
+
+def test_random_tokens_lie_elsewhere_in_every_frame():
+    def drawn(frames, key=5):
+        kept = get_pruner("random").select(each_frame(Cues({}, Layout(frames, 4, 4), key)), 0.25)
+        return [tuple(one.tolist()) for one in (kept.indices % 16).split(4)]
+
+    assert len(set(drawn(3))) == 3
+    assert not set(drawn(3)) & set(drawn(3, key=6))
+    # One frame is an image, which keeps its own draw.
+    image = get_pruner("random").select(Cues({}, (4, 4), 5), 4)
+    assert drawn(1) == [tuple(image.indices.tolist())]
+
+
+def test_the_unpruned_model_counts_the_tokens_of_all_frames():
+    with pytest.raises(ValueError, match="keeps all 60 tokens, not 12; give budget=60"):
+        get_pruner("none").select(frame_by_frame(), 12)
+    assert get_pruner("none").select(frame_by_frame(), N).indices.tolist() == [*range(N)]
 
 
 def test_cues_of_frames_can_be_replaced_and_joined():

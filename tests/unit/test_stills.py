@@ -1,6 +1,7 @@
 """Still frames of clips: the clip's pixels, masks and expressions, one image at a time."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -11,6 +12,7 @@ from litelvlm.analysis.cli.actions.data_check import check_references
 from litelvlm.analysis.cli.options import DataOptions
 from litelvlm.analysis.runs.origin.provenance import data_identity
 from litelvlm.analysis.studies import reversal
+from litelvlm.analysis.studies.reversal.tables import moments_table
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.video.stills import Stills
 from litelvlm.figures import FIGURES
@@ -27,6 +29,10 @@ def test_a_still_has_the_frame_and_the_masks_of_its_place(tmp_path, make):
     stills = Stills(clips, 2)
     assert [still.frame_of_clip for still in stills] == [0, 2, 0, 2]
     assert [still.image_id for still in stills] == [0, 0, 1, 1]
+    assert [still.moment_of_clip for still in stills] == [1, 2, 1, 2]
+    # Random methods draw other tokens in every frame; a clip has three.
+    assert [still.key for still in stills] == [0, 2, 3, 5]
+    assert [clip.key for clip in clips] == [0, 1]
     by_id = {one.sent_id: one for clip in clips for one in clip.expressions}
     seen = list[int]()
     for still in stills:
@@ -126,3 +132,19 @@ def test_reversal_reads_every_moment_and_counts_clips(tmp_path):
     assert shown == set(moments.index.get_level_values("kind"))
     with pytest.raises(ValueError, match=r"is a clip of 3 frames.*--stills N"):
         clips[0].image()
+
+
+def test_a_moment_is_that_of_the_still_also_where_the_first_has_no_rows():
+    rows = pd.DataFrame(
+        {
+            "image_id": [0, 0, 1, 1, 1],
+            "kind": "looks",
+            "frame": [4, 7, 0, 4, 7],
+            "moment": [2, 3, 1, 2, 3],
+            "ri": [0.2, 0.3, 0.1, 0.2, 0.3],
+        }
+    )
+    found = moments_table(rows).set_index("moment")
+    assert found["ri"].to_dict() == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3})
+    with pytest.raises(ValueError, match="no column 'moment', since an earlier version made them"):
+        moments_table(rows.drop(columns="moment"))

@@ -430,11 +430,14 @@ def test_received_attention_is_the_tower_s(model):
         ("tome", "inside the image tower|cannot give"),
         ("llm_gradient", "cannot give"),
         ("prumerge_plus", "reads cls_key and query, which .* cannot give"),
+        ("restore", "works inside the language model"),
     ],
 )
 def test_methods_that_need_what_the_model_lacks(model, name, message):
     with pytest.raises(ValueError, match=message):
         model.segment(clip_frames(1)[0], "a dog", name, 100)
+    with pytest.raises(ValueError, match=message):
+        model.check_method(get_pruner(name))
 
 
 def test_every_offered_cue_can_be_read(model, state):
@@ -443,8 +446,21 @@ def test_every_offered_cue_can_be_read(model, state):
     covered = torch.rand(image.view.n_tokens)
     for name in OFFERED:
         assert len(model.cues(image, asked, covered).get(name)) == image.view.n_tokens, name
-    for name in OFFERED - {"coverage", "box"}:
-        assert len(model.cues(state, asked).get(name)) == state.view.n_tokens, name
+    clip = model.cues(state, asked, torch.rand(state.view.n_tokens))
+    for name in sorted(OFFERED):  # one after the other of the same cues, whatever their widths
+        assert len(clip.get(name)) == state.view.n_tokens, name
+
+
+def test_the_box_is_that_of_each_group_of_frames(model, state):
+    asked, layout = model.conversation(["a dog"]), state.view.layout
+    covered = torch.zeros(layout.frames, *layout.grid)
+    for group in range(layout.frames):
+        covered[group, group, :2] = 1.0
+    cues = model.cues(state, asked, covered)
+    assert torch.equal(cues.box, covered.flatten())
+    oracle = get_pruner("box_oracle", share=1.0, margin=0)
+    kept = oracle.select(cues, 2 * layout.frames).indices
+    assert torch.equal(kept, covered.flatten().nonzero().flatten())
 
 
 def test_broken_clips(model, tmp_path):

@@ -12,6 +12,7 @@ from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.messages.reasons import exclusion_lines
 from litelvlm.analysis.runs.messages.unfinished import unfinished_text
 from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.record import RunRecord
@@ -75,6 +76,7 @@ def as_data(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> dic
         "state": record.state,
         "counts": record.counts.model_dump(),
         "notes": list(record.notes),
+        "left_out": [one.model_dump() for one in record.excluded],
         "failures": list(record.failures),
         "scores": json.loads(lines.to_json(orient="records")),
     }
@@ -87,6 +89,7 @@ def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str
         f"{record.counts.told(' expressions')}: {record.state_in_words}",
         *filter(None, [told["count_note"]]),
         *record.notes,
+        *exclusion_lines(record.excluded),
         *(f"failed: {failure}" for failure in record.failures),
     ]
     shown = lines if lines["draw"].nunique() > 1 else lines.drop(columns="draw")

@@ -22,7 +22,7 @@ from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.workers.processes import Processes, gpus_for, import_once
 from litelvlm.analysis.runs.workers.ray import RayWorkers, check_ray
 from litelvlm.analysis.studies import STUDIES
-from litelvlm.analysis.studies.table import get_study, run_with_pictures
+from litelvlm.analysis.studies.table import get_study, require_fit, run_with_pictures
 from litelvlm.names import check_name
 
 
@@ -46,6 +46,8 @@ def run(verb: StudyVerb) -> int:
     distinct = dict.fromkeys(read.values())
     data = {asked: data_of(asked) for asked in distinct}
     models = {asked: studied_of(asked) for asked in distinct}
+    for name in names:  # before the first of them computes
+        require_fit(get_study(name), models[read[name]])
 
     watch = partial(progress, names)
     with workers as processes:

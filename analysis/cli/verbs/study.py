@@ -18,6 +18,9 @@ from litelvlm.analysis.cli.options import (
 from litelvlm.analysis.studies import BUNDLED, BY_NAME, STUDIES
 from litelvlm.names import check_name
 
+ITS_OWN = "bundled"
+"""In place of a model or data that the command does not name: those bundled for each study."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyVerb(RunOptions, Printing):
@@ -42,6 +45,11 @@ class StudyVerb(RunOptions, Printing):
         tyro.conf.Positional[tuple[str, ...]],
         tyro.conf.arg(help=f"{', '.join(STUDIES)}, or all. Not part of all: {', '.join(BY_NAME)}."),
     ]
+    model: str = ITS_OWN
+    """"bundled" is for each study the miniature that it can take; else a name, a folder or a hub id
+    as for other commands (`litelvlm evaluate --help` lists them)."""
+    data: str = ITS_OWN
+    """"bundled" are the scenes or clips of that miniature; else a name, a folder or a hub id."""
     methods: tuple[str, ...] | None = None
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
     budgets: tuple[int | float, ...] | None = None
@@ -97,8 +105,9 @@ class StudyVerb(RunOptions, Printing):
     def names_inputs(self) -> bool:
         """Whether the command says anything about model and data that not all of them can take."""
         free = {"split", "device", "dtype", "attn", *(field.name for field in fields(Common))}
-        asked = [field for field in fields(DataOptions) if field.name not in free]
-        changed = any(getattr(self, field.name) != field.default for field in asked)
+        asked = {field.name for field in fields(DataOptions)} - free
+        own = [field for field in fields(self) if field.name in asked]
+        changed = any(getattr(self, field.name) != field.default for field in own)
         return changed or self.cache is not None
 
     def as_read(self, name: str) -> StudyVerb:
@@ -107,9 +116,6 @@ class StudyVerb(RunOptions, Printing):
         Args:
             name: Of the study. What the command names stays.
         """
-        if name not in BUNDLED:
-            return self
-        usual = {field.name: field.default for field in fields(DataOptions)}
-        model, data = BUNDLED[name]
-        read = self if self.model != usual["model"] else replace(self, model=model)
-        return read if self.data != usual["data"] else replace(read, data=data)
+        model, data = BUNDLED.get(name, (DataOptions.model, DataOptions.data))
+        read = self if self.model != ITS_OWN else replace(self, model=model)
+        return read if self.data != ITS_OWN else replace(read, data=data)

@@ -9,7 +9,7 @@ from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.outcome import Exclusion
 
 FEW_NAMED = 6
-"""Claims of one reason that a sentence names; more are counted."""
+"""Claims of one reason, or exclusions, that a sentence names; more are counted."""
 
 
 def undetermined_reason(claim: Claim) -> str:
@@ -101,3 +101,18 @@ def exclusion_lines(excluded: Sequence[Exclusion]) -> list[str]:
         cells = ", ".join(f"{entry.method}@{entry.budget}" for entry in entries)
         lines.append(f"left out: {cells}: {budgets.join(pieces)}")
     return lines
+
+
+def exclusions_in_short(excluded: Sequence[Exclusion]) -> list[str]:
+    """The same lines where few are left out, else the methods alone.
+
+    Example:
+        >>> few = [Exclusion(method="a", budget=k, reason="too few") for k in range(7)]
+        >>> exclusions_in_short(few)
+        ['left out at 7 budgets: a; `litelvlm show -v` gives budgets and reasons']
+    """
+    if len(excluded) <= FEW_NAMED:
+        return exclusion_lines(excluded)
+    methods = ", ".join(dict.fromkeys(entry.method for entry in excluded))
+    told = f"left out at {len(excluded)} budgets: {methods}"
+    return [f"{told}; `litelvlm show -v` gives budgets and reasons"]

@@ -154,7 +154,7 @@ class AblationContext(IndexContext):
                 about = self.model.clip_conversation(
                     [sent], sample.frames, self.config.question_index, self.config.answer_index
                 )
-                return self.model.cues(asked.state, about, key=int(sample.image_id))
+                return self.model.cues(asked.state, about, key=sample.key)
         raise ValueError("there is no text of another image; take more images")
 
     def measure(self, asked: SweepQuery) -> dict[str, float]:

@@ -41,14 +41,13 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
     for id, metric, sign, curve in CURVES:
         words = curve.format(given)
         areas = visible[(visible["target"] == target) & (visible["metric"] == metric)]
-        wide = areas.pivot(index="image_id", columns="ranking", values="value")
+        wide = areas.pivot(index=["image_id", "sent_id"], columns="ranking", values="value")
+        image_ids = wide.index.get_level_values("image_id").to_numpy()
         parts = [
             effect_claim(
                 f"{id}.{name}",
                 f"Taking tokens in the reversed order {words} than in {null}.",
-                bootstrap_means(
-                    (sign * (wide[lead] - wide[other])).to_numpy()[:, None], wide.index.to_numpy()
-                ),
+                bootstrap_means((sign * (wide[lead] - wide[other])).to_numpy()[:, None], image_ids),
                 f"area under the curve of the {scalar} in {null}",
                 excluded,
             )

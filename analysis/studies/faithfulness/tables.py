@@ -20,7 +20,8 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
     if rows.empty:
         return {}
     names = ["ranking", "target", "metric", "k"]
-    table = mean_lines(rows.pivot(index="image_id", columns=names, values="value"), "value")
+    wide = rows.pivot(index=["image_id", "sent_id"], columns=names, values="value")
+    table = mean_lines(wide, "value")
     curve = table["metric"].isin(["insertion", "deletion"])
     return {
         "curves": table[curve].rename(columns={"metric": "curve"}).reset_index(drop=True),

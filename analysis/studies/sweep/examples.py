@@ -67,7 +67,7 @@ def query_example(
         [expression.sent], sample.frames, config.question_index, config.answer_index
     )
     covered = torch.from_numpy(state.view.coverage(masks)).float()
-    cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
+    cues = model.cues(state, asked, coverage=covered, key=sample.key)
     return ExampleQuery(sample.frame(0), masks[0], state, asked, cues)
 
 

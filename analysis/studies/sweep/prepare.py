@@ -12,8 +12,14 @@ from litelvlm.models.base import GroundingModel
 
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
-    """Divide methods and budgets into what is possible and what is not."""
+    """Divide methods and budgets into what is possible and what is not.
+
+    Raises:
+        ValueError: If methods that prune were asked for, and none can keep to a budget.
+    """
     context = SweepContext(model, data, config, config.budgets)
+    if context.excluded:
+        context.check_prunes()
 
     def begin(index: int) -> Callable[[], ItemResult]:
         return partial(image_rows, context, load(context, index))

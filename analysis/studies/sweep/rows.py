@@ -108,8 +108,7 @@ def image_rows(
             # An oracle that serves several expressions with one selection knows the union of their
             # masks.
             truth = torch.from_numpy(loaded.coverage[list(planned.turns)].max(axis=0)).float()
-            key = int(sample.image_id)
-            cues = model.cues(state, planned.conversation, coverage=truth, key=key)
+            cues = model.cues(state, planned.conversation, coverage=truth, key=sample.key)
             passes += context.passes(SweepQuery(loaded, state, number, planned, cues, chosen))
     targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]

@@ -13,6 +13,7 @@ from litelvlm.arrays import NDArray
 from litelvlm.data.annotations import Annotation
 from litelvlm.data.dataset import Expression, Sample, Samples
 from litelvlm.data.video.clips import ClipDataset, ClipSample
+from litelvlm.keys import frame_key
 
 
 def spread_frames(n: int, most: int) -> list[int]:
@@ -37,6 +38,7 @@ class Still(Sample):
         annotations: Those of the clip.
         source: The clip.
         place: Of the frame in the clip.
+        moment: Its place among all stills of the clip, from 1.
         sent_ids: From an id of an expression here to that in the clip.
     """
 
@@ -47,12 +49,23 @@ class Still(Sample):
     annotations: Mapping[int, Annotation] = field(repr=False)
     source: ClipSample = field(repr=False)
     place: int
+    moment: int
     sent_ids: Mapping[int, int] = field(repr=False)
 
     @property
     def frame_of_clip(self) -> int:
         """Its place."""
         return self.place
+
+    @property
+    def moment_of_clip(self) -> int:
+        """Its moment."""
+        return self.moment
+
+    @property
+    def key(self) -> int:
+        """Another one for every frame of a clip, as models of clips have it."""
+        return frame_key(super().key, self.place, self.source.frames)
 
     def frame(self, index: int) -> Image.Image:
         """The RGB frame; its index is 0. Errors are those of ``ClipSample.frame``."""
@@ -110,7 +123,7 @@ class Stills(Samples[Still]):
 
     def _of(self, clip: ClipSample) -> Iterator[Still]:
         longest = max(one.frames for one in self.clips)
-        for place in spread_frames(clip.frames, self.per_clip):
+        for moment, place in enumerate(spread_frames(clip.frames, self.per_clip), start=1):
             ids = {one.sent_id * longest + place: one.sent_id for one in clip.expressions}
             asked = zip(clip.expressions, ids, strict=True)
             yield Still(
@@ -121,6 +134,7 @@ class Stills(Samples[Still]):
                 clip.annotations,
                 clip,
                 place,
+                moment,
                 ids,
             )
 

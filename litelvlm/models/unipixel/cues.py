@@ -91,6 +91,8 @@ def clip_cues(
     if coverage is not None:
         covered = coverage.flatten().to(tokens.device)
         sources["coverage"] = covered
-        sources["box"] = lambda: box_cells(covered.float(), layout.plane)
+        sources["box"] = lambda: torch.cat(
+            [box_cells(own, layout.grid) for own in covered.float().split(layout.per_frame)]
+        )
     cues = Cues(sources, layout, key)
     return each_frame(cues) if network.options.frames == "each" and layout.frames > 1 else cues

@@ -19,7 +19,7 @@ from litelvlm.models.unipixel.frames import frame_view
 from litelvlm.models.unipixel.network import UniPixelNetwork
 from litelvlm.models.unipixel.state import UniPixelState
 from litelvlm.models.unipixel.timed import UniPixelCall
-from litelvlm.pruning import Cues, LayerPlan, LayerPruner, Pruner, Selection
+from litelvlm.pruning import Cues, LayerPlan, Pruner, Selection
 from litelvlm.pruning.budgets import ModelSizes
 
 SEG_STATE = "the state that predicts the mask"
@@ -88,7 +88,7 @@ class UniPixel(UniPixelNetwork, GroundingModel, TimedModel):
                 f"budget {budget} is too small for {frames} groups of frames; give at least "
                 f"{frames}, one for each, or load the model with the option frames=together"
             )
-        if isinstance(pruner, LayerPruner) or pruner.stage == "vit":
+        if pruner.in_language_model or pruner.stage == "vit":
             inside = "image tower" if pruner.stage == "vit" else "language model"
             raise ValueError(
                 f"method {pruner.name!r} works inside the {inside}, which {self.name!r} of family "

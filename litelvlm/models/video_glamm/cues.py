@@ -10,6 +10,7 @@ from litelvlm.clip.probes.last_blocks import readout_cues
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.clip.states import ClipImage
 from litelvlm.clip.vit_view import ClipVitView
+from litelvlm.keys import frame_key
 from litelvlm.models.requests import Conversation
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
 from litelvlm.models.video_glamm.outputs import ClipState
@@ -57,7 +58,8 @@ def video_cues(
             sources["coverage"] = covered[own]
             sources["box"] = partial(box_cells, covered[own].float(), layout.grid)
         view = partial(ClipVitView, images[place])
-        frames.append(Cues(sources, layout.grid, key * n_frames + number, vit=view))
+        own_key = frame_key(key, number, n_frames)
+        frames.append(Cues(sources, layout.grid, own_key, vit=view))
     if state.is_image:
         return frames[0]
     return FrameCues(frames, key) if model.point.by_frame else clip_cues(frames, key)

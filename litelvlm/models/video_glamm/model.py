@@ -24,7 +24,7 @@ from litelvlm.models.video_glamm.cues import video_cues
 from litelvlm.models.video_glamm.network import VideoGlammNetwork, pool_squares
 from litelvlm.models.video_glamm.outputs import Answered, ClipState
 from litelvlm.models.video_glamm.timed import VideoGlammCall
-from litelvlm.pruning import Cues, LayerPruner, ModelSizes, Pruner, Selection
+from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cue_table import OF_LANGUAGE_MODEL
 
 
@@ -54,8 +54,7 @@ class VideoGlamm(VideoGlammNetwork, TowerGroundingModel, TimedModel):
         """
         if budget is not None and frames > 1:
             self.grids.checked(self.point, budget)
-        needs_bias = not pruner.flash_safe and pruner.stage != "vit"
-        if isinstance(pruner, LayerPruner) or needs_bias:
+        if pruner.in_language_model:
             raise ValueError(
                 f"method {pruner.name!r} works inside the language model, where {self.name!r} of "
                 f"family {self.family!r} changes nothing; take one that chooses before it"

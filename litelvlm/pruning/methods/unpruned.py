@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 
 from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.budgets import check_budget
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.selection import RawSelection, Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,25 @@ class Unpruned(Pruner):
     title: ClassVar[str] = "unpruned"
     summary: ClassVar[str] = "all tokens, unpruned"
 
+    def select(self, cues: Cues, budget: int | float) -> Selection:
+        """Keep all; of a clip the budget counts the tokens of all frames."""
+        check_whole(check_budget(budget, cues.n_tokens), cues.n_tokens)
+        return super().select(cues, budget)
+
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Keep all."""
-        if budget != cues.n_tokens:
-            raise ValueError(
-                f"method 'none' keeps all {cues.n_tokens} tokens, not {budget}; "
-                f"give budget={cues.n_tokens} or choose a method that prunes"
-            )
+        check_whole(budget, cues.n_tokens)
         return RawSelection(torch.arange(budget))
+
+
+def check_whole(budget: int, n_tokens: int) -> None:
+    """Refuse a budget that is not all tokens.
+
+    Raises:
+        ValueError: Naming their number.
+    """
+    if budget != n_tokens:
+        raise ValueError(
+            f"method 'none' keeps all {n_tokens} tokens, not {budget}; give budget={n_tokens} or "
+            "choose a method that prunes"
+        )
