@@ -46,13 +46,13 @@ def in_order(line: pd.DataFrame, x: str, look: style.Look) -> pd.DataFrame:
     """The points of a line from left to right.
 
     Raises:
-        ValueError: If two points stand at the same place and a line joins them.
+        ValueError: If a line joins two points of one budget.
     """
-    twice = line[x].duplicated()
-    if twice.any() and look.linestyle != "none":
+    twice = line["budget"].duplicated() if "budget" in line else None
+    if twice is not None and twice.any() and look.linestyle != "none":
         raise ValueError(
-            f"{look.label or 'a line'} has two values at {x} {line[x][twice].iloc[0]:g}, as where "
-            "tables of several runs are joined; draw each table on axes of its own"
+            f"{look.label or 'a line'} has two values at budget {line['budget'][twice].iloc[0]:g}, "
+            "as where tables of several runs are joined; draw each table on axes of its own"
         )
     return line.sort_values(x)
 

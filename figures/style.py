@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.style import use as use_style
 from matplotlib.text import Text
 
-from litelvlm.figures.layout import laid_out
-from litelvlm.figures.words import PRESETS, in_words, title_of
+from litelvlm.figures.looks.layout import laid_out
+from litelvlm.figures.looks.words import PRESETS, in_words, title_of
 from litelvlm.names import check_name, printable
 from litelvlm.pruning.registry import FAITHFUL, Spelled, list_pruners, spelled
 

@@ -105,7 +105,7 @@ def reduced(line):
     elif made.verb == "finetune":
         least = ("--steps", "--batch", "--accumulation", "--expressions")
         one = {option: ["1"] for option in least}
-        options |= one | {"--split": ["val"]}
+        options |= one | {"--split": ["val"], "--warmup": ["0"]}
     elif made.verb == "figure":
         options["--partial"] = []
     elif made.verb == "audit" and "--limit" in options:

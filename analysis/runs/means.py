@@ -13,7 +13,7 @@ from litelvlm.analysis.stats.lines import categories_of
 
 
 def drawn(
-    values: "pd.Series[float]", rows: pd.DataFrame, reach: Ends = OPEN
+    values: "pd.Series[float]", rows: pd.DataFrame, reach: Ends = OPEN, yes_no: bool = False
 ) -> tuple[Bootstrap, Crossed]:
     """The mean of some values with images resampled, and over images and categories.
 
@@ -21,13 +21,15 @@ def drawn(
         values: One per expression; differences to compare pairs.
         rows: The expressions, in the same order: image_id and, where known, category_id.
         reach: The least and the largest value that can be.
+        yes_no: Whether values are 0 or 1, or differences of such.
 
     Raises:
         ValueError: If a value is not finite, or there is none.
     """
     numbers, images = values.to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
-    crossed = crossed_mean(numbers, images, categories_of(rows), reach)
-    return bootstrap_means(numbers[:, None], images, reach=reach), crossed
+    crossed = crossed_mean(numbers, images, categories_of(rows), reach, yes_no=yes_no)
+    found = bootstrap_means(numbers[:, None], images, reach=reach)
+    return found._replace(yes_no=yes_no), crossed
 
 
 def mean_claim(
@@ -41,9 +43,10 @@ def mean_claim(
     margin: float = float("nan"),
     excluded: Mapping[str, int] | None = None,
     reach: Ends = OPEN,
+    yes_no: bool = False,
 ) -> Claim:
     """A claim that the mean lies above ``null``; the rest as for ``drawn``."""
-    found, crossed = drawn(values, rows, reach)
+    found, crossed = drawn(values, rows, reach, yes_no)
     return effect_claim(id, statement, found, null_description, excluded, margin, crossed, null)
 
 

@@ -76,9 +76,10 @@ class Bootstrap(NamedTuple):
         draws: The same on each resample [B, k]; no rows if there is only one image.
         n_images: Images resampled.
         n: Samples behind them.
-        reach: The least and the largest value that can be. Where all images give one value, or all
-            but one or two lie at an end, resampling shows too little spread and an exact bound
-            takes over.
+        reach: The least and the largest value that can be. Where all images but one or two lie at
+            an end, resampling shows too little spread and an exact bound takes over.
+        yes_no: Whether values are 0 or 1, or differences of such: then an exact bound takes over
+            wherever all images are alike.
     """
 
     value: Float[Array, "k"]
@@ -86,6 +87,7 @@ class Bootstrap(NamedTuple):
     n_images: int
     n: int
     reach: Ends = OPEN
+    yes_no: bool = False
 
     def estimates(self, level: float = LEVEL) -> list[Estimate]:
         """Percentile interval of each column; undefined without draws.
@@ -151,7 +153,7 @@ class Bootstrap(NamedTuple):
         """Values of like images whose exact bound limits the lower and the upper end, if any."""
         if not finite(self.reach):
             return None, None
-        if (draws == value).all():
+        if self.yes_no and (draws == value).all():
             return value, value
         least, most = ((end, (draws == end).mean() >= ALIKE) for end in self.reach)
         return most[0] if most[1] else None, least[0] if least[1] else None

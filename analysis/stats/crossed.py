@@ -21,7 +21,7 @@ from jaxtyping import Float, Shaped
 from scipy import optimize, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, check_finite
-from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut
+from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut, hides
 from litelvlm.arrays import Array
 
 MIN_CATEGORIES = 3
@@ -126,7 +126,8 @@ def crossed_mean(
     image_ids: Shaped[Array, "n"],
     categories: Shaped[Array, "n"],
     reach: Ends = OPEN,
-    weights: Float[Array, "n"] | None = None,
+    weights: Float[Array, "_"] | None = None,
+    yes_no: bool = False,
 ) -> Crossed:
     """Mean over expressions with crossed random effects of image and category.
 
@@ -138,6 +139,7 @@ def crossed_mean(
         reach: The least and the largest mean that can be, such as -1 and 1 of an index.
         weights: Share of each in the mean, such as its pixels, at least 0; alike if left out. A
             category then counts by its weight.
+        yes_no: Whether values are 0 or 1, or differences of such.
 
     Returns:
         The mean; without an error where there are fewer than three categories or a single image.
@@ -177,7 +179,7 @@ def crossed_mean(
         return Crossed(value, np.nan, np.nan, n_images, known, n, reach=reach)
     scale = float(np.ptp(values))
     if not scale:
-        alike = min(n_images, known)
+        alike = min(n_images, known) if hides(value, reach, yes_no) else 0
         return Crossed(value, 0.0, known - 1.0, n_images, known, n, reach=reach, alike=alike)
     scaled = (values - value) / scale  # so that no threshold below depends on the unit
     sizes = np.bincount(category, weights=weights)

@@ -30,6 +30,14 @@ def finite(ends: Ends) -> bool:
     return math.isfinite(ends[1] - ends[0])
 
 
+def hides(value: float, ends: Ends, yes_no: bool = False) -> bool:
+    """Whether equal values may hide others: at an end of the measure, of yes or no anywhere.
+
+    Elsewhere equal values of a measure that varies are equal by their making.
+    """
+    return finite(ends) and (yes_no or value in ends)
+
+
 def constant_bound(value: float, ends: Ends, n: int, level: float) -> tuple[float, float]:
     """Interval of a mean whose ``n`` units all have one value, where none can show a spread.
 

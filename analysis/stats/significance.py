@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, check_finite, image_sums, ratios
-from litelvlm.analysis.stats.ends import OPEN, Ends, constant_tails
+from litelvlm.analysis.stats.ends import OPEN, Ends, constant_tails, hides
 from litelvlm.arrays import Array
 
 _CHUNK_CELLS = 2_000_000
@@ -91,8 +91,9 @@ def equivalence_test(
     mean = float(difference.mean())
     n = len(difference)
     if np.ptp(difference) == 0:  # the t statistic has no size
-        below, _ = constant_tails(mean, reach, n, -margin)
-        _, above = constant_tails(mean, reach, n, margin)
+        seen = reach if hides(mean, reach) else OPEN
+        below, _ = constant_tails(mean, seen, n, -margin)
+        _, above = constant_tails(mean, seen, n, margin)
         return Comparison(mean, max(below, above), n)
     sides = [
         stats.ttest_1samp(side, -margin, alternative="greater").pvalue

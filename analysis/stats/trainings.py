@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy import special, stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
-from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut
+from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut, hides
 from litelvlm.arrays import Array, NDArray
 
 PERMUTATIONS = 10_000
@@ -34,7 +34,7 @@ class Effect(NamedTuple):
 def t_estimate(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> Estimate:
     """Mean over trainings with Student's t interval within ``reach``; none with a single training.
 
-    Trainings that all give one value have an exact bound, if the measure has ends.
+    Trainings that all lie at one end of the measure have an exact bound.
 
     Raises:
         ValueError: If there is no value, or one is not finite.
@@ -52,7 +52,7 @@ def t_estimate(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> 
     mean = float(values.mean())
     if n == 1:
         return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
-    if np.ptp(values) == 0:
+    if np.ptp(values) == 0 and hides(mean, reach):
         low, high = constant_bound(mean, reach, n, LEVEL)
         return Estimate(mean, low, high, n, n, f"{LEVEL:.0%} exact bound over {n} like trainings")
     # Not by scipy.stats, whose checks take much longer than these sums.
@@ -73,7 +73,9 @@ def t_p_value(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> f
     if len(values) < 2:
         return float("nan")
     if np.ptp(values) == 0:
-        return min(1.0, 2 * min(constant_tails(float(values[0]), reach, len(values), 0.0)))
+        value = float(values[0])
+        seen = reach if hides(value, reach) else OPEN
+        return min(1.0, 2 * min(constant_tails(value, seen, len(values), 0.0)))
     return float(stats.ttest_1samp(values, 0.0).pvalue)
 
 

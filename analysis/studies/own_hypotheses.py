@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from pandas.api.types import is_bool_dtype
 
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.hypotheses import Hypothesis, HypothesisFamily
@@ -74,7 +75,7 @@ def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
     result, crossed = (
         difference(first, others[0], one.measure, chosen.ends)
         if others
-        else drawn(first[one.measure], first, chosen.ends)
+        else drawn(first[one.measure], first, chosen.ends, is_bool_dtype(rows[one.measure]))
     )
     return effect_claim(
         one.id,

@@ -130,7 +130,8 @@ def test_claims_and_deltas_on_the_planted_signal(done):
     assert line.delta == pytest.approx(-found["worst_first"].estimate)
     assert line.p <= line.p_holm <= 1.0
     same = deltas.loc[("litelvlm(layer=-1)", 48, "giou")]
-    assert (same.delta, same.p, same.p_equivalent) == (0.0, 1.0, 0.0)
+    assert (same.delta, same.p) == (0.0, 1.0)
+    assert same.p_equivalent < 0.001
     assert same.within_a_point
     assert not line.within_a_point
     assert (

@@ -157,8 +157,8 @@ def test_equivalence_by_hand_and_beside_the_t_tests():
 
 
 def test_trainings_that_are_all_alike_prove_no_certainty():
-    same = over_trainings(np.zeros(5), 0.05, INDEX)
-    assert same.p_equivalent == pytest.approx(0.95**5)
+    top = over_trainings(np.full(5, 0.0), 0.05, SHARE)
+    assert top.p_equivalent == pytest.approx(0.95**5)
     ahead = over_trainings(np.ones(5), 0.05, SHARE)
     assert (ahead.estimate.low, ahead.estimate.high) == pytest.approx((0.025 ** (1 / 5), 1.0))
     assert ahead.p_value == 0.0  # a mean of 0 is where the measure ends

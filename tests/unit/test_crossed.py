@@ -138,13 +138,16 @@ def test_one_image_beside_the_end_is_no_surer_than_none():
     assert bootstrap_means(others[:, None], images).estimates()[0].low > lows[1]
 
 
-def test_differences_that_are_all_equal_inside_a_measure_show_no_equivalence():
+def test_differences_of_yes_and_no_that_are_all_0_show_no_equivalence():
     rows = pd.DataFrame({"image_id": range(50), "category_id": range(50)})
     same = pd.Series(np.zeros(50))
-    claim = mean_claim("blank", "More.", same, rows, "none", margin=0.01, reach=INDEX)
+    measured = {"margin": 0.01, "reach": INDEX}
+    claim = mean_claim("blank", "More.", same, rows, "none", yes_no=True, **measured)
     assert (claim.verdict, claim.p_equivalent) == ("undetermined", pytest.approx(0.99**50))
     away = 1 - 0.025 ** (1 / 50)
     assert claim.widest == pytest.approx((-away, away))
+    # Of a measure that varies they are 0 by their making, such as without a text to read.
+    assert mean_claim("ri", "More.", same, rows, "none", **measured).verdict == "not supported"
 
 
 def test_heavy_categories_count_by_their_weight():

@@ -192,5 +192,5 @@ def test_tables_of_two_runs_are_not_joined_to_one_line():
     )
     table = scores.join(around(scores["value"]))
     ablations.draw_budgets(table, new_axes())
-    with pytest.raises(ValueError, match=r"two values at beside .* axes of its own"):
+    with pytest.raises(ValueError, match=r"two values at budget 16, .* axes of its own"):
         ablations.draw_budgets(pd.concat([table, table.assign(value=0.1)]), new_axes())

@@ -101,6 +101,7 @@ def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> li
             "share of blank masks with all bits",
             margin=margin,
             reach=INDEX,
+            yes_no=True,
         )
     ]
 

@@ -1,7 +1,7 @@
 """What decides the weights of a fine-tuning, but for the model and the data it begins with."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -101,7 +101,7 @@ class FineTuneRecipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _reaches_its_peak(self) -> Self:
+    def _reaches_its_peak(self) -> "FineTuneRecipe":
         check_warmup(self.warmup, self.steps)
         return self
 

@@ -1,0 +1,1 @@
+"""How figures say things and where these stand."""
