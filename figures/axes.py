@@ -46,12 +46,12 @@ def in_order(line: pd.DataFrame, x: str, look: style.Look) -> pd.DataFrame:
     """The points of a line from left to right.
 
     Raises:
-        ValueError: If a line joins two points of one budget.
+        ValueError: If a line joins two points of one budget at one place.
     """
-    twice = line["budget"].duplicated() if "budget" in line else None
-    if twice is not None and twice.any() and look.linestyle != "none":
+    twice = line[line.duplicated([x, "budget"])] if "budget" in line else line[:0]
+    if len(twice) and look.linestyle != "none":
         raise ValueError(
-            f"{look.label or 'a line'} has two values at budget {line['budget'][twice].iloc[0]:g}, "
+            f"{look.label or 'a line'} has two values at budget {twice['budget'].iloc[0]:g}, "
             "as where tables of several runs are joined; draw each table on axes of its own"
         )
     return line.sort_values(x)
