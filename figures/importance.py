@@ -101,7 +101,8 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_yticks(places, [SCORES[name] for name in names])
     ax.invert_yaxis()
-    fixed = "" if partial_set == "none" else f", {partial_set} held fixed"
+    named = {"position": "position and norm", "position+coverage": "position, norm and coverage"}
+    fixed = f", {named[partial_set]} held fixed" if partial_set in named else ""
     ax.set_xlabel(f"mean Spearman correlation{fixed}")
     return legend_beside(ax)
 
