@@ -9,8 +9,8 @@ from litelvlm.analysis.runs.claims import ALPHA, Claim, Verdict
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.crossed_trainings import CrossedTrainings
 from litelvlm.analysis.stats.ends import OPEN, Ends
-from litelvlm.analysis.stats.significance import equivalence_test
-from litelvlm.analysis.stats.trainings import t_estimate, t_p_value
+from litelvlm.analysis.stats.student import student_mean
+from litelvlm.analysis.stats.trainings import t_estimate
 from litelvlm.arrays import Array
 
 MIN_TRAININGS = 5
@@ -45,8 +45,8 @@ class Evidence(NamedTuple):
 
 def over_trainings(values: Array, margin: float, reach: Ends = OPEN) -> Evidence:
     """The mean of one value for each training, of which there is at least one."""
-    equivalent = equivalence_test(values, margin, reach).p_value if len(values) > 1 else np.nan
-    return Evidence(t_estimate(values, reach), t_p_value(values, reach), margin, equivalent)
+    mean = student_mean(values, reach)
+    return Evidence(t_estimate(values, reach), mean.p_value(), margin, mean.p_equivalent(margin))
 
 
 def over_both(mean: CrossedTrainings, margin: float) -> Evidence:

@@ -14,83 +14,20 @@ categories by the generalised Q statistic (Paule and Mandel 1982; DerSimonian an
 degrees of freedom after Satterthwaite (1946).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy import optimize, stats
+from scipy import optimize
 
-from litelvlm.analysis.stats.bootstrap import LEVEL, check_finite
-from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut, hides
+from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.analysis.stats.ends import OPEN, Ends, hides
+from litelvlm.analysis.stats.student import StudentMean
 from litelvlm.arrays import Array
 
 MIN_CATEGORIES = 3
 """With two categories the spread between them has one degree of freedom, which says nothing."""
 _JITTER, _NONE = 1e-15, 1e-12
-
-
-@dataclass(frozen=True)
-class StudentMean:
-    """A mean with its error, judged by Student's t.
-
-    Attributes:
-        value: The mean.
-        error: Its standard error; nan if nothing is known about it.
-        df: Degrees of freedom of that error; nan likewise.
-        reach: The least and the largest mean that can be, where the interval ends.
-        alike: Units that all have this value, where an exact bound replaces Student's t; 0 if they
-            differ.
-    """
-
-    value: float
-    error: float
-    df: float
-    reach: Ends = field(default=OPEN, kw_only=True)
-    alike: int = field(default=0, kw_only=True)
-
-    @property
-    def defined(self) -> bool:
-        """Whether there is an interval."""
-        return bool(np.isfinite(self.error))
-
-    def ends(self, level: float = LEVEL) -> tuple[float, float]:
-        """Student's t interval; nan twice if it is undefined."""
-        if not self.defined:
-            return np.nan, np.nan
-        if self.alike:
-            return constant_bound(self.value, self.reach, self.alike, level)
-        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
-        return cut(self.value - half, self.value, self.value + half, self.reach)
-
-    def p_value(self, null: float = 0.0, one_sided: bool = False) -> float:
-        """p-value of Student's t test against ``null``; nan if undefined.
-
-        Args:
-            null: Value to compare with.
-            one_sided: Whether only values above ``null`` speak against it.
-        """
-        below, above = self._tails(null)
-        return below if one_sided else float(np.minimum(1.0, 2 * np.minimum(below, above)))
-
-    def p_equivalent(self, margin: float, null: float = 0.0) -> float:
-        """p-value of two one-sided t tests: small if the mean is within ``margin`` of ``null``.
-
-        Raises:
-            ValueError: If the margin is not positive.
-        """
-        if margin <= 0:
-            raise ValueError(f"a positive margin is needed, got {margin}")
-        return float(np.maximum(self._tails(null - margin)[0], self._tails(null + margin)[1]))
-
-    def _tails(self, null: float) -> tuple[float, float]:
-        """p-values against a mean of at most, and of at least, ``null``."""
-        if not self.defined:
-            return np.nan, np.nan
-        if self.alike or self.error == 0:
-            reach = self.reach if self.alike else OPEN
-            return constant_tails(self.value, reach, self.alike, null)
-        at_most = float(stats.t.sf((self.value - null) / self.error, self.df))
-        return at_most, 1 - at_most
 
 
 @dataclass(frozen=True)
@@ -169,7 +106,7 @@ def crossed_mean(
             "weights must be as many as the values, at least 0 and not all 0, got "
             f"{len(weights)}, the smallest {weights.min():g}"
         )
-    n, values, weights = len(values), values[counts], weights[counts]
+    n, values, weights = len(values), values[counts], weights[counts] / weights[counts].mean()
     image = np.unique(image_ids[counts], return_inverse=True)[1]
     category = np.unique(categories[counts], return_inverse=True)[1]
     n_images = int(image.max()) + 1
@@ -242,11 +179,12 @@ def _noise_of_means(
     # Expressions of one cell (one image and one category) differ by their own noise only.
     left = float((weights * (rest - (sums / weight)[place]) ** 2).sum())
     free = float((weight - squares / weight).sum())
-    own = left / free if free > _NONE * len(rest) else 0.0
+    least = _NONE * len(rest)  # what rounding leaves of nothing; weights are 1 on average
+    own = left / free if free > least else 0.0
     of_category = np.bincount(row, squares)
     reached = float(sizes.sum() - (weight**2 / sizes[row]).sum())
     left = float((weights * rest**2).sum() - own * (sizes - of_category / sizes).sum())
-    cells = max(left / reached, 0.0) if reached > 0 else 0.0
+    cells = max(left / reached, 0.0) if reached > least else 0.0
     # What cells of one image have in common is the image's share of that.
     reach = weight * (1 - weight / sizes[row])
     of_image, reach_of_image = (

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
-from litelvlm.analysis.stats.crossed import StudentMean
 from litelvlm.analysis.stats.ends import OPEN, Ends
+from litelvlm.analysis.stats.student import StudentMean
 from litelvlm.arrays import NDArray
 
 

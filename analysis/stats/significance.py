@@ -1,4 +1,4 @@
-"""Tests of claims: paired swaps, equivalence; corrections for many tests."""
+"""Tests of claims: paired swaps; corrections for many tests."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,14 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import stats
 
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, check_finite, image_sums, ratios
-from litelvlm.analysis.stats.ends import OPEN, Ends, constant_tails, hides
+from litelvlm.analysis.stats.bootstrap import (
+    CHUNK_CELLS,
+    RESAMPLES,
+    check_finite,
+    image_sums,
+    ratios,
+)
 from litelvlm.arrays import Array
-
-_CHUNK_CELLS = 2_000_000
 
 
 class Comparison(NamedTuple):
@@ -64,7 +67,7 @@ def paired_swap_test(
     if n_images == 1:
         return Comparison(observed, float("nan"), 1)
     rng = np.random.default_rng(seed)
-    step, extreme = max(1, _CHUNK_CELLS // n_images), 0
+    step, extreme = max(1, CHUNK_CELLS // n_images), 0
     for start in range(0, permutations, step):
         swap = rng.random((min(step, permutations - start), n_images)) < 0.5
         first = sums_a.sum(0) + swap.astype(np.float64) @ change
@@ -72,34 +75,6 @@ def paired_swap_test(
         # Equal differences must count as extreme although their sums were added in another order.
         extreme += int((np.abs(difference) >= abs(observed) - 1e-12).sum())
     return Comparison(observed, (1 + extreme) / (1 + permutations), n_images)
-
-
-def equivalence_test(
-    difference: Float[Array, "units"], margin: float, reach: Ends = OPEN
-) -> Comparison:
-    """Two one-sided t tests (TOST) on image means: small p if |difference| < ``margin``.
-
-    Raises:
-        ValueError: If the margin is not positive or there are fewer than two images.
-    """
-    check_finite(difference, "differences")
-    if margin <= 0 or len(difference) < 2:
-        raise ValueError(
-            f"a positive margin and two or more images are needed, got {margin} and "
-            f"{len(difference)}"
-        )
-    mean = float(difference.mean())
-    n = len(difference)
-    if np.ptp(difference) == 0:  # the t statistic has no size
-        seen = reach if hides(mean, reach) else OPEN
-        below, _ = constant_tails(mean, seen, n, -margin)
-        _, above = constant_tails(mean, seen, n, margin)
-        return Comparison(mean, max(below, above), n)
-    sides = [
-        stats.ttest_1samp(side, -margin, alternative="greater").pvalue
-        for side in (difference, -difference)
-    ]
-    return Comparison(mean, float(max(sides)), n)
 
 
 def holm(p_values: Float[Array, "m"]) -> Float[Array, "m"]:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy import special, stats
+from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import LEVEL, Estimate, check_finite
-from litelvlm.analysis.stats.ends import OPEN, Ends, constant_bound, constant_tails, cut, hides
+from litelvlm.analysis.stats.ends import OPEN, Ends
+from litelvlm.analysis.stats.student import student_mean
 from litelvlm.arrays import Array, NDArray
 
 PERMUTATIONS = 10_000
@@ -45,20 +46,18 @@ def t_estimate(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> 
         >>> round(e.value, 2), round(e.low, 2), round(e.high, 2)
         (2.0, -0.48, 4.48)
     """
-    check_finite(values, "values of trainings")
     n = len(values)
     if n == 0:
         raise ValueError("no training has this value; train and measure some first")
-    mean = float(values.mean())
+    mean = student_mean(values, reach)
+    low, high = mean.ends()
     if n == 1:
-        return Estimate(mean, np.nan, np.nan, 1, 1, "undefined: one training")
-    if np.ptp(values) == 0 and hides(mean, reach):
-        low, high = constant_bound(mean, reach, n, LEVEL)
-        return Estimate(mean, low, high, n, n, f"{LEVEL:.0%} exact bound over {n} like trainings")
-    # Not by scipy.stats, whose checks take much longer than these sums.
-    half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(n))
-    low, high = cut(mean - half, mean, mean + half, reach)
-    return Estimate(mean, low, high, n, n, _method(n))
+        method = "undefined: one training"
+    elif mean.alike:
+        method = f"{LEVEL:.0%} exact bound over {n} like trainings"
+    else:
+        method = _method(n)
+    return Estimate(mean.value, low, high, n, n, method)
 
 
 def t_p_value(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> float:
@@ -69,14 +68,7 @@ def t_p_value(values: Float[NDArray[np.float64], " n"], reach: Ends = OPEN) -> f
     Raises:
         ValueError: If a value is not finite.
     """
-    check_finite(values, "values of trainings")
-    if len(values) < 2:
-        return float("nan")
-    if np.ptp(values) == 0:
-        value = float(values[0])
-        seen = reach if hides(value, reach) else OPEN
-        return min(1.0, 2 * min(constant_tails(value, seen, len(values), 0.0)))
-    return float(stats.ttest_1samp(values, 0.0).pvalue)
+    return student_mean(values, reach).p_value()
 
 
 def blocked_effects(

@@ -22,7 +22,7 @@ from litelvlm.analysis.stats.crossed import (
     crossed_mean,
     difference_of,
 )
-from litelvlm.analysis.stats.ends import Ends
+from litelvlm.analysis.stats.ends import OPEN, SHARE, Ends
 from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies import EVERY_STUDY
 from litelvlm.analysis.studies.chosen_rows import ChosenRows
@@ -108,12 +108,14 @@ def difference(
         return value
 
     columns = np.column_stack([numbers[:, None] * sides, sides])
-    result = bootstrap(columns, images, statistic, reach=ends)
+    yes_no = is_bool_dtype(both[measure])
+    result = bootstrap(columns, images, statistic, reach=ends)._replace(yes_no=yes_no)
     one, other = (
         crossed_mean(
             part[measure].to_numpy(dtype=np.float64),
             part["image_id"].to_numpy(),
             categories_of(part),
+            SHARE if yes_no else OPEN,
         )
         for part in (first, second)
     )

@@ -8,7 +8,7 @@ from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim, verdict
 from litelvlm.analysis.runs.over_trainings import over_trainings
 from litelvlm.analysis.stats.ends import INDEX, SHARE
-from litelvlm.analysis.stats.significance import equivalence_test
+from litelvlm.analysis.stats.student import student_mean
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_equivalence_by_hand_and_beside_the_t_tests():
         result.p_equivalent(0.0)
     values = np.random.default_rng(0).normal(0.01, 0.2, 400)
     ours = bootstrap_means(values[:, None], np.arange(400), 20_000).p_equivalent(0.03)[0]
-    assert ours == pytest.approx(equivalence_test(values, 0.03).p_value, abs=0.01)
+    assert ours == pytest.approx(student_mean(values).p_equivalent(0.03), abs=0.01)
 
 
 def test_trainings_that_are_all_alike_prove_no_certainty():

@@ -173,12 +173,25 @@ def test_heavy_categories_count_by_their_weight():
 def test_equal_weights_change_nothing_and_lines_without_weight_do_not_count():
     values, images, categories = crossed_data(np.random.default_rng(2), 12, 60)
     one = crossed_mean(values, images, categories)
-    same = crossed_mean(values, images, categories, weights=np.full(len(values), 3.0))
+    same = crossed_mean(values, images, categories, weights=np.full(len(values), 3e9))
     assert (same.value, same.error, same.df) == pytest.approx((one.value, one.error, one.df))
     weights = np.r_[np.ones(len(values)), 0.0]
     more = [np.r_[part, extra] for part, extra in ((values, 9), (images, 999), (categories, 99))]
     last = crossed_mean(*more, weights=weights)
     assert (last.value, last.error, last.n_categories) == pytest.approx((one.value, one.error, 12))
+
+
+def test_rounding_of_weights_is_no_variance():
+    """Categories of one image each, whose means are equal: expressions differ and nothing else."""
+    rng = np.random.default_rng(9)
+    for _ in range(300):
+        weights, values = rng.lognormal(0, 1, (3, 5)), rng.normal(0, 1, (3, 5))
+        sizes, squares = weights.sum(1), (weights**2).sum(1)
+        values -= ((weights * values).sum(1) / sizes)[:, None]
+        own = (weights * values**2).sum() / (sizes - squares / sizes).sum()
+        each = np.repeat(np.arange(3), 5)
+        found = crossed_mean(values.ravel(), each, each, weights=weights.ravel())
+        assert found.error == pytest.approx(np.sqrt(own * squares.sum()) / sizes.sum())
 
 
 @pytest.mark.parametrize("weights", [[1.0, -1.0], [0.0, 0.0], [1.0]])

@@ -78,6 +78,15 @@ def test_a_group_of_few_categories_does_not_borrow_the_certainty_of_the_other():
     assert np.mean(clear) < 0.1
 
 
+def test_groups_that_are_all_found_are_not_shown_to_be_alike():
+    n = 40
+    frame = pd.DataFrame({"hit": True, "image_id": range(2 * n), "category_id": range(2 * n)})
+    result, crossed = difference(frame[:n], frame[n:], "hit", INDEX)
+    assert result.p_equivalent(0.01)[0] == pytest.approx(0.99**n)
+    away = 1 - 0.025 ** (1 / n)
+    assert crossed.ends() == pytest.approx((-away, away))
+
+
 def test_groups_of_the_same_expressions_are_paired():
     groups = {"true text": {"control": "none"}, "foreign text": {"control": ["N1"]}}
     claim, _ = only(family(where={}, groups=groups), rows())

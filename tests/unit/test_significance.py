@@ -9,10 +9,10 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from litelvlm.analysis.stats.significance import (
     benjamini_hochberg,
-    equivalence_test,
     holm,
     paired_swap_test,
 )
+from litelvlm.analysis.stats.student import student_mean
 
 
 def test_swap_test_is_uniform_under_the_null():
@@ -48,10 +48,12 @@ def test_equivalence_takes_both_sides():
     difference = rng.normal(0.001, 0.01, 200)
     lower = stats.ttest_1samp(difference, -0.01, alternative="greater").pvalue
     upper = stats.ttest_1samp(difference, 0.01, alternative="less").pvalue
-    assert equivalence_test(difference, 0.01).p_value == pytest.approx(max(lower, upper), abs=1e-10)
-    assert equivalence_test(difference + 0.02, 0.01).p_value > 0.99
+    assert student_mean(difference).p_equivalent(0.01) == pytest.approx(
+        max(lower, upper), abs=1e-10
+    )
+    assert student_mean(difference + 0.02).p_equivalent(0.01) > 0.99
     with pytest.raises(ValueError, match="positive margin"):
-        equivalence_test(difference, 0.0)
+        student_mean(difference).p_equivalent(0.0)
 
 
 def test_equivalence_equals_statsmodels():
@@ -59,7 +61,7 @@ def test_equivalence_equals_statsmodels():
     for centre in (-0.02, 0.0, 0.004, 0.011):
         difference = rng.normal(centre, 0.05, 60)
         theirs = DescrStatsW(difference).ttost_mean(-0.01, 0.01)[0]
-        assert equivalence_test(difference, 0.01).p_value == pytest.approx(theirs, abs=1e-10)
+        assert student_mean(difference).p_equivalent(0.01) == pytest.approx(theirs, abs=1e-10)
 
 
 def test_corrections_equal_statsmodels():

@@ -69,8 +69,8 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
 
     p is that of an image-level swap; p_holm is adjusted over all lines of one score; mde is the
     smallest difference that n images would show with a power of 0.8; within_a_point says that the
-    whole interval lies above minus the margin; p_equivalent is
-    that of two one-sided tests of delta against the margin, from the same resamples.
+    whole interval lies above minus the margin; p_equivalent is that of two one-sided tests of delta
+    against the margin, from the same resamples.
     """
     lines = []
     for score in paired.compared:

@@ -195,7 +195,7 @@ class PairedScores:
             return Crossed(mean, np.nan, np.nan, len(np.unique(images)), 0, n)
         beside = np.divide(lines - mean, weights, out=np.zeros(n), where=weights > 0)
         found = crossed_mean(mean + beside, images, self.categories, reach, weights)
-        return replace(found, alike=0)  # pixels are not all alike by chance
+        return replace(found, alike=0)  # masks are not all whole, or all lost, by chance
 
     def crossed_retention(
         self, score: Score, part: MethodBudget, whole: MethodBudget, less: float = 0.0
