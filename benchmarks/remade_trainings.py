@@ -4,16 +4,18 @@ Most readers of the package were asked before there was a value path, a grid and
 their towers are gone. Here trainings of stages B and C are made again and read by every rule. On
 another processor a training rounds otherwise and ends elsewhere, so they stand beside the rows of
 the package and replace none. Each call makes the trainings of the named seeds that are not made
-yet, and tells all that are.
+yet, and tells all that are. With ``--add`` it tells those with them that are stored and are not in
+the folder.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from common import run
+from common import RESULTS, machine, run
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.stats.trainings import t_estimate
@@ -26,8 +28,17 @@ from litelvlm.training.trainings.train import train_member
 
 STAGES = ("B", "C")
 CONFIG = Config()
-TEXT_DRIVEN = "pooling == 'mean' or helper > 0"
+TEXT_DRIVEN = {
+    member.name
+    for member in members(STAGES)
+    if member.factors.pooling == "mean" or member.factors.helper > 0
+}
 """Trainings whose tokens are trained on the text or on the object."""
+LEADS = (
+    *("value path - random", "value path - LiteLVLM", "value path - grid"),
+    *("value path: true - foreign text", "LiteLVLM - random", "LiteLVLM: true - foreign text"),
+)
+"""What is compared, in IoU, mean of the budgets."""
 
 
 def outcomes_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -36,18 +47,13 @@ def outcomes_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def leads(gains: pd.DataFrame) -> pd.DataFrame:
-    """What is compared, in IoU, mean of the budgets."""
+    """Values of ``LEADS``, a column for each."""
     value, lowest = gains["gain_value"], gains["gain"]
-    return pd.DataFrame(
-        {
-            "value path - random": value,
-            "value path - LiteLVLM": value - lowest,
-            "value path - grid": value - gains["gain_grid"],
-            "value path: true - foreign text": value - gains["gain_value_foreign"],
-            "LiteLVLM - random": lowest,
-            "LiteLVLM: true - foreign text": lowest - gains["gain_lowest_foreign"],
-        }
+    columns = (
+        *(value, value - lowest, value - gains["gain_grid"]),
+        *(value - gains["gain_value_foreign"], lowest, lowest - gains["gain_lowest_foreign"]),
     )
+    return pd.DataFrame(dict(zip(LEADS, columns, strict=True)))
 
 
 def over(values: "pd.Series[float]") -> dict[str, Any]:
@@ -66,22 +72,55 @@ def known(lines: pd.DataFrame) -> list[dict[str, Any]]:
     return [line.dropna().to_dict() for _, line in lines.astype(object).iterrows()]
 
 
-def moved(outcomes: pd.DataFrame) -> dict[str, Any]:
-    """How far indices lie from those of the same seeds in the package: what rounding does."""
+def moved(lines: pd.DataFrame) -> "pd.Series[float]":
+    """How far each index lies from that of the same seed in the package: what rounding does."""
     held = pd.concat([pd.read_parquet(path) for path in bundled_files()], ignore_index=True)
-    before = outcomes_of(held[held["training"].isin(outcomes["training"])])
-    columns = ["reversal_true", "reversal", "found"]
-    now, then = (table.set_index("training")[columns] for table in (outcomes, before))
-    change = (now - then).dropna()
+    before = outcomes_of(held[held["training"].isin(lines["training"])])
+    index = before.set_index("training")["reversal_true"]
+    return lines["index"] - lines["training"].map(index)
+
+
+def read(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
+    """Measured trainings that count, a line with ``LEADS`` for each, and names of the others."""
+    rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
+    gains = gains_table(rows, outcomes_of(rows), CONFIG.reader_gate)
+    counted = counted_gains(gains)
+    lines = counted[["training", "stage", "cell", "seed", "index"]].join(leads(counted))
+    left_out = sorted(set(gains["training"]) - set(counted["training"]))
+    return lines.assign(processor=machine()["cpu"]), left_out
+
+
+def with_stored(lines: pd.DataFrame, left_out: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Add the trainings that are stored and not among these."""
+    stored = json.loads((RESULTS / f"{Path(__file__).stem}.json").read_text())
+    here = {*lines["training"], *left_out}
+    others = pd.DataFrame(one for one in stored["trainings"] if one["training"] not in here)
+    missing = [name for name in stored["left out"] if name not in here]
+    return pd.concat([others, lines], ignore_index=True), sorted([*left_out, *missing])
+
+
+def told(lines: pd.DataFrame, left_out: list[str]) -> dict[str, Any]:
+    """What is stored of trainings that count, with the names of those that do not."""
+    lines = lines.assign(moved=moved(lines)).sort_values("training", ignore_index=True)
+    driven = lines["training"].isin(TEXT_DRIVEN)
+    sizes = lines["moved"].abs()
     return {
-        "trainings": len(change),
-        "mean": change.mean().to_dict(),
-        "mean size": change.abs().mean().to_dict(),
-        "largest": change.abs().max().to_dict(),
+        "trainings": known(lines),
+        "left out": left_out,
+        "over trainings": {name: over(lines[name]) for name in LEADS},
+        "mean pooling or helper": {name: over(lines.loc[driven, name]) for name in LEADS},
+        "class token, no helper": {name: over(lines.loc[~driven, name]) for name in LEADS},
+        "conditions": {
+            str(cell): known(part.mean().to_frame().T)[0] | {"trainings": len(part)}
+            for cell, part in lines[[*LEADS]].groupby(lines["stage"] + "-" + lines["cell"])
+        },
+        "moved by rounding": {"mean size": sizes.mean(), "largest": sizes.max()},
     }
 
 
-def measure(out: Path, scenes: str | None = None, seeds: tuple[int, ...] = ()) -> dict[str, Any]:
+def measure(
+    out: Path, scenes: str | None = None, seeds: tuple[int, ...] = (), add: bool = False
+) -> dict[str, Any]:
     """Make the trainings of some seeds, then measure and tell every one that is finished."""
     torch.set_num_threads(1)
     place = Path(scenes) if scenes else out / "scenes"
@@ -89,26 +128,8 @@ def measure(out: Path, scenes: str | None = None, seeds: tuple[int, ...] = ()) -
     wanted = [member for member in members(STAGES) if member.seed in numbers]
     for member in tqdm(wanted, disable=not wanted):
         train_member(member, out, place)
-    files = measure_trainings(out, place, readers=True)
-    rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
-    outcomes = outcomes_of(rows)
-    gains = gains_table(rows, outcomes, CONFIG.reader_gate)
-    counted = counted_gains(gains)
-    compared = leads(counted)
-    driven = counted.eval(TEXT_DRIVEN)
-    lines = counted[["training", "stage", "cell", "seed", "index"]].join(compared)
-    return {
-        "trainings": known(lines),
-        "left out": sorted(set(gains["training"]) - set(counted["training"])),
-        "over trainings": {name: over(compared[name]) for name in compared},
-        "mean pooling or helper": {name: over(compared.loc[driven, name]) for name in compared},
-        "class token, no helper": {name: over(compared.loc[~driven, name]) for name in compared},
-        "conditions": {
-            str(cell): known(part.mean().to_frame().T)[0] | {"trainings": len(part)}
-            for cell, part in compared.groupby(counted["stage"] + "-" + counted["cell"])
-        },
-        "moved by rounding": moved(outcomes),
-    }
+    lines, left_out = read(measure_trainings(out, place, readers=True))
+    return told(*(with_stored(lines, left_out) if add else (lines, left_out)))
 
 
 if __name__ == "__main__":

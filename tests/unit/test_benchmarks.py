@@ -1,6 +1,7 @@
 """Benchmarks can be imported, and read their options from the arguments of a function."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,6 +76,33 @@ def test_few_remade_trainings_are_told_without_what_needs_more(tmp_path):
     assert two["low"] < -0.1 < 0.2 < two["high"]
     with pytest.raises(FileNotFoundError, match="has no training; make some"):
         module.measure(tmp_path)
+
+
+def test_remade_trainings_are_told_with_those_that_are_stored(tmp_path, monkeypatch):
+    module = importlib.import_module("remade_trainings")
+    stored = {"trainings": [{"training": "a", "index": 0.1}, {"training": "b", "index": 0.2}]}
+    stored |= {"left out": ["c", "d", "e"]}
+    (tmp_path / "remade_trainings.json").write_text(json.dumps(stored))
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    here = pd.DataFrame([{"training": "b", "index": 0.3}, {"training": "e", "index": 0.4}])
+    lines, left_out = module.with_stored(here, ["d"])
+    assert dict(zip(lines["training"], lines["index"], strict=True)) == {
+        "a": 0.1,
+        "b": 0.3,
+        "e": 0.4,
+    }
+    assert left_out == ["c", "d"]
+
+
+def test_what_is_stored_of_remade_trainings_follows_from_its_lines():
+    module = importlib.import_module("remade_trainings")
+    stored = json.loads((module.RESULTS / "remade_trainings.json").read_text())
+    found = module.told(pd.DataFrame(stored["trainings"]), stored["left out"])
+    for group in ("over trainings", "mean pooling or helper", "class token, no helper"):
+        for name, ends in found[group].items():
+            assert stored[group][name] == pytest.approx(ends)
+    assert len(stored["conditions"]) == len(found["conditions"])
+    assert stored["moved by rounding"] == pytest.approx(found["moved by rounding"])
 
 
 def stored_miniatures(module, contrasts):
