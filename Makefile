@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Each process holds the miniature once.
 study: $(STAMP)
-	$(BIN)/litelvlm study reversal mechanism sink importance sweep ablations --set 'ablations.requests=[protocol]' \
+	$(BIN)/litelvlm study mechanism reversal sink importance sweep ablations --set 'ablations.requests=[protocol]' \
 		--model embedded --data embedded --workers $(if $(filter 1 2 3,$(CORES)),$(CORES),4) --report report
 
 audit: $(STAMP)

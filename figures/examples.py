@@ -48,7 +48,7 @@ def draw_examples(examples: Sequence[Example]) -> Figure:
     return figure
 
 
-@Drawing("sweep", files=(str(FILE),), opens=3)
+@Drawing("sweep", files=(str(FILE),), opens=4)
 def examples(run: Saved) -> RenderedFigure:
     """Masks over the budgets, successes beside failures."""
     method, shown = read_examples(run.folder)

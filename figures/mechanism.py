@@ -105,7 +105,7 @@ def _shown(table: pd.DataFrame) -> list[str]:
     return [name for name in READOUTS if name in set(table["readout"])]
 
 
-@Drawing("mechanism", ("crossing",))
+@Drawing("mechanism", ("crossing",), opens=1)
 def readout_texts(run: Saved) -> RenderedFigure:
     """Reversal index of each readout of CLIP, with its own text and a foreign one."""
     table = run.table("crossing")
@@ -120,7 +120,7 @@ def _over_trainings(run: Saved) -> bool:
     return ALL_TRAININGS in set(run.table("crossing")["clip_model"])
 
 
-@Drawing("mechanism", ("crossing",), drawable=_over_trainings)
+@Drawing("mechanism", ("crossing",), drawable=_over_trainings, opens=1)
 def readout_trainings(run: Saved) -> RenderedFigure:
     """Reversal index of each readout of CLIP in several trainings, by own and foreign text."""
     table = run.table("crossing")

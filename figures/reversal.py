@@ -199,7 +199,7 @@ def draw_moments(table: pd.DataFrame, ax: Axes) -> Axes:
     return legend_beside(ax)
 
 
-@Drawing("reversal", ("ri",), drawable=lambda run: len(constructions(run.table("ri"))) > 0, opens=2)
+@Drawing("reversal", ("ri",), drawable=lambda run: len(constructions(run.table("ri"))) > 0, opens=3)
 def reversal_index(run: Saved) -> RenderedFigure:
     """Reversal index per expression, with every control, and by category of the referent."""
     means, categories = run.table("ri"), pd.DataFrame()

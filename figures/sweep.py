@@ -254,13 +254,13 @@ def of_clips(run: Saved) -> bool:
     return bool((run.table("scores")["metric"] == "jf").any())
 
 
-@Drawing("sweep", ("scores",), drawable=of_clips, opens=1)
+@Drawing("sweep", ("scores",), drawable=of_clips, opens=2)
 def accuracy_jf(run: Saved) -> RenderedFigure:
     """The J&F of clips against the visual tokens that the language model reads, by method."""
     return _accuracy(run, "jf", "n_kept")
 
 
-@Drawing("sweep", ("scores",), opens=1)
+@Drawing("sweep", ("scores",), opens=2)
 def accuracy_ciou(run: Saved) -> RenderedFigure:
     """The cIoU against visual tokens, by method."""
     return _accuracy(run, "ciou")

@@ -57,6 +57,11 @@ def wider_ends(over_images: Estimate, found: Crossed) -> dict[str, object]:
     }
 
 
+def wider_p(over_images: float, found: Crossed) -> float:
+    """The larger of two-sided p-values against 0: over images, and over images and categories."""
+    return float(np.maximum(over_images, found.p_value())) if found.defined else over_images
+
+
 def category_lines(rows: pd.DataFrame, column: str, name: str = "mean") -> pd.DataFrame:
     """Mean of a column in each category of referents, with its interval over images.
 

@@ -5,11 +5,11 @@ from types import MappingProxyType
 
 QUESTIONS: Mapping[str, str] = MappingProxyType(
     {
+        "mechanism": "Which part of CLIP makes the referent's tokens dissimilar to the text?",
         "reversal": (
             "Do the referent's tokens have low similarity to the text, and "
             "does that depend on the text?"
         ),
-        "mechanism": "Which part of CLIP makes the referent's tokens dissimilar to the text?",
         "sink": "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?",
         "sink_causal": "Does the text tower's attention sink cause the reversal?",
         "emergence": (

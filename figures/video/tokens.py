@@ -78,7 +78,7 @@ def two_windows(run: Saved) -> pd.DataFrame:
     return table[shared]
 
 
-@Drawing("video", ("scores",), opens=1)
+@Drawing("video", ("scores",), opens=2)
 def video_tokens(run: Saved) -> RenderedFigure:
     """The J&F of clips against the tokens that the language model reads, by prune point."""
     table = jf_scores(run)

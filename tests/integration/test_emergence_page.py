@@ -211,6 +211,37 @@ def test_no_training_on_pictures_passes_the_gate_and_all_have_a_difference(table
     assert f"difference is {longer['reversal']:.2f} instead of {base['reversal']:.2f}" in said()
 
 
+def test_gains_above_zero_are_told_by_pooling_and_budget(tables):
+    counted, said_here = counted_gains(tables["gains"]), said()
+    above = counted[counted["index"] > 0]
+    gains = {
+        share: above[f"lowest_{share}"] - above[f"random_{share}"] for share in ("0.5", "0.125")
+    }
+    pooled = {name: above["pooling"] == name for name in ("cls", "mean")}
+
+    def shown(values):
+        found = t_estimate(values.to_numpy())
+        return plain(found.value, found.low, found.high)
+
+    half, eighth = (shown(gains[share][pooled["cls"]]) for share in gains)
+    ahead = (gains["0.125"][pooled["cls"]] > 0).sum()
+    assert (
+        f"The {pooled['cls'].sum()} with the class token gain {half} at half of the tokens and "
+        f"{eighth} at an eighth, where {ahead} are above 0."
+    ) in said_here
+    others = gains["0.125"][pooled["mean"]]
+    assert (len(others), (others > 0).sum()) == (10, 0)
+    assert (
+        f"The ten with mean pooling gain {shown(others)} at an eighth, none above 0." in said_here
+    )
+    weak, strong = above[above["index"] <= 0.2]["gain"], above[above["index"] > 0.4]["gain"]
+    assert f"up to 0.2 the mean of the budgets is {shown(weak)} ({len(weak)})" in said_here
+    assert "all five above 0.4 gain" in said_here
+    assert (len(strong), (strong > 0).sum()) == (5, 5)
+    short = f"an eighth of the tokens gains in {ahead} of {pooled['cls'].sum()} trainings"
+    assert f"{short} with the class token and in none of ten with mean pooling" in said_here
+
+
 def test_what_readers_of_remade_trainings_gain_is_what_is_stored():
     stored = json.loads((ROOT / "benchmarks" / "results" / "remade_trainings.json").read_text())
     text, lines = said(), table_under("less independent than these intervals take them to be:")

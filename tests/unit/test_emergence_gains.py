@@ -82,7 +82,7 @@ def test_a_sign_that_predicts_the_gain_is_found():
     assert claims["gain.negative"].estimate < 0
     text = interpret(list(claims.values()), {})
     assert "gains more over random tokens where the reversal is stronger" in text
-    assert "where it is negative it loses to them" in text
+    assert "where it is negative it loses to them on average" in text
 
 
 def test_a_sign_that_predicts_nothing_supports_nothing():

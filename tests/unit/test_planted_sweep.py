@@ -71,6 +71,23 @@ def test_equal_methods_differ_in_five_of_a_hundred_studies(at_the_edge):
     assert 0.03 <= np.mean([not delta.low <= 0 <= delta.high for delta in deltas]) <= 0.07
 
 
+def test_the_p_value_of_a_table_follows_the_wider_interval():
+    # Seven of twelve categories favour the first method, which images alone cannot know.
+    rng = np.random.default_rng(5)
+    image_ids, categories = np.arange(240), np.tile(np.arange(12), 20)
+    favour = 1.8 + np.linspace(-6, 6, 12)[categories]
+    ours, theirs = 60 + favour + rng.normal(0, 1, 240), 60 + rng.normal(0, 1, 240)
+    cells = (("litelvlm", BUDGET), ("random", BUDGET))
+    inter, union = np.column_stack([ours, theirs]), np.full((240, 2), 100.0)
+    made = paired(cells, inter, union, image_ids, categories, RESAMPLES)
+    swap, crossed = made.swap_p_value(CIOU, *cells), made.difference(CIOU, *cells).crossed
+    line = made.difference_line(CIOU, *cells)
+    assert swap < 0.01 < 0.05 < line["p"] == crossed.p_value()
+    assert line["low"] > 0 > line["low_categories"]
+    without = paired(cells, inter, union, image_ids, None, RESAMPLES)
+    assert without.difference_line(CIOU, *cells)["p"] == swap
+
+
 @pytest.mark.parametrize("place", [2, 3], ids=["H8", "H7"])
 def test_what_is_exactly_at_the_edge_is_seldom_taken_for_more(at_the_edge, place, request):
     claims = at_the_edge[place]

@@ -60,7 +60,7 @@ def test_a_content_token_that_matters_more_is_told():
     claims = claims_of(rows)
     assert {claim.verdict for claim in claims} == {"not supported"}
     told = sink_causal.interpret(claims, {"effects": tables_of(rows)["effects"]})
-    assert "less than a content token does" in told
+    assert "less than that on a content token" in told
     assert "kept tokens exchanged 0.500 against 0.500" in told
 
 

@@ -168,8 +168,8 @@ def official_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     The table is empty if the protocol was not run.
 
-    Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
-    over all lines), n_images, n (drawn expressions).
+    Columns: id, method, reference, budget, those of ``PairedScores.difference_line`` (n counts
+    drawn expressions), and p_holm (adjusted over all lines).
     """
     paired = official_scores(rows)
     if paired is None:

@@ -12,7 +12,7 @@ from litelvlm.analysis.stats.bootstrap import (
     bootstrap,
     mean_estimate,
 )
-from litelvlm.analysis.stats.lines import adjusted, mean_line, widened
+from litelvlm.analysis.stats.lines import adjusted, mean_line, widened, wider_p
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of, shuffled
@@ -65,12 +65,12 @@ def make_tables(rows: pd.DataFrame, config: Config) -> dict[str, pd.DataFrame]:
 def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
     """Every method minus its reference at the same budget, score by score.
 
-    The reference is the paper's method unless ``REFERENCES`` names another one.
+    The reference is the paper's method unless ``REFERENCES`` names another one. Differences are
+    those of ``PairedScores.difference_line``; p_holm is adjusted over all lines of one score.
 
-    p is that of an image-level swap; p_holm is adjusted over all lines of one score; mde is the
-    smallest difference that n images would show with a power of 0.8; within_a_point says that the
-    whole interval lies above minus the margin; p_equivalent is that of two one-sided tests of delta
-    against the margin, from the same resamples.
+    Over images alone: mde is the smallest difference that n images would show with a power of 0.8;
+    within_a_point says that the whole interval lies above minus the margin; p_equivalent is that of
+    two one-sided tests of delta against the margin, from the same resamples.
     """
     lines = []
     for score in paired.compared:
@@ -83,7 +83,7 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
             (delta,) = images.estimates()
             line: Row = {"request": request_of(method), "method": method, "reference": other[0]}
             line |= {"budget": budget, "metric": score.name}
-            line |= delta.line("delta") | {"p": paired.swap_p_value(score, cell, other)}
+            line |= paired.difference_line(score, cell, other)
             lines.append(
                 line
                 | {
@@ -99,10 +99,10 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
 def reads_text_table(paired: PairedScores, score: Score, margin: float) -> pd.DataFrame:
     """What each method loses when its ranking reads the text of another image.
 
-    delta is the score with the own text minus that with the foreign one; low and high are the
-    widest interval, over images and over images and categories. reads is "yes" where delta lies
-    above 0 after Holm's adjustment over all lines, "yes, to its harm" where it lies below, "no"
-    where the interval lies within the margin on both sides, else "cannot tell".
+    delta is the score with the own text minus that with the foreign one; low, high and p are the
+    wider ones of those over images and those over images and categories. reads is "yes" where
+    delta lies above 0 after Holm's adjustment over all lines, "yes, to its harm" where it lies
+    below, "no" where the interval lies within the margin on both sides, else "cannot tell".
     """
     lines = []
     for method, budget in paired.cells:
@@ -116,7 +116,8 @@ def reads_text_table(paired: PairedScores, score: Score, margin: float) -> pd.Da
         own, foreign = paired.drawn.value[[paired.place(score, one) for one in (cell, other)]]
         line: Row = {"method": method, "budget": budget}
         line |= {"own": float(own), "foreign": float(foreign)}
-        lines.append(line | widest.line("delta") | {"p": paired.swap_p_value(score, cell, other)})
+        p = wider_p(paired.swap_p_value(score, cell, other), effect.crossed)
+        lines.append(line | widest.line("delta") | {"p": p})
     if not lines:
         return pd.DataFrame()
     table = pd.DataFrame(lines)

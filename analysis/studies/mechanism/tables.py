@@ -19,6 +19,7 @@ from litelvlm.analysis.stats.lines import (
     lines_of_claims,
     widened,
     wider_ends,
+    wider_p,
 )
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.mechanism.config import Config
@@ -126,7 +127,6 @@ def _change(base: pd.DataFrame, other: pd.DataFrame, margin: float, compared: bo
     )
     foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
     p_value = p_value if compared else np.nan
-    p_widest = np.maximum(p_value, crossed.p_value()) if crossed.defined else p_value
     line: Row = {
         "ri": ri.value,
         "ri_low": ri.low,
@@ -138,7 +138,7 @@ def _change(base: pd.DataFrame, other: pd.DataFrame, margin: float, compared: bo
         "low": fall.low,
         "high": fall.high,
         **wider_ends(fall, crossed),
-        "p": float(p_widest),
+        "p": wider_p(p_value, crossed),
         "verdict": in_words(ri_base, widened(ri, crossed_ri), widened(fall, crossed), margin),
         "n_images": result.n_images,
         "n": result.n,

@@ -5,7 +5,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.stats.ends import SHARE
-from litelvlm.analysis.stats.lines import adjusted, crossed_line, mean_line, wider_ends
+from litelvlm.analysis.stats.lines import adjusted, crossed_line, mean_line, wider_ends, wider_p
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
@@ -53,8 +53,8 @@ def interaction_table(factorial: Factorial) -> pd.DataFrame:
     """One line per precision, method and budget: three losses of score, and their interaction.
 
     low and high are its interval over images, low_categories and high_categories that over images
-    and categories; p is a bootstrap p-value against 0; p_holm is adjusted over all lines; mde is
-    the smallest interaction that n images would show with a power of 0.8.
+    and categories; p is the larger of the p-values of both against 0; p_holm is adjusted over all
+    lines; mde is the smallest interaction that n images would show with a power of 0.8.
     """
     lines = []
     for way in factorial.precisions:
@@ -74,7 +74,7 @@ def interaction_table(factorial: Factorial) -> pd.DataFrame:
                 | estimate.line("interaction")
                 | wider_ends(estimate, found.crossed)
                 | {
-                    "p": float(found.over_images.p_values()[0]),
+                    "p": wider_p(float(found.over_images.p_values()[0]), found.crossed),
                     "mde": float(minimum_detectable(found.over_images)[0]),
                 }
             )

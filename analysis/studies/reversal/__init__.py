@@ -21,12 +21,12 @@ away:
     N8   towers of the same shape with random weights: true minus foreign text must be 0
          (random_weights)
 
-H1 (reversal beyond the centre), H2 (it needs the true text) and H3 (it is stronger on the referent
-than on another object of its category) are separate: H1 with both H2 and H3 shown not to hold is a
-text-independent background preference. To show that a claim does not hold takes a margin: what two
-one-sided tests place within it counts as no difference (0.05 of RI by default, below which a probe
-counts as having removed the reversal). N4 and N8 are held to it too. Other CLIP models, named by
-``clip``, are read on the same expressions with grids and crops of their own.
+H1 (reversal beyond the centre), H2 (it is larger with the true text) and H3 (it is stronger on the
+referent than on another object of its category) are separate: H1 with both H2 and H3 shown not to
+hold is a text-independent background preference. To show that a claim does not hold takes a margin:
+what two one-sided tests place within it counts as no difference (0.05 of RI by default, below which
+a probe counts as having removed the reversal). N4 and N8 are held to it too. Other CLIP models,
+named by ``clip``, are read on the same expressions with grids and crops of their own.
 """
 
 from litelvlm.analysis.runs.study import Study

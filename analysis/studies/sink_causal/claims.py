@@ -61,8 +61,8 @@ def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
             refuted = {"verdict": "not supported"} if claim.equivalent else {}
             claims[claim.id] = claim.model_copy(update=refuted)
     statement = (
-        "Taking the sink of the text tower away changes the reversal of single expressions more "
-        "than taking a content token away, both ways of taking it."
+        "Taking the attention on [SOS] away changes the reversal of single expressions more than "
+        "taking that on a content token away, both ways of taking it."
     )
     return [*claims.values(), joint_claim("H5", statement, [claims[id] for id in PARTS])]
 
@@ -71,31 +71,31 @@ def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> st
     """What the verdicts mean together."""
     by_id = {claim.id: claim for claim in claims}
     if "H5" not in by_id:
-        return "Whether the sink on [SOS] bears on the reversal cannot be told here."
+        return "Whether the attention on [SOS] bears on the reversal cannot be told here."
     verdict = by_id["H5"].verdict
     more = [id for id in PARTS if by_id[id].verdict == "supported"]
     less = [id for id in PARTS if by_id[id].widest[1] < 0]
     if verdict == "supported":
         text = (
-            "The sink on [SOS] bears on the reversal: without it the index of single expressions "
-            "changes more than without a content token."
+            "The attention on [SOS] bears on the reversal: without it the index of single "
+            "expressions changes more than without a content token."
         )
     elif more:
         text = (
-            "The sink on [SOS] bears on the reversal in part at most: only "
+            "The attention on [SOS] bears on the reversal in part at most: only "
             f"{' and '.join(more)} shows a larger change than its control."
         )
     elif verdict == "undetermined":
-        text = "Whether the sink on [SOS] bears on the reversal cannot be told here."
+        text = "Whether the attention on [SOS] bears on the reversal cannot be told here."
     elif len(less) == len(PARTS):
         text = (
-            "The sink on [SOS] bears on the reversal less than a content token does: both ways of "
-            "taking it change the index of single expressions less."
+            "The attention on [SOS] bears on the reversal less than that on a content token: both "
+            "ways of taking it change the index of single expressions less."
         )
     else:
         text = (
-            "Whatever sink there is, it does not explain the reversal: without it the index of "
-            "single expressions changes no more than without a content token."
+            "The attention on [SOS] does not explain the reversal: without it the index of single "
+            "expressions changes no more than without a content token."
         )
     return text + _sizes(tables.get("effects", pd.DataFrame()))
 

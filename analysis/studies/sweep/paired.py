@@ -20,6 +20,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.ends import Ends
+from litelvlm.analysis.stats.lines import wider_ends, wider_p
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, main_score, stated
 from litelvlm.arrays import Array
@@ -141,9 +142,17 @@ class PairedScores:
         return self.weighted(score, [(1.0, first), (-1.0, second)])
 
     def difference_line(self, score: Score, first: MethodBudget, second: MethodBudget) -> Row:
-        """A difference as columns of a table: delta, low, high, n_images, n and p of a swap."""
-        (delta,) = self.over_images(score, [(1.0, first), (-1.0, second)]).estimates()
-        return delta.line("delta") | {"p": self.swap_p_value(score, first, second)}
+        """A difference as columns of a table.
+
+        Returns:
+            delta, low, high (over images), n_images, n, low_categories, high_categories (the wider
+            interval, over images and categories too), n_categories, and p: the larger of that of an
+            image-level swap of labels and that over images and categories.
+        """
+        images, crossed = self.difference(score, first, second)
+        (delta,) = images.estimates()
+        p = wider_p(self.swap_p_value(score, first, second), crossed)
+        return delta.line("delta") | wider_ends(delta, crossed) | {"p": p}
 
     def retention(self, score: Score, part: MethodBudget, whole: MethodBudget) -> PairedEffect:
         """Share of one cell's score that another one has; nan where the whole is 0."""

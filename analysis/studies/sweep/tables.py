@@ -85,10 +85,9 @@ def cell_columns(rows: pd.DataFrame) -> pd.DataFrame:
 def comparison_table(paired: PairedScores) -> pd.DataFrame:
     """Differences to the unpruned model and to random tokens at the same budget, score by score.
 
-    low and high are over images, low_categories and high_categories over categories too. p is that
-    of an image-level swap of labels; p_holm is adjusted over all lines of one score and one
-    reference. The lines against the unpruned model also hold the share of its score that is
-    kept, with a one-sided 95 % bound.
+    Differences are those of ``PairedScores.difference_line``; p_holm is adjusted over all lines of
+    one score and one reference. The lines against the unpruned model also hold the share of its
+    score that is kept, with a one-sided 95 % bound.
     """
     lines = []
     for score in paired.compared:
@@ -99,8 +98,6 @@ def comparison_table(paired: PairedScores) -> pd.DataFrame:
                     continue
                 line: Row = {"method": cell[0], "budget": cell[1], "metric": score.name}
                 line |= {"reference": reference} | paired.difference_line(score, cell, other)
-                images, crossed = paired.difference(score, cell, other)
-                line |= wider_ends(images.estimates()[0], crossed)
                 if reference == UNPRUNED:
                     kept = paired.retention(score, cell, other).over_images.estimates(ONE_SIDED)[0]
                     line |= {"retention": kept.value, "retention_bound": kept.low}

@@ -37,17 +37,18 @@ _SINKS = {
 }
 _GAINS = {
     "gain.follows": {
-        "supported": "LiteLVLM gains more over random tokens where the reversal is stronger",
+        "supported": "LiteLVLM gains more over random tokens where the reversal is stronger, part "
+        "of which is built in",
         "not supported": "LiteLVLM gains no more over random tokens where the reversal is stronger",
         "undetermined": "Whether a stronger reversal gives LiteLVLM a larger gain is open",
     },
     "gain.positive": {
-        "supported": "where the index is positive it beats them",
+        "supported": "where the index is positive it beats them on average",
         "not supported": "a positive index is not enough to beat them",
         "undetermined": "whether a positive index is enough to beat them is open",
     },
     "gain.negative": {
-        "supported": "where it is negative it loses to them",
+        "supported": "where it is negative it loses to them on average",
         "not supported": "a negative index does not make it lose",
         "undetermined": "whether it loses where the index is negative is open",
     },
