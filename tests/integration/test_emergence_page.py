@@ -256,7 +256,7 @@ def test_what_readers_of_remade_trainings_gain_is_what_is_stored():
     assert f"{count} trainings of {cells} conditions were made again" in text
     left_out = len(stored["left out"])
     assert f"{left_out} more did not learn" in text
-    assert f"all {count + left_out} that were made again on a third gave others" in text
+    assert f"all {count + left_out} that were made again on two others gave others" in text
     ahead = stored["over trainings"]["value path - random"]["above 0"]
     front = " ".join((ROOT / "README.md").read_text().split())
     lead = f"it is ahead of random tokens in {ahead}"
