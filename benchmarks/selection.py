@@ -24,6 +24,8 @@ from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 GRID, BUDGET = (24, 24), 192
 SIZES = {"N": 576, "D": 1024, "H": 1024, "P": 768, "T": 1, "E": 64, "d": 4096, "C": 3, "L": 32}
 GREEDY = ("cdpruner", "divprune", "scope", "evtp_iv_like")
+IN_TOWER = ("tome", "image_downsampling")
+"""Methods that run the image tower themselves."""
 
 
 def clip_tower(device: str, layers: int) -> ClipTower:
@@ -45,8 +47,8 @@ def clip_tower(device: str, layers: int) -> ClipTower:
     return ClipTower(CLIPModel(config).eval().to(device, kind), tokenizer=None)
 
 
-def random_cues(seed: int, device: str, image: ClipImage) -> Cues:
-    """Every cue at random."""
+def random_cues(seed: int, device: str, image: ClipImage) -> Callable[[], Cues]:
+    """Every cue at random, made anew at each call so that no choice is remembered."""
     made = torch.Generator().manual_seed(seed)
     found = {
         name: torch.randn([SIZES[a] for a in cue.axes], generator=made)
@@ -59,7 +61,7 @@ def random_cues(seed: int, device: str, image: ClipImage) -> Cues:
     box[5:12, 8:16] = 1.0
     found["box"] = box.flatten()
     placed = {name: cue.to(device) for name, cue in found.items()}
-    return Cues(placed, GRID, key=seed, vit=lambda: ClipVitView(image))
+    return lambda: Cues(placed, GRID, key=seed, vit=lambda: ClipVitView(image))
 
 
 def milliseconds(work: Callable[[], object], device: str, seconds: float, most: int) -> list[float]:
@@ -99,7 +101,11 @@ def measure(
             continue
         if not forward or turn % 8 == 0:
             forward += milliseconds(partial(tower.image, pixels), device, seconds, 3)
-        call = partial(get_pruner(name).select, cues, BUDGET)
+        selector = get_pruner(name)
+
+        def call(choose: Callable[[Cues, int], object] = selector.select) -> object:
+            return choose(cues(), BUDGET)
+
         ones[name] = milliseconds(call, device, seconds, repeats)
     whole = spread(forward)
     rows = {
@@ -109,7 +115,7 @@ def measure(
         }
         for name, times in ones.items()
     }
-    shares = {name: row["share of forward"] for name, row in rows.items() if name != "tome"}
+    shares = {name: row["share of forward"] for name, row in rows.items() if name not in IN_TOWER}
     others = [(share, name) for name, share in shares.items() if name not in GREEDY]
     found = {
         "clip forward": whole,

@@ -36,8 +36,8 @@ OFFICIAL = {
 
 
 def lines_under(heading):
-    """Cells of the table below a heading, by what stands in the first column."""
-    part = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    """Cells of the table below a heading, before the next one, by the first column."""
+    part = PAGE.partition(f"## {heading}\n")[2].partition("\n##")[0]
     lines = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("|")]
     return {first.strip(): [cell.strip() for cell in cells] for first, *cells in lines}
 
