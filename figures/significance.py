@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.studies.scores import MAIN, Score, main_score
 from litelvlm.figures import style
-from litelvlm.figures.axes import forest
+from litelvlm.figures.axes import WIDER, forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 from litelvlm.figures.sweep import LEAST
 
@@ -123,8 +123,8 @@ def ablation_deltas(run: Saved) -> RenderedFigure:
     lines = table[(table["metric"] == score.name) & (table["budget"] == table["budget"].max())]
     title = run.title(f"Which methods differ from LiteLVLM? {lines['budget'].max()} tokens")
     what = (
-        "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 "
-        "(image swaps, Holm's adjustment over all differences)"
+        f"95 % intervals, paired, from resampling images; {WIDER}; filled: p ≤ 0.05 "
+        "(the larger p of both, Holm's adjustment over all differences)"
     )
     note = " ".join([sample_note(lines, what), *exceptions(lines)])
     return RenderedFigure(by_request(lines, draw_deltas, title), note)

@@ -68,9 +68,10 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
     The reference is the paper's method unless ``REFERENCES`` names another one. Differences are
     those of ``PairedScores.difference_line``; p_holm is adjusted over all lines of one score.
 
-    Over images alone: mde is the smallest difference that n images would show with a power of 0.8;
-    within_a_point says that the whole interval lies above minus the margin; p_equivalent is that of
-    two one-sided tests of delta against the margin, from the same resamples.
+    within_a_point says that the whole of the wider interval lies above minus the margin;
+    p_equivalent is that of two one-sided tests of delta against the margin, the larger of that over
+    images and that over images and categories. mde is the smallest difference that n images would
+    show with a power of 0.8.
     """
     lines = []
     for score in paired.compared:
@@ -79,8 +80,11 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
             other = (REFERENCES.get(method, PAPER), budget)
             if method in (UNPRUNED, PAPER) or other not in paired.cells:
                 continue
-            images = paired.over_images(score, [(1.0, cell), (-1.0, other)])
-            (delta,) = images.estimates()
+            images, crossed = paired.difference(score, cell, other)
+            widest = widened(images.estimates()[0], crossed)
+            equivalent = float(images.p_equivalent(margin)[0])
+            if crossed.defined:
+                equivalent = max(equivalent, crossed.p_equivalent(margin))
             line: Row = {"request": request_of(method), "method": method, "reference": other[0]}
             line |= {"budget": budget, "metric": score.name}
             line |= paired.difference_line(score, cell, other)
@@ -88,8 +92,8 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
                 line
                 | {
                     "mde": float(minimum_detectable(images)[0]),
-                    "within_a_point": delta.defined and delta.low > -margin,
-                    "p_equivalent": float(images.p_equivalent(margin)[0]),
+                    "within_a_point": widest.defined and widest.low > -margin,
+                    "p_equivalent": equivalent,
                 }
             )
     table = pd.DataFrame(lines)
