@@ -81,7 +81,10 @@ def moved(lines: pd.DataFrame) -> "pd.Series[float]":
 
 
 def read(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
-    """Measured trainings that count, a line with ``LEADS`` for each, and names of the others."""
+    """Measured trainings that count, and names of the others.
+
+    A line holds ``LEADS`` and the processor that measured it, which should be the one that trained.
+    """
     rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
     gains = gains_table(rows, outcomes_of(rows), CONFIG.reader_gate)
     counted = counted_gains(gains)

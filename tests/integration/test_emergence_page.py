@@ -227,13 +227,12 @@ def test_gains_above_zero_are_told_by_pooling_and_budget(tables):
     ahead = (gains["0.125"][pooled["cls"]] > 0).sum()
     assert (
         f"The {pooled['cls'].sum()} with the class token gain {half} at half of the tokens and "
-        f"{eighth} at an eighth, where {ahead} are above 0."
+        f"{eighth} at an eighth, where {ahead} of them gain."
     ) in said_here
     others = gains["0.125"][pooled["mean"]]
     assert (len(others), (others > 0).sum()) == (10, 0)
-    assert (
-        f"The ten with mean pooling gain {shown(others)} at an eighth, none above 0." in said_here
-    )
+    told = f"The ten with mean pooling gain {shown(others)} at an eighth, and none of them gains."
+    assert told in said_here
     weak, strong = above[above["index"] <= 0.2]["gain"], above[above["index"] > 0.4]["gain"]
     assert f"up to 0.2 the mean of the budgets is {shown(weak)} ({len(weak)})" in said_here
     assert "all five above 0.4 gain" in said_here
@@ -241,8 +240,8 @@ def test_gains_above_zero_are_told_by_pooling_and_budget(tables):
     middle = above[(above["index"] > 0.2) & (above["index"] <= 0.4)]["gain"]
     assert f"from 0.2 to 0.4 it is {shown(middle)} ({len(middle)})" in said_here
     mean = t_estimate(above["gain"].to_numpy())
-    ends = f"({mean.value + 0:.2f} [{mean.low:.2f}, {mean.high:.2f}])".replace("-0.00 ", "0.00 ")
-    assert f"a gain is not shown on average {ends}" in said_here
+    ends = plain(mean.value, mean.low, mean.high).replace("-0.00 ", "0.00 ")
+    assert f"a gain is not shown on average ({ends})" in said_here
 
 
 def test_what_readers_of_remade_trainings_gain_is_what_is_stored():

@@ -153,17 +153,17 @@ def test_what_carries_the_official_protocol(words, claim, budget, sign, holm):
 
 def test_scores_of_the_official_protocol():
     part = (ROOT / "docs" / "results.md").read_text().partition("### On fresh scenes")[2]
-    found = {}
-    for split in SPLITS:
-        lines = table(split, "protocol", "protocols").set_index(["method", "budget"])["ciou"]
-        found[split] = lines
-    none = [f"{lines['none', 144]:.3f}" for lines in found.values()]
+    found = [
+        table(split, "protocol", "protocols").set_index(["method", "budget"])["ciou"]
+        for split in SPLITS
+    ]
+    none = [f"{lines['none', 144]:.3f}" for lines in found]
     assert "Unpruned: {} and {}.".format(*none) in part
     for label, method in OFFICIAL.items():
         (line,) = (line for line in part.splitlines() if line.startswith(f"| {label} |"))
         shown = [cell.strip() for cell in line.strip("|").split("|")[1:]]
         assert shown == [
-            " / ".join(f"{lines[method, budget]:.3f}" for lines in found.values())
+            " / ".join(f"{lines[method, budget]:.3f}" for lines in found)
             for budget in (48, 32, 16, 8)
         ]
 

@@ -84,6 +84,8 @@ def test_the_p_value_of_a_table_follows_the_wider_interval():
     line = made.difference_line(CIOU, *cells)
     assert swap < 0.01 < 0.05 < line["p"] == crossed.p_value()
     assert line["low"] > 0 > line["low_categories"]
+    effect = made.difference(CIOU, *cells)
+    assert effect.over_images.p_equivalent(0.03)[0] < 0.01 < 0.05 < effect.p_equivalent(0.03)
     without = paired(cells, inter, union, image_ids, None, RESAMPLES)
     assert without.difference_line(CIOU, *cells)["p"] == swap
 

@@ -168,7 +168,7 @@ def official_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     The table is empty if the protocol was not run.
 
-    Columns: id, method, reference, budget, those of ``PairedScores.difference_line`` (n counts
+    Columns: id, method, reference, budget, those of ``PairedEffect.line`` (n counts
     drawn expressions), and p_holm (adjusted over all lines).
     """
     paired = official_scores(rows)

@@ -12,7 +12,7 @@ from litelvlm.analysis.stats.bootstrap import (
     bootstrap,
     mean_estimate,
 )
-from litelvlm.analysis.stats.lines import adjusted, mean_line, widened, wider_p
+from litelvlm.analysis.stats.lines import adjusted, mean_line, wider_p
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, Config, request_of, shuffled
@@ -66,7 +66,7 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
     """Every method minus its reference at the same budget, score by score.
 
     The reference is the paper's method unless ``REFERENCES`` names another one. Differences are
-    those of ``PairedScores.difference_line``; p_holm is adjusted over all lines of one score.
+    those of ``PairedEffect.line``; p_holm is adjusted over all lines of one score.
 
     within_a_point says that the whole of the wider interval lies above minus the margin;
     p_equivalent is that of two one-sided tests of delta against the margin, the larger of that over
@@ -80,20 +80,17 @@ def delta_table(paired: PairedScores, margin: float) -> pd.DataFrame:
             other = (REFERENCES.get(method, PAPER), budget)
             if method in (UNPRUNED, PAPER) or other not in paired.cells:
                 continue
-            images, crossed = paired.difference(score, cell, other)
-            widest = widened(images.estimates()[0], crossed)
-            equivalent = float(images.p_equivalent(margin)[0])
-            if crossed.defined:
-                equivalent = max(equivalent, crossed.p_equivalent(margin))
+            effect = paired.difference(score, cell, other)
+            low = effect.widest.low
             line: Row = {"request": request_of(method), "method": method, "reference": other[0]}
             line |= {"budget": budget, "metric": score.name}
-            line |= paired.difference_line(score, cell, other)
+            line |= effect.line(paired.swap_p_value(score, cell, other))
             lines.append(
                 line
                 | {
-                    "mde": float(minimum_detectable(images)[0]),
-                    "within_a_point": widest.defined and widest.low > -margin,
-                    "p_equivalent": equivalent,
+                    "mde": float(minimum_detectable(effect.over_images)[0]),
+                    "within_a_point": bool(low > -margin),
+                    "p_equivalent": effect.p_equivalent(margin),
                 }
             )
     table = pd.DataFrame(lines)
@@ -115,13 +112,11 @@ def reads_text_table(paired: PairedScores, score: Score, margin: float) -> pd.Da
             continue
         cell = (method, budget)
         effect = paired.difference(score, cell, other)
-        (images,) = effect.over_images.estimates()
-        widest = widened(images, effect.crossed)
         own, foreign = paired.drawn.value[[paired.place(score, one) for one in (cell, other)]]
         line: Row = {"method": method, "budget": budget}
         line |= {"own": float(own), "foreign": float(foreign)}
         p = wider_p(paired.swap_p_value(score, cell, other), effect.crossed)
-        lines.append(line | widest.line("delta") | {"p": p})
+        lines.append(line | effect.widest.line("delta") | {"p": p})
     if not lines:
         return pd.DataFrame()
     table = pd.DataFrame(lines)

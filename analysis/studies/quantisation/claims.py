@@ -13,7 +13,7 @@ from litelvlm.analysis.stats.ends import INDEX, SHARE
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
 from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
 from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
-from litelvlm.analysis.studies.sweep.paired import PairedEffect
+from litelvlm.analysis.studies.sweep.effect import PairedEffect
 
 
 def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:

@@ -8,9 +8,9 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.scores import MAIN, Score
+from litelvlm.analysis.studies.sweep.effect import PairedEffect
 from litelvlm.analysis.studies.sweep.paired import (
     MethodBudget,
-    PairedEffect,
     PairedScores,
     pair_scores,
 )

@@ -5,7 +5,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.stats.ends import SHARE
-from litelvlm.analysis.stats.lines import adjusted, crossed_line, mean_line, wider_ends, wider_p
+from litelvlm.analysis.stats.lines import adjusted, crossed_line, mean_line
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.quantisation.config import FULL, Config
@@ -61,7 +61,6 @@ def interaction_table(factorial: Factorial) -> pd.DataFrame:
         fewer_bits = factorial.loss(way, factorial.unpruned).over_images.value[0]
         for cell in factorial.cells:
             found = factorial.interaction(way, (cell,))
-            (estimate,) = found.over_images.estimates()
             lines.append(
                 {
                     "precision": way,
@@ -71,12 +70,8 @@ def interaction_table(factorial: Factorial) -> pd.DataFrame:
                     "loss_pruned": float(factorial.loss(FULL, cell).over_images.value[0]),
                     "loss_both": float(factorial.loss(way, cell).over_images.value[0]),
                 }
-                | estimate.line("interaction")
-                | wider_ends(estimate, found.crossed)
-                | {
-                    "p": wider_p(float(found.over_images.p_values()[0]), found.crossed),
-                    "mde": float(minimum_detectable(found.over_images)[0]),
-                }
+                | found.line(float(found.over_images.p_values()[0]), "interaction")
+                | {"mde": float(minimum_detectable(found.over_images)[0])}
             )
     table = pd.DataFrame(lines)
     return table.assign(p_holm=adjusted(table, holm))

@@ -12,10 +12,10 @@ from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.study import Tables
 from litelvlm.analysis.studies.scores import WITHOUT_SEG, main_score
 from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.effect import PairedEffect
 from litelvlm.analysis.studies.sweep.paired import (
     JUDGED,
     ONE_SIDED,
-    PairedEffect,
     PairedScores,
     better_claim,
     budgets_of,

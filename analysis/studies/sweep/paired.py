@@ -8,7 +8,6 @@ so that resampling images covers the noise of the draw too.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +19,9 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.ends import Ends
-from litelvlm.analysis.stats.lines import wider_ends, wider_p
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.scores import RESAMPLED, Score, Sums, counted, main_score, stated
+from litelvlm.analysis.studies.sweep.effect import PairedEffect
 from litelvlm.arrays import Array
 
 MethodBudget = tuple[str, int]
@@ -32,13 +31,6 @@ READINGS = {PAPER: "", PAPER_RULE: "rule."}
 begins the ids of their claims."""
 JUDGED = {**READINGS, "value_path": "value.", "value_path_grid": "grid."}
 """The readings, and the same text read without the reversal."""
-
-
-class PairedEffect(NamedTuple):
-    """What is made of the scores of cells: over resamples of images, and over categories too."""
-
-    over_images: Bootstrap
-    crossed: Crossed
 
 
 @dataclass(frozen=True)
@@ -142,17 +134,9 @@ class PairedScores:
         return self.weighted(score, [(1.0, first), (-1.0, second)])
 
     def difference_line(self, score: Score, first: MethodBudget, second: MethodBudget) -> Row:
-        """A difference as columns of a table.
-
-        Returns:
-            delta, low, high (over images), n_images, n, low_categories, high_categories (the wider
-            interval, over images and categories too), n_categories, and p: the larger of that of an
-            image-level swap of labels and that over images and categories.
-        """
-        images, crossed = self.difference(score, first, second)
-        (delta,) = images.estimates()
-        p = wider_p(self.swap_p_value(score, first, second), crossed)
-        return delta.line("delta") | wider_ends(delta, crossed) | {"p": p}
+        """A difference as ``PairedEffect.line``, its p over images that of a swap of labels."""
+        swap_p = self.swap_p_value(score, first, second)
+        return self.difference(score, first, second).line(swap_p)
 
     def retention(self, score: Score, part: MethodBudget, whole: MethodBudget) -> PairedEffect:
         """Share of one cell's score that another one has; nan where the whole is 0."""

@@ -85,7 +85,7 @@ def cell_columns(rows: pd.DataFrame) -> pd.DataFrame:
 def comparison_table(paired: PairedScores) -> pd.DataFrame:
     """Differences to the unpruned model and to random tokens at the same budget, score by score.
 
-    Differences are those of ``PairedScores.difference_line``; p_holm is adjusted over all lines of
+    Differences are those of ``PairedEffect.line``; p_holm is adjusted over all lines of
     one score and one reference. The lines against the unpruned model also hold the share of its
     score that is kept, with a one-sided 95 % bound.
     """
